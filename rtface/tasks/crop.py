@@ -28,7 +28,7 @@ BOX_SIDE = 1.2
 """Side of the crop over the longer side of a detector-style box (forehead to chin)."""
 
 ALIAS_SCALE = 2.0
-"""Frame px a crop px may cover before the frame is averaged down first; bilinear sampling alone aliases beyond 2."""
+"""Frame px a crop px may cover before the frame is halved first; bilinear sampling alone aliases beyond 2."""
 
 Floats = npt.NDArray[np.floating]
 
@@ -79,7 +79,8 @@ _POINTS5_OF_68[[2, 3, 4], [30, 48, 54]] = 1.0
 
 def points5_from_landmarks(points68: Floats) -> npt.NDArray[np.float32]:
     """Five points (..., 5, 2) of 68-point faces (..., 68, 2): eye centres, nose tip 30, mouth corners 48 and 54."""
-    return np.matmul(_POINTS5_OF_68, points68, dtype=np.float32, casting="same_kind")
+    five: npt.NDArray[np.float32] = np.matmul(_POINTS5_OF_68, points68, dtype=np.float32, casting="same_kind")
+    return five
 
 
 def crop_to_frame_matrix(crop: Crop, size: int = CROP_SIZE) -> npt.NDArray[np.float64]:
@@ -98,8 +99,9 @@ def frame_to_crop_matrix(crop: Crop, size: int = CROP_SIZE) -> npt.NDArray[np.fl
 
 def map_points(matrix: Floats, points: Floats) -> npt.NDArray[np.float32]:
     """Points (..., P, 2) through affine maps (..., 2, 3), in the points' own batch order; float32."""
-    turned = np.matmul(points, np.swapaxes(matrix[..., :2], -1, -2))
-    return (turned + matrix[..., None, :, 2]).astype(np.float32)
+    mapped: Floats = np.matmul(points, np.swapaxes(matrix[..., :2], -1, -2))
+    mapped += matrix[..., None, :, 2]
+    return mapped.astype(np.float32, copy=False)
 
 
 def warp_crops(
@@ -108,7 +110,7 @@ def warp_crops(
     """Cut `crops` out of `image` (H, W, 3) BGR: (N, 128, 128, 3) uint8, black outside the picture.
 
     `out` is a C-ordered buffer for at least N crops, written in place; the answer is its first N. Large faces are
-    averaged down before they are sampled (`ALIAS_SCALE`).
+    halved before they are sampled (`ALIAS_SCALE`).
     """
     count = len(crops)
     if out is None:
@@ -123,7 +125,7 @@ def _warp_one(image: npt.NDArray[np.uint8], crop: Crop, out: npt.NDArray[np.uint
     matrix = crop_to_frame_matrix(crop, size)
     source = image
     if crop.side >= ALIAS_SCALE * size:
-        shrunk = _shrink_around(image, crop, matrix, int(crop.side / size))
+        shrunk = _halve_around(image, crop, matrix, halvings=int(math.log2(crop.side / size)))
         if shrunk is None:
             out[:] = 0
             return
@@ -139,11 +141,15 @@ def _warp_one(image: npt.NDArray[np.uint8], crop: Crop, out: npt.NDArray[np.uint
     )
 
 
-def _shrink_around(
-    image: npt.NDArray[np.uint8], crop: Crop, matrix: Floats, factor: int
+def _halve_around(
+    image: npt.NDArray[np.uint8], crop: Crop, matrix: Floats, halvings: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]] | None:
-    """The part of `image` under the crop, averaged down by an integer `factor`, and the matrix into it."""
+    """The part of `image` under the crop, averaged 2×2 `halvings` times, and the matrix from crop px into it.
+
+    Halving has a fast path in OpenCV: five times quicker at 640×480 than one INTER_AREA by 3.
+    """
     height, width = image.shape[:2]
+    factor = 2**halvings
     cos, sin = _turn(crop, 1.0)
     half = crop.side / 2 * (abs(cos) + abs(sin)) + 2 * factor
     x0, y0 = max(0, int(crop.x - half)), max(0, int(crop.y - half))
@@ -151,12 +157,13 @@ def _shrink_around(
     down = (min(height, int(crop.y + half) + 1) - y0) // factor
     if across < 1 or down < 1:
         return None
-    part = image[y0 : y0 + down * factor, x0 : x0 + across * factor]
-    small = cv2.resize(part, (across, down), interpolation=cv2.INTER_AREA)
+    part: npt.NDArray[np.uint8] = image[y0 : y0 + down * factor, x0 : x0 + across * factor]
+    for left in reversed(range(halvings)):
+        part = cv2.resize(part, (across << left, down << left), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     into = matrix / factor
     into[0, 2] = (matrix[0, 2] - x0 + 0.5) / factor - 0.5
     into[1, 2] = (matrix[1, 2] - y0 + 0.5) / factor - 0.5
-    return small, into  # type: ignore[return-value]
+    return part, into
 
 
 def _turn(crop: Crop, scale: float) -> tuple[float, float]:
