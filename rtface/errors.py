@@ -1,0 +1,84 @@
+"""One tree of errors. Each says what failed, why, and what mends it, and carries the command line's exit code."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+class RtfaceError(Exception):
+    """What failed, why, and how to mend it, as one line: ``what: why. mend``.
+
+    Args:
+        what: The thing that failed: a path, an option, a model.
+        why: What is wrong with it, without a full stop.
+        mend: What to do about it, best as a command.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, why: str, mend: str) -> None:
+        super().__init__(what, why, mend)
+        self.what, self.why, self.mend = what, why, mend
+
+    def __str__(self) -> str:
+        # Messages of other libraries may hold line breaks; a log or a terminal gets one line.
+        return " ".join(f"{self.what}: {self.why.rstrip('. ')}. {self.mend}".split())
+
+
+class OutputError(RtfaceError):
+    """An output cannot be written."""
+
+    exit_code = 1
+
+
+class UsageError(RtfaceError):
+    """The caller asked for something that cannot be."""
+
+    exit_code = 2
+
+
+class OptionError(UsageError, ValueError):
+    """An option is unknown, or its value is not what the option takes."""
+
+
+class InputError(UsageError, ValueError):
+    """An array, a box or a task name is not what the call takes."""
+
+
+class SourceError(RtfaceError):
+    """A camera, file, folder or stream cannot be opened or read."""
+
+    exit_code = 3
+
+
+class ModelError(RtfaceError):
+    """A model file is missing, damaged, or not the one that the registry names."""
+
+    exit_code = 4
+
+
+class EngineError(RtfaceError):
+    """An inference engine cannot run a network."""
+
+    exit_code = 4
+
+
+class BudgetMissed(RtfaceError):
+    """A latency that was asked to hold did not."""
+
+    exit_code = 5
+
+
+def require(module: str, extra: str) -> Any:
+    """Import an optional dependency, or raise the pip line that installs it.
+
+    Raises:
+        UsageError: ``module`` is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise UsageError(module, "is not installed", f"pip install 'rtface[{extra}]'") from error

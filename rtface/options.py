@@ -1,0 +1,239 @@
+"""The options of the pipeline: one frozen object, from flags, RTFACE_* variables or a TOML file."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rtface.errors import InputError, OptionError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENV_PREFIX = "RTFACE_"
+#: Variables with our prefix that are not options.
+ENV_OTHER = frozenset({"RTFACE_CONFIG", "RTFACE_DEBUG"})
+
+#: Stands here and not in ``types``, so that options can be read without numpy.
+TASKS: tuple[str, ...] = ("landmarks", "parsing", "emotion", "pose")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the pipeline does, and how hard it tries.
+
+    Attributes:
+        tasks: Which of landmarks, parsing, emotion, pose to work out.
+        max_faces: Most faces analysed in a frame (1..64), best score first.
+        detect_every_ms: Longest time between two runs of the detector in a stream; 0 = on every frame.
+        detect_width: Width in px at which the detector sees a frame of a stream (64..4096).
+        still_width: Width in px at which the detector sees a still (64..4096).
+        score_threshold: Detections below this score (0..1) are not faces.
+        nms_iou: Of two boxes that overlap by more than this IoU (0..1) the better is kept.
+        min_face_px: Smaller faces (longer side, px) are left out.
+        iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
+        still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
+        smooth: Smooth landmarks, pose and emotion along a track.
+        budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
+        threads: Threads of the inference engine (1..64); None = chosen for the machine.
+        models_dir: Folder with other models and their registry.toml; None = the ones that ship.
+
+    Raises:
+        OptionError: A value is not what its option takes.
+    """
+
+    tasks: tuple[str, ...] = TASKS
+    max_faces: int = 8
+    detect_every_ms: float = 300.0
+    detect_width: int = 320
+    still_width: int = 640
+    score_threshold: float = 0.5
+    nms_iou: float = 0.4
+    min_face_px: int = 16
+    iterations: int = 1
+    still_passes: int = 2
+    smooth: bool = False
+    budget_ms: float | None = None
+    threads: int | None = None
+    models_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            try:
+                object.__setattr__(self, name, rule(getattr(self, name)))
+            except _Unfit as unfit:
+                raise _wrong(name, unfit.expected, getattr(self, name)) from None
+
+    @classmethod
+    def load(
+        cls, toml_path: str | Path | None = None, env: Mapping[str, str] = os.environ, **overrides: Any
+    ) -> Options:
+        """Options from a flag, else an RTFACE_* variable, else the TOML file, else the default.
+
+        Args:
+            toml_path: File with the options at its top level or in a table ``[rtface]``; RTFACE_CONFIG names one too.
+            env: Where RTFACE_MAX_FACES and the like are looked up.
+            **overrides: Options by name; None = not given.
+
+        Raises:
+            OptionError: An option is unknown, a value is wrong, or the file cannot be read.
+        """
+        toml_path = toml_path or env.get("RTFACE_CONFIG")
+        values = _from_toml(Path(toml_path)) if toml_path else {}
+        values.update(_from_env(env))
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        for name in values:
+            if name not in _RULES:
+                raise unknown("option", name, _RULES, OptionError)
+        return cls(**values)
+
+
+def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The tasks in their fixed order, once each.
+
+    Raises:
+        InputError: A name is not a task, or there is none.
+    """
+    names = [tasks] if isinstance(tasks, str) else list(tasks)
+    for name in names:
+        if name not in TASKS:
+            raise unknown("task", str(name), TASKS, InputError)
+    if not names:
+        raise InputError("tasks", "none was given", f"Name one or more of {', '.join(TASKS)}")
+    return tuple(task for task in TASKS if task in names)
+
+
+def parse_ms(text: str | float) -> float:
+    """Milliseconds from ``33``, ``"33"``, ``"33ms"`` or ``"0.5s"``.
+
+    Raises:
+        OptionError: It is not a positive time.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)?\s*", str(text))
+    ms = float(match[1]) * (1000.0 if match[2] == "s" else 1.0) if match else 0.0
+    if ms <= 0.0:
+        raise _wrong("time", "a positive time such as 33ms or 0.5s", text)
+    return ms
+
+
+def unknown(kind: str, name: str, known: Iterable[str], error: type[OptionError] | type[InputError]) -> Exception:
+    """The error for a name that is not among the known ones, with the nearest of them."""
+    known = list(known)
+    near = get_close_matches(name, known, n=1)
+    mend = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}"
+    return error(f"{kind} {name!r}", "is unknown", mend)
+
+
+def _wrong(name: str, expected: str, got: object) -> OptionError:
+    return OptionError(name, f"expected {expected}, got {got!r}", "Change the flag, variable or TOML entry")
+
+
+def _from_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise OptionError(str(path), error.strerror or "cannot be read", "Name a TOML file that exists") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(str(path), f"is not TOML ({error})", "Mend the file or leave it out") from error
+    table = content.get("rtface", content)
+    if not isinstance(table, dict):
+        raise OptionError(str(path), "expected a table [rtface]", "Write the options below a line [rtface]")
+    return dict(table)
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        key.removeprefix(ENV_PREFIX).lower(): value
+        for key, value in env.items()
+        if key.startswith(ENV_PREFIX) and key not in ENV_OTHER
+    }
+
+
+class _Unfit(Exception):
+    def __init__(self, expected: str) -> None:
+        self.expected = expected
+
+
+Rule = Callable[[Any], Any]
+
+
+def _number(low: float, high: float, *, whole: bool) -> Rule:
+    kind = "a whole number" if whole else "a number"
+    expected = f"{kind} from {low:g} to {high:g}" if math.isfinite(high) else f"{kind} of at least {low:g}"
+
+    def rule(value: Any) -> Any:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise _Unfit(expected) from None
+        if isinstance(value, bool) or not low <= number <= high or (whole and number != int(number)):
+            raise _Unfit(expected)
+        return int(number) if whole else number
+
+    return rule
+
+
+def _maybe(rule: Rule) -> Rule:
+    def maybe(value: Any) -> Any:
+        return None if value is None or (isinstance(value, str) and value.lower() in ("", "none")) else rule(value)
+
+    return maybe
+
+
+def _budget(value: Any) -> float:
+    try:
+        return parse_ms(value)
+    except OptionError:
+        raise _Unfit("a positive time such as 33ms or 0.5s, or none") from None
+
+
+def _switch(value: Any) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    word = str(value).lower()
+    if word not in words:
+        raise _Unfit("true or false")
+    return words[word]
+
+
+def _task_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, Iterable):
+        raise _Unfit(f"some of {', '.join(TASKS)}")
+    return check_tasks(value)
+
+
+def _folder(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise _Unfit("a folder")
+    return os.fspath(value)
+
+
+_RULES: dict[str, Rule] = {
+    "tasks": _task_names,
+    "max_faces": _number(1, 64, whole=True),
+    "detect_every_ms": _number(0, math.inf, whole=False),
+    "detect_width": _number(64, 4096, whole=True),
+    "still_width": _number(64, 4096, whole=True),
+    "score_threshold": _number(0, 1, whole=False),
+    "nms_iou": _number(0, 1, whole=False),
+    "min_face_px": _number(1, 4096, whole=True),
+    "iterations": _number(0, 1, whole=True),
+    "still_passes": _number(1, 2, whole=True),
+    "smooth": _switch,
+    "budget_ms": _maybe(_budget),
+    "threads": _maybe(_number(1, 64, whole=True)),
+    "models_dir": _maybe(_folder),
+}
+if set(_RULES) != {option.name for option in fields(Options)}:
+    raise AssertionError("every option has a rule, and every rule an option")

@@ -1,0 +1,132 @@
+"""The JSON lines, schema ``rtface.result/1``: one header, one line a frame, one summary.
+
+Units are in the key names. An absent key means "not asked for"; ``null`` means "asked for, not available".
+Stays beside ``types`` so that ``FrameResult.to_dict`` needs nothing from above.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from rtface.types import Face, FrameResult, Parsing
+
+SCHEMA = "rtface.result/1"
+
+PX_DECIMALS = 2
+DEG_DECIMALS = 2
+SCORE_DECIMALS = 4
+MS_DECIMALS = 3
+
+
+def to_line(record: Mapping[str, Any]) -> str:
+    """One JSON line, with its line break.
+
+    Raises:
+        ValueError: The record holds a number that JSON has not (NaN or infinity).
+    """
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def frame_record(result: FrameResult, *, parsing: bool = True) -> dict[str, Any]:
+    """The record of one frame."""
+    frame = result.frame
+    height_px, width_px = frame.image.shape[:2]
+    timing = {name.removesuffix("_ms"): round(ms, MS_DECIMALS) for name, ms in asdict(result.timing).items()}
+    tasks = [task for task in result.tasks if parsing or task != "parsing"]
+    return {
+        "schema": SCHEMA,
+        "kind": "frame",
+        "index": frame.index,
+        "captured_at_s": round(frame.captured_at, 6),
+        "media_time_s": None if frame.media_time is None else round(frame.media_time, 6),
+        "width_px": width_px,
+        "height_px": height_px,
+        "faces": [_face(face, tasks) for face in result.faces],
+        "timing_ms": timing,
+        "level": result.level,
+        "late": result.late,
+        "dropped": result.dropped,
+        "skipped": dict(result.skipped),
+    }
+
+
+def _face(face: Face, tasks: list[str]) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "track_id": face.track_id,
+        "box_px": _rounded(face.box_xyxy, PX_DECIMALS),
+        "score": round(float(face.score), SCORE_DECIMALS),
+        "points5_px": _rounded(face.points5, PX_DECIMALS) if np.isfinite(face.points5).all() else None,
+        "quality": None if face.quality is None else round(float(face.quality), SCORE_DECIMALS),
+        "predicted": face.predicted,
+        "age_ms": {task: round(float(age), MS_DECIMALS) for task, age in face.age_ms.items()},
+    }
+    for task in tasks:
+        record.update(_TASK_KEYS[task](face))
+    return record
+
+
+def _landmarks(face: Face) -> dict[str, Any]:
+    found = face.landmarks
+    return {
+        "landmarks_px": None if found is None else _rounded(found.points, PX_DECIMALS),
+        "landmarks_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
+    }
+
+
+def _pose(face: Face) -> dict[str, Any]:
+    pose = face.pose
+    return {
+        f"{axis}_deg": None if pose is None else round(float(getattr(pose, axis)), DEG_DECIMALS)
+        for axis in ("yaw", "pitch", "roll")
+    }
+
+
+def _emotion(face: Face) -> dict[str, Any]:
+    found = face.emotion
+    return {
+        "emotion": None if found is None else found.label,
+        "emotion_probs": None if found is None else _rounded(found.probs, SCORE_DECIMALS),
+    }
+
+
+def _parsing(face: Face) -> dict[str, Any]:
+    return {"parsing": None if face.parsing is None else encode_parsing(face.parsing)}
+
+
+_TASK_KEYS = {"landmarks": _landmarks, "parsing": _parsing, "emotion": _emotion, "pose": _pose}
+
+
+def encode_parsing(parsing: Parsing) -> dict[str, Any]:
+    """A label map as runs, row after row: ``labels[i]`` repeated ``counts[i]`` times.
+
+    Like COCO's uncompressed RLE, but with a class for each run, and along rows.
+    """
+    height, width = parsing.labels.shape
+    flat = parsing.labels.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] + 1))
+    counts = np.diff(starts, append=flat.size)
+    return {
+        "width": width,
+        "height": height,
+        "to_frame_px": _rounded(parsing.to_frame, 6),
+        "labels": flat[starts].tolist(),
+        "counts": counts.tolist(),
+    }
+
+
+def decode_parsing(record: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The (h, w) uint8 label map that ``encode_parsing`` packed."""
+    flat = np.repeat(np.asarray(record["labels"], np.uint8), record["counts"])
+    return flat.reshape(record["height"], record["width"])
+
+
+def _rounded(array: NDArray[Any], decimals: int) -> Any:
+    # In float64: a rounded float32 prints as 0.30000001192092896.
+    return np.round(array.astype(np.float64), decimals).tolist()
