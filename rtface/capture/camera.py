@@ -1,0 +1,136 @@
+"""Cameras and network streams as sources: frames come at their own pace."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtface.capture.quiet import cv2, quiet
+from rtface.capture.source import Source
+from rtface.clock import Clock
+from rtface.errors import SourceError
+from rtface.types import Frame
+
+#: Reads in a row that may fail before a stream counts as lost.
+FAILED_READS = 10
+OPEN_TIMEOUT_MS = 5000
+READ_TIMEOUT_MS = 5000
+
+
+class _CaptureSource(Source):
+    """Frames of an open cv2.VideoCapture, stamped when they were grabbed, before they are decoded."""
+
+    live = True
+
+    def __init__(self, name: str, capture: cv2.VideoCapture, clock: Clock, lost: SourceError) -> None:
+        self.name = name
+        self._capture = capture
+        self._clock = clock
+        self._lost = lost
+        self._index = 0
+        self._failed = 0
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0.0 < fps <= 1000.0 else None
+        self.size_wh = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+
+    def read(self) -> Frame | None:
+        for failures in range(FAILED_READS):
+            if not self._capture.grab():
+                continue
+            captured_at = self._clock.now()
+            decoded, image = self._capture.retrieve()
+            if not decoded:
+                continue
+            self._failed += failures
+            self._index += 1
+            return Frame(image=image, index=self._index - 1, captured_at=captured_at)
+        raise self._lost
+
+    @property
+    def corrupt(self) -> int:
+        return self._failed
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class CameraSource(_CaptureSource):
+    """A camera by its index."""
+
+    def __init__(self, index: int, clock: Clock) -> None:
+        """
+        Raises:
+            SourceError: There is no such camera, or it gives no picture.
+        """
+        name = f"camera {index}"
+        with quiet():
+            capture = cv2.VideoCapture(index)
+        if not capture.isOpened():
+            raise SourceError(name, "is not there, or may not be opened", "rtface cameras lists those that are")
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest one kept
+        lost = SourceError(name, "gives no picture", "Plug it in again, or end the program that uses it")
+        super().__init__(name, capture, clock, lost)
+
+
+class NetworkSource(_CaptureSource):
+    """An rtsp:// or http:// stream."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        """
+        Raises:
+            SourceError: The address cannot be opened as a video.
+        """
+        with quiet():
+            timeouts = [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+                OPEN_TIMEOUT_MS,
+                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+                READ_TIMEOUT_MS,
+            ]
+            capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
+        if not capture.isOpened():
+            raise SourceError(url, "cannot be opened as a video", "Check the address, and that the server is up")
+        lost = SourceError(url, "the stream ended or was lost", "Check the server, then start again")
+        super().__init__(url, capture, clock, lost)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera that opens: its index, its name where the system tells, and the picture it gives by default."""
+
+    index: int
+    name: str
+    width_px: int
+    height_px: int
+    fps: float
+
+
+def list_cameras(limit: int = 10) -> list[CameraInfo]:
+    """The cameras with an index below ``limit`` that can be opened now."""
+    return list(_probe(limit))
+
+
+def _probe(limit: int) -> Iterator[CameraInfo]:
+    for index in range(limit):
+        if sys.platform == "linux" and not Path(f"/dev/video{index}").exists():
+            continue
+        with quiet():
+            capture = cv2.VideoCapture(index)
+        if capture.isOpened():
+            yield CameraInfo(
+                index=index,
+                name=_camera_name(index),
+                width_px=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+                height_px=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+                fps=float(capture.get(cv2.CAP_PROP_FPS)),
+            )
+        capture.release()
+
+
+def _camera_name(index: int) -> str:
+    try:
+        return Path(f"/sys/class/video4linux/video{index}/name").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,40 @@
+"""Keeps OpenCV's and FFmpeg's own messages off stderr: what failed is said once, by our errors."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# FFmpeg's level is read once, when the first capture opens: before cv2 is asked for one. -8 is AV_LOG_QUIET.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+import cv2
+
+__all__ = ["cv2", "quiet"]
+
+
+class _Level:
+    """OpenCV's log level is one for all threads: the last to leave puts back what the first found."""
+
+    lock = threading.Lock()
+    depth = 0
+    before = 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No messages from OpenCV within."""
+    log = cv2.utils.logging
+    with _Level.lock:
+        _Level.depth += 1
+        if _Level.depth == 1:
+            _Level.before = log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        with _Level.lock:
+            _Level.depth -= 1
+            if not _Level.depth:
+                log.setLogLevel(_Level.before)
