@@ -33,15 +33,18 @@ class Options:
 
     Attributes:
         tasks: Which of landmarks, parsing, emotion, pose to work out.
-        max_faces: Most faces analysed in a frame (1..64), best score first.
+        max_faces: Most faces analysed in a frame of a stream (1..1024), best score first.
+        still_max_faces: Likewise in a still.
         detect_every_ms: Longest time between two runs of the detector in a stream; 0 = on every frame.
         detect_width: Width in px at which the detector sees a frame of a stream (64..4096).
         still_width: Width in px at which the detector sees a still (64..4096).
-        score_threshold: Detections below this score (0..1) are not faces.
+        score_threshold: Detections below this score (0..1) are not faces, in a stream.
+        still_score_threshold: Likewise in a still, where no track outlives a false one.
         nms_iou: Of two boxes that overlap by more than this IoU (0..1) the better is kept.
         min_face_px: Smaller faces (longer side, px) are left out.
         iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
+        precision: Which of the networks' files: "fp32", "int8", or "auto", int8 where the CPU computes it fast (VNNI).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
@@ -53,14 +56,17 @@ class Options:
 
     tasks: tuple[str, ...] = TASKS
     max_faces: int = 8
+    still_max_faces: int = 256
     detect_every_ms: float = 300.0
     detect_width: int = 320
     still_width: int = 640
     score_threshold: float = 0.5
+    still_score_threshold: float = 0.3
     nms_iou: float = 0.4
     min_face_px: int = 16
     iterations: int = 1
     still_passes: int = 2
+    precision: str = "auto"
     smooth: bool = False
     budget_ms: float | None = None
     threads: int | None = None
@@ -205,6 +211,15 @@ def _switch(value: Any) -> bool:
     return words[word]
 
 
+def _one_of(*names: str) -> Rule:
+    def rule(value: Any) -> str:
+        if value not in names:
+            raise _Unfit(f"one of {', '.join(names)}")
+        return str(value)
+
+    return rule
+
+
 def _task_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
@@ -221,15 +236,18 @@ def _folder(value: Any) -> str:
 
 _RULES: dict[str, Rule] = {
     "tasks": _task_names,
-    "max_faces": _number(1, 64, whole=True),
+    "max_faces": _number(1, 1024, whole=True),
+    "still_max_faces": _number(1, 1024, whole=True),
     "detect_every_ms": _number(0, math.inf, whole=False),
     "detect_width": _number(64, 4096, whole=True),
     "still_width": _number(64, 4096, whole=True),
     "score_threshold": _number(0, 1, whole=False),
+    "still_score_threshold": _number(0, 1, whole=False),
     "nms_iou": _number(0, 1, whole=False),
     "min_face_px": _number(1, 4096, whole=True),
     "iterations": _number(0, 1, whole=True),
     "still_passes": _number(1, 2, whole=True),
+    "precision": _one_of("auto", "fp32", "int8"),
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
     "threads": _maybe(_number(1, 64, whole=True)),

@@ -94,7 +94,9 @@ class VideoSource(Source):
     @property
     def corrupt(self) -> int:
         # Known at the end. A recording may pause: a gap alone is no damage, frames in the file that did not come are.
-        missing = 0 if self.frame_count is None else max(self.frame_count - self._index - self._failed, 0)
+        if self.frame_count is None or self._cut_short:
+            return self._failed
+        missing = max(self.frame_count - self._index - self._failed, 0)
         return self._failed + (missing if self._counted else min(self._gaps, missing))
 
     def close(self) -> None:
