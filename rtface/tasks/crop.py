@@ -47,6 +47,11 @@ class Crop:
         """Whether every number is finite and the side is positive: whether it can be cut at all."""
         return self.side > 0.0 and math.isfinite(self.x + self.y + self.side + self.roll)
 
+    def near(self, other: Crop, centre: float, ratio: float) -> bool:
+        """Whether centres lie within `centre` sides (of the smaller) and the sides within `ratio` of each other."""
+        small, large = sorted((self.side, other.side))
+        return large <= ratio * small and math.hypot(self.x - other.x, self.y - other.y) <= centre * small
+
 
 def crop_from_points5(points5: Floats) -> Crop:
     """Crop of a face by its five points.

@@ -1,0 +1,327 @@
+"""One frame through the pipeline: detect, track, crop, engine, tasks, smooth. No threads.
+
+    image ──► detector ──► tracker ──► crops ──► engine ──► typed results ──► smoother ──► FrameResult
+
+`Analyzer.image` takes a still and remembers nothing; `Analyzer.video` takes the frames of one stream and remembers
+its faces. The threads around it are in `rtface.stream`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.budget import Budget, Carry
+from rtface.capture.image import as_bgr
+from rtface.clock import Clock, SystemClock
+from rtface.detect import Detections, Detector, MosDetector
+from rtface.engine import Engine, OrtEngine, Tensors
+from rtface.errors import InputError
+from rtface.models import find, load
+from rtface.options import Options, check_tasks
+from rtface.smooth import Smoother
+from rtface.tasks import landmarks
+from rtface.tasks.crop import (
+    CROP_SIZE,
+    Crop,
+    crop_from_landmarks,
+    crop_to_frame_matrix,
+    points5_from_landmarks,
+    warp_crops,
+)
+from rtface.tasks.typed import FACE, QUALITY, outputs_for, typed
+from rtface.track import Track, Tracker, first_crop
+from rtface.types import Face, Frame, FrameResult, Timing
+
+BATCH = 64
+"""Most faces in one engine call: all of a stream's; a still with more takes several, which bounds the memory."""
+
+
+class Analyzer:
+    """Faces of stills and of one stream.
+
+    Args:
+        options: What to do; None = the defaults.
+        detector: Finds faces; None = the detector that ships.
+        engine: Runs the multi-task network; None = ONNX Runtime with the network that ships.
+        clock: Time of deadlines and measurements.
+
+    Raises:
+        ModelError: A model is missing or damaged.
+        EngineError: ONNX Runtime cannot load it.
+    """
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        detector: Detector | None = None,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.options = options or Options()
+        self.detector = detector or open_detector(self.options)
+        self.engine = engine or open_engine(self.options)
+        self._clock = clock or SystemClock()
+        self._buffer = np.empty((BATCH, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: its faces, their smoothing, and what stages cost."""
+        self._tracker = Tracker(self.options.detect_every_ms / 1e3, self.options.max_faces)
+        self._budget, self._carry, self._smoother = Budget(self._clock), Carry(), Smoother()
+        self._index = 0
+
+    def close(self) -> None:
+        """Give the engine's memory and threads back."""
+        self.engine.close()
+
+    def __enter__(self) -> Analyzer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def image(
+        self,
+        image: NDArray[Any],
+        boxes: Sequence[Any] | NDArray[Any] | None = None,
+        tasks: Collection[str] | None = None,
+    ) -> FrameResult:
+        """Faces of a still; nothing of a stream is used or changed.
+
+        Args:
+            image: uint8, (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA.
+            boxes: (N, 4) x0 y0 x1 y1 px of faces that are known already; None = detect them.
+            tasks: Some of `rtface.TASKS`; None = those of the options.
+
+        Raises:
+            InputError: The image, a box or a task is not what is expected.
+            EngineError: A network cannot run.
+        """
+        wanted, frame, budget = self._wanted(tasks), Frame(as_bgr(image)), Budget(self._clock)
+        found = self.detector.detect(frame.image, still=True) if boxes is None else _given(boxes)
+        budget.lap("detect")
+        crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
+        for _ in range(self.options.still_passes - 1):
+            crops = self._recut(frame, crops, budget)
+        tensors = self._look(frame, crops, outputs_for(wanted, places=False), budget)
+        to_frame = _matrices(crops)
+        points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
+        values = typed(wanted, tensors, crops, to_frame, points)
+        five = found.points5 if points is None else points5_from_landmarks(points)
+        scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
+        faces = tuple(
+            Face(
+                box_xyxy=found.boxes_xyxy[row],
+                score=float(scores[row]),
+                points5=five[row],
+                age_ms=dict.fromkeys(wanted, 0.0),
+                quality=float(tensors[QUALITY][row]),
+                **values[row],
+            )
+            for row in range(len(crops))
+        )
+        budget.lap("tasks")
+        return FrameResult(frame, faces, _timing(budget), tasks=wanted)
+
+    def video(
+        self,
+        image: NDArray[Any],
+        at: float,
+        *,
+        index: int | None = None,
+        media_time: float | None = None,
+        captured_at: float | None = None,
+        deadline: float | None = None,
+        tasks: Collection[str] | None = None,
+    ) -> FrameResult:
+        """Faces of a stream's next frame, with ids that last.
+
+        Args:
+            image: As for `image`.
+            at: When the frame was taken, seconds; a time before the last frame's starts a new stream.
+            index: Number of the frame; None = counted here.
+            media_time: Seconds since the start of the file.
+            captured_at: Monotonic seconds of the grab; None = `at`.
+            deadline: Monotonic seconds by which the result is wanted; None = `captured_at` + `Options.budget_ms` where
+                both are given, else no deadline. What does not fit is carried over and named in `skipped`.
+            tasks: Some of `rtface.TASKS`; None = those of the options.
+
+        Raises:
+            InputError: The image or a task is not what is expected.
+            EngineError: A network cannot run.
+        """
+        wanted, skipped = self._wanted(tasks), dict[str, str]()
+        frame = Frame(
+            as_bgr(image),
+            index=self._index if index is None else index,
+            captured_at=at if captured_at is None else captured_at,
+            media_time=media_time,
+        )
+        self._index = frame.index + 1
+        if deadline is None and captured_at is not None and self.options.budget_ms is not None:
+            deadline = captured_at + self.options.budget_ms / 1e3
+        self._budget.begin(deadline)
+        self._find(frame, at, skipped)
+        self._understand(frame, at, wanted, skipped)
+        faces = tuple(self._face(track, wanted, at) for track in self._tracker.tracks)
+        self._forget()
+        self._budget.lap("tasks")
+        late = deadline is not None and self._clock.now() > deadline
+        return FrameResult(frame, faces, _timing(self._budget), tasks=wanted, late=late, skipped=skipped)
+
+    def _find(self, frame: Frame, at: float, skipped: dict[str, str]) -> None:
+        """Move the tracks on, and let the detector look where it should and there is time."""
+        height, width = frame.image.shape[:2]
+        self._tracker.advance(at, width, height)
+        self._budget.lap("track")
+        if not self._tracker.wants_detection:
+            return
+        if why := self._budget.fits("detect"):
+            skipped["detect"] = why
+            return
+        found = self.detector.detect(frame.image)
+        self._budget.lap("detect", stage="detect")
+        self._tracker.meet(found.boxes_xyxy, found.scores, found.points5)
+        self._budget.lap("track")
+
+    def _understand(self, frame: Frame, at: float, wanted: tuple[str, ...], skipped: dict[str, str]) -> None:
+        """Run the engine on every track's crop where there is time; remember what it says, and follow the faces."""
+        tracks = self._tracker.tracks
+        if not tracks:
+            return
+        if why := self._budget.fits(f"engine, {len(tracks)} faces"):
+            skipped.update(dict.fromkeys(wanted, why))
+            return
+        crops = [track.crop for track in tracks]
+        tensors = self._look(frame, crops, outputs_for(wanted, places=True), self._budget)
+        to_frame = _matrices(crops)
+        points = landmarks.in_frame(tensors["landmarks"], to_frame)
+        values = typed(wanted, tensors, crops, to_frame, points)
+        self._budget.lap("tasks")
+        seen = [crop_from_landmarks(face) for face in points]
+        self._tracker.follow(seen, points5_from_landmarks(points), tensors[FACE].tolist())
+        self._budget.lap("track")
+        for track, value, quality in zip(tracks, values, tensors[QUALITY].tolist(), strict=True):
+            if not track.predicted:
+                smooth = self._smoothed(track, value, at) if self.options.smooth else value
+                self._carry.put(track.track_id, {**smooth, QUALITY: quality}, at)
+        self._budget.lap("smooth")
+
+    def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
+        values, ages = self._carry.get(track.track_id, (*wanted, QUALITY), at)
+        ages.pop(QUALITY, None)
+        # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
+        steady = self.options.smooth and ages.get("landmarks") == 0.0
+        return Face(
+            box_xyxy=track.box_xyxy,
+            score=track.score,
+            points5=points5_from_landmarks(values["landmarks"].points) if steady else track.points5,
+            track_id=track.track_id,
+            age_ms=ages,
+            predicted=track.predicted,
+            **values,
+        )
+
+    def _smoothed(self, track: Track, values: dict[str, Any], at: float) -> dict[str, Any]:
+        smooth, which = dict(values), track.track_id
+        if "landmarks" in values:
+            smooth["landmarks"] = self._smoother.landmarks(which, values["landmarks"], at, track.crop.side)
+        if "pose" in values:
+            smooth["pose"] = self._smoother.pose(which, values["pose"], at)
+        if "emotion" in values:
+            smooth["emotion"] = self._smoother.emotion(which, values["emotion"], at)
+        return smooth
+
+    def _forget(self) -> None:
+        alive = {track.track_id for track in self._tracker.tracks}
+        self._carry.keep(alive)
+        self._smoother.keep(alive)
+
+    def _recut(self, frame: Frame, crops: list[Crop], budget: Budget) -> list[Crop]:
+        """Crops of the landmarks seen in `crops`; a crop that ran away from its face stays as it was."""
+        tensors = self._look(frame, crops, (landmarks.OUTPUT,), budget)
+        if not crops:
+            return crops
+        again = [crop_from_landmarks(face) for face in landmarks.in_frame(tensors[landmarks.OUTPUT], _matrices(crops))]
+        return [
+            new if new.finite and new.near(old, centre=0.5, ratio=2.5) else old
+            for old, new in zip(crops, again, strict=True)
+        ]
+
+    def _look(self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], budget: Budget) -> Tensors:
+        """The engine's answers for every crop, by name; nothing where there are no crops."""
+        answers: list[Tensors] = []
+        for start in range(0, len(crops), BATCH):
+            batch = warp_crops(frame.image, crops[start : start + BATCH], out=self._buffer)
+            budget.lap("crop")
+            answers.append(self.engine.run(batch, names))
+            budget.lap("engine", stage=f"engine, {len(crops)} faces")
+        if len(answers) < 2:
+            return answers[0] if answers else {}
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
+
+    def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
+        return self.options.tasks if tasks is None else check_tasks(tasks)
+
+
+def open_detector(options: Options) -> Detector:
+    """The detector that the options name, from the registry."""
+    network = _open("detector", None, options)
+    return MosDetector(
+        lambda canvas: network.run(canvas, ("detections",))["detections"],
+        stream_px=options.detect_width,
+        still_px=options.still_width,
+        score_threshold=options.score_threshold,
+        still_score_threshold=options.still_score_threshold,
+        nms_iou=options.nms_iou,
+        min_face_px=options.min_face_px,
+        max_faces=options.max_faces,
+        still_max_faces=options.still_max_faces,
+    )
+
+
+def open_engine(options: Options) -> Engine:
+    """The multi-task network that the options name, from the registry, under ONNX Runtime."""
+    return _open("engine", options.iterations, options)
+
+
+def _open(role: str, iterations: int | None, options: Options) -> OrtEngine:
+    model = find(role, iterations, options.precision, options.models_dir)
+    return OrtEngine(load(model), model.name, options.threads)
+
+
+def _given(boxes: Sequence[Any] | NDArray[Any]) -> Detections:
+    """The caller's boxes as detections without points.
+
+    Raises:
+        InputError: They are not N boxes x0 y0 x1 y1.
+    """
+    mend = "Pass boxes=[[x0, y0, x1, y1], …] in px of the image"
+    try:
+        array = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError("boxes", f"expected numbers of shape (N, 4), got {boxes!r:.60}", mend) from error
+    if array.size == 0:
+        return Detections.none()
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise InputError("boxes", f"expected shape (N, 4), got {array.shape}", mend)
+    wrong = ~(np.isfinite(array).all(axis=1) & (array[:, 2:] > array[:, :2]).all(axis=1))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(f"boxes[{row}]", f"expected finite x0 < x1 and y0 < y1, got {array[row].tolist()}", mend)
+    count = len(array)
+    unknown = np.full((count, 5, 2), np.nan, np.float32)
+    return Detections(array, np.ones(count, np.float32), unknown, np.full((count, 3), np.nan, np.float32))
+
+
+def _matrices(crops: Sequence[Crop]) -> NDArray[np.float64]:
+    return np.array([crop_to_frame_matrix(crop) for crop in crops]).reshape(-1, 2, 3)
+
+
+def _timing(budget: Budget) -> Timing:
+    return Timing(**{f"{name}_ms": spent for name, spent in budget.laps_ms.items()}, total_ms=budget.total_ms)

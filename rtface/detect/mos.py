@@ -1,0 +1,107 @@
+"""The MOS-style detector around its network: lay the picture out, read the cells, keep the best boxes.
+
+The network (after Liu et al., "MOS: A Low Latency and Lightweight Framework for Face Detection, Landmark Localization,
+and Head Pose Estimation", BMVC 2021) decodes its anchors in the graph; here is what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.detect.base import Detections
+from rtface.detect.nms import nms
+from rtface.detect.view import View, still_views, stream_view
+
+Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
+"""Network: (1, H, W, 3) uint8 BGR, H and W multiples of 32 → (1, cells, 18) float32.
+
+A cell's row: x0 y0 x1 y1, score, five points x y, yaw, pitch, roll; px of the input, degrees.
+"""
+
+CANDIDATES = 1000
+"""Most cells that enter suppression, best first; a crowd at a low threshold lights up thousands."""
+
+
+class _Bar(NamedTuple):
+    score: float
+    faces: int
+
+
+class MosDetector:
+    """Faces of whole pictures; implements `Detector`.
+
+    Args:
+        forward: The network.
+        stream_px: Longer side in px at which a frame of a stream is seen.
+        still_px: Longer side in px at which a still is seen first.
+        score_threshold, still_score_threshold: Cells below this score are no faces, in a stream and in a still.
+        nms_iou: Boxes that overlap a better one by more than this IoU are dropped.
+        min_face_px: Faces whose longer side is below this, in px of the picture, are dropped.
+        max_faces, still_max_faces: Most faces returned, of a stream's frame and of a still.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        *,
+        stream_px: int = 320,
+        still_px: int = 640,
+        score_threshold: float = 0.5,
+        still_score_threshold: float = 0.3,
+        nms_iou: float = 0.4,
+        min_face_px: float = 16,
+        max_faces: int = 8,
+        still_max_faces: int = 256,
+    ) -> None:
+        self._forward = forward
+        self._stream_px, self._still_px = stream_px, still_px
+        self._stream = _Bar(score_threshold, max_faces)
+        self._still = _Bar(still_score_threshold, still_max_faces)
+        self._nms_iou, self._min_face_px = nms_iou, min_face_px
+        self._view: View | None = None
+        self._canvas = np.zeros((1, 0, 0, 3), np.uint8)
+
+    def detect(self, image: NDArray[np.uint8], *, still: bool = False) -> Detections:
+        """Faces of `image` (H, W, 3) BGR, best score first; `still` tries further views until one shows a face.
+
+        Raises:
+            EngineError: the network cannot run.
+        """
+        found = Detections.none()
+        bar = self._still if still else self._stream
+        for view in self._views(image, still):
+            found = self._decode(self._forward(self._laid(image, view))[0], view, bar)
+            if len(found):
+                break
+        return found
+
+    def _views(self, image: NDArray[np.uint8], still: bool) -> Iterator[View]:
+        height, width = image.shape[:2]
+        if still:
+            return still_views(width, height, self._still_px)
+        return iter((stream_view(width, height, self._stream_px),))
+
+    def _laid(self, image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+        if view != self._view:  # a stream keeps its canvas; its black margin is drawn once
+            self._canvas = np.zeros((1, view.canvas_height, view.canvas_width, 3), np.uint8)
+            self._view = view
+        view.lay(image, self._canvas[0])
+        return self._canvas
+
+    def _decode(self, rows: NDArray[Any], view: View, bar: _Bar) -> Detections:
+        rows = rows[rows[:, 4] >= bar.score]
+        if len(rows) > CANDIDATES:
+            rows = rows[np.argpartition(-rows[:, 4], CANDIDATES)[:CANDIDATES]]
+        sides = (rows[:, 2:4] - rows[:, :2]).max(axis=1, initial=0.0)
+        rows = rows[sides >= self._min_face_px * view.scale_x]
+        rows = rows[nms(rows[:, :4], rows[:, 4], self._nms_iou, bar.faces)]
+        return Detections(
+            boxes_xyxy=view.to_picture(rows[:, :4].reshape(-1, 2, 2)).reshape(-1, 4),
+            scores=rows[:, 4],
+            points5=view.to_picture(rows[:, 5:15].reshape(-1, 5, 2)),
+            pose=rows[:, 15:18],
+        )

@@ -1,0 +1,104 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import onnxruntime
+from numpy.typing import NDArray
+
+from rtface.engine.base import Tensors
+from rtface.errors import EngineError
+
+MAX_THREADS = 4
+"""Networks of a few milliseconds stop gaining from more threads about here; waking them costs more than they do."""
+
+
+def default_threads() -> int:
+    """CPUs this process may use, at most `MAX_THREADS`."""
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no affinity call
+        usable = os.cpu_count() or 1
+    return max(1, min(MAX_THREADS, usable))
+
+
+class OrtEngine:
+    """A network under ONNX Runtime's CPU provider; implements `Engine`.
+
+    Args:
+        model: The ONNX file's bytes.
+        name: What messages call it.
+        threads: Threads of one call; None = `default_threads()`.
+
+    Raises:
+        EngineError: ONNX Runtime cannot load the network.
+    """
+
+    def __init__(self, model: bytes, name: str = "model", threads: int | None = None) -> None:
+        self._name = name
+        self._threads = threads if threads is not None else default_threads()
+        try:
+            session = onnxruntime.InferenceSession(model, _session_options(self._threads), ["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no public base
+            raise EngineError(
+                name,
+                f"onnxruntime {onnxruntime.__version__} cannot load it: {error}",
+                "pip install --upgrade onnxruntime; `rtface models verify` checks the file",
+            ) from error
+        self._session: Any = session
+        self._input: str = session.get_inputs()[0].name
+        self._outputs = tuple(str(output.name) for output in session.get_outputs())
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of everything the network can answer."""
+        return self._outputs
+
+    def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+        """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
+
+        Raises:
+            EngineError: the engine is closed, or ONNX Runtime refuses the batch.
+        """
+        if self._session is None:
+            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+        wanted = list(names)
+        try:
+            # Results outlive the call in the caller's hands, so bound output buffers would only add a copy.
+            values = self._session.run(wanted, {self._input: batch})
+        except Exception as error:
+            raise EngineError(
+                self._name,
+                f"onnxruntime failed on a {batch.dtype} batch of shape {batch.shape}: {error}",
+                "`rtface models verify` checks the file, `rtface doctor` the installation",
+            ) from error
+        return dict(zip(wanted, values, strict=True))
+
+    def describe(self) -> dict[str, str | int]:
+        """Engine, version, device and threads."""
+        return {
+            "engine": "onnxruntime",
+            "version": str(onnxruntime.__version__),
+            "device": "cpu",
+            "threads": self._threads,
+        }
+
+    def close(self) -> None:
+        """Drop the session with its threads and memory."""
+        self._session = None
+
+
+def _session_options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3  # errors only: its warnings are for those who export models
+    # Spinning inside a call saves the wake-up of every operator; it must stop with the call, or the detector's idle
+    # threads take the cores from the engine's (two sessions, two cores) and from the decoder.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options

@@ -1,0 +1,7 @@
+"""Steadier results along a track: One-Euro for points and pose, hysteresis for the emotion's label."""
+
+from rtface.smooth.hysteresis import Hysteresis
+from rtface.smooth.one_euro import OneEuro
+from rtface.smooth.smoother import Smoother
+
+__all__ = ["Hysteresis", "OneEuro", "Smoother"]

@@ -1,0 +1,56 @@
+"""All tensors of an engine call to typed results, face by face."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.tasks import emotion, landmarks, parsing, pose
+from rtface.tasks.crop import Crop
+
+OUTPUT_OF_TASK = {
+    "landmarks": landmarks.OUTPUT,
+    "parsing": parsing.OUTPUT,
+    "emotion": emotion.OUTPUT,
+    "pose": pose.OUTPUT,
+}
+"""Task → the engine's output that it reads."""
+
+FACE = "face"
+"""Output (N,) float32: how sure the engine is that a crop holds a well-placed face, 0..1."""
+
+QUALITY = "quality"
+"""Output (N,) float32: how far a crop's values can be trusted, 0..1."""
+
+
+def outputs_for(tasks: Collection[str], *, places: bool) -> tuple[str, ...]:
+    """Names of the engine's outputs that `tasks` need; `places` adds the points that crops are cut from."""
+    wanted = [output for task, output in OUTPUT_OF_TASK.items() if task in tasks or (places and task == "landmarks")]
+    return (*wanted, FACE, QUALITY)
+
+
+def typed(
+    tasks: Collection[str],
+    tensors: dict[str, NDArray[Any]],
+    crops: Sequence[Crop],
+    to_frame: NDArray[np.float64],
+    points: NDArray[np.float32] | None,
+) -> list[dict[str, Any]]:
+    """For each of N crops, its typed results by task.
+
+    `to_frame` (N, 2, 3) maps the crops to the frame; `points` (N, 68, 2) are the landmarks there already, where the
+    caller needed them.
+    """
+    columns: dict[str, Sequence[Any]] = {}
+    if "landmarks" in tasks and points is not None:
+        columns["landmarks"] = landmarks.landmarks(points, tensors[QUALITY])
+    if "parsing" in tasks:
+        columns["parsing"] = parsing.parsings(tensors[parsing.OUTPUT], to_frame)
+    if "emotion" in tasks:
+        columns["emotion"] = emotion.emotions(tensors[emotion.OUTPUT])
+    if "pose" in tasks:
+        columns["pose"] = pose.poses(tensors[pose.OUTPUT], [crop.roll for crop in crops])
+    return [{task: values[index] for task, values in columns.items()} for index in range(len(crops))]

@@ -1,0 +1,139 @@
+"""One face over time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.tasks.crop import Crop
+
+VELOCITY_SECONDS = 0.1
+"""Time constant of the velocity estimate: three frames at 30 fps, so one frame's jitter weighs little."""
+
+COAST_SECONDS = 0.25
+"""A predicted face slows down with this time constant: heads turn back sooner than they fly on."""
+
+BOX_BLEND = 0.5
+"""Weight of a new detection's box against the track's: detectors breathe by a few per cent from frame to frame."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Where a face was seen last, when, and how fast it went (px/s)."""
+
+    crop: Crop
+    at: float
+    vx: float = 0.0
+    vy: float = 0.0
+
+    def foresee(self, at: float) -> Crop:
+        """The crop at a later time: on by the velocity, which dies away."""
+        travel = COAST_SECONDS * (1.0 - math.exp(-(at - self.at) / COAST_SECONDS))
+        return replace(self.crop, x=self.crop.x + self.vx * travel, y=self.crop.y + self.vy * travel)
+
+    def seen(self, crop: Crop, at: float) -> Motion:
+        """The face was seen again: blend what it did since into the velocity."""
+        elapsed = at - self.at
+        if elapsed <= 0.0:
+            return replace(self, crop=crop)
+        weight = 1.0 - math.exp(-elapsed / VELOCITY_SECONDS)
+        vx, vy = (crop.x - self.crop.x) / elapsed, (crop.y - self.crop.y) / elapsed
+        return Motion(crop, at, self.vx + weight * (vx - self.vx), self.vy + weight * (vy - self.vy))
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """What is known of one face now.
+
+    Attributes:
+        track_id: Never used twice.
+        score: The detector's score when it last saw the face.
+        crop: The face's square at `at`: a prediction until detector or engine confirm it.
+        at: The present, in seconds.
+        predicted: Neither detector nor engine have confirmed the face at `at`.
+        detected: The detector saw the face at `at`.
+        proven: The engine has confirmed the face at some time.
+        unsure: The engine doubts the crop; the detector should look again.
+        recent: The face was confirmed on the frame before.
+    """
+
+    track_id: int
+    score: float
+    crop: Crop
+    at: float
+    predicted: bool = False
+    detected: bool = True
+    proven: bool = False
+    unsure: bool = False
+    recent: bool = True
+    _last: Motion = field(init=False)
+    _box: Floats | None = field(default=None, init=False)  # in sides of the crop, about its centre
+    _points: Floats = field(init=False)  # likewise
+
+    def __post_init__(self) -> None:
+        self._last = Motion(self.crop, self.at)
+        self._points = np.full((5, 2), np.nan, np.float32)
+
+    @property
+    def seen_at(self) -> float:
+        """When the face was last confirmed."""
+        return self._last.at if self.predicted else self.at
+
+    @property
+    def surprise(self) -> float:
+        """How far the crop lies from where it was expected, in sides of the crop."""
+        expected = self._last.foresee(self.at)
+        return math.hypot(self.crop.x - expected.x, self.crop.y - expected.y) / self.crop.side
+
+    @property
+    def box_xyxy(self) -> Floats:
+        """(4,) px: the detector's box, carried along by the crop."""
+        if self._box is None:
+            raise ValueError("a track begins with a detection")
+        return _absolute(self._box.reshape(2, 2), self.crop).reshape(4)
+
+    @property
+    def points5(self) -> Floats:
+        """(5, 2) px: the last five points, carried along by the crop."""
+        return _absolute(self._points, self.crop)
+
+    def advance(self, at: float) -> None:
+        """Move on to `at`; from here on the face's place is a prediction."""
+        if not self.predicted:
+            self._last = self._last.seen(self.crop, self.at)
+        self.at, self.crop = at, self._last.foresee(at)
+        self.recent, self.predicted, self.detected = not self.predicted, True, False
+
+    def meet(self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float) -> None:
+        """The detector sees the face. Its crop counts only where the engine's own is in doubt or far off."""
+        if self.unsure or not self.proven or not self.crop.near(crop, centre=0.2, ratio=1.3):
+            self.crop = crop
+        box = _relative(box_xyxy.reshape(2, 2), self.crop).reshape(4)
+        self._box = box if self._box is None else self._box + np.float32(BOX_BLEND) * (box - self._box)
+        self._points = _relative(points5, self.crop)
+        self.score, self.detected, self.predicted = score, True, False
+
+    def follow(self, crop: Crop, points5: Floats) -> None:
+        """The engine sees the face in `crop` with these points."""
+        self.crop = crop
+        self._points = _relative(points5, crop)
+        self.predicted = False
+
+    def deny(self) -> None:
+        """The face is not here after all: fall back to the prediction."""
+        self.crop, self.predicted = self._last.foresee(self.at), True
+
+
+def _relative(xy: Floats, crop: Crop) -> Floats:
+    inside: Floats = (xy - np.array((crop.x, crop.y), np.float32)) / np.float32(crop.side)
+    return inside
+
+
+def _absolute(xy: Floats, crop: Crop) -> Floats:
+    placed: Floats = xy * np.float32(crop.side) + np.array((crop.x, crop.y), np.float32)
+    return placed

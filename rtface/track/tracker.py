@@ -1,0 +1,138 @@
+"""Stable ids: detections make tracks, the engine's landmarks carry them, time ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.tasks.crop import Crop, crop_from_box, crop_from_points5
+from rtface.track.associate import associate
+from rtface.track.track import Track
+
+LOST_SECONDS = 0.5
+"""A face that nobody confirmed for this long is gone."""
+
+SURE = 0.5
+"""The engine's `face` probability from which its landmarks alone carry a track."""
+
+DOUBT = 0.25
+"""Below this the engine overrules even the detector; between, the detector's word decides."""
+
+Floats = NDArray[np.float32]
+
+
+class Tracker:
+    """The faces of one stream. A frame is `advance`, then `meet` when `wants_detection`, then `follow`.
+
+    Args:
+        detect_every: Longest time between two looks of the detector, in seconds.
+        max_faces: Most tracks at a time.
+    """
+
+    def __init__(self, detect_every: float = 0.3, max_faces: int = 8) -> None:
+        self._detect_every, self._max_faces = detect_every, max_faces
+        self._next_id = 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every face; ids go on."""
+        self.tracks: list[Track] = []
+        self._at = float("-inf")
+        self._detected_at = float("-inf")
+
+    def advance(self, at: float, width: int, height: int) -> None:
+        """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts anew."""
+        if at < self._at:
+            self.reset()
+        self._expire()  # by the time of the frame before: a late frame may still show the face
+        self._at = at
+        for track in self.tracks:
+            track.advance(at)
+        self.tracks = [t for t in self.tracks if 0 <= t.crop.x < width and 0 <= t.crop.y < height]
+
+    @property
+    def wants_detection(self) -> bool:
+        """Whether the detector should look at this frame: its time has come, or a track is missing or in doubt."""
+        due = self._at - self._detected_at >= self._detect_every
+        return due or not self.tracks or any(track.unsure for track in self.tracks)
+
+    def meet(self, boxes_xyxy: Floats, scores: Floats, points5: Floats) -> None:
+        """What the detector saw on this frame: (N, 4) px, (N,), (N, 5, 2) px; NaN points where it has none."""
+        self._detected_at = self._at
+        crops = [first_crop(box, points) for box, points in zip(boxes_xyxy, points5, strict=True)]
+        matched = {detection: self.tracks[track] for track, detection in self._pairs(boxes_xyxy, points5)}
+        for index, crop in enumerate(crops):
+            track = matched.get(index)
+            if track is None:
+                if len(self.tracks) >= self._max_faces or not crop.finite:
+                    continue
+                track = self._begin(crop, float(scores[index]))
+            track.meet(boxes_xyxy[index], points5[index], crop, float(scores[index]))
+
+    def follow(self, crops: Sequence[Crop], points5: Floats, face: Sequence[float]) -> None:
+        """What the engine saw in every track's crop, in the order of `tracks`.
+
+        `crops` are the squares cut from its landmarks, `points5` (N, 5, 2) px theirs, `face` how sure it is that the
+        crop held a well-placed face.
+        """
+        for track, crop, points, sure in zip(self.tracks, crops, points5, face, strict=True):
+            track.unsure = not sure >= SURE
+            if crop.finite and (sure >= SURE or (sure >= DOUBT and track.detected)):
+                track.follow(crop, points)
+            else:
+                track.deny()
+        self._part()
+        for track in self.tracks:
+            track.proven |= not track.predicted
+        self._expire()
+
+    def _pairs(self, boxes_xyxy: Floats, points5: Floats) -> list[tuple[int, int]]:
+        if not self.tracks:
+            return []
+        return associate(
+            np.stack([track.box_xyxy for track in self.tracks]),
+            np.stack([track.points5 for track in self.tracks]),
+            np.array([track.crop.side for track in self.tracks]),
+            boxes_xyxy,
+            points5,
+        )
+
+    def _begin(self, crop: Crop, score: float) -> Track:
+        track = Track(self._next_id, score, crop, self._at)
+        self._next_id += 1
+        self.tracks.append(track)
+        return track
+
+    def _part(self) -> None:
+        """One face, one track: of two tracks on one face, the one that jumped there falls back to its prediction.
+
+        When two faces cross, the hidden one's landmarks land on the other; it coasts until it shows again, or is lost.
+        """
+        ranked = sorted((t for t in self.tracks if not t.predicted), key=_standing)
+        held: list[Track] = []
+        for track in ranked:
+            if any(track.crop.near(other.crop, centre=0.25, ratio=1.6) for other in held):
+                track.deny()
+                track.unsure = True
+            else:
+                held.append(track)
+
+    def _expire(self) -> None:
+        def lives(track: Track) -> bool:
+            return not track.predicted or (track.proven and self._at - track.seen_at <= LOST_SECONDS)
+
+        self.tracks = [track for track in self.tracks if lives(track)]
+
+
+def first_crop(box_xyxy: NDArray[Any], points5: NDArray[Any]) -> Crop:
+    """A detection's crop: of its five points, or of its box where a detector has no points."""
+    crop = crop_from_points5(points5)
+    return crop if crop.finite else crop_from_box(box_xyxy)
+
+
+def _standing(track: Track) -> tuple[bool, bool, float, int]:
+    """Who keeps a face that two tracks claim: the proven, the one seen lately, the less surprised, the older."""
+    return (not track.proven, not track.recent, round(track.surprise, 2), track.track_id)
