@@ -1,4 +1,4 @@
-"""Make `rtface/assets/demo.mp4`: one face that moves, comes near, rolls and turns, from a single public-domain portrait.
+"""Make `rtface/assets/demo.mp4`: one face that moves, comes near, rolls and turns, from one public-domain portrait.
 
 The portrait is NASA's picture of Eileen Collins, which scikit-image ships as `skimage.data.astronaut()` (public
 domain). Nothing else is needed: the person is cut out (GrabCut), given a face-shaped relief, turned in 3-D about
@@ -16,15 +16,18 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import astuple, dataclass
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 WIDTH, HEIGHT, FPS = 640, 480, 25
 SECONDS = 9.0
-#: MPEG-4 part 2: the one codec that OpenCV's bundled FFmpeg both writes and reads on every system (it has no H.264 encoder).
+#: MPEG-4 part 2, which OpenCV's bundled FFmpeg both writes and reads on every system (it has no H.264 encoder).
 FOURCC = "mp4v"
 OUTPUT = Path(__file__).resolve().parents[1] / "rtface" / "assets" / "demo.mp4"
 
@@ -33,7 +36,7 @@ FACE = (224.0, 125.0)  # between eyes and mouth
 NECK = (226.0, 185.0)  # what the head turns about
 CAMERA = 1100.0  # distance of the camera, in px of the portrait: about a metre and a half for a head of this size
 
-FloatArray = npt.NDArray[np.float32]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ KEYS: tuple[tuple[float, Pose], ...] = (
 
 def pose_at(seconds: float) -> Pose:
     """The asked-for pose at a moment of the clip (0 ... SECONDS), by smoothstep between the keys."""
-    for (t0, a), (t1, b) in zip(KEYS, KEYS[1:], strict=False):
+    for (t0, a), (t1, b) in pairwise(KEYS):
         if seconds <= t1:
             u = min(max((seconds - t0) / (t1 - t0), 0.0), 1.0)
             u = u * u * (3.0 - 2.0 * u)
@@ -73,8 +76,8 @@ def pose_at(seconds: float) -> Pose:
     return KEYS[-1][1]
 
 
-def cut_out(picture: npt.NDArray[np.uint8]) -> FloatArray:
-    """Alpha (512, 512) in 0..1 of the person: GrabCut from a hand-set outline of head and suit, feathered by a pixel."""
+def cut_out(picture: Array) -> Array:
+    """Alpha (512, 512) in 0..1 of the person: GrabCut from a hand-set outline, feathered by a pixel."""
     mask = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)
     cv2.ellipse(mask, (227, 95), (88, 92), 0, 0, 360, cv2.GC_PR_FGD, -1)
     cv2.ellipse(mask, (225, 105), (48, 75), 0, 0, 360, cv2.GC_FGD, -1)
@@ -83,14 +86,13 @@ def cut_out(picture: npt.NDArray[np.uint8]) -> FloatArray:
     cv2.fillPoly(mask, [np.array(around, np.int32)], cv2.GC_PR_FGD)
     cv2.fillPoly(mask, [np.array(inside, np.int32)], cv2.GC_FGD)
     cv2.setRNGSeed(0)
-    cv2.grabCut(picture, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 6, cv2.GC_INIT_WITH_MASK)
-    person = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    person = cv2.erode(person, np.ones((3, 3), np.uint8))
-    return cv2.GaussianBlur(person.astype(np.float32), (0, 0), 0.9)
+    cv2.grabCut(picture, mask, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 6, cv2.GC_INIT_WITH_MASK)
+    person = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    return cv2.GaussianBlur(cv2.erode(person, np.ones((3, 3), np.uint8)), (0, 0), 0.9)
 
 
-def backdrop(picture: npt.NDArray[np.uint8], alpha: FloatArray) -> FloatArray:
-    """(HEIGHT, WIDTH, 3) the picture without the person: a blur of what is left, weighted so that nobody shines through."""
+def backdrop(picture: Array, alpha: Array) -> Array:
+    """(HEIGHT, WIDTH, 3) the picture without the person: a blur of what is left."""
     keep = (cv2.dilate(alpha, np.ones((9, 9), np.uint8)) < 0.02).astype(np.float32)[..., None]
     colour = cv2.GaussianBlur(picture.astype(np.float32) * keep, (0, 0), 28.0)
     weight = cv2.GaussianBlur(keep, (0, 0), 28.0)[..., None]
@@ -99,12 +101,12 @@ def backdrop(picture: npt.NDArray[np.uint8], alpha: FloatArray) -> FloatArray:
     return np.ascontiguousarray(wide[:HEIGHT])
 
 
-def relief() -> FloatArray:
+def relief() -> Array:
     """Depth (512, 512) towards the camera, px: a barrel for the head, a nose, eye sockets, and a flat body behind."""
     y, x = np.mgrid[0:512, 0:512].astype(np.float32)
 
-    def bump(cx: float, cy: float, sx: float, sy: float) -> FloatArray:
-        return np.exp(-0.5 * (((x - cx) / sx) ** 2 + ((y - cy) / sy) ** 2)).astype(np.float32)
+    def bump(cx: float, cy: float, sx: float, sy: float) -> Array:
+        return np.asarray(np.exp(-0.5 * (((x - cx) / sx) ** 2 + ((y - cy) / sy) ** 2)), np.float32)
 
     across = np.clip(1.0 - ((x - FACE[0]) / 74.0) ** 2, 0.0, 1.0)
     down = np.clip(1.0 - np.abs((y - 100.0) / 92.0) ** 4, 0.0, 1.0)
@@ -115,7 +117,7 @@ def relief() -> FloatArray:
     return np.asarray(depth, np.float32)
 
 
-def head_weight() -> FloatArray:
+def head_weight() -> Array:
     """(512, 512) how much of the head's turn a point takes: 1 down to the chin, a quarter in the shoulders."""
     y = np.arange(512, dtype=np.float32)
     u = np.clip((y - 168.0) / 70.0, 0.0, 1.0)
@@ -123,8 +125,8 @@ def head_weight() -> FloatArray:
     return np.repeat(column[:, None], 512, axis=1)
 
 
-def project(xy: FloatArray, depth: FloatArray, weight: FloatArray, pose: Pose) -> FloatArray:
-    """Points of the portrait (..., 2) -> px of the frame: turn about the neck (yaw, pitch, roll), perspective, place."""
+def project(xy: Array, depth: Array, weight: Array, pose: Pose) -> Array:
+    """Points of the portrait (..., 2) → px of the frame: turned about the neck, in perspective, in place."""
     yaw, pitch, roll = (np.float32(math.radians(a)) * weight for a in (pose.yaw, pose.pitch, pose.roll))
     x, y, z = xy[..., 0] - np.float32(NECK[0]), xy[..., 1] - np.float32(NECK[1]), depth
     x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
@@ -136,7 +138,7 @@ def project(xy: FloatArray, depth: FloatArray, weight: FloatArray, pose: Pose) -
     return np.stack([x * nearer + shift_x, y * nearer + shift_y], -1)
 
 
-def inverse_map(depth: FloatArray, weight: FloatArray, pose: Pose) -> FloatArray:
+def inverse_map(depth: Array, weight: Array, pose: Pose) -> Array:
     """(HEIGHT, WIDTH, 2) the portrait's px that each px of the frame shows, by damped fixed-point steps.
 
     The angles stay where the relief does not fold over itself, so every pixel has one answer and the steps converge.
@@ -145,7 +147,7 @@ def inverse_map(depth: FloatArray, weight: FloatArray, pose: Pose) -> FloatArray
     half = (WIDTH // 2, HEIGHT // 2)
     grid = np.stack(np.meshgrid(np.arange(half[0]), np.arange(half[1])), -1).astype(np.float32)
     target = grid * np.float32(2.0) + np.float32(0.5)
-    source = (target - np.float32((pose.x, pose.y))) / np.float32(pose.scale) + np.float32(FACE)
+    source = (target - np.array((pose.x, pose.y), np.float32)) / np.float32(pose.scale) + np.array(FACE, np.float32)
     for _ in range(30):
         at = (np.ascontiguousarray(source[..., 0]), np.ascontiguousarray(source[..., 1]))
         z = cv2.remap(depth, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -154,11 +156,10 @@ def inverse_map(depth: FloatArray, weight: FloatArray, pose: Pose) -> FloatArray
     return np.asarray(cv2.resize(source, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def frames() -> list[npt.NDArray[np.uint8]]:
+def frames() -> list[Array]:
     """Every frame of the clip, (HEIGHT, WIDTH, 3) uint8 BGR."""
-    import skimage.data
-
-    picture = np.ascontiguousarray(skimage.data.astronaut()[..., ::-1])
+    astronaut: Any = import_module("skimage.data").astronaut
+    picture = np.ascontiguousarray(astronaut()[..., ::-1])
     alpha = cut_out(picture)
     behind = backdrop(picture, alpha)
     layer = np.dstack([picture.astype(np.float32) * alpha[..., None], alpha])  # premultiplied: no dark fringe
@@ -175,10 +176,10 @@ def frames() -> list[npt.NDArray[np.uint8]]:
     return clip
 
 
-def write(clip: list[npt.NDArray[np.uint8]], path: Path) -> None:
+def write(clip: list[Array], path: Path) -> None:
     """Write the clip and read it back: a file that OpenCV cannot play whole is no demo."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*FOURCC), FPS, (WIDTH, HEIGHT))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*FOURCC), FPS, (WIDTH, HEIGHT))
     if not writer.isOpened():
         raise SystemExit(f"cannot write {path}: this OpenCV has no {FOURCC} encoder")
     for frame in clip:
