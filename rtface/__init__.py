@@ -41,7 +41,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from rtface.options import Options
-    from rtface.stream import analyze, live, run
+    from rtface.still import analyze
+    from rtface.stream import live, run
     from rtface.types import (
         EMOTIONS,
         PARSING_CLASSES,
@@ -71,7 +72,8 @@ _HOMES = {
         "UsageError",
     ),
     "options": ("Options",),
-    "stream": ("analyze", "live", "run"),
+    "still": ("analyze",),
+    "stream": ("live", "run"),
     "types": (
         "EMOTIONS",
         "PARSING_CLASSES",

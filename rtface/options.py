@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from rtface.errors import InputError, OptionError
+from rtface.errors import InputError, OptionError, UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -131,7 +131,7 @@ def parse_ms(text: str | float) -> float:
     return ms
 
 
-def unknown(kind: str, name: str, known: Iterable[str], error: type[OptionError] | type[InputError]) -> Exception:
+def unknown(kind: str, name: str, known: Iterable[str], error: type[UsageError]) -> UsageError:
     """The error for a name that is not among the known ones, with the nearest of them."""
     known = list(known)
     near = get_close_matches(name, known, n=1)

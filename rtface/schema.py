@@ -7,7 +7,7 @@ Stays beside ``types`` so that ``FrameResult.to_dict`` needs nothing from above.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,82 @@ def to_line(record: Mapping[str, Any]) -> str:
         ValueError: The record holds a number that JSON has not (NaN or infinity).
     """
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def header_record(
+    *,
+    version: str,
+    source: Mapping[str, Any],
+    analyzer: Mapping[str, Any],
+    options: Mapping[str, Any],
+    emotions: Sequence[str],
+    parsing_classes: Sequence[str],
+) -> dict[str, Any]:
+    """The first line: what ran on what, and the order of the names that later lines leave out.
+
+    Args:
+        version: Of rtface.
+        source: Name, size, frame rate and length of the source.
+        analyzer: Hashes of the networks, engine and device, as the analyzer describes itself.
+        options: The options by name.
+        emotions: Order of ``emotion_probs``.
+        parsing_classes: Names of the ids in ``parsing``.
+    """
+    return {
+        "schema": SCHEMA,
+        "kind": "header",
+        "version": version,
+        "source": dict(source),
+        **analyzer,
+        "options": dict(options),
+        "emotions": list(emotions),
+        "parsing_classes": list(parsing_classes),
+    }
+
+
+def summary_record(
+    *,
+    frames: int,
+    faces: int,
+    corrupt: int,
+    dropped: int,
+    late: int,
+    seconds: float,
+    work_ms: Mapping[str, float | None],
+    age_ms: Mapping[str, float | None],
+    interrupted: bool,
+    error: str | None,
+) -> dict[str, Any]:
+    """The last line.
+
+    Args:
+        frames: Results.
+        faces: Faces in all results together.
+        corrupt: Frames that could not be decoded.
+        dropped: Frames that were decoded and nobody analysed.
+        late: Results after their deadline.
+        seconds: From the first read to the end.
+        work_ms: Percentiles of the analysis of a frame.
+        age_ms: Percentiles of the time from grab to hand-over.
+        interrupted: Ctrl-C ended the run.
+        error: What else ended it before its time.
+    """
+    return {
+        "schema": SCHEMA,
+        "kind": "summary",
+        "complete": not interrupted and error is None,
+        "interrupted": interrupted,
+        "error": error,
+        "frames": frames,
+        "faces": faces,
+        "corrupt": corrupt,
+        "dropped": dropped,
+        "late": late,
+        "duration_s": round(seconds, 3),
+        "fps": round(frames / seconds, 2) if seconds > 0 else None,
+        "work_ms": dict(work_ms),
+        "age_ms": dict(age_ms),
+    }
 
 
 def frame_record(result: FrameResult, *, parsing: bool = True) -> dict[str, Any]:

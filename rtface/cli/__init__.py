@@ -1,0 +1,1 @@
+"""The command line: ``app`` finds the verb, one file a verb runs it."""

@@ -1,0 +1,133 @@
+"""Finds the verb, runs it, and turns what went wrong into one line and an exit code.
+
+Verbs are imported when they run. ``rtface --help`` needs none of them, nor typer, numpy or OpenCV.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Any, NamedTuple
+
+from rtface import __version__
+from rtface.errors import RtfaceError, UsageError
+from rtface.options import unknown
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class Verb(NamedTuple):
+    """Where a verb's Typer app is, and what it does in a line."""
+
+    module: str
+    name: str
+    about: str
+
+
+VERBS = {
+    "run": Verb(
+        "rtface.cli.run", "run", "Every frame of a video, picture or folder into JSON lines and annotated video"
+    ),
+    "live": Verb("rtface.cli.live", "live", "A camera or stream as it comes, in a window; the newest frame wins"),
+    "bench": Verb("rtface.cli.bench", "bench", "How long each stage takes on this machine"),
+    "eval": Verb("rtface.cli.evaluate", "evaluate", "Accuracy on a labelled data set"),
+    "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
+    "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),
+    "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
+    "train": Verb("rtface.train.cli", "train", "Train a network (needs rtface[train])"),
+    "export": Verb("rtface.train.cli", "export", "Write a trained network as ONNX (needs rtface[train])"),
+}
+
+HELP = """\
+rtface: faces from a camera or a file, with landmarks, parsing, emotion and head pose.
+
+Usage: rtface VERB [OPTIONS]
+
+{verbs}
+
+rtface VERB --help says more. rtface --version prints the version.
+
+Examples:
+  rtface run demo -o faces.jsonl -o faces.mp4
+  rtface run group.jpg -o group-faces.jpg
+  rtface live --camera 0 --budget 33ms
+
+Options come from flags, else RTFACE_* variables, else the TOML file of --config.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 source, 4 model or engine, 5 budget missed, 130 Ctrl-C.
+RTFACE_DEBUG=1 shows tracebacks.
+"""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command line, by default the process's own, and exit with its code."""
+    sys.exit(_main(list(sys.argv[1:] if args is None else args)))
+
+
+def _main(args: list[str]) -> int:
+    if not args or args[0] in ("--help", "-h", "help"):
+        print(HELP.format(verbs="\n".join(f"  {verb:<9} {VERBS[verb].about}" for verb in VERBS)), end="")
+        return 0 if args else EXIT_USAGE
+    if args[0] in ("--version", "-V"):
+        print(f"rtface {__version__}")
+        return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _Interrupts())
+    try:
+        return _run(args[0], args[1:])
+    except KeyboardInterrupt:
+        print("rtface: interrupted; what was written is whole", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        return _failed(error)
+
+
+def _run(verb: str, args: list[str]) -> int:
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS, UsageError)
+    import typer
+
+    app = getattr(import_module(VERBS[verb].module), VERBS[verb].name)
+    try:
+        code = app(args=args, prog_name=f"rtface {verb}", standalone_mode=False)
+    except typer.Abort:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        raise UsageError(f"rtface {verb}", _first_lower(message()), f"rtface {verb} --help") from error
+    return code if isinstance(code, int) else 0
+
+
+def _first_lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _failed(error: Exception) -> int:
+    if os.environ.get("RTFACE_DEBUG") == "1":
+        traceback.print_exception(error)
+    if isinstance(error, RtfaceError):
+        print(f"rtface: {error}", file=sys.stderr)
+        return error.exit_code
+    line = " ".join(str(error).split())
+    print(f"rtface: {type(error).__name__}: {line}. RTFACE_DEBUG=1 shows where, for a bug report", file=sys.stderr)
+    return EXIT_FAILED
+
+
+class _Interrupts:
+    """The first Ctrl-C ends the run and closes outputs, which a second one does not disturb; a third gives up."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> Any:
+        self._count += 1
+        if self._count == 2:
+            print("rtface: closing outputs; once more to give up", file=sys.stderr)
+            return
+        raise KeyboardInterrupt

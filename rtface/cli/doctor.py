@@ -1,0 +1,136 @@
+"""``rtface doctor``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rtface.errors import ModelError
+
+doctor = typer.Typer(add_completion=False)
+
+PACKAGES = ("numpy", "opencv-python", "onnxruntime", "typer", "rich", "torch", "pyarrow")
+
+
+@doctor.command(epilog="Examples:\n\n  rtface doctor\n\n  rtface doctor --json")
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    models_dir: Annotated[Path | None, typer.Option("--models-dir", metavar="DIR", help="Other models.")] = None,
+) -> None:
+    """What is installed, and whether it is in order: versions, threads, models, who owns cv2, cameras, display.
+
+    Exit code 4 where a model is missing or damaged.
+    """
+    facts = examine(models_dir)
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            _print(name, value)
+    for advice in _advice(facts):
+        print(advice, file=sys.stderr)
+    if any(model["error"] for model in facts["models"]):
+        raise typer.Exit(4)
+
+
+def examine(models_dir: Path | None = None) -> dict[str, Any]:
+    """The machine, the installed packages, the models and the devices."""
+    from rtface import __version__
+    from rtface.capture.camera import list_cameras
+    from rtface.outputs.display import why_no_display
+
+    return {
+        "rtface": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "cpu": _cpu(),
+        "threads": _threads(),
+        "cv2_owners": sorted(set(metadata.packages_distributions().get("cv2", ()))),
+        "models": _models(models_dir),
+        "cameras": [f"{c.index}: {c.width_px}x{c.height_px} {c.name}".rstrip() for c in list_cameras()],
+        "display": why_no_display() or "ok",
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _threads() -> dict[str, Any]:
+    import cv2
+    import onnxruntime
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpus": os.cpu_count(),
+        "usable": usable,
+        "opencv": cv2.getNumThreads(),
+        "onnxruntime": onnxruntime.get_available_providers(),
+    }
+
+
+def _models(models_dir: Path | None) -> list[dict[str, Any]]:
+    from rtface.models import verify
+
+    try:
+        checked = verify(models_dir)
+    except ModelError as error:  # the registry itself; the rest of the report still helps
+        return [{"name": "registry.toml", "bytes": 0, "sha256": "", "error": str(error)}]
+    return [
+        {
+            "name": model.name,
+            "bytes": model.bytes,
+            "sha256": model.sha256,
+            "error": None if error is None else str(error),
+        }
+        for model, error in checked
+    ]
+
+
+def _advice(facts: dict[str, Any]) -> list[str]:
+    """What is wrong, a line each."""
+    lines = [model["error"] for model in facts["models"] if model["error"]]
+    owners = facts["cv2_owners"]
+    if len(owners) > 1:
+        others = " ".join(owner for owner in owners if owner != "opencv-python")
+        lines.append(
+            f"cv2: {' and '.join(owners)} overwrite each other's files. "
+            f"pip uninstall {others} && pip install --force-reinstall opencv-python"
+        )
+    return lines
+
+
+def _print(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        value = ", ".join(f"{key} {item}" for key, item in value.items())
+    if not isinstance(value, list):
+        print(f"{name:<11} {value}")
+        return
+    lines = [_model_line(item) if isinstance(item, dict) else str(item) for item in value] or ["none"]
+    for number, line in enumerate(lines):
+        print(f"{'' if number else name:<11} {line}")
+
+
+def _model_line(model: dict[str, Any]) -> str:
+    return (
+        f"{model['name']}  {model['bytes'] / 1e6:.2f} MB  {model['sha256'][:12]}  {'BAD' if model['error'] else 'ok'}"
+    )

@@ -1,0 +1,62 @@
+"""The flags that verbs share, and the options that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rtface.errors import OptionError
+
+if TYPE_CHECKING:
+    from rtface.options import Options
+
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output", "-o", metavar="OUT", help="A .jsonl, .mp4, .jpg or .png file, or - for stdout; repeatable."
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite outputs that exist.")]
+Tasks = Annotated[
+    str | None, typer.Option("--tasks", metavar="TASKS", help="Some of landmarks,parsing,emotion,pose; default all.")
+]
+MaxFaces = Annotated[int | None, typer.Option("--max-faces", metavar="N", help="Most faces in a frame.")]
+MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of the inference engine.")]
+Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any option by name, e.g. --set iterations=0; repeatable."),
+]
+
+
+def options_from(config: Path | None, settings: list[str] | None, **flags: Any) -> Options:
+    """Options of flags, ``--set``, RTFACE_* variables and the TOML file.
+
+    Raises:
+        OptionError: One is unknown or wrong.
+    """
+    from rtface.options import Options
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise OptionError("--set", f"expected NAME=VALUE, got {setting!r}", "Write it as --set max_faces=4")
+        given.setdefault(name.strip().replace("-", "_"), value.strip())
+    return Options.load(config, **given)
+
+
+def figures(summary: dict[str, Any]) -> str:
+    """A run's summary in one line for people."""
+    parts = [f"{summary['frames']} frames", f"{summary['faces']} faces"]
+    if summary["fps"]:
+        parts.append(f"{summary['fps']:.1f} fps")
+    if summary["work_ms"]["p50"] is not None:
+        parts.append(f"{summary['work_ms']['p50']:.1f} ms a frame (p95 {summary['work_ms']['p95']:.1f})")
+    if summary["corrupt"]:
+        parts.append(f"{summary['corrupt']} could not be decoded and were skipped")
+    return ", ".join(parts)

@@ -1,0 +1,82 @@
+"""``rtface live``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rtface.cli import flags
+from rtface.errors import UsageError
+
+live = typer.Typer(add_completion=False)
+
+EXAMPLES = """
+Examples:
+
+  rtface live
+
+  rtface live --camera 1 --budget 33ms
+
+  rtface live rtsp://camera.local/stream --no-show -o faces.jsonl
+
+  rtface live demo --no-show --max-frames 100
+"""
+
+
+@live.command(epilog=EXAMPLES)
+def live_command(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="A URL, a video that plays as a camera would, or demo.")
+    ] = None,
+    camera: Annotated[int | None, typer.Option("--camera", metavar="INDEX", help="A camera; default 0.")] = None,
+    show: Annotated[bool, typer.Option("--show/--no-show", help="A window; Esc or q ends the run.")] = True,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
+    ] = None,
+    output: flags.Outputs = None,
+    overwrite: flags.Overwrite = False,
+    tasks: flags.Tasks = None,
+    max_faces: flags.MaxFaces = None,
+    max_frames: flags.MaxFrames = None,
+    threads: flags.Threads = None,
+    smooth: flags.Smooth = None,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """Analyse a camera or stream as it comes; the newest frame wins.
+
+    Shows a window, and writes to each -o. With --no-show and without -o, JSON lines go to stdout.
+    """
+    if source is not None and camera is not None:
+        raise UsageError("rtface live", "both a SOURCE and --camera are given", "Give one of them")
+    options = flags.options_from(
+        config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, budget_ms=budget
+    )
+    from rtface.outputs.sink import Sink
+    from rtface.stream import Stream
+
+    outputs: list[str | Sink] = [*(output or ([] if show else ["-"]))]
+    if show:
+        from rtface.outputs.window import WindowSink
+
+        outputs.append(WindowSink())
+    stream = Stream(
+        source if source is not None else camera or 0,
+        live=True,
+        options=options,
+        outputs=outputs,
+        overwrite=overwrite,
+        max_frames=max_frames,
+    )
+    with stream:
+        for _ in stream:
+            pass
+    summary = stream.summary
+    age = summary["age_ms"]
+    print(
+        f"{flags.figures(summary)}, age p50 {age['p50']} p95 {age['p95']} p99 {age['p99']} ms, "
+        f"{summary['late']} late, {summary['dropped']} dropped",
+        file=sys.stderr,
+    )

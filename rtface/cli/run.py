@@ -1,0 +1,63 @@
+"""``rtface run``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rtface.cli import flags
+
+run = typer.Typer(add_completion=False)
+
+EXAMPLES = """
+Examples:
+
+  rtface run demo -o faces.jsonl -o faces.mp4
+
+  rtface run group.jpg -o group-faces.jpg
+
+  rtface run holiday/ --tasks emotion,pose | jq .faces
+
+  rtface run visit.mp4 -o visit.jsonl -y --max-frames 100
+"""
+
+
+@run.command(epilog=EXAMPLES)
+def run_command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A video, a picture, a folder of pictures, a URL, a camera index, or demo."
+        ),
+    ],
+    output: flags.Outputs = None,
+    overwrite: flags.Overwrite = False,
+    tasks: flags.Tasks = None,
+    max_faces: flags.MaxFaces = None,
+    max_frames: flags.MaxFrames = None,
+    threads: flags.Threads = None,
+    smooth: flags.Smooth = None,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """Analyse every frame of SOURCE; drop none.
+
+    Results go to each -o: JSON lines (.jsonl), an annotated video (.mp4), or, where SOURCE is one picture, an annotated
+    picture (.jpg, .png). Without -o, JSON lines go to stdout.
+    """
+    options = flags.options_from(config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth)
+    from rtface.outputs.sink import Sink
+    from rtface.stream import Stream
+
+    outputs: list[str | Sink] = [*(output or ["-"])]
+    if sys.stderr.isatty():
+        from rtface.cli.progress import ProgressSink
+
+        outputs.append(ProgressSink(max_frames))
+    stream = Stream(source, live=False, options=options, outputs=outputs, overwrite=overwrite, max_frames=max_frames)
+    with stream:
+        for _ in stream:
+            pass
+    print(f"{source}: {flags.figures(stream.summary)}", file=sys.stderr)

@@ -1,0 +1,76 @@
+"""What every output is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from rtface.types import FrameResult
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What is known of a run when it starts.
+
+    Attributes:
+        source: What the user called the source.
+        live: Frames come at their own pace, and some may be left out.
+        stills: Frames have nothing to do with one another.
+        fps: Frames in a second, or None where unknown.
+        frame_count: Frames in all, or None where unknown.
+        header: The first JSON line.
+    """
+
+    source: str
+    live: bool
+    stills: bool
+    fps: float | None
+    frame_count: int | None
+    header: dict[str, Any]
+
+
+class Sink(ABC):
+    """An output: ``open``, then ``write`` a result at a time, then ``finish`` with the summary, and always ``close``.
+
+    Attributes:
+        name: What messages call it.
+        own_thread: It is written by a thread of its own, so that it holds nobody up; else by the one that analyses.
+        done: It wants no more, and the run ends: a window that was closed, a pipe that nobody reads.
+    """
+
+    name: str
+    own_thread: bool = True
+    done: bool = False
+
+    @abstractmethod
+    def open(self, info: RunInfo) -> None:
+        """Make ready.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+
+    @abstractmethod
+    def write(self, result: FrameResult) -> None:
+        """Take one result.
+
+        Raises:
+            OutputError: It cannot be written any more.
+        """
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """The end of the run, also after Ctrl-C or an error elsewhere. What was written becomes whole.
+
+        Raises:
+            OutputError: It cannot be made whole.
+        """
+
+    def close(self) -> None:
+        """Release everything; the last call, also where another call raised."""
+
+    def __enter__(self) -> Sink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

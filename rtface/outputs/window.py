@@ -1,0 +1,76 @@
+"""A window with the picture, what was found, and a few figures."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import cv2
+
+from rtface.draw import draw, hud
+from rtface.errors import OutputError
+from rtface.outputs.display import why_no_display
+from rtface.outputs.sink import RunInfo, Sink
+from rtface.types import FrameResult
+
+TITLE = "rtface"
+QUIT_KEYS = frozenset({27, ord("q")})
+#: Weight of the newest frame in the frame rate shown.
+FPS_WEIGHT = 0.1
+
+
+class WindowSink(Sink):
+    """Shows each result. Esc, q or closing the window ends the run.
+
+    Written by the thread that analyses: window libraries want the main thread.
+    """
+
+    name = "window"
+    own_thread = False
+
+    def __init__(self) -> None:
+        self._opened = False
+        self._shown = False
+        self._last_at: float | None = None
+        self._interval_s: float | None = None
+
+    def open(self, info: RunInfo) -> None:
+        mend = "Use --no-show, and -o for a file"
+        why = why_no_display()
+        if why is not None:
+            raise OutputError(self.name, why, mend)
+        try:
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            self._opened = True
+        except cv2.error as error:
+            why = "this OpenCV was built without windows (opencv-python-headless?)"
+            raise OutputError(self.name, why, f"pip install opencv-python. {mend}") from error
+
+    def write(self, result: FrameResult) -> None:
+        picture = draw(result.frame.image, result)
+        hud(picture, self._figures(result))
+        if not self._shown:
+            cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
+            self._shown = True
+        cv2.imshow(TITLE, picture)
+        key = cv2.waitKey(1) & 0xFF
+        self.done = key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+
+    def _figures(self, result: FrameResult) -> list[str]:
+        at = result.frame.captured_at
+        if self._last_at is not None and at > self._last_at:
+            interval = at - self._last_at
+            before = self._interval_s
+            self._interval_s = interval if before is None else before + FPS_WEIGHT * (interval - before)
+        self._last_at = at
+        timing = result.timing
+        fps = f"{1.0 / self._interval_s:.1f} fps" if self._interval_s else ""
+        lines = [f"{fps}  age {timing.age_ms:.1f} ms  work {timing.total_ms:.1f} ms".strip()]
+        if result.level or result.late or result.dropped:
+            lines.append(f"level {result.level}  {'late  ' if result.late else ''}dropped {result.dropped}")
+        lines += [f"{task}: {why}" for task, why in result.skipped.items()]
+        return lines
+
+    def close(self) -> None:
+        if self._opened:
+            with suppress(cv2.error):  # the user closed it
+                cv2.destroyWindow(TITLE)

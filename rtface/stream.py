@@ -1,0 +1,291 @@
+"""The threads around the analyzer: one reads, the caller's analyses, one a sink writes.
+
+Live, every hand-over keeps only the newest: the caller always gets the frame that is newest when it asks, however
+long it was busy with the one before. For files every hand-over waits, and nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import rtface
+from rtface import schema
+from rtface.analyzer import Analyzer
+from rtface.capture.grabber import Grabbed, Grabber
+from rtface.capture.mailbox import Backlog, Handoff, Mailbox
+from rtface.capture.source import Source, open_source
+from rtface.clock import Clock, SystemClock
+from rtface.errors import UsageError
+from rtface.options import Options
+from rtface.outputs.choose import choose
+from rtface.outputs.fanout import Fanout
+from rtface.outputs.sink import RunInfo, Sink
+from rtface.stats import Percentiles
+from rtface.types import EMOTIONS, PARSING_CLASSES, FrameResult
+
+#: Ctrl-C cannot break a wait without an end on every system.
+WAIT_S = 0.5
+
+Output = str | Path | Sink
+
+
+class Stream:
+    """Results of a source, one after the other. A context manager; iterate over it.
+
+    Args:
+        source: Camera index, file, folder of pictures, URL, "demo", or an open ``Source``.
+        live: The newest frame wins, and a file plays at its own speed; else every frame is analysed.
+        options: How; None = the defaults with RTFACE_* variables.
+        outputs: Paths (.jsonl, .mp4, .jpg, .png, "-" for stdout) or sinks.
+        overwrite: Whether outputs that are there may be replaced.
+        max_frames: End after so many results.
+        analyzer: Use this one and leave it open; None = one for the options, closed at the end.
+        clock: For tests.
+    """
+
+    def __init__(
+        self,
+        source: int | str | Path | Source,
+        *,
+        live: bool,
+        options: Options | None = None,
+        outputs: Iterable[Output] = (),
+        overwrite: bool = False,
+        max_frames: int | None = None,
+        analyzer: Analyzer | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._wanted = source
+        self._live = live
+        options = options or Options.load()
+        self._options = options if live else replace(options, budget_ms=None)  # files have no deadline
+        self._outputs = tuple(outputs)
+        self._overwrite = overwrite
+        self._max_frames = max_frames
+        self._analyzer = analyzer
+        self._clock = clock or SystemClock()
+        self._stack: ExitStack | None = None
+        self._tally = _Tally(self._clock)
+
+    def __enter__(self) -> Stream:
+        wanted = self._wanted
+        name = wanted.name if isinstance(wanted, Source) else wanted
+        sinks = choose(self._outputs, source=name, overwrite=self._overwrite)
+        with ExitStack() as stack:
+            source = wanted if isinstance(wanted, Source) else open_source(wanted, self._clock)
+            stack.callback(source.close)
+            if self._analyzer is None:
+                self._analyzer = stack.enter_context(Analyzer(self._options))
+            info = _run_info(source, self._options, self._analyzer)
+            self._fanout = Fanout(sinks, info, live=self._live)
+            self._source = source
+            self._handoff: Handoff[Grabbed] = Mailbox() if self._live else Backlog()
+            self._grabber = Grabber(source, self._handoff, self._clock, paced=self._live and not source.live)
+            self._grabber.start()
+            self._stack = stack.pop_all()
+        self._tally.start()
+        return self
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        return self
+
+    def __next__(self) -> FrameResult:
+        """
+        Raises:
+            SourceError: The source broke off; results so far were handed over before.
+            OutputError: An output failed.
+        """
+        if self._stack is None:
+            raise UsageError("stream", "is not open", "Use it in a with statement")
+        if self._fanout.done or self._tally.frames == self._max_frames:
+            raise StopIteration
+        grabbed, dropped = self._take()
+        result = self._analyse(grabbed, dropped)
+        self._tally.add(result)
+        self._fanout.put(result)
+        return result
+
+    def _take(self) -> tuple[Grabbed, int]:
+        while True:
+            taken = self._handoff.take(WAIT_S)
+            if taken is not None:
+                return taken.item, taken.dropped
+            if self._handoff.ended:
+                raise StopIteration
+
+    def _analyse(self, grabbed: Grabbed, dropped: int) -> FrameResult:
+        assert self._analyzer is not None
+        frame, budget_ms = grabbed.frame, self._options.budget_ms
+        deadline = frame.captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else None
+        if self._source.stills:
+            result = self._analyzer.image(frame.image)
+        else:
+            # A file's own time where it is not played but read as fast as it goes.
+            at = frame.captured_at if self._live or frame.media_time is None else frame.media_time
+            result = self._analyzer.video(
+                frame.image,
+                at,
+                index=frame.index,
+                media_time=frame.media_time,
+                captured_at=frame.captured_at,
+                deadline=deadline,
+            )
+        now = self._clock.now()
+        age_ms = (now - frame.captured_at) * 1000.0
+        return replace(
+            result,
+            frame=frame,
+            timing=replace(result.timing, capture_ms=grabbed.capture_ms, age_ms=age_ms),
+            late=deadline is not None and now > deadline,
+            dropped=dropped,
+        )
+
+    @property
+    def source(self) -> Source:
+        """The open source."""
+        return self._source
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Figures of the run, so far or whole, as its last JSON line."""
+        return self._tally.record(self._source.corrupt)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stack is None:
+            return
+        stack, self._stack = self._stack, None
+        with stack:
+            self._grabber.stop()
+            self._tally.end(error)
+            self._fanout.finish(self.summary)
+
+
+class _Tally:
+    """Counts a run's results."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started_at = self._ended_at = 0.0
+        self._running = False
+        self.frames = self._faces = self._dropped = self._late = 0
+        self._work, self._age = Percentiles(), Percentiles()
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        self._started_at = self._clock.now()
+        self._running = True
+
+    def add(self, result: FrameResult) -> None:
+        self.frames += 1
+        self._faces += len(result.faces)
+        self._dropped += result.dropped
+        self._late += result.late
+        self._work.add(result.timing.total_ms)
+        self._age.add(result.timing.age_ms)
+
+    def end(self, error: BaseException | None) -> None:
+        self._ended_at = self._clock.now()
+        self._running = False
+        self._error = error
+
+    def record(self, corrupt: int) -> dict[str, Any]:
+        seconds = (self._clock.now() if self._running else self._ended_at) - self._started_at
+        error = self._error
+        return schema.summary_record(
+            frames=self.frames,
+            faces=self._faces,
+            corrupt=corrupt,
+            dropped=self._dropped,
+            late=self._late,
+            seconds=seconds,
+            work_ms={f"p{percent}": self._work.at(percent) for percent in (50, 95, 99)},
+            age_ms={f"p{percent}": self._age.at(percent) for percent in (50, 95, 99)},
+            interrupted=isinstance(error, KeyboardInterrupt),
+            error=None if error is None or isinstance(error, KeyboardInterrupt) else str(error),
+        )
+
+
+def _run_info(source: Source, options: Options, analyzer: Analyzer) -> RunInfo:
+    header = schema.header_record(
+        version=rtface.__version__,
+        source={
+            "name": source.name,
+            "width_px": source.size_wh[0],
+            "height_px": source.size_wh[1],
+            "fps": source.fps,
+            "frame_count": source.frame_count,
+        },
+        analyzer=analyzer.describe(),
+        options=asdict(options),
+        emotions=EMOTIONS,
+        parsing_classes=PARSING_CLASSES,
+    )
+    return RunInfo(source.name, source.live, source.stills, source.fps, source.frame_count, header)
+
+
+def live(
+    source: int | str | Path | Source = 0,
+    *,
+    budget_ms: float | None = None,
+    tasks: Iterable[str] | None = None,
+    outputs: Iterable[Output] = (),
+    options: Options | None = None,
+    overwrite: bool = False,
+    max_frames: int | None = None,
+) -> Stream:
+    """Results of a camera or stream as they come; the newest frame wins. A file plays as if it were a camera.
+
+    Args:
+        source: Camera index, file, folder of pictures, URL, or "demo".
+        budget_ms: Milliseconds from grab to result; what does not fit is carried over. None = as the options say.
+        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
+        outputs, options, overwrite, max_frames: As ``Stream``.
+
+    Raises:
+        RtfaceError: On entering the stream: the source, a network or an output cannot be opened.
+    """
+    options = _with(options, tasks=tasks, budget_ms=budget_ms)
+    return Stream(source, live=True, options=options, outputs=outputs, overwrite=overwrite, max_frames=max_frames)
+
+
+def run(
+    source: int | str | Path | Source,
+    outputs: Iterable[Output] = (),
+    *,
+    tasks: Iterable[str] | None = None,
+    options: Options | None = None,
+    overwrite: bool = False,
+    max_frames: int | None = None,
+) -> dict[str, Any]:
+    """Every frame of a source into the outputs, without a deadline; returns the summary.
+
+    Args:
+        source: File, folder of pictures, "demo", camera index or URL.
+        outputs: Paths ending in .jsonl, .mp4, or for a single picture .jpg or .png; "-" for stdout; or sinks.
+        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
+        options, overwrite, max_frames: As ``Stream``.
+
+    Raises:
+        SourceError: The source cannot be opened, or broke off; outputs hold what came before.
+        OutputError: An output is there already, or cannot be written.
+        ModelError: A network is missing or damaged.
+    """
+    options = _with(options, tasks=tasks)
+    stream = Stream(source, live=False, options=options, outputs=outputs, overwrite=overwrite, max_frames=max_frames)
+    with stream:
+        for _ in stream:
+            pass
+    return stream.summary
+
+
+def _with(options: Options | None, **given: Any) -> Options:
+    options = options or Options.load()
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(options, **given) if given else options
