@@ -32,7 +32,7 @@ class Budget:
         left, cost = self._deadline - self._clock.now(), self._costs.p95(stage)
         if cost <= left:
             return None
-        self._costs.ease(stage)
+        self._costs.refuse(stage)
         return f"over budget: needs {1e3 * cost:.1f} ms, {1e3 * max(left, 0.0):.1f} ms left"
 
     def lap(self, name: str, stage: str | None = None) -> None:

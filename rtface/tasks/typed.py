@@ -44,6 +44,8 @@ def typed(
     `to_frame` (N, 2, 3) maps the crops to the frame; `points` (N, 68, 2) are the landmarks there already, where the
     caller needed them.
     """
+    if not crops:
+        return []
     columns: dict[str, Sequence[Any]] = {}
     if "landmarks" in tasks and points is not None:
         columns["landmarks"] = landmarks.landmarks(points, tensors[QUALITY])

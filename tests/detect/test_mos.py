@@ -1,0 +1,121 @@
+"""The detector around a network that sees one white square: layouts, thresholds, and the way back to the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtface.detect import MosDetector
+from rtface.detect.view import still_views, stream_view
+
+
+def square_net(canvas: np.ndarray) -> np.ndarray:
+    """One confident cell around the bright pixels of the canvas, one doubtful cell beside it, the rest empty."""
+    assert canvas.dtype == np.uint8 and canvas.shape[1] % 32 == 0 and canvas.shape[2] % 32 == 0
+    rows = np.zeros((1, 20, 18), np.float32)
+    ys, xs = np.nonzero(canvas[0, :, :, 0] > 127)
+    if len(xs):
+        x0, x1, y0, y1 = xs.min() - 0.5, xs.max() + 0.5, ys.min() - 0.5, ys.max() + 0.5
+        corners = [x0, y0, x1, y0, (x0 + x1) / 2, (y0 + y1) / 2, x0, y1, x1, y1]
+        rows[0, 3] = [x0, y0, x1, y1, 0.9, *corners, 10, 20, 30]
+        rows[0, 4] = [x0 + 1, y0 + 1, x1 + 1, y1 + 1, 0.8, *corners, 0, 0, 0]
+        rows[0, 9] = [x0 + 200, y0, x1 + 200, y1, 0.35, *corners, 0, 0, 0]
+    return rows
+
+
+def square(width: int, height: int, x: int, y: int, side: int) -> np.ndarray:
+    image = np.zeros((height, width, 3), np.uint8)
+    image[y : y + side, x : x + side] = 255
+    return image
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1280, 720), (333, 517), (320, 240)])
+@pytest.mark.parametrize("still", [False, True])
+def test_a_square_comes_back_where_it_is(size: tuple[int, int], still: bool) -> None:
+    image = square(*size, 100, 60, 96)
+    found = MosDetector(square_net, still_score_threshold=0.5).detect(image, still=still)
+    coarse = max(size) / 320  # a canvas px in picture px
+    assert len(found) == 1
+    assert found.boxes_xyxy[0] == pytest.approx([99.5, 59.5, 195.5, 155.5], abs=coarse)
+    assert found.points5[0, 2] == pytest.approx([147.5, 107.5], abs=coarse)
+    assert found.pose[0].tolist() == [10, 20, 30] and found.scores[0] == pytest.approx(0.9)
+
+
+def test_thresholds_of_streams_and_stills_differ() -> None:
+    image = square(640, 480, 50, 100, 60)
+    detector = MosDetector(square_net, score_threshold=0.5, still_score_threshold=0.3)
+    assert len(detector.detect(image)) == 1
+    assert len(detector.detect(image, still=True)) == 2
+    assert len(MosDetector(square_net, score_threshold=0.95).detect(image)) == 0
+
+
+def test_small_faces_and_surplus_faces_are_left_out() -> None:
+    image = square(640, 480, 300, 200, 20)
+    assert len(MosDetector(square_net, min_face_px=24).detect(image)) == 0
+    assert len(MosDetector(square_net, min_face_px=16).detect(image)) == 1
+    assert len(MosDetector(square_net, still_max_faces=1).detect(image, still=True)) == 1
+
+
+def test_the_margin_stays_black_when_frames_follow_each_other() -> None:
+    seen: list[np.ndarray] = []
+
+    def keep(canvas: np.ndarray) -> np.ndarray:
+        seen.append(canvas.copy())
+        return square_net(canvas)
+
+    detector = MosDetector(keep)
+    for image in (square(640, 480, 0, 0, 480), square(480, 640, 0, 0, 480), square(640, 480, 0, 0, 20)):
+        detector.detect(image)
+    assert [canvas.shape[1:3] for canvas in seen] == [(256, 320), (320, 256), (256, 320)]
+    assert not seen[0][0, 240:].any() and not seen[1][0, :, 240:].any()
+    assert not seen[2][0, 20:].any()
+
+
+def test_a_cut_out_face_lies_amid_a_margin() -> None:
+    first, second = still_views(48, 48, 640)
+    assert (first.width, first.left, first.canvas_width) == (160, 80, 320)
+    assert second.width < first.width and second.canvas_width >= 3 * second.width - 32
+    face = np.full((48, 48, 3), 255, np.uint8)
+    box = MosDetector(square_net).detect(face, still=True).boxes_xyxy[0]
+    assert box == pytest.approx([-0.5, -0.5, 47.5, 47.5], abs=0.5)
+
+
+def test_a_still_without_a_face_is_seen_again() -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def blind(canvas: np.ndarray) -> np.ndarray:
+        sizes.append(canvas.shape[1:3])
+        return np.zeros((1, 5, 18), np.float32)
+
+    detector = MosDetector(blind)
+    assert len(detector.detect(np.zeros((1500, 2000, 3), np.uint8), still=True)) == 0
+    assert sizes == [(480, 640), (960, 1280), (384, 512)]
+    sizes.clear()
+    detector.detect(np.zeros((480, 640, 3), np.uint8))
+    assert len(sizes) == 1  # a stream's next frame comes soon enough
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (3000, 2), (8, 8)])
+def test_odd_pictures_fit_the_grid(shape: tuple[int, int]) -> None:
+    image = np.zeros((*shape, 3), np.uint8)
+    detector = MosDetector(square_net)
+    assert len(detector.detect(image)) == 0 and len(detector.detect(image, still=True)) == 0
+
+
+def test_ten_thousand_confident_cells() -> None:
+    def crowd(canvas: np.ndarray) -> np.ndarray:
+        rows = np.zeros((1, 10_000, 18), np.float32)
+        low = np.random.default_rng(0).uniform(0, 600, (10_000, 2))
+        rows[0, :, :2], rows[0, :, 2:4] = low, low + 30
+        rows[0, :, 4] = np.linspace(0.3, 1, 10_000)
+        return rows
+
+    found = MosDetector(crowd).detect(np.zeros((640, 640, 3), np.uint8), still=True)
+    assert 100 < len(found) <= 256
+    assert found.scores[0] == pytest.approx(1) and (np.diff(found.scores) <= 0).all()
+
+
+def test_stream_view_maps_back_exactly() -> None:
+    view = stream_view(1279, 717, 320)
+    corners = np.array([[-0.5, -0.5], [view.width - 0.5, view.height - 0.5]])
+    assert view.to_picture(corners) == pytest.approx(np.array([[-0.5, -0.5], [1278.5, 716.5]]), abs=1e-3)

@@ -1,0 +1,141 @@
+"""The registry: reading it, choosing from it, and files that are not what it says."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from rtface import models
+from rtface.errors import ModelError
+from rtface.models import cpu
+
+ENTRY = """
+[[model]]
+name = "{name}"
+role = "{role}"
+file = "{name}.onnx"
+sha256 = "{sha256}"
+bytes = {bytes}
+code_licence = "Apache-2.0"
+weights_licence = "research"
+precision = "{precision}"
+inputs = ["crops uint8 (N, 128, 128, 3)"]
+outputs = ["pose float32 (N, 3)"]
+card = "{name}.md"
+{more}
+[[model.metrics]]
+name = "NME"
+value = 5
+data = "AFW"
+command = "rtface eval landmarks"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    text = ""
+    for name, role, precision, more in (
+        ("mos", "detector", "fp32", ""),
+        ("ifan0", "engine", "fp32", "iterations = 0"),
+        ("ifan1", "engine", "fp32", "iterations = 1"),
+        ("ifan1-int8", "engine", "int8", "iterations = 1"),
+    ):
+        data = name.encode() * 100
+        (tmp_path / f"{name}.onnx").write_bytes(data)
+        text += ENTRY.format(
+            name=name,
+            role=role,
+            precision=precision,
+            more=more,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+    (tmp_path / "registry.toml").write_text(text, "utf-8")
+    (tmp_path / "mos.md").write_text("# MOS", "utf-8")
+    return tmp_path
+
+
+def test_entries_hold_what_the_file_says(folder: Path) -> None:
+    first, *_, last = models.entries(folder)
+    assert (first.name, first.role, first.iterations) == ("mos", "detector", None)
+    assert last.precision == "int8" and last.iterations == 1 and last.path == folder / "ifan1-int8.onnx"
+    assert first.metrics == (models.Metric("NME", 5.0, "AFW", "rtface eval landmarks"),)
+    assert models.card("mos", folder) == "# MOS"
+    assert models.load("mos", folder) == b"mos" * 100
+    assert all(error is None for _, error in models.verify(folder))
+
+
+@pytest.mark.parametrize(("fast", "expected"), [(True, "ifan1-int8"), (False, "ifan1")])
+def test_auto_precision_follows_the_processor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, expected: str
+) -> None:
+    monkeypatch.setattr(models, "runs_int8_fast", lambda: fast)
+    assert models.find("engine", 1, models_dir=folder).name == expected
+    assert models.find("engine", 0, models_dir=folder).name == "ifan0"  # no int8 of it: the other
+    assert models.find("detector", models_dir=folder).name == "mos"
+    assert models.find("engine", 1, "fp32", folder).name == "ifan1"
+    with pytest.raises(ModelError, match=r"precision int8.*Choose among: mos, ifan0"):
+        models.find("engine", 0, "int8", folder)
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("fpu avx2 avx512_vnni", True), ("fpu avx2", False), (None, False)])
+def test_processor_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: bool) -> None:
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n", "ascii")
+    monkeypatch.setattr(cpu, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    cpu.runs_int8_fast.cache_clear()
+    assert cpu.runs_int8_fast() is expected
+    cpu.runs_int8_fast.cache_clear()
+
+
+def damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "short":
+        path.write_bytes(data[:-1])
+    elif how == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(data[:-1] + b"?")
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("missing", "is missing"),
+        ("short", "is cut short: 299 of 300 bytes"),
+        ("other", "SHA-256"),
+        ("folder", "irectory"),
+    ],
+)
+def test_damaged_files_are_named_and_mended(folder: Path, how: str, why: str) -> None:
+    damage(folder / "mos.onnx", how)
+    with pytest.raises(ModelError, match=why) as caught:
+        models.load("mos", folder)
+    assert caught.value.exit_code == 4
+    assert "rtface models verify" in str(caught.value) and str(folder / "mos.onnx") in str(caught.value)
+    report = {entry.name: error for entry, error in models.verify(folder)}
+    assert isinstance(report["mos"], ModelError) and report["ifan0"] is None
+
+
+def test_unknown_names(folder: Path) -> None:
+    with pytest.raises(ModelError, match="Expected one of: mos, ifan0"):
+        models.load("mso", folder)
+    with pytest.raises(ModelError, match="has no card"):
+        models.card("ifan0", folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(None, "No such file"), ("[[model", "not a readable registry"), ('[[model]]\nname = "a"', "no key 'role'")],
+)
+def test_broken_registries(tmp_path: Path, text: str | None, why: str) -> None:
+    if text is not None:
+        (tmp_path / "registry.toml").write_text(text, "utf-8")
+    with pytest.raises(ModelError, match=why):
+        models.entries(tmp_path)

@@ -1,0 +1,234 @@
+"""Ids that last: matching, a missed detection, a crossing, merging, leaving, and when the detector is wanted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtface.tasks.crop import crop_from_points5
+from rtface.track import Tracker
+from rtface.track.associate import associate
+from tests.fakes import Painted
+
+SIZE = (640, 480)
+
+
+def meet(tracker: Tracker, *faces: Painted) -> None:
+    boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+    points = np.array([face.points5 for face in faces], np.float32).reshape(-1, 5, 2)
+    tracker.meet(boxes, np.full(len(faces), 0.9, np.float32), points)
+
+
+def follow(tracker: Tracker, faces: dict[int, Painted], sure: float = 0.9) -> None:
+    """The engine sees `faces` by track id; a track that is not named shows no face."""
+    seen = [faces.get(track.track_id) for track in tracker.tracks]
+    points = [face.points5 if face else track.points5 for face, track in zip(seen, tracker.tracks, strict=True)]
+    tracker.follow(
+        [crop_from_points5(five) for five in points],
+        np.array(points, np.float32).reshape(-1, 5, 2),
+        [sure if face else 0.05 for face in seen],
+    )
+
+
+def ids(tracker: Tracker) -> list[int]:
+    return [track.track_id for track in tracker.tracks]
+
+
+def start(*faces: Painted, **options: float) -> Tracker:
+    """A tracker that has met and confirmed the faces at 0 s, as tracks 1, 2, …"""
+    tracker = Tracker(**options)
+    tracker.advance(0.0, *SIZE)
+    meet(tracker, *faces)
+    follow(tracker, dict(enumerate(faces, 1)))
+    assert ids(tracker) == list(range(1, len(faces) + 1))
+    return tracker
+
+
+def test_landmarks_carry_a_track_between_detections() -> None:
+    tracker = start(Painted(100, 200))
+    for step in range(1, 9):
+        tracker.advance(step / 30, *SIZE)
+        assert not tracker.wants_detection
+        follow(tracker, {1: Painted(100 + 5 * step, 200)})
+    (track,) = tracker.tracks
+    assert track.box_xyxy == pytest.approx(Painted(140, 200).box, abs=1e-3)
+    assert track.points5 == pytest.approx(Painted(140, 200).points5, abs=1e-3)
+    assert not track.predicted and track.seen_at == pytest.approx(8 / 30)
+
+
+def test_the_next_crop_lies_where_the_face_is_going() -> None:
+    tracker = start(Painted(100, 200))
+    for step in range(1, 16):
+        tracker.advance(step / 30, *SIZE)
+        follow(tracker, {1: Painted(100 + 10 * step, 200)})
+    expected = crop_from_points5(Painted(260, 200).points5)
+    tracker.advance(16 / 30, *SIZE)
+    assert tracker.tracks[0].crop.x == pytest.approx(expected.x, abs=1.5)
+    assert tracker.tracks[0].crop.y == pytest.approx(expected.y, abs=0.1)
+
+
+def test_ids_survive_a_missed_detection_and_a_hand_before_the_face() -> None:
+    tracker = start(Painted(100, 200), Painted(400, 200), detect_every=0.0)
+    tracker.advance(0.1, *SIZE)
+    meet(tracker, Painted(402, 200))  # the detector misses the first
+    follow(tracker, {1: Painted(101, 200), 2: Painted(402, 200)})
+    tracker.advance(0.2, *SIZE)
+    meet(tracker, Painted(403, 200))  # a hand: neither sees the first
+    follow(tracker, {2: Painted(403, 200)})
+    assert ids(tracker) == [1, 2] and [t.predicted for t in tracker.tracks] == [True, False]
+    tracker.advance(0.4, *SIZE)
+    meet(tracker, Painted(110, 205), Painted(404, 200))
+    follow(tracker, {1: Painted(110, 205), 2: Painted(404, 200)})
+    assert ids(tracker) == [1, 2] and not tracker.tracks[0].predicted
+
+
+def test_a_face_that_nobody_confirms_is_lost_and_its_id_is_not_reused() -> None:
+    tracker = start(Painted(100, 200))
+    for at in (0.1, 0.3, 0.49):
+        tracker.advance(at, *SIZE)
+        meet(tracker)
+        follow(tracker, {})
+        assert ids(tracker) == [1]
+    tracker.advance(0.6, *SIZE)
+    meet(tracker)
+    follow(tracker, {})
+    assert ids(tracker) == []
+    tracker.advance(0.7, *SIZE)
+    meet(tracker, Painted(100, 200))
+    assert ids(tracker) == [2]
+
+
+def test_a_slow_stream_keeps_its_ids() -> None:
+    tracker = start(Painted(100, 200))
+    for second in range(1, 5):
+        tracker.advance(float(second), *SIZE)
+        assert tracker.wants_detection
+        face = Painted(100 + 10 * second, 200)
+        meet(tracker, face)
+        follow(tracker, {1: face})
+    assert ids(tracker) == [1]
+
+
+def test_a_false_detection_never_shows() -> None:
+    tracker = Tracker()
+    tracker.advance(0.0, *SIZE)
+    meet(tracker, Painted(100, 100))
+    follow(tracker, {})
+    assert ids(tracker) == []
+
+
+@pytest.mark.parametrize("front", [1, 2])
+def test_crossing_faces_keep_their_ids(front: int) -> None:
+    """Two faces walk past each other; while one hides the other, both crops show the one in front."""
+    left, right = Painted(100, 200), Painted(500, 200)
+    tracker = start(left, right, detect_every=0.3)
+    for step in range(1, 61):
+        left, right = Painted(100 + 400 * step / 60, 200), Painted(500 - 400 * step / 60, 200)
+        hidden = abs(left.x - right.x) < 90
+        shown = [(left, right)[front - 1]] if hidden else [left, right]
+        tracker.advance(step / 30, *SIZE)
+        if tracker.wants_detection:
+            meet(tracker, *shown)
+        follow(tracker, {track.track_id: nearest(track.crop.x, shown) for track in tracker.tracks})
+    assert ids(tracker) == [1, 2]
+    assert tracker.tracks[0].crop.x == pytest.approx(left.x, abs=3)
+    assert tracker.tracks[1].crop.x == pytest.approx(right.x, abs=3)
+
+
+def test_a_face_that_vanished_does_not_take_over_one_that_passes_by() -> None:
+    tracker = start(Painted(100, 200), Painted(300, 200))
+    for step in range(1, 15):
+        passing = Painted(100 + 1.0 * step * step, 200)  # ever faster, so that it is always ahead of its prediction
+        tracker.advance(step / 30, *SIZE)
+        reached = abs(tracker.tracks[1].crop.x - passing.x) < 60 if len(tracker.tracks) > 1 else False
+        follow(tracker, {1: passing, 2: passing} if reached else {1: passing})
+    assert tracker.tracks[0].track_id == 1 and tracker.tracks[0].crop.x == pytest.approx(296, abs=3)
+    assert tracker.tracks[1].predicted
+
+
+def nearest(x: float, shown: list[Painted]) -> Painted:
+    """The face that the engine finds in a crop around `x`."""
+    return min(shown, key=lambda face: abs(face.x - x))
+
+
+def test_of_boxes_that_overlap_alike_the_nearer_points_win() -> None:
+    """A face turned in place has the box of its neighbour's equal, but not its points."""
+    track, other = Painted(100, 100), Painted(120, 100)
+    boxes = np.stack([(track.box + other.box) / 2] * 2)
+    points = np.stack([other.points5, track.points5])
+    assert associate(track.box[None], track.points5[None], np.array([200.0]), boxes, points) == [(0, 1)]
+    assert associate(track.box[None], track.points5[None], np.array([200.0]), boxes + 400, points + 400) == []
+    assert associate(boxes[:0], points[:0], np.zeros(0), boxes, points) == []
+
+
+def test_two_tracks_on_one_face_become_one() -> None:
+    tracker = start(Painted(100, 200), Painted(300, 200))
+    for step in range(1, 25):
+        tracker.advance(step / 30, *SIZE)
+        follow(tracker, {1: Painted(100, 200), 2: Painted(100, 200)})
+    assert ids(tracker) == [1]
+
+
+def test_a_face_that_leaves_the_picture_is_dropped() -> None:
+    tracker = start(Painted(600, 200))
+    for step in range(1, 12):
+        tracker.advance(step / 30, *SIZE)
+        follow(tracker, {1: Painted(600 + 6 * step, 200)} if step < 8 else {})
+    assert ids(tracker) == []
+
+
+def test_when_the_detector_is_wanted() -> None:
+    tracker = Tracker(detect_every=0.3)
+    tracker.advance(0.0, *SIZE)
+    assert tracker.wants_detection  # no face yet
+    meet(tracker, Painted(100, 200))
+    assert not tracker.wants_detection
+    follow(tracker, {1: Painted(100, 200)})
+    tracker.advance(0.1, *SIZE)
+    assert not tracker.wants_detection
+    follow(tracker, {1: Painted(100, 200)}, sure=0.4)
+    assert tracker.wants_detection  # in doubt
+    tracker.advance(0.2, *SIZE)
+    assert tracker.wants_detection
+    meet(tracker, Painted(100, 200))
+    follow(tracker, {1: Painted(100, 200)}, sure=0.4)
+    assert not tracker.tracks[0].predicted  # engine in doubt, detector certain
+    follow(tracker, {1: Painted(100, 200)})
+    tracker.advance(0.49, *SIZE)
+    assert not tracker.wants_detection
+    tracker.advance(0.51, *SIZE)
+    assert tracker.wants_detection  # its time has come
+
+
+def test_a_clock_set_back_starts_a_new_stream() -> None:
+    tracker = start(Painted(100, 200))
+    tracker.advance(5.0, *SIZE)
+    tracker.advance(1.0, *SIZE)
+    assert ids(tracker) == [] and tracker.wants_detection
+    meet(tracker, Painted(100, 200))
+    assert ids(tracker) == [2]
+
+
+def test_no_more_tracks_than_allowed() -> None:
+    tracker = Tracker(max_faces=2)
+    tracker.advance(0.0, *SIZE)
+    meet(tracker, Painted(100, 100), Painted(300, 100), Painted(500, 100))
+    assert ids(tracker) == [1, 2]
+
+
+def test_a_detector_without_points() -> None:
+    tracker = Tracker()
+    for at, x in ((0.0, 100), (0.1, 112)):
+        tracker.advance(at, *SIZE)
+        tracker.meet(Painted(x, 100).box[None], np.ones(1, np.float32), np.full((1, 5, 2), np.nan, np.float32))
+        assert ids(tracker) == [1]
+        assert tracker.tracks[0].crop.x == pytest.approx(x, abs=1)
+        assert np.isnan(tracker.tracks[0].points5).all()
+
+
+def test_landmarks_that_are_not_numbers_deny_the_face() -> None:
+    tracker = start(Painted(100, 200))
+    tracker.advance(0.1, *SIZE)
+    broken = np.full((1, 5, 2), np.nan, np.float32)
+    tracker.follow([crop_from_points5(broken[0])], broken, [0.99])
+    assert tracker.tracks[0].predicted and tracker.tracks[0].crop.finite
