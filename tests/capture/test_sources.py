@@ -1,0 +1,223 @@
+"""Files, folders, cameras and streams as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtface.capture import camera
+from rtface.capture.pictures import PictureSource
+from rtface.capture.source import Source, demo_clip, open_source
+from rtface.errors import SourceError
+from rtface.types import Frame
+from tests.fakes import FakeClock
+from tests.media import blank, cut, index_first, picture, write_video
+
+
+def frames_of(source: Source) -> Iterator[Frame]:
+    while (frame := source.read()) is not None:
+        yield frame
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_a_video_gives_every_frame_with_its_time(tmp_path: Path, suffix: str) -> None:
+    with open_source(write_video(tmp_path / f"clip{suffix}", frames=12)) as source:
+        assert (source.frame_count, source.fps, source.size_wh) == (12, 25.0, (160, 120))
+        assert not source.live and not source.stills
+        frames = list(frames_of(source))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.media_time for frame in frames] == pytest.approx([index / 25 for index in range(12)])
+    moved = np.roll(frames[0].image, 3 * 5, axis=1).astype(int)
+    assert np.abs(frames[5].image.astype(int) - moved).mean() < 12
+    assert source.corrupt == 0
+    assert source.read() is None
+
+
+@pytest.mark.parametrize(("suffix", "length"), [(".mp4", 900), (".mp4", 4000), (".mkv", 3000), (".avi", 12000)])
+def test_corrupt_frames_in_the_middle_are_counted_and_skipped(tmp_path: Path, suffix: str, length: int) -> None:
+    path = blank(write_video(tmp_path / f"clip{suffix}", frames=60), 0.5, length)
+    with open_source(path) as source:
+        frames = list(frames_of(source))
+    assert 0 < source.corrupt
+    assert len(frames) + source.corrupt == 60
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    times = [frame.media_time for frame in frames]
+    assert times == sorted(times)
+    assert source.corrupt < 30
+
+
+def test_a_pause_in_a_whole_recording_is_no_damage(tmp_path: Path) -> None:
+    class Pausing:
+        """Five frames, three frame times missing in the middle."""
+
+        times = iter([0.0, 40.0, 200.0, 240.0, 280.0])
+        at = 0.0
+
+        def grab(self) -> bool:
+            self.at = next(self.times, -1.0)
+            return self.at >= 0
+
+        def retrieve(self) -> tuple[bool, np.ndarray]:
+            return True, picture()
+
+        def get(self, which: int) -> float:
+            return {cv2.CAP_PROP_FPS: 25.0, cv2.CAP_PROP_FRAME_COUNT: 5.0, cv2.CAP_PROP_POS_MSEC: self.at}[which]
+
+        def release(self) -> None:
+            """Nothing to release."""
+
+    path = write_video(tmp_path / "clip.mp4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rtface.capture.video._open", lambda *_: Pausing())
+        with open_source(path) as source:
+            times = [frame.media_time for frame in frames_of(source)]
+    assert times == [0.0, 0.04, 0.2, 0.24, 0.28]
+    assert source.corrupt == 0
+
+
+def test_a_cut_video_gives_what_is_there_and_then_says_so(tmp_path: Path) -> None:
+    path = cut(index_first(write_video(tmp_path / "clip.mp4")), 0.6)
+    with open_source(path) as source:
+        frames = []
+        with pytest.raises(SourceError, match=r"is cut short: \d+ frames could be read"):
+            frames.extend(frames_of(source))
+    assert 5 < len(frames) < 30
+    assert source.corrupt == 0
+
+
+def test_a_cut_video_without_its_index_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is cut short"):
+        open_source(cut(write_video(tmp_path / "clip.mp4"), 0.6))
+
+
+def test_what_is_no_video_is_told_apart(tmp_path: Path) -> None:
+    empty, text, noise = tmp_path / "empty.mp4", tmp_path / "notes.txt", tmp_path / "noise.mp4"
+    empty.touch()
+    text.write_text("FFmpeg would play this as a terminal's picture\n" * 20)
+    noise.write_bytes(np.random.default_rng(0).bytes(20000))
+    hollow = tmp_path / "hollow.mp4"
+    hollow.write_bytes((16).to_bytes(4, "big") + b"ftypisom\0\0\2\0")
+    for path, why in [
+        (tmp_path / "none.mp4", "does not exist"),
+        (empty, "is empty"),
+        (text, "is not a video or picture"),
+        (noise, "is not a video or picture"),
+        (hollow, "holds no video that can be decoded"),
+        (tmp_path / "no\0pe.mp4", "cannot be read"),
+    ]:
+        with pytest.raises(SourceError, match=why):
+            open_source(path)
+
+
+def test_a_folder_gives_its_pictures_in_the_order_people_count(tmp_path: Path) -> None:
+    for number in (10, 2, 1):
+        cv2.imwrite(str(tmp_path / f"Img{number}.png"), np.full((8, 8 + number, 3), number, np.uint8))
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "sub.png").mkdir()
+    with open_source(tmp_path, FakeClock()) as source:
+        assert source.stills and not source.live
+        assert source.frame_count == 3
+        frames = list(frames_of(source))
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 10]
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert frames[0].media_time is None
+
+
+def test_a_corrupt_picture_of_a_folder_is_counted_and_skipped(tmp_path: Path) -> None:
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.jpg"), picture())
+    cut(tmp_path / "0.jpg", 0.5)
+    cut(tmp_path / "2.jpg", 0.5)
+    with open_source(tmp_path) as source:
+        assert len(list(frames_of(source))) == 2
+        assert source.corrupt == 2
+
+
+def test_a_folder_without_pictures_and_one_with_only_broken_ones(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no pictures"):
+        open_source(tmp_path)
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").touch()
+    with pytest.raises(SourceError, match=r"none of its 2 pictures could be read.*is empty"):
+        open_source(tmp_path)
+
+
+def test_a_single_picture_and_a_gif(tmp_path: Path) -> None:
+    path = tmp_path / "face.jpg"
+    cv2.imwrite(str(path), picture())
+    with open_source(path) as source:
+        assert isinstance(source, PictureSource)
+        assert [frame.image.shape for frame in frames_of(source)] == [(120, 160, 3)]
+    with pytest.raises(SourceError, match="is cut short"):
+        open_source(cut(path, 0.5))
+
+
+def test_the_demo_clip_ships() -> None:
+    assert demo_clip().stat().st_size < 1_500_000
+    with open_source("demo") as source:
+        assert source.read() is not None
+        assert source.name == "demo"
+
+
+class FakeCapture:
+    """A camera that gives ``answers``: True = a frame, False = a failed read."""
+
+    def __init__(self, answers: list[bool], opens: bool = True) -> None:
+        self.answers, self.opens, self.released = list(answers), opens, False
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self.opens
+
+    def grab(self) -> bool:
+        return self.answers.pop(0) if self.answers else False
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        return True, picture()
+
+    def get(self, which: int) -> float:
+        return {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FRAME_WIDTH: 160.0, cv2.CAP_PROP_FRAME_HEIGHT: 120.0}[which]
+
+    def set(self, which: int, value: float) -> bool:
+        return True
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_camera_stamps_at_grab_and_survives_a_few_failed_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = FakeCapture([True, False, False, True])
+    opened: list[object] = []
+    monkeypatch.setattr(camera.cv2, "VideoCapture", lambda *args: opened.append(args) or device)
+    clock = FakeClock(tick=1.0)
+    with open_source("/dev/video3", clock) as source:
+        assert opened == [(3,)]
+        assert (source.name, source.live, source.fps, source.size_wh) == ("camera 3", True, 30.0, (160, 120))
+        first, second = source.read(), source.read()
+        assert first is not None and second is not None
+        assert (first.captured_at, second.captured_at) == (101.0, 102.0)
+        assert (second.index, second.media_time) == (1, None)
+        assert source.corrupt == 2
+        with pytest.raises(SourceError, match="camera 3: gives no picture"):
+            source.read()
+    assert device.released
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [(7, "camera 7: is not there"), ("rtsp://nowhere/x", "cannot be opened as a video")],
+)
+def test_a_camera_or_stream_that_does_not_open(monkeypatch: pytest.MonkeyPatch, source: int | str, says: str) -> None:
+    monkeypatch.setattr(camera.cv2, "VideoCapture", lambda *_: FakeCapture([], opens=False))
+    with pytest.raises(SourceError, match=says):
+        open_source(source)
+
+
+def test_cameras_are_listed_with_their_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera.sys, "platform", "darwin")
+    monkeypatch.setattr(camera.cv2, "VideoCapture", lambda index: FakeCapture([True], opens=index == 1))
+    (found,) = camera.list_cameras(limit=3)
+    assert (found.index, found.width_px, found.height_px, found.fps) == (1, 160, 120, 30.0)
