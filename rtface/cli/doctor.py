@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from importlib import metadata
@@ -42,7 +41,11 @@ def doctor_command(
 
 def examine(models_dir: Path | None = None) -> dict[str, Any]:
     """The machine, the installed packages, the models and the devices."""
+    import cv2
+    import onnxruntime
+
     from rtface import __version__
+    from rtface.bench import machine
     from rtface.capture.camera import list_cameras
     from rtface.outputs.display import why_no_display
 
@@ -51,8 +54,9 @@ def examine(models_dir: Path | None = None) -> dict[str, Any]:
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
         "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
-        "cpu": _cpu(),
-        "threads": _threads(),
+        "cpu": machine.cpu_name(),
+        "threads": {"cores": machine.usable_cores(), "opencv": cv2.getNumThreads()},
+        "providers": onnxruntime.get_available_providers(),
         "cv2_owners": sorted(set(metadata.packages_distributions().get("cv2", ()))),
         "models": _models(models_dir),
         "cameras": [f"{c.index}: {c.width_px}x{c.height_px} {c.name}".rstrip() for c in list_cameras()],
@@ -65,27 +69,6 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _threads() -> dict[str, Any]:
-    import cv2
-    import onnxruntime
-
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cpus": os.cpu_count(),
-        "usable": usable,
-        "opencv": cv2.getNumThreads(),
-        "onnxruntime": onnxruntime.get_available_providers(),
-    }
 
 
 def _models(models_dir: Path | None) -> list[dict[str, Any]]:

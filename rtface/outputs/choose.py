@@ -45,18 +45,25 @@ def choose(
 
 
 def _for_path(path: Path, overwrite: bool) -> Sink:
-    if path.is_dir():
-        raise OutputError(str(path), "is a folder", f"Name a file in it: {KINDS}")
     suffix = path.suffix.lower()
     if suffix not in (".jsonl", ".mp4", ".jpg", ".jpeg", ".png"):
+        if path.is_dir():
+            raise _folder(path)
         raise UsageError(str(path), f"no output is written to {suffix or 'a name without an ending'}", f"Use {KINDS}")
-    _check_writable(path, overwrite)
+    check_writable(path, overwrite)
     if suffix == ".jsonl":
         return JsonlSink(path, overwrite=overwrite)
     return VideoSink(path) if suffix == ".mp4" else PictureSink(path)
 
 
-def _check_writable(path: Path, overwrite: bool) -> None:
+def check_writable(path: Path, overwrite: bool) -> None:
+    """Make sure that a file may be written, without touching it.
+
+    Raises:
+        OutputError: It is a folder, is there already, has no folder to be in, or may not be written.
+    """
+    if path.is_dir():
+        raise _folder(path)
     if path.exists() and not overwrite:
         raise OutputError(str(path), "exists already", "-y (overwrite=True in Python) overwrites it")
     folder = path.parent
@@ -64,3 +71,7 @@ def _check_writable(path: Path, overwrite: bool) -> None:
         raise OutputError(str(path), f"cannot be written: there is no folder {folder}", f"mkdir -p {folder}")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise OutputError(str(path), "cannot be written (permission denied)", "Name another path, or change the rights")
+
+
+def _folder(path: Path) -> OutputError:
+    return OutputError(str(path), "is a folder", f"Name a file in it, such as {path / 'faces.jsonl'}")
