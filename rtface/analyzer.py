@@ -63,8 +63,9 @@ class Analyzer:
         clock: Clock | None = None,
     ) -> None:
         self.options = options or Options()
-        self.detector = detector or open_detector(self.options)
-        self.engine = engine or open_engine(self.options)
+        self._models: dict[str, str] = {}
+        self.detector = detector or self._open_detector()
+        self.engine = engine or self._open("engine", self.options.iterations)
         self._clock = clock or SystemClock()
         self._buffer = np.empty((BATCH, CROP_SIZE, CROP_SIZE, 3), np.uint8)
         self.reset()
@@ -78,6 +79,10 @@ class Analyzer:
     def close(self) -> None:
         """Give the engine's memory and threads back."""
         self.engine.close()
+
+    def describe(self) -> dict[str, Any]:
+        """What runs: `models` (name → SHA-256 of those opened here), and the engine's own facts."""
+        return {"models": dict(self._models), **self.engine.describe()}
 
     def __enter__(self) -> Analyzer:
         return self
@@ -265,34 +270,27 @@ class Analyzer:
             return answers[0] if answers else {}
         return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
 
+    def _open_detector(self) -> Detector:
+        network, options = self._open("detector", None), self.options
+        return MosDetector(
+            lambda canvas: network.run(canvas, ("detections",))["detections"],
+            stream_px=options.detect_width,
+            still_px=options.still_width,
+            score_threshold=options.score_threshold,
+            still_score_threshold=options.still_score_threshold,
+            nms_iou=options.nms_iou,
+            min_face_px=options.min_face_px,
+            max_faces=options.max_faces,
+            still_max_faces=options.still_max_faces,
+        )
+
+    def _open(self, role: str, iterations: int | None) -> OrtEngine:
+        model = find(role, iterations, self.options.precision, self.options.models_dir)
+        self._models[model.name] = model.sha256
+        return OrtEngine(load(model), model.name, self.options.threads)
+
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
         return self.options.tasks if tasks is None else check_tasks(tasks)
-
-
-def open_detector(options: Options) -> Detector:
-    """The detector that the options name, from the registry."""
-    network = _open("detector", None, options)
-    return MosDetector(
-        lambda canvas: network.run(canvas, ("detections",))["detections"],
-        stream_px=options.detect_width,
-        still_px=options.still_width,
-        score_threshold=options.score_threshold,
-        still_score_threshold=options.still_score_threshold,
-        nms_iou=options.nms_iou,
-        min_face_px=options.min_face_px,
-        max_faces=options.max_faces,
-        still_max_faces=options.still_max_faces,
-    )
-
-
-def open_engine(options: Options) -> Engine:
-    """The multi-task network that the options name, from the registry, under ONNX Runtime."""
-    return _open("engine", options.iterations, options)
-
-
-def _open(role: str, iterations: int | None, options: Options) -> OrtEngine:
-    model = find(role, iterations, options.precision, options.models_dir)
-    return OrtEngine(load(model), model.name, options.threads)
 
 
 def _given(boxes: Sequence[Any] | NDArray[Any]) -> Detections:

@@ -93,10 +93,11 @@ def test_grey_cut_out_with_its_box() -> None:
 
 @pytest.mark.parametrize("tasks", [("emotion",), ("pose", "landmarks"), TASKS])
 def test_only_what_was_asked_is_worked_out(tasks: tuple[str, ...]) -> None:
+    asked, options = Rig(ONE), Rig(ONE, tasks=tasks)
     for rig, result in (
-        (rig := Rig(ONE), rig.analyzer.image(paint([ONE]), tasks=tasks)),
-        (rig := Rig(ONE), next(rig.play((ONE,), tasks=tasks))),
-        (rig := Rig(ONE, tasks=tasks), rig.analyzer.image(paint([ONE]))),
+        (asked, asked.analyzer.image(paint([ONE]), tasks=tasks)),
+        (asked, next(asked.play((ONE,), tasks=tasks))),
+        (options, options.analyzer.image(paint([ONE]))),
     ):
         face = result.faces[0]
         assert {task for task in TASKS if getattr(face, task) is not None} == set(tasks) == set(face.age_ms)
@@ -224,6 +225,7 @@ def test_faces_of_earlier_results_never_change() -> None:
 
 def test_closing_closes_the_engine() -> None:
     rig = Rig()
+    assert rig.analyzer.describe() == {"models": {}, "engine": "fake"}
     with rig.analyzer as analyzer:
         assert analyzer.image(np.zeros((1, 1, 3), np.uint8)).faces == ()
     assert rig.engine.closed

@@ -1,0 +1,87 @@
+"""What was found, drawn on the picture.
+
+`rtface.draw` is this package and the function at once: `rtface.draw(image, result)` works whichever was imported first.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.capture.image import as_bgr
+from rtface.draw.marks import draw_box, draw_landmarks, draw_pose
+from rtface.draw.overlay import draw_parsing
+from rtface.draw.palette import track_colour
+from rtface.draw.text import draw_label, hud, text_scale
+from rtface.types import Face, FrameResult
+
+__all__ = ["LAYERS", "draw", "hud"]
+
+LAYERS: tuple[str, ...] = ("parsing", "landmarks", "pose", "box", "label")
+"""What `draw` can draw, lowest first."""
+
+
+def draw(image: NDArray[Any], result: FrameResult, layers: Collection[str] = LAYERS) -> NDArray[np.uint8]:
+    """A copy of the picture with every face of `result` on it.
+
+    Args:
+        image: The picture that was analysed: uint8, (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA.
+        result: What was found on it.
+        layers: Which of `LAYERS` to draw; a layer that the result has no values for is left out.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        InputError: `image` is not such a picture.
+    """
+    picture: NDArray[np.uint8] = as_bgr(image).copy()
+    for face in result.faces:
+        if face.parsing is not None and "parsing" in layers:
+            draw_parsing(picture, face.parsing)
+    for face in result.faces:
+        _draw_face(picture, face, layers)
+    return picture
+
+
+def _draw_face(picture: NDArray[np.uint8], face: Face, layers: Collection[str]) -> None:
+    x0, y0, x1, y1 = face.box_xyxy.tolist()
+    size = max(x1 - x0, y1 - y0)
+    thickness = max(1, round(1.6 * text_scale(picture)))
+    if face.landmarks is not None and "landmarks" in layers:
+        draw_landmarks(picture, face.landmarks.points, size)
+    if face.pose is not None and "pose" in layers:
+        nose = face.points5[2].tolist()
+        origin = nose if np.isfinite(nose).all() else ((x0 + x1) / 2, (y0 + y1) / 2)
+        draw_pose(picture, face.pose, origin, 0.55 * size, thickness)
+    colour = track_colour(face.track_id)
+    if "box" in layers:
+        draw_box(picture, face.box_xyxy, colour, thickness, solid=not face.predicted)
+    if "label" in layers:
+        _draw_labels(picture, face, size)
+
+
+def _draw_labels(picture: NDArray[np.uint8], face: Face, size: float) -> None:
+    x0, y0, _, y1 = face.box_xyxy.tolist()
+    colour = track_colour(face.track_id)
+    words = [f"#{face.track_id}"] if face.track_id is not None else []
+    if face.emotion is not None:
+        words.append(f"{face.emotion.label} {100 * face.emotion.probs.max():.0f}%")
+    if words:
+        draw_label(picture, "  ".join(words), x0, y0 - 4, colour)
+    if face.pose is not None and size >= 90:
+        angles = f"yaw {face.pose.yaw:+.0f}  pitch {face.pose.pitch:+.0f}  roll {face.pose.roll:+.0f}"
+        draw_label(picture, angles, x0, y1 + 22 * text_scale(picture), colour, size=0.38)
+
+
+class _Callable(types.ModuleType):
+    def __call__(self, image: NDArray[Any], result: FrameResult, **more: Any) -> NDArray[np.uint8]:
+        return draw(image, result, **more)
+
+
+sys.modules[__name__].__class__ = _Callable
