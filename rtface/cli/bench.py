@@ -1,0 +1,124 @@
+"""``rtface bench``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rtface.cli import flags
+from rtface.errors import BudgetMissed, SourceError
+from rtface.options import Options, parse_ms
+
+if TYPE_CHECKING:
+    from rtface.bench.harness import Measured
+
+bench = typer.Typer(add_completion=False)
+
+#: Frames of a source that does not say how many it has.
+FRAMES = 300
+
+EXAMPLES = """
+Examples:
+
+  rtface bench
+
+  rtface bench visit.mp4 --frames 600 --json bench.json
+
+  rtface bench demo --assert-p95 33ms
+"""
+
+
+@bench.command(epilog=EXAMPLES)
+def bench_command(
+    source: Annotated[
+        str, typer.Argument(help="A video, a folder of pictures, a URL, a camera index, or demo.")
+    ] = "demo",
+    frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Frames to measure; default the clip.")] = None,
+    warmup: Annotated[int, typer.Option(min=0, metavar="N", help="Frames to run first, not counted.")] = 20,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="The JSON line to a file too.")
+    ] = None,
+    overwrite: flags.Overwrite = False,
+    assert_p95: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Exit with 5 when the p95 of a frame's analysis is longer.")
+    ] = None,
+    tasks: flags.Tasks = None,
+    max_faces: flags.MaxFaces = None,
+    threads: flags.Threads = None,
+    smooth: flags.Smooth = None,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """How long each stage takes: a table of percentiles, then one JSON line.
+
+    Every frame is analysed, in one thread, without a deadline. `total` is the whole analysis of a frame; `capture`,
+    reading or decoding it, comes on top.
+    """
+    limit_ms = None if assert_p95 is None else parse_ms(assert_p95)
+    options = flags.options_from(config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth)
+    from rtface.outputs.choose import check_writable
+
+    if json_file is not None:
+        check_writable(json_file, overwrite)
+    record = _record(source, frames, warmup, options)
+    line = json.dumps(record)
+    print(_text(record))
+    print(line, flush=True)
+    if json_file is not None:
+        json_file.write_text(line + "\n", encoding="utf-8")
+    p95 = record["stages"]["total"]["p95_ms"]
+    if limit_ms is not None and p95 > limit_ms:
+        why = f"p95 of a frame's analysis is {p95:.1f} ms, not within {limit_ms:g} ms"
+        raise BudgetMissed(source, why, "Try --tasks, --max-faces, --set iterations=0 or --set detect_width=256")
+
+
+def _record(name: str, frames: int | None, warmup: int, options: Options) -> dict[str, Any]:
+    """Measure, and say all that a figure needs beside it."""
+    from rtface import __version__
+    from rtface.analyzer import Analyzer
+    from rtface.bench import machine, report
+    from rtface.capture.source import open_source
+
+    # Before anything runs: a figure's machine is the machine without us.
+    facts = machine.facts()
+    with open_source(name) as source, Analyzer(options) as analyzer:
+        count = frames or source.frame_count or FRAMES
+        measured = _measure(source, name, analyzer, count, warmup)
+        if not len(measured.faces):
+            raise SourceError(name, f"ended after {measured.warmup} frames of warm-up", "Give --warmup 0")
+        return {
+            "schema": report.SCHEMA,
+            "version": __version__,
+            "source": name,
+            "size_wh_px": list(source.size_wh),
+            **report.summary(measured),
+            "peak_rss_mb": machine.peak_resident_mb(),
+            "tasks": list(options.tasks),
+            "analyzer": analyzer.describe(),
+            "machine": facts,
+        }
+
+
+def _measure(source: Any, name: str, analyzer: Any, count: int, warmup: int) -> Measured:
+    from rtface.bench.harness import analysis_of, frames_of, measure
+    from rtface.capture.source import open_source
+
+    frames = frames_of(source, lambda: open_source(name), count + warmup)
+    return measure(frames, analysis_of(source, analyzer), warmup=warmup)
+
+
+def _text(record: dict[str, Any]) -> str:
+    from rtface.bench import report
+
+    rows = report.stage_rows(record["stages"])
+    peak = record["peak_rss_mb"]
+    notes = [
+        f"{record['frames']} frames of {record['source']}, {record['faces_per_frame']:.1f} faces a frame",
+        f"{record['fps']} fps ({record['fps_with_capture']} with capture)",
+        "peak memory unknown" if peak is None else f"peak memory {peak:.0f} MB",
+        f"{record['machine']['cpu']}, {record['machine']['cores']} cores",
+    ]
+    return "\n".join([report.table(("ms a frame", "p50", "p95", "p99"), rows), "; ".join(notes)])

@@ -1,0 +1,149 @@
+"""``rtface eval``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtface.cli import flags
+from rtface.errors import OutputError, SourceError
+from rtface.options import Options
+
+if TYPE_CHECKING:
+    from rtface.evaluate.measure import Measure
+    from rtface.evaluate.report import Report
+    from rtface.evaluate.worst import Worst
+
+evaluate = typer.Typer(add_completion=False)
+
+WORST = 30
+
+EXAMPLES = """
+Examples:
+
+  rtface eval landmarks --data corpus/ --source afw --worst worst.png
+
+  rtface eval detection --data corpus/detection.parquet --limit 100
+
+  rtface eval all --data corpus/ --json figures.jsonl
+
+  rtface eval emotion --data corpus/ --set iterations=0
+"""
+
+
+@evaluate.command(epilog=EXAMPLES)
+def evaluate_command(
+    task: Annotated[str, typer.Argument(help="landmarks, points5, parsing, emotion, pose, detection, or all.")],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="A parquet file of the corpus, or a folder of them.")],
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Only rows of this source, e.g. afw.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="train, val, any …; default val, and all of FASSEG, which has no val."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N pictures a task.")] = None,
+    worst: Annotated[Path | None, typer.Option(metavar="PNG", help=f"A picture of the {WORST} worst cases.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="The JSON lines to a file too.")
+    ] = None,
+    overwrite: flags.Overwrite = False,
+    max_faces: flags.MaxFaces = None,
+    threads: flags.Threads = None,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """Accuracy on labelled pictures, end to end: a table, then one JSON line for each task.
+
+    What each figure is exactly, and where its definition comes from, stands in the docstrings of rtface.evaluate.
+    """
+    from rtface.evaluate.choose import measures_for
+    from rtface.evaluate.worst import Worst
+    from rtface.outputs.choose import check_writable
+
+    measures = measures_for(task)
+    options = flags.options_from(config, settings, still_max_faces=max_faces, threads=threads)
+    pictures = _worst_paths(worst, [kind.name for kind in measures])
+    for path in [*pictures.values(), *([json_file] if json_file else [])]:
+        check_writable(path, overwrite)
+    reports = []
+    for kind in measures:
+        measure = kind(Worst(WORST if pictures else 0))
+        report = _report(measure, data, source, split, limit, options)
+        if report is None:
+            continue
+        _show(report)
+        reports.append(report)
+        if pictures:
+            _save_worst(measure.worst, pictures[report.task])
+    if not reports:
+        raise SourceError(str(data), f"has no rows for {task} with that source and split", "Try --split any")
+    if json_file is not None:
+        json_file.write_text("".join(json.dumps(report.to_dict()) + "\n" for report in reports), encoding="utf-8")
+
+
+def _worst_paths(path: Path | None, tasks: list[str]) -> dict[str, Path]:
+    """Where each task's picture goes: with several tasks each has its name in the file's."""
+    if path is None:
+        return {}
+    return {task: path if len(tasks) == 1 else path.with_stem(f"{path.stem}-{task}") for task in tasks}
+
+
+def _report(
+    measure: Measure, data: Path, source: str | None, split: str | None, limit: int | None, options: Options
+) -> Report | None:
+    """Measure one task; None where the data has nothing for it."""
+    from rtface.analyzer import Analyzer
+    from rtface.evaluate.corpus import Corpus
+    from rtface.evaluate.measure import evaluate as run
+    from rtface.evaluate.measure import wanted
+
+    corpus = Corpus(data, wanted(measure, source, split), limit)
+    if not len(corpus):
+        return None
+    with Analyzer(replace(options, **measure.options)) as analyzer, _progress(measure.name, len(corpus)) as step:
+        return run(measure, corpus, analyzer, step)
+
+
+@contextmanager
+def _progress(name: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal's stderr; elsewhere a line before the work."""
+    if not sys.stderr.isatty():
+        print(f"{name}: {total} pictures", file=sys.stderr)
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda: bar.advance(task)
+
+
+def _show(report: Report) -> None:
+    from rtface.bench.report import table
+
+    measured = ", ".join(f"{rows}: {count} pictures" for rows, count in report.data.items())
+    print(f"{report.task} on {measured}")
+    print(table(("", "value", "count"), report.rows()))
+    print(json.dumps(report.to_dict()), flush=True)
+
+
+def _save_worst(worst: Worst, path: Path) -> None:
+    import cv2
+
+    sheet = worst.sheet()
+    if sheet is None:
+        print(f"{path}: not written, there is no wrong case", file=sys.stderr)
+        return
+    done, data = cv2.imencode(".png", sheet)
+    if not done:
+        raise OutputError(str(path), "the picture could not be made", "Try again without --worst")
+    path.write_bytes(data.tobytes())
+    print(f"{path}: the worst cases, truth green, ours red", file=sys.stderr)

@@ -1,0 +1,31 @@
+"""Which measure a task's name means."""
+
+from __future__ import annotations
+
+from rtface.errors import UsageError
+from rtface.evaluate.detection import DetectionMeasure
+from rtface.evaluate.emotion import EmotionMeasure
+from rtface.evaluate.landmarks import LandmarksMeasure
+from rtface.evaluate.measure import Measure
+from rtface.evaluate.parsing import ParsingMeasure
+from rtface.evaluate.points5 import Points5Measure
+from rtface.evaluate.pose import PoseMeasure
+from rtface.options import unknown
+
+MEASURES: dict[str, type[Measure]] = {
+    measure.name: measure
+    for measure in (LandmarksMeasure, Points5Measure, ParsingMeasure, EmotionMeasure, PoseMeasure, DetectionMeasure)
+}
+
+
+def measures_for(task: str) -> list[type[Measure]]:
+    """The measure of a task, or those of ``all``.
+
+    Raises:
+        UsageError: There is no such task.
+    """
+    if task == "all":
+        return list(MEASURES.values())
+    if task not in MEASURES:
+        raise unknown("task", task, [*MEASURES, "all"], UsageError)
+    return [MEASURES[task]]

@@ -1,0 +1,61 @@
+"""68 landmarks: NME by outer eye corners, AUC@8, failure rate, missed; and NME without the jaw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from rtface.evaluate.corpus import Array, Row, Sample
+from rtface.evaluate.match import pair
+from rtface.evaluate.measure import Measure
+from rtface.evaluate.metrics import area_under_curve, failure_rate, outer_eye_distance, point_error
+from rtface.evaluate.points import offer_points, percent_mean, percent_missed
+from rtface.evaluate.report import Metric
+from rtface.evaluate.worst import Worst
+from rtface.types import Face, FrameResult
+
+#: Without the 17 points of the jaw: the 51 inner points of the 300-W challenge.
+INNER = slice(17, 68)
+
+
+class LandmarksMeasure(Measure):
+    """The 300-W protocol (Sagonas et al., 2016), end to end: faces are found by the detector, not given.
+
+    NME is the mean over found faces; AUC and failure rate count a missed face as an infinite error.
+    """
+
+    name = "landmarks"
+    tasks = ("landmarks",)
+
+    def __init__(self, worst: Worst | None = None) -> None:
+        super().__init__(worst)
+        self._errors: list[float] = []
+        self._inner: list[float] = []
+
+    def accepts(self, row: Row) -> bool:
+        return any(truth.landmarks68 is not None for truth in row.faces)
+
+    def add(self, sample: Sample, result: FrameResult) -> None:
+        truths = [truth for truth in sample.row.faces if truth.landmarks68 is not None]
+        for truth, face in zip(truths, pair(result.faces, truths), strict=True):
+            if truth.landmarks68 is not None:
+                self._add(sample, truth.landmarks68, face)
+
+    def _add(self, sample: Sample, truth: Array, face: Face | None) -> None:
+        guess = face.landmarks.points if face is not None and face.landmarks is not None else None
+        norm = outer_eye_distance(truth)
+        error = math.inf if guess is None else point_error(guess, truth, norm)
+        self._errors.append(error)
+        self._inner.append(math.inf if guess is None else point_error(guess[INNER], truth[INNER], norm))
+        offer_points(self.worst, sample, truth, guess, error)
+
+    def metrics(self) -> Iterator[Metric]:
+        errors, total = np.array(self._errors), len(self._errors)
+        found = int(np.isfinite(errors).sum())
+        yield Metric("nme_pct", percent_mean(self._errors), "NME by outer eye corners, %", found)
+        yield Metric("nme_inner51_pct", percent_mean(self._inner), "NME of the inner 51 points, %", found)
+        yield Metric("auc8_pct", 100.0 * area_under_curve(errors, 0.08), "AUC up to 8 %, %", total)
+        yield Metric("failure8_pct", 100.0 * failure_rate(errors, 0.08), "failures (error > 8 % or missed), %", total)
+        yield Metric("missed_pct", percent_missed(self._errors), "missed, %", total)
