@@ -1,0 +1,1 @@
+"""Training data: the corpus reader, the samplers and their augmentation."""

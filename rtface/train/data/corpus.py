@@ -1,0 +1,152 @@
+"""Reader of the training corpus: parquet files of encoded pictures with face labels, decoded once to a pixel cache.
+
+Schema: one row a picture (see the corpus README): `image` WebP or JPEG bytes, `faces` a list of structs, `parsing` a
+PNG of class ids (255 unknown), `emotion_votes` ten FER+ counts, `pose_class` MTFL's 1..5. Decoding a 480 px WebP costs
+more than a training step on it, so pixels go once into a flat memory-mapped file beside an index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtface.errors import InputError
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class FaceLabel:
+    """What is known of one face, px of its picture; None = not labelled. Shapes as in the vocabulary of rtface.types."""
+
+    box: Float32 | None = None  # (4,) xyxy
+    points5: Float32 | None = None  # (5, 2)
+    points5_source: str = ""
+    landmarks68: Float32 | None = None  # (68, 2)
+    landmarks68_source: str = ""
+    mesh478: Float32 | None = None  # (478, 2)
+    pose: Float32 | None = None  # (3,) yaw, pitch, roll in degrees
+    pose_spread: float = 0.0  # degrees
+    yaw_true: float | None = None  # degrees
+
+
+@dataclass(slots=True)
+class Picture:
+    """One row of the corpus. `image` (H, W, 3) BGR and `parsing` (H, W) are views into the memory-mapped cache."""
+
+    id: str
+    source: str
+    split: str
+    image: UInt8
+    faces: list[FaceLabel] = field(default_factory=list)
+    parsing: UInt8 | None = None
+    parsing_scheme: str = ""
+    parsing_source: str = ""
+    votes: Float32 | None = None  # (10,)
+    pose_class: int = 0
+
+
+def read_corpus(files: Iterable[Path], cache: Path, splits: Sequence[str] = ("train", "unlabelled")) -> list[Picture]:
+    """Pictures of the given splits in file order; decodes each file into `cache` the first time.
+
+    Raises InputError where a file is missing or is no parquet file of this schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pictures: list[Picture] = []
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"cannot read {path}", "no such file", "pass the corpus folder with --data PATH")
+        try:
+            pixels, index = _pixel_cache(path, cache)
+            columns = [c for c in pq.read_schema(path).names if c not in ("image", "parsing")]
+            rows = pq.read_table(path, columns=columns).to_pylist()
+        except (pa.ArrowException, KeyError) as error:
+            raise InputError(f"cannot read {path}", str(error), "see the corpus schema in the data README") from error
+        for row, place in zip(rows, index, strict=True):
+            if row["split"] in splits:
+                pictures.append(_picture(row, pixels, place))
+    return pictures
+
+
+def _picture(row: dict[str, Any], pixels: UInt8, place: npt.NDArray[np.int64]) -> Picture:
+    offset, height, width, mask_offset = (int(v) for v in place)
+    count = height * width
+    votes = row.get("emotion_votes")
+    return Picture(
+        id=row["id"],
+        source=row["source"],
+        split=row["split"],
+        image=pixels[offset : offset + 3 * count].reshape(height, width, 3),
+        faces=[_face(f) for f in row["faces"] or ()],
+        parsing=pixels[mask_offset : mask_offset + count].reshape(height, width) if mask_offset >= 0 else None,
+        parsing_scheme=row.get("parsing_scheme") or "",
+        parsing_source=row.get("parsing_source") or "",
+        votes=np.asarray(votes, np.float32) if votes is not None else None,
+        pose_class=row.get("pose_class") or 0,
+    )
+
+
+def _face(raw: dict[str, Any]) -> FaceLabel:
+    def array(name: str, *shape: int) -> Float32 | None:
+        value = raw.get(name)
+        return None if value is None else np.asarray(value, np.float32).reshape(shape)
+
+    return FaceLabel(
+        box=array("box_xyxy", 4),
+        points5=array("points5", 5, 2),
+        points5_source=raw.get("points5_source") or "",
+        landmarks68=array("landmarks68", 68, 2),
+        landmarks68_source=raw.get("landmarks68_source") or "",
+        mesh478=array("mesh478", 478, 2),
+        pose=array("pose", 3),
+        pose_spread=float(raw.get("pose_spread") or 0.0),
+        yaw_true=raw.get("yaw_true"),
+    )
+
+
+def _pixel_cache(path: Path, cache: Path) -> tuple[UInt8, npt.NDArray[np.int64]]:
+    """Flat pixels and an index row (offset, height, width, mask offset or -1) a picture."""
+    stat = path.stat()
+    key = hashlib.sha256(f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    pixel_file, index_file = cache / f"{path.stem}-{key}.u8", cache / f"{path.stem}-{key}.npy"
+    if not index_file.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        _decode(path, pixel_file, index_file)
+    return np.memmap(pixel_file, np.uint8, mode="r"), np.load(index_file)
+
+
+def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
+    import pyarrow.parquet as pq
+
+    places, offset = [], 0
+    unfinished = pixel_file.with_suffix(f".{os.getpid()}.part")
+    with unfinished.open("wb") as out:
+        for batch in pq.ParquetFile(path).iter_batches(256, columns=["image", "parsing"]):
+            for encoded, mask in zip(batch["image"].to_pylist(), batch["parsing"].to_pylist(), strict=True):
+                image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+                height, width = image.shape[:2]
+                out.write(image.tobytes())
+                place = [offset, height, width, -1]
+                offset += image.size
+                if mask is not None:
+                    labels = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE)
+                    out.write(labels.tobytes())
+                    place[3] = offset
+                    offset += labels.size
+                places.append(place)
+    unfinished.replace(pixel_file)
+    # the index is written last and whole: its presence says that the pixels are complete
+    part = index_file.with_suffix(f".{os.getpid()}.part.npy")
+    np.save(part, np.asarray(places, np.int64))
+    part.replace(index_file)

@@ -1,0 +1,321 @@
+"""Face crops for the engine: which faces carry which label, and how a crop is varied.
+
+Single-label sets plug in: a `Sample` carries what is known, every loss looks only at the samples that have its label
+(iFAN's cross-dataset hybrid training). Crops are cut by the runtime's own geometry (rtface.tasks.crop) and then
+jittered the way detector and tracker err; photographs are also shrunk, blurred and greyed, so that 48 px grey FER+
+crops and colour photographs meet in one network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rtface.tasks.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5, crop_to_frame_matrix
+from rtface.train.data.corpus import FaceLabel, Picture
+from rtface.train.data.mesh import MeshToPoints
+
+UNKNOWN = 255  # parsing label that no loss looks at
+INNER = np.arange(17, 68)
+FLIP_68 = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36]
+    + [41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
+)
+FLIP_5 = np.array([1, 0, 2, 4, 3])
+_FLIP_PARSING = np.arange(256, dtype=np.uint8)
+_FLIP_PARSING[[4, 5, 6, 7, 8, 9]] = [5, 4, 7, 6, 9, 8]  # the subject's left and right change places
+POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
+
+
+@dataclass(slots=True)
+class Sample:
+    """One face of one picture with the labels that the engine learns from."""
+
+    picture: Picture
+    group: str
+    points5: npt.NDArray[np.float32] | None = None
+    box: npt.NDArray[np.float32] | None = None
+    landmarks: npt.NDArray[np.float32] | None = None  # (68, 2) px
+    landmark_weight: npt.NDArray[np.float32] | None = None  # (68,)
+    five_weight: float = 0.0  # weight of the 5-point loss where there are no 68
+    pose: npt.NDArray[np.float32] | None = None  # yaw, pitch, roll degrees in the picture
+    pose_weight: npt.NDArray[np.float32] | None = None  # (3,)
+    emotion: npt.NDArray[np.float32] | None = None  # (8,) vote shares
+    is_face: bool = True
+
+
+@dataclass(slots=True)
+class Item:
+    """An augmented crop; points normalised to -1..1 over the crop's area, weights 0 where there is no label."""
+
+    image: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32]
+    landmark_weight: npt.NDArray[np.float32]
+    five: npt.NDArray[np.float32]
+    five_weight: float
+    parsing: npt.NDArray[np.uint8]
+    coarse_parsing: bool  # FASSEG's six classes
+    pose: npt.NDArray[np.float32]
+    pose_weight: npt.NDArray[np.float32]
+    emotion: npt.NDArray[np.float32]
+    emotion_weight: float
+    is_face: float
+
+
+def build_samples(pictures: Sequence[Picture]) -> dict[str, list[Sample]]:
+    """Samples by group: landmarks, video, parsing, faces (unlabelled), five (MTFL), emotion, negative."""
+    mesh_map = _fit_mesh_map(pictures)
+    groups: dict[str, list[Sample]] = {}
+    for picture in pictures:
+        for sample in _samples_of(picture, mesh_map):
+            groups.setdefault(sample.group, []).append(sample)
+    return groups
+
+
+def _fit_mesh_map(pictures: Sequence[Picture]) -> MeshToPoints | None:
+    both = [
+        (f.mesh478, f.landmarks68)
+        for p in pictures
+        for f in p.faces
+        if f.mesh478 is not None and f.landmarks68 is not None and f.landmarks68_source == "human"
+    ]
+    return MeshToPoints([m for m, _ in both], [q for _, q in both]) if len(both) > 200 else None
+
+
+def _samples_of(picture: Picture, mesh_map: MeshToPoints | None) -> Iterator[Sample]:
+    if picture.votes is not None:
+        yield from _emotion_sample(picture)
+    elif not picture.faces:
+        yield Sample(picture, "negative", is_face=False)
+    else:
+        for face in picture.faces:
+            sample = _face_sample(picture, face, mesh_map)
+            if sample is not None:
+                yield sample
+
+
+def _emotion_sample(picture: Picture) -> Iterator[Sample]:
+    assert picture.votes is not None
+    shares = picture.votes / max(float(picture.votes.sum()), 1.0)
+    height, width = picture.image.shape[:2]
+    box = np.array((0, 0, width, height), np.float32)
+    if int(shares.argmax()) < 8:
+        votes = shares[:8].copy()
+        # a lone vote of ten is as often a slip as an opinion (FER+ paper, section 2)
+        votes[votes <= 0.1 + 1e-6] = 0.0
+        if votes.sum() > 0:
+            yield Sample(picture, "emotion", box=box, emotion=votes / votes.sum())
+    elif shares[9] > 0.6:
+        yield Sample(picture, "negative", box=box, is_face=False)
+
+
+def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | None) -> Sample | None:
+    group = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}.get(
+        picture.source, "faces" if picture.split == "unlabelled" else "landmarks"
+    )
+    sample = Sample(picture, group, points5=face.points5, box=face.box)
+    if face.landmarks68 is not None:
+        sample.landmarks = face.landmarks68
+        sample.landmark_weight = np.full(68, 1.0 if face.landmarks68_source == "human" else 0.35, np.float32)
+    elif face.mesh478 is not None and mesh_map is not None:
+        sample.landmarks = mesh_map(face.mesh478)
+        sample.landmark_weight = np.full(68, 0.3, np.float32)
+        sample.landmark_weight[INNER] = 0.6  # the mesh's outline follows the visible edge, iBUG's the jaw
+    elif face.points5 is not None and face.points5_source == "human":
+        sample.five_weight = 1.0
+    elif group != "parsing":
+        return None  # a bystander with teacher points only
+    _label_pose(sample, face)
+    return sample
+
+
+def _label_pose(sample: Sample, face: FaceLabel) -> None:
+    if face.pose is not None:
+        trust = 1.0 / (1.0 + (face.pose_spread / 5.0) ** 2)
+        sample.pose, sample.pose_weight = face.pose.copy(), np.full(3, trust, np.float32)
+        if abs(float(face.pose[0])) > POSE_LIMIT:
+            sample.pose_weight *= 0.3
+    if face.yaw_true is not None:
+        if sample.pose is None:
+            sample.pose, sample.pose_weight = np.zeros(3, np.float32), np.zeros(3, np.float32)
+        assert sample.pose_weight is not None
+        sample.pose[0], sample.pose_weight[0] = face.yaw_true, 2.0
+
+
+class Augment:
+    """Samples -> varied crops of `size` px. `strength` 0 gives the runtime's crop unchanged (for validation)."""
+
+    def __init__(self, size: int, rng: np.random.Generator, strength: float = 1.0) -> None:
+        self.size, self.rng, self.strength = size, rng, strength
+
+    def __call__(self, sample: Sample) -> Item:
+        crop = self._jitter(self._base_crop(sample), sample)
+        to_frame = crop_to_frame_matrix(crop, self.size)
+        if self.strength:
+            to_frame = to_frame @ self._shear()
+        flip = bool(self.strength) and self.rng.random() < 0.5
+        image = _warp(sample.picture.image, to_frame, self.size, cv2.INTER_LINEAR, 0)
+        item = self._labels(sample, crop, to_frame)
+        item.image = self._photometric(image, sample.group) if self.strength else image
+        if self.strength and self.rng.random() < 0.2:
+            self._occlude(item)
+        if flip:
+            _flip(item)
+        return item
+
+    # -- geometry --
+
+    def _base_crop(self, sample: Sample) -> Crop:
+        rng, picture = self.rng, sample.picture
+        height, width = picture.image.shape[:2]
+        if not sample.is_face and sample.box is None:
+            side = float(math.exp(rng.uniform(math.log(24), math.log(max(25, min(height, width))))))
+            return Crop(rng.uniform(0, width), rng.uniform(0, height), side, 0.0)
+        if sample.points5 is None and sample.landmarks is None:
+            assert sample.box is not None
+            return crop_from_box(sample.box)
+        # at run time a track's crop comes from the last 68 points, a new face's from the detector's five or its box
+        kind = rng.random() if self.strength else 0.0
+        if sample.landmarks is not None and kind < 0.5:
+            return crop_from_landmarks(sample.landmarks)
+        if sample.points5 is not None and (kind < 0.8 or sample.box is None):
+            return crop_from_points5(sample.points5)
+        assert sample.box is not None
+        return crop_from_box(sample.box)
+
+    def _jitter(self, crop: Crop, sample: Sample) -> Crop:
+        rng, k = self.rng, self.strength
+        if not k:
+            return crop
+        small = sample.emotion is not None
+        turn = rng.normal(0, 7) if rng.random() < 0.75 or small else rng.uniform(-50, 50)
+        shift = 0.05 * crop.side * k
+        return Crop(
+            crop.x + rng.normal(0, shift),
+            crop.y + rng.normal(0, shift),
+            crop.side * float(np.exp(np.clip(rng.normal(0, 0.10 * k), -0.3, 0.35))),
+            crop.roll + float(turn) * k,
+        )
+
+    def _shear(self) -> npt.NDArray[np.float64]:
+        """Slight anisotropic scale and shear about the crop's centre, as a 3x3 matrix."""
+        middle = (self.size - 1) / 2
+        a, b = np.exp(self.rng.normal(0, 0.04, 2))
+        s, t = self.rng.normal(0, 0.03, 2)
+        linear = np.array(((a, s), (t, b)))
+        matrix = np.eye(3)
+        matrix[:2, :2] = linear
+        matrix[:2, 2] = middle - linear @ (middle, middle)
+        return matrix
+
+    # -- labels --
+
+    def _labels(self, sample: Sample, crop: Crop, to_frame: npt.NDArray[np.float64]) -> Item:
+        size = self.size
+        to_crop = cv2.invertAffineTransform(to_frame[:2])
+
+        def points(px: npt.NDArray[np.float32] | None, count: int) -> npt.NDArray[np.float32]:
+            if px is None:
+                return np.zeros((count, 2), np.float32)
+            inside = px @ to_crop[:, :2].T + to_crop[:, 2]
+            return ((2 * inside + 1) / size - 1).astype(np.float32)
+
+        pose = np.zeros(3, np.float32) if sample.pose is None else sample.pose.copy()
+        pose[2] -= crop.roll
+        parsing = sample.picture.parsing
+        labels = (
+            np.full((size, size), UNKNOWN, np.uint8)
+            if parsing is None
+            else _warp(parsing, to_frame, size, cv2.INTER_NEAREST, UNKNOWN)
+        )
+        none3 = np.zeros(3, np.float32)
+        return Item(
+            image=np.empty(0, np.uint8),
+            landmarks=points(sample.landmarks, 68),
+            landmark_weight=np.zeros(68, np.float32) if sample.landmark_weight is None else sample.landmark_weight,
+            five=points(sample.points5, 5),
+            five_weight=sample.five_weight,
+            parsing=labels,
+            coarse_parsing=sample.picture.parsing_scheme == "fasseg6",
+            pose=pose,
+            pose_weight=none3 if sample.pose_weight is None else sample.pose_weight,
+            emotion=np.zeros(8, np.float32) if sample.emotion is None else sample.emotion,
+            emotion_weight=float(sample.emotion is not None),
+            is_face=float(sample.is_face),
+        )
+
+    # -- light --
+
+    def _photometric(self, image: npt.NDArray[np.uint8], group: str) -> npt.NDArray[np.uint8]:
+        rng = self.rng
+        grey = group != "emotion" and rng.random() < 0.25
+        if grey:
+            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]
+        if rng.random() < (0.1 if group == "emotion" else 0.35):
+            low = int(self.size * math.exp(rng.uniform(math.log(0.18), 0)))
+            small = cv2.resize(image, (max(low, 12), max(low, 12)), interpolation=cv2.INTER_AREA)
+            image = cv2.resize(small, (self.size, self.size), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        elif rng.random() < 0.2:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))  # type: ignore[assignment]
+        image = self._tone(image, same=grey or group == "emotion")
+        if rng.random() < 0.25:
+            noise = rng.normal(0, rng.uniform(2, 12), image.shape[:2] + (1,)).astype(np.float32)
+            image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        if rng.random() < 0.15:
+            quality = int(rng.integers(25, 80))
+            image = cv2.imdecode(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1], cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        return image
+
+    def _tone(self, image: npt.NDArray[np.uint8], same: bool) -> npt.NDArray[np.uint8]:
+        """Gamma, contrast, brightness and colour cast through one look-up table."""
+        rng = self.rng
+        ramp = (np.arange(256, dtype=np.float32) / 255.0) ** float(np.exp(rng.normal(0, 0.25)))
+        cast = np.zeros(3) if same else rng.normal(0, 0.04, 3)
+        gain = float(np.exp(rng.normal(0, 0.2))) * (1.0 + cast)
+        table = (ramp[:, None] - 0.45) * gain[None] + 0.45 + rng.normal(0, 0.08) + cast[None] * 0.5
+        table8 = np.clip(table * 255.0, 0, 255).astype(np.uint8)[None]  # (1, 256, 3)
+        return cv2.LUT(image, table8)  # type: ignore[return-value]
+
+    def _occlude(self, item: Item) -> None:
+        rng, size = self.rng, self.size
+        w, h = (int(v) for v in rng.uniform(0.12, 0.45, 2) * size)
+        x, y = int(rng.uniform(-0.1, 0.9) * size), int(rng.uniform(-0.1, 0.9) * size)
+        x0, y0 = max(x, 0), max(y, 0)
+        patch = item.image[y0 : y + h, x0 : x + w]
+        if rng.random() < 0.5:
+            patch[:] = rng.integers(0, 255, 3)
+        else:  # skin and texture like the face's own: a rolled copy
+            patch[:] = np.roll(item.image, (size // 2, size // 3), (0, 1))[y0 : y + h, x0 : x + w]
+        item.parsing[y0 : y + h, x0 : x + w] = UNKNOWN
+
+
+def _warp(
+    image: npt.NDArray[np.uint8], to_frame: npt.NDArray[np.float64], size: int, interpolation: int, border: int
+) -> npt.NDArray[np.uint8]:
+    scale = math.sqrt(abs(float(np.linalg.det(to_frame[:2, :2]))))
+    matrix = to_frame[:2].copy()
+    halvings = int(math.log2(scale)) if scale >= 2 and interpolation == cv2.INTER_LINEAR else 0
+    if halvings:  # as the runtime: average down before sampling a large face
+        factor = 2**halvings
+        height, width = image.shape[0] // factor, image.shape[1] // factor
+        image = cv2.resize(image[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        matrix /= factor
+        matrix[:, 2] += 0.5 / factor - 0.5
+    return cv2.warpAffine(  # type: ignore[return-value]
+        image, matrix, (size, size), flags=interpolation | cv2.WARP_INVERSE_MAP, borderValue=(border,) * 3
+    )
+
+
+def _flip(item: Item) -> None:
+    item.image = np.ascontiguousarray(item.image[:, ::-1])
+    parsing = item.parsing[:, ::-1]
+    item.parsing = np.ascontiguousarray(parsing if item.coarse_parsing else _FLIP_PARSING[parsing])
+    item.landmarks = item.landmarks[FLIP_68] * (-1, 1)
+    item.landmark_weight = item.landmark_weight[FLIP_68]
+    item.five = item.five[FLIP_5] * (-1, 1)
+    item.pose = item.pose * (-1, 1, -1)

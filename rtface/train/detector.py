@@ -1,0 +1,149 @@
+"""Training of the MOS-style detector with online feedback sampling (MOS, section 3.4).
+
+After each step two signals steer what the next batches hold: when small faces carry too little of the loss, the next
+batch is a small-face stitch; else it may replay scenes in which the net just saw faces that are not there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rtface.train.data.corpus import read_corpus
+from rtface.train.data.scenes import Scene, SceneMaker, build_sources
+from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
+from rtface.train.loop import Run, Schedule, pick_device, plot_log, prefetch
+from rtface.train.nets.mos import DetectorNet, cells, decode
+
+FILES = ("detection", "landmarks", "parsing", "unlabelled", "points5", "negatives")
+SMALL_SHARE = 0.3  # below it, small faces get a batch of their own
+FALSE_SCORE = 0.4  # a trusted background cell above it makes its scene a hard one
+
+
+@dataclass
+class DetectorConfig:
+    """One training run of the detector. Ends after `minutes` or `steps`."""
+
+    data: Path
+    run: Path
+    cache: Path
+    minutes: float | None = 120.0
+    steps: int | None = None
+    batch: int = 32
+    rate: float = 2e-3
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 1
+    grow_at: float = 0.45  # share of the run at which scenes grow from 256 to 320 px
+    validate_minutes: float = 10.0
+    cross_stitch: bool = True
+    uncertainty: bool = True
+    feedback: bool = True
+
+
+class Feedback:
+    """Turns the last step's losses into the next batch's make-up."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self.want_small = False
+        self.hard: deque[Scene] = deque(maxlen=192)
+
+    def update(self, small_share: float, false_score: Sequence[float], scenes: Sequence[Scene]) -> None:
+        if not self.enabled:
+            return
+        self.want_small = small_share < SMALL_SHARE
+        self.hard.extend(scene for scene, score in zip(scenes, false_score, strict=True) if score > FALSE_SCORE)
+
+
+class Batches:
+    """Makes batches of scenes as the feedback asks; called from the prefetching thread."""
+
+    def __init__(self, maker: SceneMaker, batch: int, feedback: Feedback) -> None:
+        self.maker, self.batch, self.feedback = maker, batch, feedback
+
+    def __call__(self) -> tuple[torch.Tensor, Truth, list[Scene]]:
+        self.maker.small = self.feedback.want_small
+        scenes = [self.maker() for _ in range(self.batch)]
+        if not self.maker.small and self.feedback.hard:
+            hard = list(self.feedback.hard)
+            for slot in range(self.batch // 4):
+                replay = hard[int(self.maker.rng.integers(len(hard)))]
+                if replay.image.shape == scenes[slot].image.shape:
+                    scenes[slot] = replay
+        return (*collate(scenes), scenes)
+
+
+def collate(scenes: Sequence[Scene]) -> tuple[torch.Tensor, Truth]:
+    """Images (N, S, S, 3) uint8 and their labels as flat lists."""
+    size = scenes[0].image.shape[0]
+    faces = [(i, row) for i, s in enumerate(scenes) for row in s.faces]
+    ignored = [(i, box) for i, s in enumerate(scenes) for box in s.ignore]
+    rows = torch.from_numpy(np.stack([r for _, r in faces])) if faces else torch.zeros(0, 18)
+    trusted = torch.from_numpy(np.stack([s.trusted for s in scenes]))
+    levels = [trusted[:, k // 2 :: k, k // 2 :: k][:, : size // (8 * k), : size // (8 * k)] for k in (1, 2, 4)]
+    truth = Truth(
+        picture=torch.tensor([i for i, _ in faces], dtype=torch.long),
+        boxes=rows[:, :4],
+        points=rows[:, 4:14],
+        pose=rows[:, 14:17],
+        box_weight=rows[:, 17],
+        ignore_picture=torch.tensor([i for i, _ in ignored], dtype=torch.long),
+        ignore=torch.from_numpy(np.stack([b for _, b in ignored])) if ignored else torch.zeros(0, 4),
+        trusted=torch.cat([x.flatten(1) for x in levels], 1),
+    )
+    return torch.from_numpy(np.stack([s.image for s in scenes])), truth
+
+
+def train_detector(config: DetectorConfig) -> Path:
+    """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    device = pick_device(config.device)
+    sources = build_sources(read_corpus([config.data / f"{name}.parquet" for name in FILES], config.cache))
+    feedback = Feedback(config.feedback)
+    maker = SceneMaker(sources, 256, np.random.default_rng(config.seed))
+
+    net = DetectorNet(cross_stitch=config.cross_stitch).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    weights = UncertaintyWeights(config.uncertainty).to(device)
+    trained = torch.nn.ModuleDict({"net": net, "weights": weights})
+    optimizer = torch.optim.AdamW((p for p in trained.parameters() if p.requires_grad), lr=config.rate, weight_decay=0.02)
+    run = Run(config.run, trained, optimizer, Schedule(config.rate, config.minutes, config.steps))
+    if run.resume():
+        print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+    last_report = last_save = run.seconds
+    batches = prefetch(Batches(maker, config.batch, feedback))
+    try:
+        run.unpause()
+        while run.progress < 1.0:
+            maker.size = 320 if run.progress >= config.grow_at else 256
+            images, truth, scenes = next(batches)
+            centres, strides = cells(images.shape[1], images.shape[2], device)
+            net.train()
+            with torch.autocast(device.type, torch.bfloat16):
+                raw = net(images.to(device))
+            out = decode(raw, centres, strides)
+            losses, small_share, false_score = detection_losses(out, truth.to(device), centres, strides)
+            run.update(weights(losses), len(images))
+            feedback.update(small_share, false_score.tolist(), scenes)
+            if run.step % 100 == 0 or run.progress >= 1.0:
+                extra = {k: float(v.detach()) for k, v in losses.items()} | {"small": small_share}
+                run.report(last_report, {f"raw_{k}": v for k, v in extra.items()} | {"hard": float(len(feedback.hard))})
+                last_report = run.seconds
+            if run.seconds - last_save > 60 * config.validate_minutes:
+                run.save()
+                last_save = run.seconds
+    except KeyboardInterrupt:
+        print("stopped; run the same command to go on", file=sys.stderr)
+        raise
+    finally:
+        batches.close()  # type: ignore[attr-defined]
+        run.save()
+        plot_log(config.run)
+    return run.checkpoint

@@ -1,0 +1,169 @@
+"""From a checkpoint to the ONNX files that ship: fold, export, compare, store, register.
+
+An export is written only when ONNX Runtime and torch agree within `TOLERANCE` on every output. Weights are stored as
+float16 with a Cast in the graph, which ONNX Runtime folds at load: half the bytes, float32 arithmetic. The weights
+are rounded to float16 before both sides are compared, so the comparison is of the network that ships.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import helper, numpy_helper
+from torch import nn
+
+from rtface.errors import ModelError
+from rtface.train.nets.blocks import fold_all
+from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport, EngineNet
+from rtface.train.nets.mos import DetectorExport, DetectorNet
+
+TOLERANCE = 1e-3  # px, degrees, probabilities alike; relative above 1, where float32 itself ends (a 1000 px box)
+LABELS_AGREE = 0.999  # share of equal parsing labels: two equal logits may fall either way
+OPSET = 18
+_SMALL = 64  # initialisers below this many numbers stay float32 (shapes, constants)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One written file: where, its size and hash, and how far ONNX Runtime was from torch per output."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    difference: dict[str, float]
+
+
+def load_engine(checkpoint: Path) -> EngineNet:
+    """The averaged weights of an engine run, in eval mode. Raises ModelError where they cannot be read."""
+    net = EngineNet()
+    net.load_state_dict(_averaged(checkpoint))
+    return net.eval()
+
+
+def load_detector(checkpoint: Path) -> DetectorNet:
+    """The averaged weights of a detector run, in eval mode. Raises ModelError where they cannot be read."""
+    net = DetectorNet()
+    state = _averaged(checkpoint)
+    net.load_state_dict({k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")})
+    return net.eval()
+
+
+def _averaged(checkpoint: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)["ema"]
+    except (OSError, RuntimeError, KeyError, EOFError) as error:
+        raise ModelError(
+            str(checkpoint), f"no checkpoint can be read: {str(error).splitlines()[0]}", "run `rtface train` first"
+        ) from error
+    return state
+
+
+def export_engine(checkpoint: Path, target: Path, iterations: int) -> Exported:
+    """Write the engine at a fixed number of interaction rounds (ITER)."""
+    net = EngineExport(_rounded(load_engine(checkpoint)), iterations).eval()
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(0, 256, (n, 128, 128, 3), dtype=np.uint8) for n in (1, 3)]
+    return _write(net, inputs, target, "crops", OUTPUT_NAMES, {0: "faces"})
+
+
+def export_detector(checkpoint: Path, target: Path) -> Exported:
+    """Write the detector with height and width left open."""
+    net = DetectorExport(_rounded(load_detector(checkpoint))).eval()
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(0, 256, (1, h, w, 3), dtype=np.uint8) for h, w in ((256, 320), (480, 640))]
+    return _write(net, inputs, target, "image", ("detections",), {1: "height", 2: "width"})
+
+
+def _rounded(net: nn.Module) -> Any:
+    """Fold, then round the stored weights to float16's grid."""
+    fold_all(net)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.numel() >= _SMALL:
+                parameter.copy_(parameter.half().float())
+    return net
+
+
+def _write(
+    net: nn.Module,
+    inputs: Sequence[np.ndarray[Any, np.dtype[np.uint8]]],
+    target: Path,
+    input_name: str,
+    output_names: Sequence[str],
+    open_axes: dict[int, str],
+) -> Exported:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracer notes on shapes that are constant here
+        # the TorchScript exporter: the newer one leaves the detector's cell grid with a fixed size
+        torch.onnx.export(
+            net,
+            (torch.from_numpy(inputs[0]),),
+            buffer,
+            input_names=[input_name],
+            output_names=list(output_names),
+            dynamic_axes={input_name: open_axes},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    data = halve_weights(onnx.load_from_string(buffer.getvalue())).SerializeToString()
+    difference = compare(net, data, inputs, output_names)
+    for name, value in difference.items():
+        limit = 1 - LABELS_AGREE if name == "parsing" else TOLERANCE
+        if not value <= limit:
+            raise ModelError(
+                target.name, f"ONNX Runtime and torch differ by {value:.2g} in {name}", "nothing was written; check the export"
+            )
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
+        part.write(data)
+    Path(part.name).chmod(0o644)
+    Path(part.name).replace(target)
+    return Exported(target, len(data), hashlib.sha256(data).hexdigest(), difference)
+
+
+def compare(
+    net: nn.Module, model: bytes, inputs: Sequence[np.ndarray[Any, np.dtype[np.uint8]]], names: Sequence[str]
+) -> dict[str, float]:
+    """Largest |a - b| / max(1, |a|) per output over `inputs`; for `parsing` the share of labels that differ."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    worst = dict.fromkeys(names, 0.0)
+    for batch in inputs:
+        with torch.no_grad():
+            expected = net(torch.from_numpy(batch))
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        got = session.run(list(names), {session.get_inputs()[0].name: batch})
+        for name, a, b in zip(names, expected, got, strict=True):
+            truth = a.numpy()
+            distance = (truth != b).mean() if name == "parsing" else (np.abs(truth - b) / np.maximum(1, np.abs(truth))).max()
+            worst[name] = max(worst[name], float(distance))
+    return worst
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store float32 initialisers as float16 followed by a Cast to float32."""
+    casts, kept = [], []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or int(np.prod(tensor.dims)) < _SMALL:
+            kept.append(tensor)
+            continue
+        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name + "_half")
+        kept.append(half)
+        casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model

@@ -1,0 +1,237 @@
+"""What both trainings share: schedule, averaged weights, checkpoints, logging, prefetching.
+
+A run is a folder: `last.pt` (everything needed to go on), `log.csv`, `log.png`. The schedule follows time or steps
+spent so far, which the checkpoint carries, so an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import queue
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rtface.errors import ModelError
+
+T = TypeVar("T")
+
+
+@dataclass
+class Schedule:
+    """Learning rate over a run: linear warm-up, then cosine to 2 %; ends after `minutes` or `steps`, what comes first."""
+
+    peak: float
+    minutes: float | None = None
+    steps: int | None = None
+    warmup: int = 300
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the run that is done, 0..1."""
+        by_time = seconds / (60.0 * self.minutes) if self.minutes else 0.0
+        by_step = step / self.steps if self.steps else 0.0
+        return min(1.0, max(by_time, by_step))
+
+    def rate(self, step: int, progress: float) -> float:
+        return self.peak * min(1.0, (step + 1) / self.warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class Ema:
+    """Exponential moving average of weights and batch-norm statistics, with a short memory at the start."""
+
+    def __init__(self, net: nn.Module, decay: float = 0.999) -> None:
+        self.decay = decay
+        self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in net.state_dict().items():
+            kept = self.state[name]
+            if value.dtype.is_floating_point:
+                kept.lerp_(value, 1 - decay)
+            else:
+                kept.copy_(value)
+
+
+class Run:
+    """One training run's folder and counters."""
+
+    def __init__(self, folder: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule) -> None:
+        self.folder, self.net, self.optimizer, self.schedule = folder, net, optimizer, schedule
+        folder.mkdir(parents=True, exist_ok=True)
+        self.ema = Ema(net)
+        self.step, self.seconds = 0, 0.0
+        self._mark = time.monotonic()
+        self._sums: dict[str, float] = defaultdict(float)
+        self._count, self._seen = 0, 0
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def progress(self) -> float:
+        return self.schedule.progress(self.step, self.seconds)
+
+    def resume(self) -> bool:
+        """Load `last.pt` where there is one. Raises ModelError where it is damaged or of another network."""
+        if not self.checkpoint.is_file():
+            return False
+        try:
+            saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            self.net.load_state_dict(saved["net"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, KeyError, EOFError, ValueError) as error:
+            raise ModelError(
+                str(self.checkpoint), str(error).splitlines()[0], "delete it or choose another --run folder"
+            ) from error
+        device = next(self.net.parameters()).device
+        self.ema.state = {k: v.to(device) for k, v in saved["ema"].items()}
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        return True
+
+    def save(self) -> None:
+        part = self.checkpoint.with_suffix(".part")
+        state = {
+            "net": self.net.state_dict(),
+            "ema": self.ema.state,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(state, part)
+        part.replace(self.checkpoint)
+
+    def update(self, losses: dict[str, Tensor], seen: int) -> None:
+        """One optimisation step on the sum of `losses`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(self.step, self.progress) * group.get("rate_scale", 1.0)
+        total = torch.stack(tuple(losses.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
+        if bool(torch.isfinite(norm)):
+            self.optimizer.step()
+            self.ema.update(self.net, self.step)
+        self.step += 1
+        self._count += 1
+        self._seen += seen
+        for name, value in losses.items():
+            self._sums[name] += float(value.detach())
+        now = time.monotonic()
+        self.seconds += now - self._mark
+        self._mark = now
+
+    def pause(self) -> None:
+        """Leave out of the schedule what passes until `unpause` (validation)."""
+        self.seconds += time.monotonic() - self._mark
+
+    def unpause(self) -> None:
+        self._mark = time.monotonic()
+
+    def report(self, since: float, metrics: dict[str, float] | None = None) -> None:
+        """A line on stderr and a row in log.csv: means since the last report, speed, time left."""
+        means = {k: v / max(self._count, 1) for k, v in self._sums.items()}
+        speed = self._seen / max(self.seconds - since, 1e-6)
+        left = self.seconds / max(self.progress, 1e-6) * (1 - self.progress) / 60
+        losses = " ".join(f"{k} {v:.3f}" for k, v in means.items())
+        extra = "".join(f"  {k} {v:.2f}" for k, v in (metrics or {}).items())
+        print(
+            f"step {self.step} {self.progress:5.1%} {speed:.0f}/s, {left:.0f} min left  {losses}{extra}",
+            file=sys.stderr,
+            flush=True,
+        )
+        row = {"step": self.step, "minutes": round(self.seconds / 60, 2), "per_second": round(speed, 1)}
+        _append_csv(self.folder / "log.csv", {**row, **means, **(metrics or {})})
+        self._sums.clear()
+        self._count = self._seen = 0
+
+
+def _append_csv(path: Path, row: dict[str, Any]) -> None:
+    """Append a row; a new column rewrites the file, so that validation may come less often than losses."""
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    rows.append({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+    names = list(dict.fromkeys(k for r in rows for k in r))
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(path)
+
+
+def plot_log(folder: Path) -> Path | None:
+    """Draw every column of log.csv over steps into log.png; None where nothing is logged yet."""
+    if not (folder / "log.csv").is_file():
+        return None
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with (folder / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [n for n in rows[0] if n not in ("step", "minutes", "per_second")]
+    columns = 4
+    figure, axes = plt.subplots(-(-len(names) // columns), columns, figsize=(16, 2.6 * -(-len(names) // columns)))
+    for axis, name in zip(axes.flat, names, strict=False):
+        points = [(int(r["step"]), float(r[name])) for r in rows if r[name]]
+        axis.plot(*zip(*points, strict=True))
+        axis.set_title(name, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(folder / "log.png", dpi=80)
+    plt.close(figure)
+    return folder / "log.png"
+
+
+def prefetch(make: Callable[[], T], depth: int = 3) -> Iterator[T]:
+    """Yield `make()` for ever, made ahead in a thread (OpenCV and numpy release the interpreter's lock)."""
+    box: queue.Queue[T | BaseException] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: T | BaseException) -> None:
+        while not stop.is_set():
+            try:
+                return box.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                put(make())
+            except BaseException as error:  # noqa: BLE001 - carried to the reader, who raises it
+                put(error)
+                return
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = box.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` = CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

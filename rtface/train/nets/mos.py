@@ -1,0 +1,143 @@
+"""The detector: MOS-style, one stage, box + 5 points + head pose a face.
+
+MOS ("A Low Latency and Lightweight Framework for Face Detection, Landmark Localization and Head Pose Estimation",
+arXiv 2110.10953): light backbone, feature pyramid, SSH context, a multi-task head whose six stems (face, box, points,
+yaw, pitch, roll) are mixed by cross-stitch units. Plain dense convolutions, one prior a cell at strides 8, 16, 32.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rtface.train.nets.blocks import ConvBN, Normalise
+
+STRIDES = (8, 16, 32)
+POSE_SCALE = 45.0  # degrees per unit
+FIELDS = (1, 4, 10, 1, 1, 1)  # outputs of the stems: face, box, points, yaw, pitch, roll
+OUTPUTS = sum(FIELDS)  # 18
+
+
+class Backbone(nn.Module):
+    """Features at strides 8, 16, 32 with 48, 80, 128 channels; 194 M multiply-adds for the whole net at 320x256."""
+
+    channels = (48, 80, 128)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(ConvBN(3, 16, stride=2), ConvBN(16, 32, stride=2))
+        self.s8 = nn.Sequential(ConvBN(32, 48, stride=2), ConvBN(48, 48, skip=True))
+        self.s16 = nn.Sequential(ConvBN(48, 80, stride=2), ConvBN(80, 80, skip=True), ConvBN(80, 80, skip=True))
+        self.s32 = nn.Sequential(ConvBN(80, 128, stride=2), ConvBN(128, 128, skip=True))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        f8 = self.s8(self.stem(x))
+        f16 = self.s16(f8)
+        return f8, f16, self.s32(f16)
+
+
+class Context(nn.Module):
+    """SSH context module (Najibi et al., ICCV 2017, section 3.3): 3x3, 5x5 and 7x7 views as chains of 3x3."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.near = ConvBN(width, width // 2, act=False)
+        self.shrink = ConvBN(width, width // 4)
+        self.middle = ConvBN(width // 4, width // 4, act=False)
+        self.far1 = ConvBN(width // 4, width // 4)
+        self.far2 = ConvBN(width // 4, width // 4, act=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        small = self.shrink(x)
+        return F.relu(torch.cat((self.near(x), self.middle(small), self.far2(self.far1(small))), 1))
+
+
+class CrossStitchHead(nn.Module):
+    """Six stems, per-channel cross-stitch (Misra et al., CVPR 2016; MOS section 3.2), one linear head a stem.
+
+    The stitch and the heads are both linear, so the forward pass composes their weights into a single 1x1
+    convolution: the same function as mixing the feature maps, at a sixth of the memory traffic, and nothing to fold.
+    """
+
+    def __init__(self, width: int, stem: int = 24, cross_stitch: bool = True) -> None:
+        super().__init__()
+        tasks = len(FIELDS)
+        self.stems = ConvBN(width, tasks * stem, kernel=1)
+        self.heads = nn.ParameterList(nn.Parameter(torch.randn(n, stem) * 0.02) for n in FIELDS)
+        self.bias = nn.Parameter(torch.zeros(OUTPUTS))
+        with torch.no_grad():
+            self.bias[0] = -4.6  # prior face probability 1 % (RetinaNet, arXiv 1708.02002, section 4.1)
+        off = 0.1 / (tasks - 1)
+        alpha = torch.full((tasks, tasks, stem), off)
+        alpha[range(tasks), range(tasks)] = 0.9
+        if not cross_stitch:
+            alpha = torch.eye(tasks)[..., None].expand(tasks, tasks, stem).contiguous()
+        self.alpha = nn.Parameter(alpha, requires_grad=cross_stitch)
+        self.folded: nn.Parameter | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self._composed() if self.folded is None else self.folded
+        return F.conv2d(self.stems(x), weight, self.bias)
+
+    def _composed(self) -> Tensor:
+        rows = [(head[:, None, :] * self.alpha[s][None]).flatten(1) for s, head in enumerate(self.heads)]
+        return torch.cat(rows)[:, :, None, None]
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Keep the composed weights in place of their factors (for export; not undoable)."""
+        self.folded = nn.Parameter(self._composed())
+
+
+class DetectorNet(nn.Module):
+    """Input (N, H, W, 3) BGR 0..255, H and W multiples of 32 -> raw predictions (N, cells, 18), strides in order."""
+
+    def __init__(self, width: int = 48, cross_stitch: bool = True) -> None:
+        super().__init__()
+        self.normalise = Normalise()
+        self.backbone = Backbone()
+        self.lateral = nn.ModuleList(ConvBN(c, width, kernel=1, act=False) for c in Backbone.channels)
+        self.context = nn.ModuleList(Context(width) for _ in STRIDES)
+        self.head = CrossStitchHead(width, cross_stitch=cross_stitch)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = self.backbone(self.normalise(image).contiguous(memory_format=torch.channels_last))
+        l8, l16, l32 = (lateral(f) for lateral, f in zip(self.lateral, features, strict=True))
+        l16 = l16 + F.interpolate(l32, scale_factor=2.0, mode="nearest")
+        l8 = l8 + F.interpolate(l16, scale_factor=2.0, mode="nearest")
+        levels = [self.head(c(F.relu(f))) for c, f in zip(self.context, (l8, l16, l32), strict=True)]
+        return torch.cat([level.flatten(2) for level in levels], 2).transpose(1, 2).float()
+
+
+def cells(height: Tensor | int, width: Tensor | int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """Cell centres (cells, 2) in px and strides (cells, 1) for an input of this size; pixel centres at integers."""
+    centres, strides = [], []
+    for stride in STRIDES:
+        x = (torch.arange(width // stride, device=device) + 0.5) * stride - 0.5
+        y = (torch.arange(height // stride, device=device) + 0.5) * stride - 0.5
+        grid = torch.stack((x[None, :] + 0 * y[:, None], y[:, None] + 0 * x[None, :]), 2).reshape(-1, 2)
+        centres.append(grid)
+        strides.append(torch.full_like(grid[:, :1], float(stride)))
+    return torch.cat(centres), torch.cat(strides)
+
+
+def decode(raw: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
+    """Raw (N, cells, 18) -> x0 y0 x1 y1 px, score logit, 5 points px, yaw pitch roll degrees (N, cells, 18)."""
+    middle = centres + raw[..., 1:3] * strides
+    half = torch.exp(raw[..., 3:5].clamp(max=4.0)) * strides  # up to 54 strides
+    points = centres.repeat(1, 5) + raw[..., 5:15] * (2.0 * strides)
+    return torch.cat((middle - half, middle + half, raw[..., :1], points, raw[..., 15:18] * POSE_SCALE), -1)
+
+
+class DetectorExport(nn.Module):
+    """DetectorNet as the runtime sees it: decode and sigmoid in the graph; see the registry entry for the output."""
+
+    def __init__(self, net: DetectorNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        centres, strides = cells(image.shape[1], image.shape[2], image.device)
+        out = decode(self.net(image), centres, strides)
+        return torch.cat((out[..., :4], torch.sigmoid(out[..., 4:5]), out[..., 5:]), -1)

@@ -1,0 +1,144 @@
+"""INT8 files for x86 (uint8 activations x int8 weights, per channel) by onnxruntime.quantization, from a float file.
+
+Calibrated on training pictures. What a network was calibrated on is written down as text: calibration/NAME.json with
+the pictures' ids, the method and the layers that stay float, so that a quantised model can be made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from rtface.train.data.corpus import Picture, read_corpus
+from rtface.train.data.faces import Augment, build_samples
+from rtface.train.export import Exported, halve_weights
+
+Batch = npt.NDArray[np.uint8]
+# The last layers turn features into pixels and degrees: eight bits there are coarser than the answers.
+FLOAT_ENGINE = ("landmarks/head", "vector")
+FLOAT_DETECTOR = ("head/Conv",)
+
+
+def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -> tuple[list[Batch], list[str]]:
+    """Varied training crops, batches of 8, and the ids of their pictures; every world the engine meets is in it."""
+    files = [data / f"{n}.parquet" for n in ("landmarks", "parsing", "unlabelled", "emotion", "points5")]
+    groups = build_samples(read_corpus(files, cache))
+    rng = np.random.default_rng(0)
+    augment, images, ids = Augment(size, rng, strength=0.5), [], []
+    for group in sorted(groups):
+        for index in rng.permutation(len(groups[group]))[: count // len(groups)]:
+            sample = groups[group][int(index)]
+            images.append(augment(sample).image)
+            ids.append(sample.picture.id)
+    return [np.stack(images[i : i + 8]) for i in range(0, len(images) - 7, 8)], ids
+
+
+def detector_batches(data: Path, cache: Path, count: int = 128) -> tuple[list[Batch], list[str]]:
+    """Training pictures at the stream's 320x256 canvas, one a batch, and their ids."""
+    import cv2
+
+    files = [data / f"{n}.parquet" for n in ("detection", "landmarks", "negatives")]
+    pictures: Sequence[Picture] = read_corpus(files, cache)
+    batches, ids = [], []
+    for index in np.random.default_rng(0).choice(len(pictures), count, replace=False):
+        picture = pictures[int(index)]
+        height, width = picture.image.shape[:2]
+        scale = min(320 / width, 256 / height)
+        small = cv2.resize(picture.image, (int(width * scale), int(height * scale)), interpolation=cv2.INTER_AREA)
+        canvas = np.zeros((1, 256, 320, 3), np.uint8)
+        canvas[0, : small.shape[0], : small.shape[1]] = small
+        batches.append(canvas)
+        ids.append(picture.id)
+    return batches, ids
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, name: str, batches: Sequence[Batch]) -> None:
+        self._name = name
+        self._left: Iterator[Batch] = iter(batches)
+
+    def get_next(self) -> dict[str, Batch] | None:
+        batch = next(self._left, None)
+        return None if batch is None else {self._name: batch}
+
+
+def quantize(
+    source: Path, target: Path, batches: Sequence[Batch], ids: Sequence[str], keep_float: Sequence[str], manifest: Path
+) -> Exported:
+    """Write `target` and its calibration manifest; `keep_float` names layers (parts of node names) left in float."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, quantised = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
+        # stored float16 weights become float32 constants again, which is what the quantiser knows how to read
+        _fold_casts(source, plain)
+        quant_pre_process(str(plain), str(plain), skip_symbolic_shape=True)
+        graph = onnx.load(plain).graph
+        excluded = [n.name for n in graph.node if any(part in n.name for part in keep_float)]
+        quantize_static(
+            str(plain),
+            str(quantised),
+            _Reader(graph.input[0].name, batches),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=excluded,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"CalibMovingAverage": True},
+        )
+        data = halve_weights(onnx.load(quantised)).SerializeToString()
+    difference = _difference(source.read_bytes(), data, batches)
+    target.write_bytes(data)
+    manifest.parent.mkdir(exist_ok=True)
+    facts: dict[str, Any] = {
+        "model": target.name,
+        "from": source.name,
+        "from_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "tool": f"onnxruntime.quantization {onnxruntime.__version__}",
+        "method": "static, min-max with moving average, uint8 activations x int8 weights per channel, QDQ",
+        "float_layers": sorted(excluded),
+        "mean_absolute_difference_from_float": difference,
+        "pictures": sorted(ids),
+    }
+    manifest.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    return Exported(target, len(data), hashlib.sha256(data).hexdigest(), difference)
+
+
+def _fold_casts(source: Path, target: Path) -> None:
+    model = onnx.load(source)
+    stored = {t.name: t for t in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in stored:
+            values = onnx.numpy_helper.to_array(stored.pop(node.input[0])).astype(np.float32)
+            stored[node.output[0]] = onnx.numpy_helper.from_array(values, node.output[0])
+        else:
+            nodes.append(node)
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(stored.values())
+    onnx.save(model, target)
+
+
+def _difference(before: bytes, after: bytes, batches: Sequence[Batch]) -> dict[str, float]:
+    """Mean absolute difference per output on the calibration data (for `parsing`: share of labels that differ)."""
+    a, b = (onnxruntime.InferenceSession(m, providers=["CPUExecutionProvider"]) for m in (before, after))
+    names = [o.name for o in a.get_outputs()]
+    sums = dict.fromkeys(names, 0.0)
+    for batch in batches[:16]:
+        feed = {a.get_inputs()[0].name: batch}
+        for name, x, y in zip(names, a.run(names, feed), b.run(names, feed), strict=True):
+            sums[name] += float((x != y).mean() if name == "parsing" else np.abs(x - y).mean())
+    return {name: round(value / min(16, len(batches)), 6) for name, value in sums.items()}
+
