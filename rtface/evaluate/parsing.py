@@ -27,6 +27,9 @@ COMPONENTS: dict[str, list[int]] = {
     "lips": [11, 12],
 }
 
+#: What runs out of a face's crop.
+OUT_OF_CROP = ("background", "hair", "hat", "necklace", "neck", "cloth")
+
 FASSEG_CLASSES = ("background", "skin", "hair_and_brows", "eyes", "nose", "mouth")
 #: CelebAMask's 19 classes → FASSEG's 6. Glasses lie on skin; hat, jewellery and cloth are background there.
 TO_FASSEG = np.array([0, 1, 4, 1, 3, 3, 2, 2, 1, 1, 5, 5, 5, 2, 0, 0, 0, 1, 0], np.uint8)
@@ -54,7 +57,7 @@ class ParsingMeasure(Measure):
     """F-score over the pixels of all pictures (see `metrics.f_scores`), on masks that people drew.
 
     Truth 255 is left out. Where no face was found all is background: the classes' pixels count as not found. Hair,
-    neck and cloth run out of the crop; the second figure of a class judges only pixels inside it. The components'
+    neck and the like run out of the crop; their second figure judges only pixels inside it. The components'
     score is given twice: the mean of the five F-scores, and the F-score of their pixels together, the "overall" of
     Smith et al. (CVPR 2013) that iFAN's table gives.
     """
@@ -92,7 +95,7 @@ class ParsingMeasure(Measure):
         self._crop += confusion(truth[inside], labels[inside], CLASSES)
         score = mean_of_known(component_scores(whole))
         caption = f"F {100.0 * score:.0f}  {sample.row.id}"
-        self.worst.offer(-score, caption, lambda: np.hstack([sample.image, _coloured(truth), _coloured(labels)]))
+        self.worst.offer(-score, caption, lambda: _four(sample.image, truth, labels))
 
     def metrics(self) -> Iterator[Metric]:
         if count := self._pictures["celebamask19"]:
@@ -114,7 +117,8 @@ class ParsingMeasure(Measure):
         for index, name in enumerate(PARSING_CLASSES):
             said = name.replace("_", " ")
             yield Metric(f"{name}_f", float(whole[index]), f"{said}, F", count)
-            yield Metric(f"{name}_in_crop_f", float(crop[index]), f"{said} inside the crop, F", count)
+            if name in OUT_OF_CROP:
+                yield Metric(f"{name}_in_crop_f", float(crop[index]), f"{said} inside the crop, F", count)
 
 
 def component_scores(counts: Array) -> Array:
@@ -141,6 +145,13 @@ def _masked_face(sample: Sample, result: FrameResult) -> Face | None:
 
 def _area(box_xyxy: Array | None) -> float:
     return 0.0 if box_xyxy is None else float((box_xyxy[2:] - box_xyxy[:2]).prod())
+
+
+def _four(image: Array, truth: Array, labels: Array) -> Array:
+    """The picture and people's mask; our mask, and ours over the picture."""
+    ours = _coloured(labels)
+    over = cv2.addWeighted(image, 0.5, ours, 0.5, 0.0)
+    return np.vstack([np.hstack([image, _coloured(truth)]), np.hstack([ours, over])])
 
 
 def _coloured(labels: Array) -> Array:

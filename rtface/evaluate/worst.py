@@ -75,4 +75,4 @@ def dots(tile: Array, matrix: Array, points: Array, colour: tuple[int, int, int]
 def boxes(image: Array, boxes_xyxy: Array, colour: tuple[int, int, int]) -> None:
     """Draw boxes (N, 4) on a picture of the same px."""
     for x0, y0, x1, y1 in np.round(boxes_xyxy).astype(int).tolist():
-        cv2.rectangle(image, (x0, y0), (x1, y1), colour, 1)
+        cv2.rectangle(image, (x0, y0), (x1, y1), colour, 2)
