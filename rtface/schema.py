@@ -48,7 +48,7 @@ def header_record(
     Args:
         version: Of rtface.
         source: Name, size, frame rate and length of the source.
-        analyzer: Hashes of the networks, engine and device, as the analyzer describes itself.
+        analyzer: As the analyzer describes itself: ``models`` (name → SHA-256), engine, device, threads.
         options: The options by name.
         emotions: Order of ``emotion_probs``.
         parsing_classes: Names of the ids in ``parsing``.
@@ -58,7 +58,8 @@ def header_record(
         "kind": "header",
         "version": version,
         "source": dict(source),
-        **analyzer,
+        "models": analyzer["models"],
+        "runtime": {name: fact for name, fact in analyzer.items() if name != "models"},
         "options": dict(options),
         "emotions": list(emotions),
         "parsing_classes": list(parsing_classes),

@@ -75,8 +75,8 @@ def _main(args: list[str]) -> int:
     if args[0] in ("--version", "-V"):
         print(f"rtface {__version__}")
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _Interrupts())
+    interrupts = _Interrupts()
+    before = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return _run(args[0], args[1:])
     except KeyboardInterrupt:
@@ -84,6 +84,9 @@ def _main(args: list[str]) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:
         return _failed(error)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(verb: str, args: list[str]) -> int:

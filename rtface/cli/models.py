@@ -38,9 +38,8 @@ def list_command(
             print(json.dumps(row))
         else:
             size = f"{model.bytes / 1e6:.2f} MB"
-            print(
-                f"{model.name:<22} {model.role:<9} {size:>9}  {model.sha256[:12]}  {model.weights_licence.partition(':')[0]}"
-            )
+            terms = model.weights_licence.partition(":")[0]
+            print(f"{model.name:<22} {model.role:<9} {size:>9}  {model.sha256[:12]}  {terms}")
 
 
 @models.command("show", epilog="Example:\n\n  rtface models show detector")

@@ -24,7 +24,7 @@ def why_no_display(env: Mapping[str, str] = os.environ, platform: str = sys.plat
 
 
 def _answers(display: str) -> bool:
-    match = re.fullmatch(r"(?:unix|([^:]*))?:(\d+)(?:\.\d+)?", display)
+    match = re.fullmatch(r"(?:unix|([^:/]*)):(\d+)(?:\.\d+)?", display)
     if match is None:
         return True  # a form that we do not know: leave it to the window library
     host, number = match[1], int(match[2])

@@ -1,0 +1,111 @@
+"""Options from flags, variables and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtface.errors import InputError, OptionError
+from rtface.options import TASKS, Options, check_tasks, parse_ms
+
+
+def test_a_flag_beats_a_variable_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "rtface.toml"
+    path.write_text("max_faces = 2\nthreads = 3\ndetect_width = 256\n")
+    env = {"RTFACE_MAX_FACES": "5", "RTFACE_THREADS": "4", "RTFACE_DEBUG": "1", "PATH": "/bin"}
+    options = Options.load(path, env, max_faces=7, smooth=None)
+    assert (options.max_faces, options.threads, options.detect_width) == (7, 4, 256)
+    assert options.smooth is Options().smooth
+
+
+def test_a_table_and_the_variable_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "project.toml"
+    path.write_text('[rtface]\ntasks = ["pose", "landmarks"]\nbudget_ms = "33ms"\n[other]\nmax_faces = 1\n')
+    options = Options.load(env={"RTFACE_CONFIG": str(path)})
+    assert options.tasks == ("landmarks", "pose")
+    assert options.budget_ms == 33.0
+    assert options.max_faces == Options().max_faces
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("tasks", "pose, emotion", ("emotion", "pose")),
+        ("budget_ms", "0.05s", 50.0),
+        ("budget_ms", "none", None),
+        ("threads", "", None),
+        ("smooth", "on", True),
+        ("smooth", "0", False),
+        ("score_threshold", "0.25", 0.25),
+        ("models_dir", "elsewhere", "elsewhere"),
+        ("precision", "int8", "int8"),
+    ],
+)
+def test_variables_are_read_as_what_they_stand_for(name: str, text: str, value: object) -> None:
+    assert getattr(Options.load(env={f"RTFACE_{name.upper()}": text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("max_faces", 0, "a whole number from 1 to 1024, got 0"),
+        ("max_faces", 2.5, "a whole number"),
+        ("max_faces", "many", "got 'many'"),
+        ("max_faces", True, "a whole number"),
+        ("max_faces", None, "got None"),
+        ("score_threshold", float("nan"), "a number from 0 to 1"),
+        ("detect_every_ms", -1, "a number of at least 0"),
+        ("budget_ms", "soon", "a positive time such as 33ms"),
+        ("budget_ms", 0, "a positive time"),
+        ("smooth", "maybe", "true or false"),
+        ("tasks", 3, "some of landmarks"),
+        ("models_dir", 5, "a folder"),
+        ("precision", "int4", "one of auto, fp32, int8"),
+    ],
+)
+def test_a_wrong_value_says_what_was_expected(name: str, value: object, expected: str) -> None:
+    with pytest.raises(OptionError, match=f"^{name}: expected ") as caught:
+        Options(**{name: value})  # type: ignore[arg-type]
+    assert expected in str(caught.value)
+
+
+def test_an_unknown_option_names_its_neighbour() -> None:
+    for load in (
+        lambda: Options.load(env={}, max_face=3),
+        lambda: Options.load(env={"RTFACE_MAX_FACE": "3"}),
+    ):
+        with pytest.raises(OptionError, match=r"'max_face': is unknown\. Did you mean max_faces\?"):
+            load()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "No such file"), ("max_faces =", "is not TOML"), ("rtface = 3", "expected a table")]
+)
+def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | None, says: str) -> None:
+    path = tmp_path / "options.toml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(OptionError, match=says):
+        Options.load(path, {})
+
+
+def test_tasks_come_in_their_order_once_each() -> None:
+    assert check_tasks(["pose", "parsing", "pose"]) == ("parsing", "pose")
+    assert check_tasks("emotion") == ("emotion",)
+    assert Options().tasks == TASKS
+    with pytest.raises(InputError, match=r"'emotions': is unknown\. Did you mean emotion\?"):
+        Options(tasks=("emotions",))
+    with pytest.raises(InputError, match="none was given"):
+        check_tasks([])
+
+
+@pytest.mark.parametrize(("text", "ms"), [(33, 33.0), ("33", 33.0), ("33ms", 33.0), (" 1.5 s ", 1500.0), (".5ms", 0.5)])
+def test_times(text: str | float, ms: float) -> None:
+    assert parse_ms(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3ms", "3m", "nan", "1e3"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(OptionError, match="a positive time"):
+        parse_ms(text)
