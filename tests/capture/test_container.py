@@ -51,7 +51,7 @@ def test_the_thumbnail_of_a_jpeg_is_not_its_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("plain\n".encode() * 10, True),
+        (b"plain\n" * 10, True),
         (("é" * 5000).encode(), True),
         (b"x" + ("é" * 5000).encode(), True),
         (b"#EXTM3U\nclip.ts\n", False),
