@@ -20,7 +20,7 @@ from rtface.capture.grabber import Grabbed, Grabber
 from rtface.capture.mailbox import Backlog, Handoff, Mailbox
 from rtface.capture.source import Source, open_source
 from rtface.clock import Clock, SystemClock
-from rtface.errors import UsageError
+from rtface.errors import OptionError, UsageError
 from rtface.options import Options
 from rtface.outputs.choose import choose
 from rtface.outputs.fanout import Fanout
@@ -46,6 +46,9 @@ class Stream:
         max_frames: End after so many results.
         analyzer: Use this one and leave it open; None = one for the options, closed at the end.
         clock: For tests.
+
+    Raises:
+        OptionError: ``max_frames`` is not positive.
     """
 
     def __init__(
@@ -62,6 +65,10 @@ class Stream:
     ) -> None:
         self._wanted = source
         self._live = live
+        if max_frames is not None and max_frames < 1:
+            raise OptionError(
+                "max_frames", f"expected a whole number of at least 1, got {max_frames!r}", "Leave it out"
+            )
         options = options or Options.load()
         self._options = options if live else replace(options, budget_ms=None)  # files have no deadline
         self._outputs = tuple(outputs)

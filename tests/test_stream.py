@@ -255,6 +255,8 @@ def test_arguments_become_options() -> None:
     assert (live._options.budget_ms, live._options.tasks, live._options.threads) == (33.0, ("pose",), 1)
     with pytest.raises(OptionError, match="budget_ms: expected"):
         rtface.live("demo", budget_ms=-1)
+    with pytest.raises(OptionError, match="max_frames: expected"):
+        rtface.run("demo", max_frames=0)
 
 
 def test_analyze_takes_arrays_and_paths_and_keeps_its_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rtface.capture.image import read_image
@@ -63,7 +64,7 @@ class PictureSource(Source):
     def read(self) -> Frame | None:
         # The first was decoded to see whether there is one; later ones are decoded when asked for.
         frame, self._next = self._next, None
-        return frame or self._decode()
+        return replace(frame, captured_at=self._clock.now()) if frame is not None else self._decode()
 
     def _decode(self) -> Frame | None:
         for path in self._paths:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rtface.capture import container
@@ -54,7 +55,7 @@ class VideoSource(Source):
 
     def read(self) -> Frame | None:
         frame, self._next = self._next, None
-        frame = frame or self._decode()
+        frame = replace(frame, captured_at=self._clock.now()) if frame is not None else self._decode()
         if frame is None and self._cut_short:
             why = f"is cut short: {self._index} frames could be read"
             raise SourceError(self.name, why, "Outputs hold those; copy the file again from where it came from")

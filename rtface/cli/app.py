@@ -97,13 +97,15 @@ def _run(verb: str, args: list[str]) -> int:
     app = getattr(import_module(VERBS[verb].module), VERBS[verb].name)
     try:
         code = app(args=args, prog_name=f"rtface {verb}", standalone_mode=False)
-    except typer.Abort:  # what typer makes of Ctrl-C
+    except typer.Abort:  # what older typers make of Ctrl-C
         raise KeyboardInterrupt from None
     except Exception as error:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         raise UsageError(f"rtface {verb}", _first_lower(message()), f"rtface {verb} --help") from error
+    if code == EXIT_INTERRUPTED:  # and what newer ones make of it
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.types import FrameResult
+
+NAME_LENGTH = 24
 
 
 class ProgressSink(Sink):
@@ -36,7 +39,7 @@ class ProgressSink(Sink):
 
     def open(self, info: RunInfo) -> None:
         counts = [count for count in (info.frame_count, self._max_frames) if count is not None]
-        self._task = self._progress.add_task(info.source, total=min(counts, default=None), fps="")
+        self._task = self._progress.add_task(Path(info.source).name[-NAME_LENGTH:], total=min(counts, default=None), fps="")
         self._progress.start()
 
     def write(self, result: FrameResult) -> None:

@@ -1,0 +1,123 @@
+"""Finding verbs, help, errors and exit codes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rtface import __version__, errors
+from rtface.cli import app
+from tests.conftest import Cli
+
+LIGHT = """
+import sys
+from rtface.cli.app import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    print([name for name in ("numpy", "cv2", "onnxruntime", "typer", "rich", "torch") if name in sys.modules])
+"""
+
+
+def test_help_names_every_verb_and_loads_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT, "--help"], capture_output=True, text=True, check=True)
+    for verb in app.VERBS:
+        assert f"\n  {verb} " in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("verb", ["run", "live", "models", "cameras", "doctor"])
+def test_a_verbs_help_has_examples_and_loads_no_networks(verb: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT, verb, "--help"], capture_output=True, text=True, check=True)
+    assert f"rtface {verb}" in done.stdout
+    if verb != "models":  # its own verbs have them
+        assert "Example" in done.stdout
+    assert done.stdout.splitlines()[-1] == "['typer', 'rich']"
+
+
+def test_every_verb_is_there_to_be_run() -> None:
+    for verb, home in app.VERBS.items():
+        assert home.about[0].isupper(), verb
+        if not home.module.startswith("rtface.train"):  # needs torch
+            module = __import__(home.module, fromlist=[home.name])
+            assert callable(getattr(module, home.name))
+
+
+def test_version_help_and_no_verb(cli: Cli) -> None:
+    assert cli("--version") == (0, f"rtface {__version__}\n", "")
+    assert cli("--help").code == 0
+    assert cli().code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["rum"], "rtface: verb 'rum': is unknown. Did you mean run?"),
+        (["run"], "rtface: rtface run: missing argument 'SOURCE'. rtface run --help"),
+        (["run", "demo", "--max-frames", "0"], "invalid value for '--max-frames'"),
+        (["cameras", "--loud"], "rtface: rtface cameras: no such option: --loud"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(cli: Cli, args: list[str], line: str) -> None:
+    done = cli(*args)
+    assert (done.code, done.out) == (2, "")
+    assert line in done.err
+    assert done.err.count("\n") == 1
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rtface.cli.cameras.cameras", fail)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.OutputError, 1),
+        (errors.UsageError, 2),
+        (errors.SourceError, 3),
+        (errors.ModelError, 4),
+        (errors.BudgetMissed, 5),
+    ],
+)
+def test_each_error_has_its_exit_code(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, kind: type[errors.RtfaceError], code: int
+) -> None:
+    raising(monkeypatch, kind("what", "why", "mend"))
+    assert cli("cameras") == (code, "", "rtface: what: why. mend\n")
+
+
+def test_an_unexpected_error_is_one_line_and_a_traceback_on_demand(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, ZeroDivisionError("by\nzero"))
+    done = cli("cameras")
+    assert done.code == 1
+    assert done.err == "rtface: ZeroDivisionError: by zero. RTFACE_DEBUG=1 shows where, for a bug report\n"
+    monkeypatch.setenv("RTFACE_DEBUG", "1")
+    assert "Traceback" in cli("cameras").err
+
+
+def test_ctrl_c_is_exit_code_130_and_leaves_the_handlers_as_they_were(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    raising(monkeypatch, KeyboardInterrupt())
+    done = cli("cameras")
+    assert (done.code, done.err) == (130, "rtface: interrupted; what was written is whole\n")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_does_not_disturb_the_closing_and_a_third_gives_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    interrupts = app._Interrupts()
+    with pytest.raises(KeyboardInterrupt):
+        interrupts(signal.SIGINT, None)
+    interrupts(signal.SIGINT, None)
+    assert "once more to give up" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        interrupts(signal.SIGINT, None)

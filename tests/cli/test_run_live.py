@@ -1,0 +1,183 @@
+"""The verbs run and live, on painted faces."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+import rtface.stream
+from rtface.analyzer import Analyzer
+from rtface.options import Options
+from tests.conftest import Cli
+from tests.fakes import FakeDetector, FakeEngine, Painted
+from tests.media import blank, cut, index_first, write_video
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
+    """Analyzers are made on fakes; the options that they were made with."""
+    seen: list[Options] = []
+
+    def make(options: Options) -> Analyzer:
+        seen.append(options)
+        return Analyzer(options, detector=FakeDetector([Painted(80, 60, 20)]), engine=FakeEngine())
+
+    monkeypatch.setattr(rtface.stream, "Analyzer", make)
+    return seen
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_run_writes_json_lines_to_stdout_by_default(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=5)
+    done = cli("run", clip, "--tasks", "pose", "--max-faces", 3, "--set", "iterations=0", "--no-smooth")
+    assert done.code == 0
+    kinds = [record["kind"] for record in records(done.out)]
+    assert kinds == ["header", *["frame"] * 5, "summary"]
+    assert done.err.startswith(f"{clip}: 5 frames, ")
+    (options,) = opened
+    assert (options.tasks, options.max_faces, options.iterations, options.smooth) == (("pose",), 3, 0, False)
+
+
+def test_run_writes_files_and_overwrites_them_only_when_asked(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=4)
+    lines, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    command = ["run", clip, "-o", lines, "-o", video]
+    assert cli(*command).code == 0
+    before = lines.read_bytes()
+    again = cli(*command)
+    assert (again.code, again.out) == (1, "")
+    assert again.err == f"rtface: {lines}: exists already. -y (overwrite=True in Python) overwrites it\n"
+    assert lines.read_bytes() == before
+    assert cli(*command, "-y", "--max-frames", 2).code == 0
+    assert [record["kind"] for record in records(lines.read_text())] == ["header", "frame", "frame", "summary"]
+    assert int(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT)) == 2
+
+
+def test_run_on_a_folder_and_on_a_picture(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        cv2.imwrite(str(tmp_path / name), cv2.imread(str(tmp_path / name)) or _grey())
+    done = cli("run", tmp_path)
+    assert [record["kind"] for record in records(done.out)] == ["header", "frame", "frame", "summary"]
+    assert cli("run", tmp_path / "a.jpg", "-o", tmp_path / "drawn.png").code == 0
+    assert cv2.imread(str(tmp_path / "drawn.png")).shape == (90, 120, 3)
+    refused = cli("run", tmp_path, "-o", tmp_path / "all.png")
+    assert refused.code == 2
+    assert "is one picture" in refused.err
+
+
+def _grey() -> Any:
+    import numpy as np
+
+    return np.full((90, 120, 3), 128, np.uint8)
+
+
+def test_corrupt_frames_are_counted_in_the_summary(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
+    clip = blank(write_video(tmp_path / "clip.mp4", frames=60), 0.5, 900)
+    done = cli("run", clip)
+    assert done.code == 0
+    summary = records(done.out)[-1]
+    assert summary["corrupt"] > 0
+    assert summary["frames"] + summary["corrupt"] == 60
+    assert f"{summary['corrupt']} could not be decoded and were skipped" in done.err
+
+
+def test_a_clip_that_is_cut_leaves_whole_outputs_and_exit_code_3(
+    cli: Cli, opened: list[Options], tmp_path: Path
+) -> None:
+    clip = cut(index_first(write_video(tmp_path / "clip.mp4")), 0.6)
+    lines, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    done = cli("run", clip, "-o", lines, "-o", video)
+    assert done.code == 3
+    assert "is cut short" in done.err
+    assert done.err.count("\n") == 1
+    _header, *frames, summary = records(lines.read_text())
+    assert not summary["complete"] and "is cut short" in summary["error"]
+    assert int(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT)) == len(frames) > 5
+
+
+INTERRUPTED = """
+import os, signal, sys
+import rtface.stream
+from rtface.analyzer import Analyzer
+from rtface.cli.app import main
+from tests.fakes import FakeDetector, FakeEngine
+
+class Detector(FakeDetector):
+    def detect(self, image, *, still=False):
+        if self.calls == 6:
+            os.kill(os.getpid(), signal.{signal})
+        return super().detect(image)
+
+rtface.stream.Analyzer = lambda options: Analyzer(options, detector=Detector(), engine=FakeEngine())
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_leaves_whole_outputs_and_exit_code_130(tmp_path: Path, name: str) -> None:
+    assert getattr(signal, name)
+    lines, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    args = ["run", "demo", "-o", str(lines), "-o", str(video), "--set", "detect_every_ms=0"]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.format(signal=name), *args],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "rtface: interrupted; what was written is whole\n"
+    _header, *frames, summary = records(lines.read_text())
+    assert summary["interrupted"]
+    assert len(frames) == 6
+    assert int(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT)) == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "out.mp4"]
+
+
+def test_the_progress_bar_is_for_terminals_only(
+    cli: Cli, opened: list[Options], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=3)
+    assert "3/3" not in cli("run", clip).err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = cli("run", clip)
+    assert "3/3" in shown.err
+    assert len(records(shown.out)) == 5
+
+
+def test_live_without_a_window(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=3, fps=100.0)
+    done = cli("live", clip, "--no-show", "--budget", "2s", "--max-frames", 2)
+    assert done.code == 0
+    assert [record["kind"] for record in records(done.out)] == ["header", "frame", "frame", "summary"]
+    assert "0 late" in done.err
+    assert opened[0].budget_ms == 2000.0
+
+
+def test_live_is_refused_without_a_display(
+    cli: Cli, opened: list[Options], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtface.outputs.window.why_no_display", lambda: "there is no display")
+    done = cli("live", write_video(tmp_path / "clip.mp4", frames=3))
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "rtface: window: there is no display. Use --no-show, and -o for a file\n"
+
+
+def test_live_takes_a_source_or_a_camera(cli: Cli) -> None:
+    done = cli("live", "demo", "--camera", 0)
+    assert done.code == 2
+    assert "both a SOURCE and --camera" in done.err
