@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -71,6 +72,7 @@ class ParsingMeasure(Measure):
         self._crop = np.zeros((CLASSES, CLASSES), np.int64)
         self._fasseg = np.zeros((len(FASSEG_CLASSES), len(FASSEG_CLASSES)), np.int64)
         self._pictures = {"celebamask19": 0, "fasseg6": 0}
+        self._missed = 0
 
     def accepts(self, row: Row) -> bool:
         return row.parsing_scheme in self._pictures and row.parsing_source == "human"
@@ -86,6 +88,8 @@ class ParsingMeasure(Measure):
         labels, inside = np.zeros_like(truth), np.zeros(truth.shape, bool)
         if face is not None and face.parsing is not None:
             labels, inside = to_picture(face.parsing, *truth.shape)
+        else:
+            self._missed += 1
         self._pictures[sample.row.parsing_scheme] += 1
         if sample.row.parsing_scheme == "fasseg6":
             self._fasseg += confusion(truth, as_fasseg(labels, truth), len(FASSEG_CLASSES))
@@ -98,6 +102,7 @@ class ParsingMeasure(Measure):
         self.worst.offer(-score, caption, lambda: _four(sample.image, truth, labels))
 
     def metrics(self) -> Iterator[Metric]:
+        pictures = sum(self._pictures.values())
         if count := self._pictures["celebamask19"]:
             yield from self._celebamask(count)
         if count := self._pictures["fasseg6"]:
@@ -105,6 +110,8 @@ class ParsingMeasure(Measure):
             yield Metric("fasseg_mean_f", mean_of_known(scores), "FASSEG: mean of 6 classes, F", count)
             for name, score in zip(FASSEG_CLASSES, scores.tolist(), strict=True):
                 yield Metric(f"fasseg_{name}_f", score, f"FASSEG: {name.replace('_', ' ')}, F", count)
+        missed = 100.0 * self._missed / pictures if pictures else math.nan
+        yield Metric("missed_pct", missed, "missed, %", pictures)
 
     def _celebamask(self, count: int) -> Iterator[Metric]:
         components = 100.0 * component_scores(self._whole)

@@ -121,6 +121,7 @@ def test_parsing_of_a_missed_face_scores_nothing() -> None:
     truth = np.array([[4, 4], [0, 0]], np.uint8)
     said = values(masked(None, truth))
     assert said["component_eyes_f"] == 0.0
+    assert said["missed_pct"] == 100.0
     assert said["background_f"] == pytest.approx(100 * 4 / 6)
 
 

@@ -1,0 +1,91 @@
+"""One contestant of `peers.py`, in a process of its own: analyses the frames it is told to and says how long each took.
+
+Runs under another interpreter than rtface's where the peer needs one, so it imports nothing but numpy and the
+contestant. Talks JSON lines: the configuration comes as the one argument; then each line on stdin, ``[start, count]``,
+is answered by the times of that block; the end of stdin by the memory used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+#: Faces that a contestant found, from a BGR frame and its time in seconds. Only this call is timed.
+Contestant = Callable[[Any, float], int]
+
+
+def facemesh(config: dict[str, Any]) -> tuple[Contestant, Callable[[Any], Any]]:
+    """MediaPipe's FaceMesh in video mode, and what makes its RGB input of a BGR frame (not timed)."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    mesh = FaceMesh(max_num_faces=config["faces"], refine_landmarks=config["refine"])
+
+    def process(image: Any, at: float) -> int:
+        return len(mesh.process(image).multi_face_landmarks or ())
+
+    return process, lambda frame: np.ascontiguousarray(frame[..., ::-1])
+
+
+def rtface(config: dict[str, Any]) -> tuple[Contestant, Callable[[Any], Any]]:
+    """rtface's full job on a stream."""
+    from rtface.analyzer import Analyzer
+    from rtface.options import Options
+
+    analyzer = Analyzer(Options.load(max_faces=config["faces"], **config["options"]))
+
+    def process(image: Any, at: float) -> int:
+        return len(analyzer.video(image, at).faces)
+
+    return process, lambda frame: frame
+
+
+def resident_mb() -> dict[str, float | None]:
+    """Memory in MB now, and the most ever; None where the system does not say."""
+    try:
+        with Path("/proc/self/status").open() as status:
+            entries = dict(line.split(":", 1) for line in status)
+    except OSError:
+        return {"rss_mb": None, "peak_rss_mb": None}
+    return {
+        "rss_mb": int(entries["VmRSS"].split()[0]) / 1024,
+        "peak_rss_mb": int(entries["VmHWM"].split()[0]) / 1024,
+    }
+
+
+def main() -> None:
+    config = json.loads(sys.argv[1])
+    # What libraries print goes to stderr; the conversation has stdout for itself.
+    talk = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    process, prepare = {"facemesh": facemesh, "rtface": rtface}[config["kind"]](config)
+    height, width = config["height"], config["width"]
+    # Read, not mapped: mapped pages would count as the contestant's memory.
+    frame = np.empty((height, width, 3), np.uint8)
+    index = 0
+    with Path(config["frames"]).open("rb", buffering=0) as frames:
+        print(json.dumps({"ready": True}), file=talk)
+        for line in sys.stdin:
+            start, count = json.loads(line)
+            times, faces = [], []
+            for at in range(start, start + count):
+                frames.seek(at % config["count"] * frame.nbytes)
+                frames.readinto(frame.data)
+                image = prepare(frame)
+                began = time.perf_counter()
+                found = process(image, index / config["fps"])
+                times.append((time.perf_counter() - began) * 1e3)
+                faces.append(found)
+                index += 1
+            print(json.dumps({"ms": times, "faces": faces}), file=talk)
+    print(json.dumps(resident_mb()), file=talk)
+
+
+if __name__ == "__main__":
+    main()
