@@ -17,17 +17,20 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Augment, build_samples
-from rtface.train.export import Exported, halve_weights
+from rtface.train.export import NORMALISE, Exported, halve_weights
+from rtface.train.nets.blocks import MEAN, SPREAD
 
 Batch = npt.NDArray[np.uint8]
-# The last layers turn features into pixels and degrees: eight bits there are coarser than the answers.
-FLOAT_ENGINE = ("landmarks/head", "vector")
-FLOAT_DETECTOR = ("head/Conv",)
+# The last layers turn features into pixels and degrees: eight bits there are coarser than the answers. The first have
+# three input channels, which the float kernel runs 2.5 times faster than the integer one.
+FLOAT_ENGINE = ("landmarks/head", "encoder/s2/")
+FLOAT_DETECTOR = ("head/Conv", "stem/stem.0/")
 
 
 def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -> tuple[list[Batch], list[str]]:
@@ -79,8 +82,7 @@ def quantize(
     """Write `target` and its calibration manifest; `keep_float` names layers (parts of node names) left in float."""
     with tempfile.TemporaryDirectory() as folder:
         plain, quantised = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
-        # stored float16 weights become float32 constants again, which is what the quantiser knows how to read
-        _fold_casts(source, plain)
+        onnx.save(_plain(onnx.load(source)), plain)
         quant_pre_process(str(plain), str(plain), skip_symbolic_shape=True)
         graph = onnx.load(plain).graph
         excluded = [n.name for n in graph.node if any(part in n.name for part in keep_float)]
@@ -115,20 +117,33 @@ def quantize(
     return Exported(target, len(data), hashlib.sha256(data).hexdigest(), difference)
 
 
-def _fold_casts(source: Path, target: Path) -> None:
-    model = onnx.load(source)
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The float network in the terms the quantiser reads: float32 weights, normalisation by arithmetic.
+
+    ONNX Runtime quantises a float convolution by itself where its input comes from a DequantizeLinear, and the first
+    layer must stay float.
+    """
     stored = {t.name: t for t in model.graph.initializer}
-    nodes = []
+    nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] in stored:
             values = onnx.numpy_helper.to_array(stored.pop(node.input[0])).astype(np.float32)
             stored[node.output[0]] = onnx.numpy_helper.from_array(values, node.output[0])
+        elif node.name == NORMALISE:
+            for name, value in (("mean", float(MEAN)), ("spread", SPREAD)):
+                stored[name] = onnx.numpy_helper.from_array(np.array(value, np.float32), name)
+            nodes += [
+                helper.make_node("Cast", [node.input[0]], ["bytes"], "bytes", to=onnx.TensorProto.FLOAT),
+                helper.make_node("Sub", ["bytes", "mean"], ["centred"], "centred"),
+                helper.make_node("Div", ["centred", "spread"], [node.output[0]], "scaled"),
+            ]
         else:
             nodes.append(node)
+    used = {name for node in nodes for name in node.input}
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
-    model.graph.initializer.extend(stored.values())
-    onnx.save(model, target)
+    model.graph.initializer.extend(t for name, t in stored.items() if name in used)
+    return model
 
 
 def _difference(before: bytes, after: bytes, batches: Sequence[Batch]) -> dict[str, float]:

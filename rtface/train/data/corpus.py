@@ -22,11 +22,12 @@ from rtface.errors import InputError
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
+_SCHEMA = "See the corpus schema in the data README"
 
 
 @dataclass(slots=True)
 class FaceLabel:
-    """What is known of one face, px of its picture; None = not labelled. Shapes as in the vocabulary of rtface.types."""
+    """What is known of one face, px of its picture; None = not labelled."""
 
     box: Float32 | None = None  # (4,) xyxy
     points5: Float32 | None = None  # (5, 2)
@@ -58,7 +59,8 @@ class Picture:
 def read_corpus(files: Iterable[Path], cache: Path, splits: Sequence[str] = ("train", "unlabelled")) -> list[Picture]:
     """Pictures of the given splits in file order; decodes each file into `cache` the first time.
 
-    Raises InputError where a file is missing or is no parquet file of this schema.
+    Raises InputError where a file is missing or damaged, is no parquet file of this schema, or holds a picture that
+    does not decode.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -66,16 +68,16 @@ def read_corpus(files: Iterable[Path], cache: Path, splits: Sequence[str] = ("tr
     pictures: list[Picture] = []
     for path in files:
         if not path.is_file():
-            raise InputError(f"cannot read {path}", "no such file", "pass the corpus folder with --data PATH")
+            raise InputError(f"cannot read {path}", "no such file", "Pass the corpus folder with --data PATH")
         try:
             pixels, index = _pixel_cache(path, cache)
             columns = [c for c in pq.read_schema(path).names if c not in ("image", "parsing")]
             rows = pq.read_table(path, columns=columns).to_pylist()
-        except (pa.ArrowException, KeyError) as error:
-            raise InputError(f"cannot read {path}", str(error), "see the corpus schema in the data README") from error
-        for row, place in zip(rows, index, strict=True):
-            if row["split"] in splits:
-                pictures.append(_picture(row, pixels, place))
+            pictures += [_picture(r, pixels, p) for r, p in zip(rows, index, strict=True) if r["split"] in splits]
+        except KeyError as error:
+            raise InputError(f"cannot read {path}", f"it has no column {error}", _SCHEMA) from error
+        except (pa.ArrowException, OSError) as error:  # pyarrow says OSError of damaged pages
+            raise InputError(f"cannot read {path}", str(error), _SCHEMA) from error
     return pictures
 
 
@@ -120,7 +122,7 @@ def _pixel_cache(path: Path, cache: Path) -> tuple[UInt8, npt.NDArray[np.int64]]
     stat = path.stat()
     key = hashlib.sha256(f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:16]
     pixel_file, index_file = cache / f"{path.stem}-{key}.u8", cache / f"{path.stem}-{key}.npy"
-    if not index_file.is_file():
+    if not (index_file.is_file() and pixel_file.is_file()):
         cache.mkdir(parents=True, exist_ok=True)
         _decode(path, pixel_file, index_file)
     return np.memmap(pixel_file, np.uint8, mode="r"), np.load(index_file)
@@ -129,24 +131,31 @@ def _pixel_cache(path: Path, cache: Path) -> tuple[UInt8, npt.NDArray[np.int64]]
 def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
     import pyarrow.parquet as pq
 
-    places, offset = [], 0
+    places: list[tuple[int, int, int, int]] = []
     unfinished = pixel_file.with_suffix(f".{os.getpid()}.part")
-    with unfinished.open("wb") as out:
-        for batch in pq.ParquetFile(path).iter_batches(256, columns=["image", "parsing"]):
-            for encoded, mask in zip(batch["image"].to_pylist(), batch["parsing"].to_pylist(), strict=True):
-                image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-                height, width = image.shape[:2]
-                out.write(image.tobytes())
-                place = [offset, height, width, -1]
-                offset += image.size
-                if mask is not None:
-                    labels = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE)
-                    out.write(labels.tobytes())
-                    place[3] = offset
-                    offset += labels.size
-                places.append(place)
-    unfinished.replace(pixel_file)
+    try:
+        with unfinished.open("wb") as out, pq.ParquetFile(path) as parquet:
+            for batch in parquet.iter_batches(256, columns=["image", "parsing"]):
+                for encoded, mask in zip(batch["image"].to_pylist(), batch["parsing"].to_pylist(), strict=True):
+                    name = f"picture {len(places)} of {path}"
+                    image = _pixels(encoded, cv2.IMREAD_COLOR, name)
+                    start, height, width = out.tell(), *image.shape[:2]
+                    out.write(image.tobytes())
+                    places.append((start, height, width, -1 if mask is None else out.tell()))
+                    if mask is not None:
+                        out.write(_pixels(mask, cv2.IMREAD_GRAYSCALE, f"the mask of {name}").tobytes())
+        unfinished.replace(pixel_file)
+    finally:
+        unfinished.unlink(missing_ok=True)
     # the index is written last and whole: its presence says that the pixels are complete
     part = index_file.with_suffix(f".{os.getpid()}.part.npy")
-    np.save(part, np.asarray(places, np.int64))
+    np.save(part, np.asarray(places, np.int64).reshape(-1, 4))
     part.replace(index_file)
+
+
+def _pixels(encoded: bytes | None, flags: int, name: str) -> UInt8:
+    """An encoded picture's pixels. Raises InputError where there are none."""
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+    if image is None:
+        raise InputError(name, "its bytes do not decode", "Leave the row out, or encode it again as WebP, JPEG or PNG")
+    return image.astype(np.uint8, copy=False)

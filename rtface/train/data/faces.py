@@ -22,14 +22,19 @@ from rtface.train.data.mesh import MeshToPoints
 
 UNKNOWN = 255  # parsing label that no loss looks at
 INNER = np.arange(17, 68)
-FLIP_68 = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36]
-    + [41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
+_FLIPPED_PARTS = (
+    (range(16, -1, -1), range(26, 16, -1)),  # jaw, brows
+    (range(27, 31), range(35, 30, -1)),  # nose: ridge, nostrils
+    ((45, 44, 43, 42, 47, 46), (39, 38, 37, 36, 41, 40)),  # eyes
+    (range(54, 47, -1), range(59, 54, -1)),  # outer lips: upper, lower
+    (range(64, 59, -1), range(67, 64, -1)),  # inner lips: upper, lower
 )
+FLIP_68 = np.array([index for part in _FLIPPED_PARTS for indices in part for index in indices])
 FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
 _FLIP_PARSING[[4, 5, 6, 7, 8, 9]] = [5, 4, 7, 6, 9, 8]  # the subject's left and right change places
 POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
+_GROUP_OF = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}
 
 
 @dataclass(slots=True)
@@ -115,9 +120,7 @@ def _emotion_sample(picture: Picture) -> Iterator[Sample]:
 
 
 def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | None) -> Sample | None:
-    group = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}.get(
-        picture.source, "faces" if picture.split == "unlabelled" else "landmarks"
-    )
+    group = _GROUP_OF.get(picture.source, "faces" if picture.split == "unlabelled" else "landmarks")
     sample = Sample(picture, group, points5=face.points5, box=face.box)
     if face.landmarks68 is not None:
         sample.landmarks = face.landmarks68
@@ -222,7 +225,7 @@ class Augment:
         def points(px: npt.NDArray[np.float32] | None, count: int) -> npt.NDArray[np.float32]:
             if px is None:
                 return np.zeros((count, 2), np.float32)
-            inside = px @ to_crop[:, :2].T + to_crop[:, 2]
+            inside: npt.NDArray[np.float64] = px @ to_crop[:, :2].T + to_crop[:, 2]
             return ((2 * inside + 1) / size - 1).astype(np.float32)
 
         pose = np.zeros(3, np.float32) if sample.pose is None else sample.pose.copy()
@@ -264,7 +267,7 @@ class Augment:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))  # type: ignore[assignment]
         image = self._tone(image, same=grey or group == "emotion")
         if rng.random() < 0.25:
-            noise = rng.normal(0, rng.uniform(2, 12), image.shape[:2] + (1,)).astype(np.float32)
+            noise = rng.normal(0, rng.uniform(2, 12), (*image.shape[:2], 1)).astype(np.float32)
             image = np.clip(image + noise, 0, 255).astype(np.uint8)
         if rng.random() < 0.15:
             quality = int(rng.integers(25, 80))

@@ -37,7 +37,8 @@ class MeshToPoints:
     def __call__(self, mesh: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         centre, rotation = _upright(mesh)
         flat = self._features(((mesh - centre) @ rotation.T).reshape(1, -1)) @ self._weights
-        return (flat.reshape(68, 2) @ np.linalg.inv(rotation).T + centre).astype(np.float32)
+        points: Array = flat.reshape(68, 2) @ np.linalg.inv(rotation).T + centre
+        return points.astype(np.float32)
 
 
 def _upright(mesh: npt.NDArray[np.float32]) -> tuple[Array, Array]:

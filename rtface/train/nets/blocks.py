@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+MEAN, SPREAD = 117, 60.0  # pixel values, all channels; MEAN is whole so that it can be a uint8 zero point
+
+
 class ConvBN(nn.Module):
     """Convolution, batch norm, optional identity branch, optional ReLU: y = act(bn(conv(x)) + x).
 
@@ -42,20 +45,10 @@ class ConvBN(nn.Module):
         """Fold batch norm and the identity branch into one convolution with bias (for export; not undoable)."""
         if not isinstance(self.bn, nn.BatchNorm2d):
             return
-        conv, bn = self.conv, self.bn
-        assert bn.running_var is not None and bn.running_mean is not None
-        scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
-        folded = nn.Conv2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=True  # type: ignore[arg-type]
-        )
-        folded.weight.copy_(conv.weight * scale[:, None, None, None])
-        assert folded.bias is not None
-        folded.bias.copy_(bn.bias - bn.running_mean * scale)
+        self.conv, self.bn = nn.utils.fuse_conv_bn_eval(self.conv, self.bn), nn.Identity()
         if self.skip:
-            nn.init.dirac_(identity := torch.empty_like(folded.weight))
-            folded.weight.add_(identity)
+            self.conv.weight.add_(nn.init.dirac_(torch.empty_like(self.conv.weight)))
             self.skip = False
-        self.conv, self.bn = folded, nn.Identity()
 
 
 def fold_all(net: nn.Module) -> nn.Module:
@@ -63,8 +56,8 @@ def fold_all(net: nn.Module) -> nn.Module:
     if net.training:
         raise ValueError("fold_all expected a network in eval mode; call .eval() first")
     for module in list(net.modules()):
-        if hasattr(module, "fold"):
-            module.fold()
+        if callable(fold := getattr(module, "fold", None)):
+            fold()
     return net
 
 
@@ -72,7 +65,7 @@ class Normalise(nn.Module):
     """(N, H, W, 3) BGR, 0..255 -> (N, 3, H, W) about zero mean and unit spread; part of the exported graph."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return (image.permute(0, 3, 1, 2).to(torch.float32) - 117.0) * (1.0 / 60.0)
+        return (image.permute(0, 3, 1, 2).to(torch.float32) - MEAN) * (1.0 / SPREAD)
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -102,13 +102,18 @@ class ParsingDecoder(nn.Module):
         width = 48
         self.up = ConvBN(WIDTH, width, kernel=1, act=False)
         self.lateral4 = ConvBN(32, width, kernel=1, act=False)
-        self.lateral2 = ConvBN(16, width, kernel=2, stride=2, act=False)  # patch merge: stride 2 detail at stride 4 cost
+        # patch merge: the detail of stride 2 at the cost of stride 4
+        self.lateral2 = ConvBN(16, width, kernel=2, stride=2, act=False)
         self.conv = ConvBN(width, width, skip=True)
         self.head = nn.Conv2d(width, PARSING * SUB * SUB, 1)
 
-    def forward(self, shared: Tensor, f2: Tensor, f4: Tensor) -> Tensor:
+    def forward(self, shared: Tensor, f2: Tensor, f4: Tensor, scale: float = 1.0) -> Tensor:
         x = F.interpolate(self.up(shared), scale_factor=2.0, mode="nearest") + self.lateral4(f4) + self.lateral2(f2)
-        return self.head(self.conv(F.relu(x)))
+        x, head = self.conv(F.relu(x)), self.head
+        if scale == 1.0:
+            return head(x)
+        assert head.bias is not None
+        return F.conv2d(x, head.weight * scale, head.bias * scale)  # a constant in the exported graph
 
 
 class VectorDecoder(nn.Module):
@@ -175,35 +180,41 @@ class EngineNet(nn.Module):
         self.reencode = ReEncoder()
         self.integrate = Integrator(self.reencode.channels)
 
-    def decode(self, shared: Tensor, f2: Tensor, f4: Tensor, f16: Tensor) -> Outputs:
+    def decode(self, shared: Tensor, f2: Tensor, f4: Tensor, f16: Tensor, label_scale: float = 1.0) -> Outputs:
         points, heat = self.landmarks(shared)
         emotion, rest = self.vector(shared, f16)
-        return Outputs(
-            points, heat, self.parsing(shared, f2, f4), emotion, rest[:, :3], rest[:, 3], F.softplus(rest[:, 4]) * 0.05
-        )
+        parsing = self.parsing(shared, f2, f4, label_scale)
+        return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], F.softplus(rest[:, 4]) * 0.05)
 
-    def forward(self, crops: Tensor, iterations: int = 0) -> list[Outputs]:
-        """Outputs of every round, 0..iterations (losses are summed over rounds, as in the paper)."""
+    def forward(self, crops: Tensor, iterations: int = 0, label_scale: float = 1.0) -> list[Outputs]:
+        """Outputs of every round, 0..iterations (losses are summed over rounds, as in the paper).
+
+        `label_scale` multiplies the last round's parsing logits, for an export that only takes labels from them.
+        """
         x = self.normalise(crops).contiguous(memory_format=torch.channels_last)
         f2, f4, f16, shared = self.encoder(x)
-        rounds = [self.decode(shared, f2, f4, f16)]
-        for _ in range(iterations):
-            shared = self.integrate(shared, self.reencode(rounds[-1]))
-            rounds.append(self.decode(shared, f2, f4, f16))
+        rounds: list[Outputs] = []
+        for index in range(iterations + 1):
+            if rounds:
+                shared = self.integrate(shared, self.reencode(rounds[-1]))
+            rounds.append(self.decode(shared, f2, f4, f16, label_scale if index == iterations else 1.0))
         return rounds
 
 
-def packed_argmax(subpixel_logits: Tensor) -> Tensor:
-    """Class ids (N, 4 h, 4 w) uint8 of sub-pixel logits (N, 19 * 16, h, w).
+LABEL_SCALE = 512.0  # logits are rounded to steps of 1/512 before the labels are taken
 
-    The id rides in the fraction of the logit rounded to 1/512, so that one element-wise maximum over the 19 class
-    maps is the argmax: 19 < 32 fits five fractional bits and |512 logit| < 2^18 keeps the sum exact in float32. ONNX
-    Runtime's ArgMax and ReduceMax over channels are not vectorised: this took 0.35 ms where those took 1.1 ms.
+
+def packed_argmax(scaled_logits: Tensor) -> Tensor:
+    """Class ids (N, 4 h, 4 w) uint8 of sub-pixel logits (N, 19 * 16, h, w) times LABEL_SCALE, |logit| < 512.
+
+    The id rides in the fraction of the rounded logit, so that one element-wise maximum over the 19 class maps is the
+    argmax: 19 < 32 fits five fractional bits beside 18 whole ones. ONNX Runtime's ArgMax and ReduceMax over channels
+    are not vectorised: they took 1.1 ms where this takes 0.3 ms.
     """
-    n, _, h, w = subpixel_logits.shape
-    quantised = torch.floor(subpixel_logits * 512.0).reshape(n, PARSING, SUB * SUB, h, w)
-    ids = torch.arange(PARSING, dtype=torch.float32, device=quantised.device).reshape(1, PARSING, 1, 1, 1) / 32.0
-    classes = torch.split(quantised + ids, 1, dim=1)
+    n, _, h, w = scaled_logits.shape
+    ids = torch.arange(PARSING, dtype=torch.float32, device=scaled_logits.device).reshape(1, PARSING, 1, 1, 1) / 32.0
+    packed = torch.floor(scaled_logits).reshape(n, PARSING, SUB * SUB, h, w) + ids
+    classes = torch.split(packed, 1, dim=1)
     best = classes[0]
     for other in classes[1:]:
         best = torch.maximum(best, other)
@@ -220,7 +231,7 @@ class EngineExport(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         size = crops.shape[1]
-        out = self.net(crops, self.iterations)[-1]
+        out = self.net(crops, self.iterations, label_scale=LABEL_SCALE)[-1]
         landmarks = (out.points + 1.0) * (0.5 * size) - 0.5
         parsing = packed_argmax(out.parsing_logits)
         return (
