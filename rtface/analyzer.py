@@ -9,7 +9,7 @@ its faces. The threads around it are in `rtface.stream`.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rtface.budget import Budget, Carry
 from rtface.capture.image import as_bgr
 from rtface.clock import Clock, SystemClock
-from rtface.detect import Detections, Detector, MosDetector
-from rtface.engine import Engine, OrtEngine, Tensors
-from rtface.errors import InputError
-from rtface.models import find, load
+from rtface.detect import Detector, from_boxes
+from rtface.engine import Engine, Tensors
+from rtface.models import ModelEntry
+from rtface.networks import open_detector, open_engine
 from rtface.options import Options, check_tasks
 from rtface.smooth import Smoother
 from rtface.tasks import landmarks
@@ -36,8 +36,10 @@ from rtface.tasks.typed import FACE, QUALITY, outputs_for, typed
 from rtface.track import Track, Tracker, first_crop
 from rtface.types import Face, Frame, FrameResult, Timing
 
-BATCH = 64
-"""Most faces in one engine call: all of a stream's; a still with more takes several, which bounds the memory."""
+T = TypeVar("T")
+
+STILL_BATCH = 8
+"""Faces of a still in one engine call, at least. A crowd takes several calls: each face in a call holds 5 MB."""
 
 
 class Analyzer:
@@ -63,11 +65,12 @@ class Analyzer:
         clock: Clock | None = None,
     ) -> None:
         self.options = options or Options()
-        self._models: dict[str, str] = {}
-        self.detector = detector or self._open_detector()
-        self.engine = engine or self._open("engine", self.options.iterations)
+        self._models: list[ModelEntry] = []
+        self.detector = detector or self._opened(open_detector(self.options))
+        self.engine = engine or self._opened(open_engine(self.options))
         self._clock = clock or SystemClock()
-        self._buffer = np.empty((BATCH, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
+        self._buffer = np.empty((batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
         self.reset()
 
     def reset(self) -> None:
@@ -82,7 +85,7 @@ class Analyzer:
 
     def describe(self) -> dict[str, Any]:
         """What runs: `models` (name → SHA-256 of those opened here), and the engine's own facts."""
-        return {"models": dict(self._models), **self.engine.describe()}
+        return {"models": {model.name: model.sha256 for model in self._models}, **self.engine.describe()}
 
     def __enter__(self) -> Analyzer:
         return self
@@ -108,12 +111,14 @@ class Analyzer:
             EngineError: A network cannot run.
         """
         wanted, frame, budget = self._wanted(tasks), Frame(as_bgr(image)), Budget(self._clock)
-        found = self.detector.detect(frame.image, still=True) if boxes is None else _given(boxes)
+        found = self.detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
         budget.lap("detect")
         crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
+        # One list for both passes: a shorter first one saves nothing, ONNX Runtime computes every output.
+        names = outputs_for(wanted, places=self.options.still_passes > 1)
         for _ in range(self.options.still_passes - 1):
-            crops = self._recut(frame, crops, budget)
-        tensors = self._look(frame, crops, outputs_for(wanted, places=False), budget)
+            crops = self._recut(frame, crops, names, budget)
+        tensors = self._look(frame, crops, names, budget)
         to_frame = _matrices(crops)
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
         values = typed(wanted, tensors, crops, to_frame, points)
@@ -213,8 +218,9 @@ class Analyzer:
         self._budget.lap("track")
         for track, value, quality in zip(tracks, values, tensors[QUALITY].tolist(), strict=True):
             if not track.predicted:
-                smooth = self._smoothed(track, value, at) if self.options.smooth else value
-                self._carry.put(track.track_id, {**smooth, QUALITY: quality}, at)
+                if self.options.smooth:
+                    value = self._smoother(track.track_id, value, at, track.crop.side)
+                self._carry.put(track.track_id, {**value, QUALITY: quality}, at)
         self._budget.lap("smooth")
 
     def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
@@ -232,26 +238,16 @@ class Analyzer:
             **values,
         )
 
-    def _smoothed(self, track: Track, values: dict[str, Any], at: float) -> dict[str, Any]:
-        smooth, which = dict(values), track.track_id
-        if "landmarks" in values:
-            smooth["landmarks"] = self._smoother.landmarks(which, values["landmarks"], at, track.crop.side)
-        if "pose" in values:
-            smooth["pose"] = self._smoother.pose(which, values["pose"], at)
-        if "emotion" in values:
-            smooth["emotion"] = self._smoother.emotion(which, values["emotion"], at)
-        return smooth
-
     def _forget(self) -> None:
         alive = {track.track_id for track in self._tracker.tracks}
         self._carry.keep(alive)
         self._smoother.keep(alive)
 
-    def _recut(self, frame: Frame, crops: list[Crop], budget: Budget) -> list[Crop]:
+    def _recut(self, frame: Frame, crops: list[Crop], names: Sequence[str], budget: Budget) -> list[Crop]:
         """Crops of the landmarks seen in `crops`; a crop that ran away from its face stays as it was."""
-        tensors = self._look(frame, crops, (landmarks.OUTPUT,), budget)
         if not crops:
             return crops
+        tensors = self._look(frame, crops, names, budget)
         again = [crop_from_landmarks(face) for face in landmarks.in_frame(tensors[landmarks.OUTPUT], _matrices(crops))]
         return [
             new if new.finite and new.near(old, centre=0.5, ratio=2.5) else old
@@ -261,8 +257,9 @@ class Analyzer:
     def _look(self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], budget: Budget) -> Tensors:
         """The engine's answers for every crop, by name; nothing where there are no crops."""
         answers: list[Tensors] = []
-        for start in range(0, len(crops), BATCH):
-            batch = warp_crops(frame.image, crops[start : start + BATCH], out=self._buffer)
+        most = len(self._buffer)
+        for start in range(0, len(crops), most):
+            batch = warp_crops(frame.image, crops[start : start + most], out=self._buffer)
             budget.lap("crop")
             answers.append(self.engine.run(batch, names))
             budget.lap("engine", stage=f"engine, {len(crops)} faces")
@@ -270,51 +267,13 @@ class Analyzer:
             return answers[0] if answers else {}
         return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
 
-    def _open_detector(self) -> Detector:
-        network, options = self._open("detector", None), self.options
-        return MosDetector(
-            lambda canvas: network.run(canvas, ("detections",))["detections"],
-            stream_px=options.detect_width,
-            still_px=options.still_width,
-            score_threshold=options.score_threshold,
-            still_score_threshold=options.still_score_threshold,
-            nms_iou=options.nms_iou,
-            min_face_px=options.min_face_px,
-            max_faces=options.max_faces,
-            still_max_faces=options.still_max_faces,
-        )
-
-    def _open(self, role: str, iterations: int | None) -> OrtEngine:
-        model = find(role, iterations, self.options.precision, self.options.models_dir)
-        self._models[model.name] = model.sha256
-        return OrtEngine(load(model), model.name, self.options.threads)
+    def _opened(self, opened: tuple[T, ModelEntry]) -> T:
+        network, model = opened
+        self._models.append(model)
+        return network
 
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
         return self.options.tasks if tasks is None else check_tasks(tasks)
-
-
-def _given(boxes: Sequence[Any] | NDArray[Any]) -> Detections:
-    """The caller's boxes as detections without points.
-
-    Raises:
-        InputError: They are not N boxes x0 y0 x1 y1.
-    """
-    mend = "Pass boxes=[[x0, y0, x1, y1], …] in px of the image"
-    try:
-        array = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError("boxes", f"expected numbers of shape (N, 4), got {boxes!r:.60}", mend) from error
-    if array.size == 0:
-        return Detections.none()
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError("boxes", f"expected shape (N, 4), got {array.shape}", mend)
-    wrong = ~(np.isfinite(array).all(axis=1) & (array[:, 2:] > array[:, :2]).all(axis=1))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise InputError(f"boxes[{row}]", f"expected finite x0 < x1 and y0 < y1, got {array[row].tolist()}", mend)
-    count = len(array)
-    unknown = np.full((count, 5, 2), np.nan, np.float32)
-    return Detections(array, np.ones(count, np.float32), unknown, np.full((count, 3), np.nan, np.float32))
 
 
 def _matrices(crops: Sequence[Crop]) -> NDArray[np.float64]:

@@ -205,12 +205,20 @@ def test_smoothing_steadies_what_is_shown_but_not_the_tracker() -> None:
     assert spread[True] < 0.6 * spread[False]
 
 
-def test_a_crowd_goes_in_calls_of_at_most_64() -> None:
-    crowd = [Painted(20 + 40 * (k % 15), 20 + 40 * (k // 15), 8) for k in range(90)]
-    rig = Rig(*crowd, still_passes=1)
-    faces = rig.analyzer.image(paint(crowd, 620, 260)).faces
-    assert rig.engine.batches == [64, 26]
-    assert faces[89].points5 == pytest.approx(crowd[89].points5, abs=0.6)
+@pytest.mark.parametrize(("max_faces", "batches"), [(2, [8, 8, 4]), (12, [12, 8])])
+def test_a_crowd_goes_in_several_calls(max_faces: int, batches: list[int]) -> None:
+    crowd = [Painted(20 + 40 * (k % 5), 20 + 40 * (k // 5), 8) for k in range(20)]
+    rig = Rig(*crowd, still_passes=1, max_faces=max_faces)
+    faces = rig.analyzer.image(paint(crowd, 220, 180)).faces
+    assert rig.engine.batches == batches
+    assert faces[19].points5 == pytest.approx(crowd[19].points5, abs=0.6)
+
+
+def test_all_faces_of_a_frame_go_in_one_call() -> None:
+    crowd = tuple(Painted(20 + 40 * (k % 5), 20 + 40 * (k // 5), 8) for k in range(20))
+    rig = Rig(max_faces=20)
+    assert len(next(rig.play(crowd)).faces) == 20
+    assert rig.engine.batches == [20]
 
 
 def test_faces_of_earlier_results_never_change() -> None:

@@ -97,6 +97,8 @@ def _session_options(threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # A pattern is a second block of memory for every batch length and is no faster here (8 faces: 38 MB, 0.0 ms).
+    options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors only: its warnings are for those who export models
     # Spinning inside a call saves the wake-up of every operator; it must stop with the call, or the detector's idle
     # threads take the cores from the engine's (two sessions, two cores) and from the decoder.

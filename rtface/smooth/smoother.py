@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,17 @@ class Smoother:
 
     def __init__(self) -> None:
         self._faces: dict[int, _FaceFilters] = {}
+
+    def __call__(self, track_id: int, values: dict[str, Any], at: float, size: float) -> dict[str, Any]:
+        """The values of a face's tasks with those smoothed that can be; `size` is the face's, px."""
+        smooth = dict(values)
+        if "landmarks" in values:
+            smooth["landmarks"] = self.landmarks(track_id, values["landmarks"], at, size)
+        if "pose" in values:
+            smooth["pose"] = self.pose(track_id, values["pose"], at)
+        if "emotion" in values:
+            smooth["emotion"] = self.emotion(track_id, values["emotion"], at)
+        return smooth
 
     def landmarks(self, track_id: int, value: Landmarks, at: float, size: float) -> Landmarks:
         """Points of a face of `size` px: tremor goes, motion stays."""
