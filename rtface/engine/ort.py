@@ -45,7 +45,7 @@ class OrtEngine:
         except Exception as error:  # its exceptions share no public base
             raise EngineError(
                 name,
-                f"onnxruntime {onnxruntime.__version__} cannot load it: {error}",
+                f"onnxruntime {onnxruntime.__version__} cannot load it: {_line(error)}",
                 "pip install --upgrade onnxruntime; `rtface models verify` checks the file",
             ) from error
         self._session: Any = session
@@ -72,7 +72,7 @@ class OrtEngine:
         except Exception as error:
             raise EngineError(
                 self._name,
-                f"onnxruntime failed on a {batch.dtype} batch of shape {batch.shape}: {error}",
+                f"onnxruntime failed on a {batch.dtype} batch of shape {batch.shape}: {_line(error)}",
                 "`rtface models verify` checks the file, `rtface doctor` the installation",
             ) from error
         return dict(zip(wanted, values, strict=True))
@@ -89,6 +89,10 @@ class OrtEngine:
     def close(self) -> None:
         """Drop the session with its threads and memory."""
         self._session = None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _session_options(threads: int) -> Any:
