@@ -41,7 +41,7 @@ def rtface(config: dict[str, Any]) -> tuple[Contestant, Callable[[Any], Any]]:
     analyzer = Analyzer(Options.load(max_faces=config["faces"], **config["options"]))
 
     def process(image: Any, at: float) -> int:
-        return len(analyzer.video(image, at).faces)
+        return sum(not face.predicted for face in analyzer.video(image, at).faces)
 
     return process, lambda frame: frame
 

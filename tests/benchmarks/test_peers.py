@@ -90,9 +90,20 @@ def test_the_text_says_what_holds_and_what_does_not() -> None:
     assert lines["rtface / FaceMesh, medians"].endswith("1.60   at most 1.5: NO")
     assert lines["rtface resident memory, MB"].endswith("ok")
     assert "rtface, three faces / one" not in lines
-    three = peers.text(record(faces=3, three_to_one=1.9))
+    found = {"median_ms": 6.0, "p95_ms": 7.0, "faces_per_frame": 2.9, "rss_mb": None}
+    runs = {**record()["runs"], "rtface": found, "rtface, one face": {**found, "faces_per_frame": 1.0}}
+    three = peers.text(record(runs=runs, faces=3, three_to_one=1.9))
     assert "1.90   at most 2: ok" in three
     assert "at most 1.5: NO" not in three  # promised for one face
+
+
+def test_a_ratio_without_faces_is_no_success() -> None:
+    blind = record(ratio=1.0)
+    blind["runs"]["rtface"]["faces_per_frame"] = 0.1
+    assert not peers.comparable(blind)
+    assert "1.00   at most" not in peers.text(blind)
+    assert "did not find all the faces" in peers.text(blind)
+    assert peers.comparable(record())
 
 
 def test_takes_the_running_python_where_the_peer_has_a_wheel_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
