@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Taken(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class Taken(Generic[T]):
     """An item, and how many items before it were overwritten since the last one taken."""
 
     item: T

@@ -14,6 +14,10 @@ import cv2
 
 __all__ = ["cv2", "quiet"]
 
+# OpenCV 5 moved it into a module of its own.
+_set_level = cv2.utils.logging.setLogLevel if hasattr(cv2.utils, "logging") else cv2.setLogLevel
+SILENT = 0
+
 
 class _Level:
     """OpenCV's log level is one for all threads: the last to leave puts back what the first found."""
@@ -26,15 +30,14 @@ class _Level:
 @contextmanager
 def quiet() -> Iterator[None]:
     """No messages from OpenCV within."""
-    log = cv2.utils.logging
     with _Level.lock:
         _Level.depth += 1
         if _Level.depth == 1:
-            _Level.before = log.setLogLevel(log.LOG_LEVEL_SILENT)
+            _Level.before = _set_level(SILENT)
     try:
         yield
     finally:
         with _Level.lock:
             _Level.depth -= 1
             if not _Level.depth:
-                log.setLogLevel(_Level.before)
+                _set_level(_Level.before)
