@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # FFmpeg's level is read once, when the first capture opens: before cv2 is asked for one. -8 is AV_LOG_QUIET.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -15,7 +16,7 @@ import cv2
 __all__ = ["cv2", "quiet"]
 
 # OpenCV 5 moved it into a module of its own.
-_set_level = cv2.utils.logging.setLogLevel if hasattr(cv2.utils, "logging") else cv2.setLogLevel
+_log: Any = getattr(cv2.utils, "logging", cv2)
 SILENT = 0
 
 
@@ -33,11 +34,11 @@ def quiet() -> Iterator[None]:
     with _Level.lock:
         _Level.depth += 1
         if _Level.depth == 1:
-            _Level.before = _set_level(SILENT)
+            _Level.before = _log.setLogLevel(SILENT)
     try:
         yield
     finally:
         with _Level.lock:
             _Level.depth -= 1
             if not _Level.depth:
-                _set_level(_Level.before)
+                _log.setLogLevel(_Level.before)

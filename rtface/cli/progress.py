@@ -39,7 +39,8 @@ class ProgressSink(Sink):
 
     def open(self, info: RunInfo) -> None:
         counts = [count for count in (info.frame_count, self._max_frames) if count is not None]
-        self._task = self._progress.add_task(Path(info.source).name[-NAME_LENGTH:], total=min(counts, default=None), fps="")
+        name = Path(info.source).name[-NAME_LENGTH:]
+        self._task = self._progress.add_task(name, total=min(counts, default=None), fps="")
         self._progress.start()
 
     def write(self, result: FrameResult) -> None:
