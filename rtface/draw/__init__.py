@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rtface.capture.image import as_bgr
 from rtface.draw.marks import draw_box, draw_landmarks, draw_pose
 from rtface.draw.overlay import draw_parsing
-from rtface.draw.palette import track_colour
+from rtface.draw.palette import Colour, track_colour
 from rtface.draw.text import draw_label, hud, text_scale
 from rtface.types import Face, FrameResult
 
@@ -44,12 +44,12 @@ def draw(image: NDArray[Any], result: FrameResult, layers: Collection[str] = LAY
     for face in result.faces:
         if face.parsing is not None and "parsing" in layers:
             draw_parsing(picture, face.parsing)
-    for face in result.faces:
-        _draw_face(picture, face, layers)
+    for row, face in enumerate(result.faces, 1):
+        _draw_face(picture, face, track_colour(face.track_id or row), layers)
     return picture
 
 
-def _draw_face(picture: NDArray[np.uint8], face: Face, layers: Collection[str]) -> None:
+def _draw_face(picture: NDArray[np.uint8], face: Face, colour: Colour, layers: Collection[str]) -> None:
     x0, y0, x1, y1 = face.box_xyxy.tolist()
     size = max(x1 - x0, y1 - y0)
     thickness = max(1, round(1.6 * text_scale(picture)))
@@ -59,16 +59,14 @@ def _draw_face(picture: NDArray[np.uint8], face: Face, layers: Collection[str]) 
         nose = face.points5[2].tolist()
         origin = nose if np.isfinite(nose).all() else ((x0 + x1) / 2, (y0 + y1) / 2)
         draw_pose(picture, face.pose, origin, 0.55 * size, thickness)
-    colour = track_colour(face.track_id)
     if "box" in layers:
         draw_box(picture, face.box_xyxy, colour, thickness, solid=not face.predicted)
     if "label" in layers:
-        _draw_labels(picture, face, size)
+        _draw_labels(picture, face, colour, size)
 
 
-def _draw_labels(picture: NDArray[np.uint8], face: Face, size: float) -> None:
+def _draw_labels(picture: NDArray[np.uint8], face: Face, colour: Colour, size: float) -> None:
     x0, y0, _, y1 = face.box_xyxy.tolist()
-    colour = track_colour(face.track_id)
     words = [f"#{face.track_id}"] if face.track_id is not None else []
     if face.emotion is not None:
         words.append(f"{face.emotion.label} {100 * face.emotion.probs.max():.0f}%")

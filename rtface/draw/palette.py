@@ -54,8 +54,8 @@ def _premultiplied() -> NDArray[np.uint8]:
 PARSING_BGRA = _premultiplied()
 
 
-def track_colour(track_id: int | None) -> Colour:
+def track_colour(track_id: int) -> Colour:
     """A face's colour: the golden angle keeps the hues of neighbouring ids far apart."""
-    hue = (0.47 + 0.618034 * ((track_id or 1) - 1)) % 1.0
+    hue = (0.47 + 0.618034 * (track_id - 1)) % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.62, 1.0)
     return round(255 * blue), round(255 * green), round(255 * red)
