@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtface.errors import UsageError, require
 
-train = typer.Typer(no_args_is_help=True, help="Train a network on a corpus of labelled pictures.")
-export = typer.Typer(no_args_is_help=True, help="Write a trained network as ONNX and register it.")
+if TYPE_CHECKING:
+    from rtface.train.export import Exported
+
+train = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Train a network on a corpus of labelled pictures.",
+    epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000",
+)
+export = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Write a trained network as ONNX and register it.",
+    epilog="Example: rtface export detector --run runs/detector --out models",
+)
 
 Data = Annotated[Path, typer.Option(help="Folder with the corpus's parquet files.")]
-RunFolder = Annotated[Path, typer.Option(help="Folder of the run: checkpoint, log.csv, log.png. Goes on where it stopped.")]
-Cache = Annotated[Path, typer.Option(help="Folder for decoded pixels (about 3 GB).")]
-Minutes = Annotated[float | None, typer.Option(help="Length of the schedule in minutes of training.")]
-Steps = Annotated[int | None, typer.Option(help="Length of the schedule in steps; with --minutes, what comes first.")]
+RunFolder = Annotated[Path, typer.Option(help="Folder of the run; it goes on where it stopped.")]
+Cache = Annotated[
+    Path, typer.Option(help="Folder for decoded pixels, about 3 GB.", show_default="~/.cache/rtface/corpus")
+]
+Minutes = Annotated[float | None, typer.Option(min=0.1, help="Length of the schedule in minutes of training.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Its length in steps; with --minutes, what comes first.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures or crops a step.")]
 Rate = Annotated[float, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).")]
 Seed = Annotated[int, typer.Option(help="Seed of weights and augmentation.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=1, help="Torch threads.")]
-OutFolder = Annotated[Path, typer.Option(help="Models folder: the ONNX file and registry.toml.")]
-Int8 = Annotated[bool, typer.Option("--int8", help="Also write an INT8 file for x86, calibrated on --data.")]
+CheckpointFolder = Annotated[Path, typer.Option(help="Folder of the training run; its last.pt is read.")]
+OutFolder = Annotated[
+    Path, typer.Option(help="Models folder: ONNX files and registry.toml.", show_default="rtface's own")
+]
+Int8 = Annotated[
+    bool, typer.Option("--int8", help="Also write an INT8 file for x86, calibrated on --data; ./calibration says how.")
+]
+Calibration = Annotated[Path | None, typer.Option(help="Folder with the corpus's parquet files, for --int8.")]
 
 _MODELS = Path(__file__).parent.parent / "models"
 _CACHE = Path.home() / ".cache" / "rtface" / "corpus"
-_CALIBRATION = Path("calibration")
+_MANIFESTS = Path("calibration")
+_FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference from float"
 
 
-@train.command(
-    "engine", epilog="Example: rtface train engine --data corpus --run runs/engine --minutes 120 --threads 2"
-)
+@train.command("engine", epilog="Example: rtface train engine --data corpus --run runs/engine --minutes 120")
 def train_engine_command(
     data: Data,
     run: RunFolder,
@@ -47,22 +67,30 @@ def train_engine_command(
 ) -> None:
     """Train the multi-task engine (landmarks, parsing, emotion, pose) on 128x128 crops.
 
-    Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png. Ctrl-C saves; the same
-    command goes on.
+    Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
+
+    Ctrl-C saves; the same command goes on.
     """
     _needs_length(minutes, steps)
     require("torch", extra="train")
     from rtface.train.engine import EngineConfig, train_engine
 
     config = EngineConfig(
-        data, run, cache, minutes=minutes, steps=steps, batch=batch, rate=rate, seed=seed, device=device, threads=threads
+        data,
+        run,
+        cache,
+        minutes=minutes,
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        seed=seed,
+        device=device,
+        threads=threads,
     )
     typer.echo(train_engine(config))
 
 
-@train.command(
-    "detector", epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000"
-)
+@train.command("detector", epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000")
 def train_detector_command(
     data: Data,
     run: RunFolder,
@@ -80,55 +108,76 @@ def train_detector_command(
 ) -> None:
     """Train the MOS-style detector (box, 5 points, head pose) on stitched and scaled scenes.
 
-    Progress goes to stderr, losses to RUN/log.csv and RUN/log.png. Ctrl-C saves; the same command goes on.
+    Progress goes to stderr, losses to RUN/log.csv and RUN/log.png.
+
+    Ctrl-C saves; the same command goes on.
     """
     _needs_length(minutes, steps)
     require("torch", extra="train")
     from rtface.train.detector import DetectorConfig, train_detector
 
     config = DetectorConfig(
-        data, run, cache, minutes=minutes, steps=steps, batch=batch, rate=rate, seed=seed, device=device, threads=threads,
-        cross_stitch=cross_stitch, uncertainty=uncertainty, feedback=feedback,
-    )  # fmt: skip
+        data,
+        run,
+        cache,
+        minutes=minutes,
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        seed=seed,
+        device=device,
+        threads=threads,
+        cross_stitch=cross_stitch,
+        uncertainty=uncertainty,
+        feedback=feedback,
+    )
     typer.echo(train_detector(config))
 
 
 @export.command("engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus")
 def export_engine_command(
-    run: RunFolder, out: OutFolder = _MODELS, int8: Int8 = False, data: Data | None = None, cache: Cache = _CACHE
+    run: CheckpointFolder,
+    out: OutFolder = _MODELS,
+    int8: Int8 = False,
+    data: Calibration = None,
+    cache: Cache = _CACHE,
 ) -> None:
     """Write engine-iter0.onnx and engine-iter1.onnx from RUN's averaged weights.
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
-    _needs_data(int8, data)
+    data = _needs_data(int8, data)
     require("torch", extra="train")
     from rtface.train import quantize as q
     from rtface.train.export import export_engine
     from rtface.train.registry import register
 
-    pictures = q.engine_batches(data, cache) if data is not None and int8 else None
+    pictures = q.engine_batches(data, cache) if data is not None else None
     for iterations in (0, 1):
         name = f"engine-iter{iterations}"
         exported = export_engine(run / "last.pt", out / f"{name}.onnx", iterations)
         register(out, name, "engine", exported, "fp32", iterations)
-        typer.echo(f"{exported.path}  {exported.bytes} bytes  largest difference {max(exported.difference.values()):.2g}")
+        _say(exported, _FROM_TORCH)
         if pictures is not None:
-            target, manifest = out / f"{name}-int8.onnx", _CALIBRATION / f"{name}-int8.json"
+            target, manifest = out / f"{name}-int8.onnx", _MANIFESTS / f"{name}-int8.json"
             exported = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest)
             register(out, target.stem, "engine", exported, "int8", iterations)
-            typer.echo(f"{exported.path}  {exported.bytes} bytes  mean difference {exported.difference}")
+            _say(exported, _FROM_FLOAT)
 
 
 @export.command("detector", epilog="Example: rtface export detector --run runs/detector --int8 --data corpus")
 def export_detector_command(
-    run: RunFolder, out: OutFolder = _MODELS, int8: Int8 = False, data: Data | None = None, cache: Cache = _CACHE
+    run: CheckpointFolder,
+    out: OutFolder = _MODELS,
+    int8: Int8 = False,
+    data: Calibration = None,
+    cache: Cache = _CACHE,
 ) -> None:
     """Write detector.onnx from RUN's averaged weights.
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
-    _needs_data(int8, data)
+    data = _needs_data(int8, data)
     require("torch", extra="train")
     from rtface.train import quantize as q
     from rtface.train.export import export_detector
@@ -136,12 +185,17 @@ def export_detector_command(
 
     exported = export_detector(run / "last.pt", out / "detector.onnx")
     register(out, "detector", "detector", exported, "fp32", None)
-    typer.echo(f"{exported.path}  {exported.bytes} bytes  largest difference {max(exported.difference.values()):.2g}")
-    if data is not None and int8:
-        target, manifest = out / "detector-int8.onnx", _CALIBRATION / "detector-int8.json"
+    _say(exported, _FROM_TORCH)
+    if data is not None:
+        target, manifest = out / "detector-int8.onnx", _MANIFESTS / "detector-int8.json"
         exported = q.quantize(exported.path, target, *q.detector_batches(data, cache), q.FLOAT_DETECTOR, manifest)
         register(out, target.stem, "detector", exported, "int8", None)
-        typer.echo(f"{exported.path}  {exported.bytes} bytes  mean difference {exported.difference}")
+        _say(exported, _FROM_FLOAT)
+
+
+def _say(exported: Exported, measure: str) -> None:
+    difference = ", ".join(f"{name} {value:.2g}" for name, value in exported.difference.items())
+    typer.echo(f"{exported.path}  {exported.bytes} bytes  {measure}: {difference}")
 
 
 def _needs_length(minutes: float | None, steps: int | None) -> None:
@@ -149,6 +203,8 @@ def _needs_length(minutes: float | None, steps: int | None) -> None:
         raise UsageError("rtface train", "the length of the run is missing", "Pass --minutes N or --steps N")
 
 
-def _needs_data(int8: bool, data: Path | None) -> None:
+def _needs_data(int8: bool, data: Path | None) -> Path | None:
+    """The folder to calibrate on; None where no INT8 file is asked for."""
     if int8 and data is None:
         raise UsageError("rtface export", "--int8 needs pictures to calibrate on", "Pass --data FOLDER too")
+    return data if int8 else None

@@ -56,6 +56,7 @@ class Feedback:
         self.hard: deque[Scene] = deque(maxlen=192)
 
     def update(self, small_share: float, false_score: Sequence[float], scenes: Sequence[Scene]) -> None:
+        """`small_share` of the positive loss lay on small faces; `false_score`: the worst false one of each scene."""
         if not self.enabled:
             return
         self.want_small = small_share < SMALL_SHARE
@@ -67,9 +68,11 @@ class Batches:
 
     def __init__(self, maker: SceneMaker, batch: int, feedback: Feedback) -> None:
         self.maker, self.batch, self.feedback = maker, batch, feedback
+        self.size = maker.size
 
     def __call__(self) -> tuple[torch.Tensor, Truth, list[Scene]]:
-        self.maker.small = self.feedback.want_small
+        # read once a batch: the training thread may change them while the batch is made
+        self.maker.size, self.maker.small = self.size, self.feedback.want_small
         scenes = [self.maker() for _ in range(self.batch)]
         if not self.maker.small and self.feedback.hard:
             hard = list(self.feedback.hard)
@@ -113,16 +116,18 @@ def train_detector(config: DetectorConfig) -> Path:
     net = DetectorNet(cross_stitch=config.cross_stitch).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = UncertaintyWeights(config.uncertainty).to(device)
     trained = torch.nn.ModuleDict({"net": net, "weights": weights})
-    optimizer = torch.optim.AdamW((p for p in trained.parameters() if p.requires_grad), lr=config.rate, weight_decay=0.02)
+    parameters = [p for p in trained.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=0.02)
     run = Run(config.run, trained, optimizer, Schedule(config.rate, config.minutes, config.steps))
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-    last_report = last_save = run.seconds
-    batches = prefetch(Batches(maker, config.batch, feedback))
+    last_save = run.seconds
+    make = Batches(maker, config.batch, feedback)
+    batches = prefetch(make)
     try:
         run.unpause()
         while run.progress < 1.0:
-            maker.size = 320 if run.progress >= config.grow_at else 256
+            make.size = 320 if run.progress >= config.grow_at else 256
             images, truth, scenes = next(batches)
             centres, strides = cells(images.shape[1], images.shape[2], device)
             net.train()
@@ -134,8 +139,7 @@ def train_detector(config: DetectorConfig) -> Path:
             feedback.update(small_share, false_score.tolist(), scenes)
             if run.step % 100 == 0 or run.progress >= 1.0:
                 extra = {k: float(v.detach()) for k, v in losses.items()} | {"small": small_share}
-                run.report(last_report, {f"raw_{k}": v for k, v in extra.items()} | {"hard": float(len(feedback.hard))})
-                last_report = run.seconds
+                run.report({f"raw_{k}": v for k, v in extra.items()} | {"hard": float(len(feedback.hard))})
             if run.seconds - last_save > 60 * config.validate_minutes:
                 run.save()
                 last_save = run.seconds
@@ -143,7 +147,7 @@ def train_detector(config: DetectorConfig) -> Path:
         print("stopped; run the same command to go on", file=sys.stderr)
         raise
     finally:
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
         run.save()
         plot_log(config.run)
     return run.checkpoint

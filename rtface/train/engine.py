@@ -8,11 +8,12 @@ and interaction (ITER 1) is switched on for the second half: the paper's two sta
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -20,8 +21,8 @@ from rtface.errors import InputError
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Item, Sample, build_samples
 from rtface.train.loop import Run, Schedule, pick_device, plot_log, prefetch
-from rtface.train.losses import Targets, engine_losses
-from rtface.train.nets.ifan import SUB, EngineNet
+from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
+from rtface.train.nets.ifan import SUB, EngineNet, Outputs
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 # Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
@@ -51,10 +52,9 @@ class Sampler:
     """Draws augmented batches: a fixed share from every set, each shuffled through before it repeats."""
 
     def __init__(self, groups: dict[str, list[Sample]], batch: int, seed: int) -> None:
-        missing = [g for g in MIX if g not in groups]
-        if len(missing) == len(MIX):
-            raise InputError("nothing to train on", "the corpus holds no labelled faces", "check --data")
         self.groups = {g: s for g, s in groups.items() if g in MIX}
+        if not self.groups:
+            raise InputError("nothing to train on", "the corpus holds no labelled faces", "Check --data")
         total = sum(MIX[g] for g in self.groups)
         self.counts = {g: max(1, round(batch * MIX[g] / total)) for g in self.groups}
         self.rng = np.random.default_rng(seed)
@@ -75,13 +75,14 @@ class Sampler:
         return [samples[i] for i in picked]
 
 
-def _rarity(samples: Sequence[Sample]) -> np.ndarray | None:  # type: ignore[type-arg]
+def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64] | None:
     """Draw probability by the inverse fourth root of the majority emotion's frequency; None where there is none."""
     if samples[0].emotion is None:
         return None
     labels = np.array([int(s.emotion.argmax()) for s in samples if s.emotion is not None])
-    weight = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
-    return weight / weight.sum()  # type: ignore[no-any-return]
+    weight: npt.NDArray[np.float64] = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
+    chance: npt.NDArray[np.float64] = weight / weight.sum()
+    return chance
 
 
 def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
@@ -121,7 +122,7 @@ def train_engine(config: EngineConfig) -> Path:
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     sizes = (64, 96, 128)
-    last_report = last_validation = run.seconds
+    last_validation = run.seconds
     batches = prefetch(sampler)
     try:
         run.unpause()
@@ -135,18 +136,17 @@ def train_engine(config: EngineConfig) -> Path:
             run.update(engine_losses(rounds, targets.to(device)), len(images))
             if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
                 run.pause()
-                run.report(last_report, validate(run, validation, device, sampler.size))
+                run.report(validate(run, validation, device, sampler.size))
                 run.save()
                 run.unpause()
-                last_report = last_validation = run.seconds
+                last_validation = run.seconds
             elif run.step % 100 == 0:
-                run.report(last_report)
-                last_report = run.seconds
+                run.report()
     except KeyboardInterrupt:
         print("stopped; run the same command to go on", file=sys.stderr)
         raise
     finally:
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
         run.save()
         plot_log(config.run)
     return run.checkpoint
@@ -154,60 +154,64 @@ def train_engine(config: EngineConfig) -> Path:
 
 @torch.no_grad()
 def validate(run: Run, groups: dict[str, list[Sample]], device: torch.device, size: int) -> dict[str, float]:
-    """Averaged weights on clean crops of `size` px at ITER 0 and 1: quick figures to steer by."""
+    """Averaged weights on clean crops of `size` px at ITER 0 and 1: quick figures to steer by, in per cent."""
     net = EngineNet().to(device).eval()
     net.load_state_dict(run.ema.state)
     augment = Augment(size, np.random.default_rng(0), strength=0.0)
     metrics: dict[str, float] = {}
-    for name, count in (("landmarks", 400), ("parsing", 80), ("emotion", 1200), ("five", 300)):
+    for name, (count, score) in _SCORES.items():
         samples = groups.get(name, [])[:count]
-        sums = np.zeros((2, 4))
+        sums = np.zeros((2, 2))  # by rounds of interaction: sum of scores, what it is over
         for start in range(0, len(samples), 50):
             images, targets = collate([augment(s) for s in samples[start : start + 50]])
             with torch.autocast(device.type, torch.bfloat16):
                 rounds = net(images.to(device), 1)
             for i, out in enumerate(rounds):
-                sums[i] += _SCORES[name](out, targets.to(device))
+                sums[i] += score(out, targets.to(device))
         if samples:
-            for i in (0, 1):
-                metrics[f"{name}{i}"] = 100 * sums[i, 0] / max(sums[i, 1], 1e-9)
+            metrics |= {f"{name}{i}": 100.0 * float(total / over) for i, (total, over) in enumerate(sums)}
     return metrics
 
 
-def _score_landmarks(out, t) -> np.ndarray:  # type: ignore[no-untyped-def,type-arg]
+# A score of a batch: its sum and what the sum is over.
+_Score = Callable[[Outputs, Targets], tuple[float, int]]
+
+
+def _score_landmarks(out: Outputs, t: Targets) -> tuple[float, int]:
+    """Mean point error over the distance of the outer eye corners, summed over faces."""
     ocular = (t.landmarks[:, 36] - t.landmarks[:, 45]).norm(dim=1)
     error = (out.points - t.landmarks).norm(dim=2).mean(1) / ocular
-    return np.array((float(error.sum()), len(error), 0, 0))
+    return float(error.sum()), len(error)
 
 
-def _score_five(out, t) -> np.ndarray:  # type: ignore[no-untyped-def,type-arg]
-    from rtface.train.losses import _FIVE_OF_68
-
-    five = torch.einsum("pk,nkc->npc", _FIVE_OF_68.to(out.points.device), out.points)
+def _score_five(out: Outputs, t: Targets) -> tuple[float, int]:
+    """Mean error of five points over the distance of the eye centres, summed over faces."""
+    five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(out.points.device), out.points)
     ocular = (t.five[:, 0] - t.five[:, 1]).norm(dim=1)
     error = (five - t.five).norm(dim=2).mean(1) / ocular
-    return np.array((float(error.sum()), len(error), 0, 0))
+    return float(error.sum()), len(error)
 
 
-def _score_parsing(out, t) -> np.ndarray:  # type: ignore[no-untyped-def,type-arg]
+def _score_parsing(out: Outputs, t: Targets) -> tuple[float, int]:
     """Mean F of the component classes, each batch weighted alike."""
     prediction = F.pixel_shuffle(out.parsing_logits, SUB).argmax(1)
-    known = t.parsing != 255
+    known = t.parsing != IGNORE
     scores = []
-    for c in (2, 4, 5, 6, 7, 10, 11, 12):
+    for c in COMPONENTS:
         p, q = (prediction == c) & known, t.parsing == c
         scores.append(2 * float((p & q).sum()) / max(float(p.sum() + q.sum()), 1.0))
-    return np.array((float(np.mean(scores)), 1, 0, 0))
+    return float(np.mean(scores)), 1
 
 
-def _score_emotion(out, t) -> np.ndarray:  # type: ignore[no-untyped-def,type-arg]
+def _score_emotion(out: Outputs, t: Targets) -> tuple[float, int]:
+    """Faces whose likeliest emotion has most votes."""
     right = out.emotion_logits.argmax(1) == t.emotion.argmax(1)
-    return np.array((float(right.sum()), len(right), 0, 0))
+    return float(right.sum()), len(right)
 
 
-_SCORES = {
-    "landmarks": _score_landmarks,
-    "parsing": _score_parsing,
-    "emotion": _score_emotion,
-    "five": _score_five,
+_SCORES: dict[str, tuple[int, _Score]] = {  # by group: how many samples, scored how
+    "landmarks": (400, _score_landmarks),
+    "parsing": (80, _score_parsing),
+    "emotion": (1200, _score_emotion),
+    "five": (300, _score_five),
 }

@@ -8,22 +8,23 @@ are rounded to float16 before both sides are compared, so the comparison is of t
 from __future__ import annotations
 
 import hashlib
-import io
 import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
 from onnx import helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 from rtface.errors import ModelError
+from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import MEAN, SPREAD, fold_all
 from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport, EngineNet
 from rtface.train.nets.mos import DetectorExport, DetectorNet
@@ -33,6 +34,8 @@ LABELS_AGREE = 0.999  # share of equal parsing labels: two equal logits may fall
 OPSET = 18
 NORMALISE = "normalise"  # the node that turns bytes into zero-mean numbers
 _SMALL = 64  # initialisers below this many numbers stay float32 (shapes, constants)
+Batch = npt.NDArray[np.uint8]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -47,27 +50,29 @@ class Exported:
 
 def load_engine(checkpoint: Path) -> EngineNet:
     """The averaged weights of an engine run, in eval mode. Raises ModelError where they cannot be read."""
-    net = EngineNet()
-    net.load_state_dict(_averaged(checkpoint))
-    return net.eval()
+    return _filled(EngineNet(), _averaged(checkpoint), checkpoint)
 
 
 def load_detector(checkpoint: Path) -> DetectorNet:
     """The averaged weights of a detector run, in eval mode. Raises ModelError where they cannot be read."""
-    net = DetectorNet()
     state = _averaged(checkpoint)
-    net.load_state_dict({k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")})
-    return net.eval()
+    net = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    return _filled(DetectorNet(), net, checkpoint)
 
 
-def _averaged(checkpoint: Path) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)["ema"]
-    except (OSError, RuntimeError, KeyError, EOFError) as error:
-        raise ModelError(
-            str(checkpoint), f"no checkpoint can be read: {str(error).splitlines()[0]}", "run `rtface train` first"
-        ) from error
+def _averaged(checkpoint: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = read_checkpoint(checkpoint, ("ema",))["ema"]
     return state
+
+
+def _filled(net: Net, state: dict[str, Tensor], checkpoint: Path) -> Net:
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(
+            str(checkpoint), f"holds no {type(net).__name__}", "Name the --run folder of this network"
+        ) from error
+    return net.eval()
 
 
 def export_engine(checkpoint: Path, target: Path, iterations: int) -> Exported:
@@ -86,7 +91,7 @@ def export_detector(checkpoint: Path, target: Path) -> Exported:
     return _write(net, inputs, target, "image", ("detections",), {1: "height", 2: "width"})
 
 
-def _rounded(net: nn.Module) -> Any:
+def _rounded(net: Net) -> Net:
     """Fold, then round the stored weights to float16's grid."""
     fold_all(net)
     with torch.no_grad():
@@ -98,45 +103,47 @@ def _rounded(net: nn.Module) -> Any:
 
 def _write(
     net: nn.Module,
-    inputs: Sequence[np.ndarray[Any, np.dtype[np.uint8]]],
+    inputs: Sequence[Batch],
     target: Path,
     input_name: str,
     output_names: Sequence[str],
     open_axes: dict[int, str],
 ) -> Exported:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # tracer notes on shapes that are constant here
+        traced = Path(folder) / target.name
         # the TorchScript exporter: the newer one leaves the detector's cell grid with a fixed size
         torch.onnx.export(
             net,
             (torch.from_numpy(inputs[0]),),
-            buffer,
+            traced,
             input_names=[input_name],
             output_names=list(output_names),
             dynamic_axes={input_name: open_axes},
             opset_version=OPSET,
             dynamo=False,
         )
-    model = normalise_in_one(onnx.load_from_string(buffer.getvalue()))
+        model = normalise_in_one(onnx.load(traced))
     data = halve_weights(model).SerializeToString()
     difference = compare(net, data, inputs, output_names)
     for name, value in difference.items():
         limit = 1 - LABELS_AGREE if name == "parsing" else TOLERANCE
         if not value <= limit:
-            raise ModelError(
-                target.name, f"ONNX Runtime and torch differ by {value:.2g} in {name}", "nothing was written; check the export"
-            )
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
-        part.write(data)
-    Path(part.name).chmod(0o644)
-    Path(part.name).replace(target)
+            why = f"ONNX Runtime and torch differ by {value:.2g} in {name}"
+            raise ModelError(target.name, why, "Nothing was written; check the export")
+    return store(data, target, difference)
+
+
+def store(data: bytes, target: Path, difference: dict[str, float]) -> Exported:
+    """Write a model's bytes whole, or leave what was there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    part.write_bytes(data)
+    part.replace(target)
     return Exported(target, len(data), hashlib.sha256(data).hexdigest(), difference)
 
 
-def compare(
-    net: nn.Module, model: bytes, inputs: Sequence[np.ndarray[Any, np.dtype[np.uint8]]], names: Sequence[str]
-) -> dict[str, float]:
+def compare(net: nn.Module, model: bytes, inputs: Sequence[Batch], names: Sequence[str]) -> dict[str, float]:
     """Largest |a - b| / max(1, |a|) per output over `inputs`; for `parsing` the share of labels that differ."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     worst = dict.fromkeys(names, 0.0)
@@ -146,10 +153,14 @@ def compare(
         expected = expected if isinstance(expected, tuple) else (expected,)
         got = session.run(list(names), {session.get_inputs()[0].name: batch})
         for name, a, b in zip(names, expected, got, strict=True):
-            truth = a.numpy()
-            distance = (truth != b).mean() if name == "parsing" else (np.abs(truth - b) / np.maximum(1, np.abs(truth))).max()
-            worst[name] = max(worst[name], float(distance))
+            worst[name] = float(np.maximum(worst[name], _distance(name, a.numpy(), b)))  # NaN stays, unlike with max()
     return worst
+
+
+def _distance(name: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
+    if name == "parsing":
+        return float((expected != got).mean())
+    return float((np.abs(expected - got) / np.maximum(1, np.abs(expected))).max())
 
 
 def normalise_in_one(model: onnx.ModelProto) -> onnx.ModelProto:

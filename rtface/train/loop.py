@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import math
+import pickle
 import queue
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,14 +23,15 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from rtface.errors import ModelError
+from rtface.errors import ModelError, OptionError
 
 T = TypeVar("T")
+_MEND = "Delete it, or choose another --run folder"
 
 
 @dataclass
 class Schedule:
-    """Learning rate over a run: linear warm-up, then cosine to 2 %; ends after `minutes` or `steps`, what comes first."""
+    """Learning rate over a run: linear warm-up, cosine to 2 %. The run ends after `minutes` or `steps`, the sooner."""
 
     peak: float
     minutes: float | None = None
@@ -42,6 +45,7 @@ class Schedule:
         return min(1.0, max(by_time, by_step))
 
     def rate(self, step: int, progress: float) -> float:
+        """Learning rate of a step at a `progress` of 0..1."""
         return self.peak * min(1.0, (step + 1) / self.warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
@@ -73,7 +77,7 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self._mark = time.monotonic()
         self._sums: dict[str, float] = defaultdict(float)
-        self._count, self._seen = 0, 0
+        self._count, self._seen, self._reported = 0, 0, 0.0
 
     @property
     def checkpoint(self) -> Path:
@@ -87,20 +91,20 @@ class Run:
         """Load `last.pt` where there is one. Raises ModelError where it is damaged or of another network."""
         if not self.checkpoint.is_file():
             return False
+        saved = read_checkpoint(self.checkpoint, ("net", "ema", "optimizer", "step", "seconds"))
         try:
-            saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             self.net.load_state_dict(saved["net"])
             self.optimizer.load_state_dict(saved["optimizer"])
-        except (RuntimeError, KeyError, EOFError, ValueError) as error:
-            raise ModelError(
-                str(self.checkpoint), str(error).splitlines()[0], "delete it or choose another --run folder"
-            ) from error
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(str(self.checkpoint), f"is of another network: {_first_line(error)}", _MEND) from error
         device = next(self.net.parameters()).device
         self.ema.state = {k: v.to(device) for k, v in saved["ema"].items()}
         self.step, self.seconds = saved["step"], saved["seconds"]
+        self._reported = self.seconds
         return True
 
     def save(self) -> None:
+        """Write `last.pt` whole, or leave the earlier one."""
         part = self.checkpoint.with_suffix(".part")
         state = {
             "net": self.net.state_dict(),
@@ -139,22 +143,36 @@ class Run:
     def unpause(self) -> None:
         self._mark = time.monotonic()
 
-    def report(self, since: float, metrics: dict[str, float] | None = None) -> None:
-        """A line on stderr and a row in log.csv: means since the last report, speed, time left."""
-        means = {k: v / max(self._count, 1) for k, v in self._sums.items()}
-        speed = self._seen / max(self.seconds - since, 1e-6)
+    def report(self, metrics: Mapping[str, float] | None = None) -> None:
+        """A line on stderr and a row in log.csv: mean losses and speed since the last report, time left, `metrics`."""
+        means = {name: total / self._count for name, total in self._sums.items()}
+        speed = self._seen / max(self.seconds - self._reported, 1e-6)
         left = self.seconds / max(self.progress, 1e-6) * (1 - self.progress) / 60
-        losses = " ".join(f"{k} {v:.3f}" for k, v in means.items())
-        extra = "".join(f"  {k} {v:.2f}" for k, v in (metrics or {}).items())
-        print(
-            f"step {self.step} {self.progress:5.1%} {speed:.0f}/s, {left:.0f} min left  {losses}{extra}",
-            file=sys.stderr,
-            flush=True,
-        )
+        figures = [f"{name} {value:.3f}" for name, value in means.items()]
+        figures += [f" {name} {value:.2f}" for name, value in (metrics or {}).items()]
+        line = f"step {self.step} {self.progress:5.1%} {speed:.0f}/s, {left:.0f} min left  {' '.join(figures)}"
+        print(line, file=sys.stderr, flush=True)
         row = {"step": self.step, "minutes": round(self.seconds / 60, 2), "per_second": round(speed, 1)}
         _append_csv(self.folder / "log.csv", {**row, **means, **(metrics or {})})
         self._sums.clear()
-        self._count = self._seen = 0
+        self._count, self._seen, self._reported = 0, 0, self.seconds
+
+
+def read_checkpoint(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """A run's `last.pt`. Raises ModelError where it is missing, damaged, or lacks one of `keys`."""
+    if not path.is_file():
+        raise ModelError(str(path), "there is no such checkpoint", "Run `rtface train` first, or name another --run")
+    try:
+        saved: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise ModelError(str(path), f"is no readable checkpoint: {_first_line(error)}", _MEND) from error
+    if not isinstance(saved, dict) or not saved.keys() >= set(keys):
+        raise ModelError(str(path), "is no checkpoint of `rtface train`", _MEND)
+    return saved
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _append_csv(path: Path, row: dict[str, Any]) -> None:
@@ -197,23 +215,25 @@ def plot_log(folder: Path) -> Path | None:
     return folder / "log.png"
 
 
-def prefetch(make: Callable[[], T], depth: int = 3) -> Iterator[T]:
-    """Yield `make()` for ever, made ahead in a thread (OpenCV and numpy release the interpreter's lock)."""
+def prefetch(make: Callable[[], T], depth: int = 3) -> Generator[T, None, None]:
+    """Yield `make()` for ever, made ahead in a thread (OpenCV and numpy release the interpreter's lock).
+
+    `close()` ends the thread. What `make` raises is raised here.
+    """
     box: queue.Queue[T | BaseException] = queue.Queue(depth)
     stop = threading.Event()
 
     def put(item: T | BaseException) -> None:
         while not stop.is_set():
-            try:
-                return box.put(item, timeout=0.2)
-            except queue.Full:
-                continue
+            with suppress(queue.Full):
+                box.put(item, timeout=0.2)
+                return
 
     def work() -> None:
         while not stop.is_set():
             try:
                 put(make())
-            except BaseException as error:  # noqa: BLE001 - carried to the reader, who raises it
+            except BaseException as error:  # carried to the reader, who raises it
                 put(error)
                 return
 
@@ -231,7 +251,11 @@ def prefetch(make: Callable[[], T], depth: int = 3) -> Iterator[T]:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` = CUDA where there is one."""
+    """The device called auto (CUDA where there is one), cpu or cuda. Raises OptionError for others or none."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise OptionError("--device", f"expected auto, cpu or cuda, got {name!r}", "Pass one of these")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise OptionError("--device cuda", "torch sees no CUDA device", "Pass --device cpu, or leave it out")
     return torch.device(name)

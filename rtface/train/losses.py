@@ -18,11 +18,11 @@ from rtface.train.nets.ifan import POSE_SCALE, SUB, Outputs
 IGNORE = 255
 # CelebAMask-HQ's 19 classes -> FASSEG's six; ears and neck count as skin there, brows as hair.
 _COARSE_OF = (0, 1, 4, 1, 3, 3, 2, 2, 1, 1, 5, 5, 5, 2, 0, 0, 1, 1, 0)
-_THIN = (2, 4, 5, 6, 7, 10, 11, 12)  # nose, eyes, brows, inner mouth, lips
-_FIVE_OF_68 = torch.zeros(5, 68)
-_FIVE_OF_68[0, 36:42] = 1 / 6
-_FIVE_OF_68[1, 42:48] = 1 / 6
-_FIVE_OF_68[2, 30] = _FIVE_OF_68[3, 48] = _FIVE_OF_68[4, 54] = 1.0
+COMPONENTS = (2, 4, 5, 6, 7, 10, 11, 12)  # nose, eyes, brows, inner mouth, lips
+FIVE_OF_68 = torch.zeros(5, 68)
+FIVE_OF_68[0, 36:42] = 1 / 6
+FIVE_OF_68[1, 42:48] = 1 / 6
+FIVE_OF_68[2, 30] = FIVE_OF_68[3, 48] = FIVE_OF_68[4, 54] = 1.0
 
 
 @dataclass
@@ -57,7 +57,7 @@ def landmark_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
     weight = t.landmark_weight[..., None]
     total = weight.sum().clamp(min=1.0) * 2
     regression = (wing(error) * weight).sum() / total
-    five = torch.einsum("pk,nkc->npc", _FIVE_OF_68.to(out.points.device), out.points)
+    five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(out.points.device), out.points)
     five_weight = t.five_weight[:, None, None]
     five_error = wing((five - t.five).abs() * 64.0) * five_weight
     regression = regression + 0.5 * five_error.sum() / (five_weight.sum().clamp(min=1.0) * 10)
@@ -111,7 +111,7 @@ def _dice(logits: Tensor, target: Tensor) -> Tensor:
     known = (target != IGNORE).float()
     prob = torch.softmax(logits, 1)
     losses = []
-    for c in _THIN:
+    for c in COMPONENTS:
         truth = (target == c).float()
         p = prob[:, c] * known
         losses.append(1 - (2 * (p * truth).sum() + 20) / (p.sum() + truth.sum() + 20))
@@ -139,4 +139,3 @@ def engine_losses(rounds: list[Outputs], targets: Targets) -> dict[str, Tensor]:
         for name, value in losses.items():
             total[name] = total.get(name, out.points.new_zeros(())) + value
     return total
-

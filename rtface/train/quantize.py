@@ -13,20 +13,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from rtface.train.data.corpus import Picture, read_corpus
+from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, build_samples
-from rtface.train.export import NORMALISE, Exported, halve_weights
+from rtface.train.export import NORMALISE, Batch, Exported, halve_weights, store
 from rtface.train.nets.blocks import MEAN, SPREAD
 
-Batch = npt.NDArray[np.uint8]
 # The last layers turn features into pixels and degrees: eight bits there are coarser than the answers. The first have
 # three input channels, which the float kernel runs 2.5 times faster than the integer one.
 FLOAT_ENGINE = ("landmarks/head", "encoder/s2/")
@@ -44,17 +43,16 @@ def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -
             sample = groups[group][int(index)]
             images.append(augment(sample).image)
             ids.append(sample.picture.id)
-    return [np.stack(images[i : i + 8]) for i in range(0, len(images) - 7, 8)], ids
+    batches = [np.stack(images[i : i + 8]) for i in range(0, len(images) - 7, 8)]
+    return batches, ids[: 8 * len(batches)]
 
 
 def detector_batches(data: Path, cache: Path, count: int = 128) -> tuple[list[Batch], list[str]]:
     """Training pictures at the stream's 320x256 canvas, one a batch, and their ids."""
-    import cv2
-
     files = [data / f"{n}.parquet" for n in ("detection", "landmarks", "negatives")]
-    pictures: Sequence[Picture] = read_corpus(files, cache)
+    pictures = read_corpus(files, cache)
     batches, ids = [], []
-    for index in np.random.default_rng(0).choice(len(pictures), count, replace=False):
+    for index in np.random.default_rng(0).choice(len(pictures), min(count, len(pictures)), replace=False):
         picture = pictures[int(index)]
         height, width = picture.image.shape[:2]
         scale = min(320 / width, 256 / height)
@@ -101,7 +99,7 @@ def quantize(
         )
         data = halve_weights(onnx.load(quantised)).SerializeToString()
     difference = _difference(source.read_bytes(), data, batches)
-    target.write_bytes(data)
+    exported = store(data, target, difference)
     manifest.parent.mkdir(exist_ok=True)
     facts: dict[str, Any] = {
         "model": target.name,
@@ -114,7 +112,7 @@ def quantize(
         "pictures": sorted(ids),
     }
     manifest.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    return Exported(target, len(data), hashlib.sha256(data).hexdigest(), difference)
+    return exported
 
 
 def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -156,4 +154,3 @@ def _difference(before: bytes, after: bytes, batches: Sequence[Batch]) -> dict[s
         for name, x, y in zip(names, a.run(names, feed), b.run(names, feed), strict=True):
             sums[name] += float((x != y).mean() if name == "parsing" else np.abs(x - y).mean())
     return {name: round(value / min(16, len(batches)), 6) for name, value in sums.items()}
-

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -137,13 +137,7 @@ def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
         with unfinished.open("wb") as out, pq.ParquetFile(path) as parquet:
             for batch in parquet.iter_batches(256, columns=["image", "parsing"]):
                 for encoded, mask in zip(batch["image"].to_pylist(), batch["parsing"].to_pylist(), strict=True):
-                    name = f"picture {len(places)} of {path}"
-                    image = _pixels(encoded, cv2.IMREAD_COLOR, name)
-                    start, height, width = out.tell(), *image.shape[:2]
-                    out.write(image.tobytes())
-                    places.append((start, height, width, -1 if mask is None else out.tell()))
-                    if mask is not None:
-                        out.write(_pixels(mask, cv2.IMREAD_GRAYSCALE, f"the mask of {name}").tobytes())
+                    places.append(_write(out, encoded, mask, f"picture {len(places)} of {path}"))
         unfinished.replace(pixel_file)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -151,6 +145,21 @@ def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
     part = index_file.with_suffix(f".{os.getpid()}.part.npy")
     np.save(part, np.asarray(places, np.int64).reshape(-1, 4))
     part.replace(index_file)
+
+
+def _write(out: BinaryIO, encoded: bytes | None, mask: bytes | None, name: str) -> tuple[int, int, int, int]:
+    """Append a picture's pixels and its mask's; its row of the index."""
+    image = _pixels(encoded, cv2.IMREAD_COLOR, name)
+    start, height, width = out.tell(), *image.shape[:2]
+    out.write(image.tobytes())
+    if mask is None:
+        return start, height, width, -1
+    labels, mask_start = _pixels(mask, cv2.IMREAD_GRAYSCALE, f"the mask of {name}"), out.tell()
+    if labels.shape != (height, width):
+        why = f"it is {labels.shape[1]}x{labels.shape[0]} px, the picture {width}x{height}"
+        raise InputError(f"the mask of {name}", why, "Masks have their picture's size")
+    out.write(labels.tobytes())
+    return start, height, width, mask_start
 
 
 def _pixels(encoded: bytes | None, flags: int, name: str) -> UInt8:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from rtface.tasks.crop import POINTS_SIDE, crop_from_points5
-from rtface.train.data.corpus import Picture
+from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.faces import FLIP_5
 
 BOX_HEIGHT = 2.8  # detector box height over face size (larger of eye and eye-to-mouth distance): corpus median
@@ -39,10 +40,24 @@ class SceneFace:
 
 @dataclass(slots=True)
 class SourcePicture:
+    """A picture as scenes are made of it; `trusted` says that every face in it is boxed."""
+
     image: npt.NDArray[np.uint8]
     faces: list[SceneFace]
     trusted: bool
     group: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Laying:
+    """How a picture comes onto a canvas: canvas px = linear @ picture px + offset, within `area` x0 y0 x1 y1."""
+
+    linear: npt.NDArray[np.float64]  # (2, 2)
+    offset: npt.NDArray[np.float64]  # (2,)
+    scale: float
+    turn: float  # radians clockwise, after the flip
+    flipped: bool
+    area: tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -72,12 +87,12 @@ def build_sources(pictures: Sequence[Picture]) -> dict[str, list[SourcePicture]]
     return groups
 
 
-def _scene_face(source: str, face) -> SceneFace | None:  # type: ignore[no-untyped-def]
+def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
     points = np.full((5, 2), np.nan) if face.points5 is None else face.points5.astype(np.float64)
     pose = np.full(3, np.nan) if face.pose is None else face.pose.astype(np.float64)
     if face.box is not None:
-        box = face.box.astype(np.float64)
-        return SceneFace((box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2, points, pose, 0.3 if source == "mafa" else 1.0)
+        low, high = face.box.astype(np.float64).reshape(2, 2)
+        return SceneFace((low + high) / 2, (high - low) / 2, points, pose, 0.3 if source == "mafa" else 1.0)
     if face.points5 is None:
         return None
     crop = crop_from_points5(face.points5)
@@ -125,7 +140,8 @@ class SceneMaker:
         rng, size = self.rng, self.size
         source = self._pick()
         if not source.faces:
-            return self._tile(scene, source, (0, 0, size, size))
+            self._tile(scene, source, (0, 0, size, size))
+            return
         face = source.faces[int(rng.integers(len(source.faces)))]
         wanted = math.exp(rng.uniform(math.log(12), math.log(1.05 * size)))
         scale = wanted / (2 * float(face.half.max()))
@@ -137,9 +153,9 @@ class SceneMaker:
         edges = np.linspace(0, self.size, n + 1).astype(int)
         if n == 2 and self.rng.random() < 0.7:  # mosaic: the crossing wanders
             edges[1] = int(self.rng.uniform(0.3, 0.7) * self.size)
-        for y0, y1 in zip(edges[:-1], edges[1:], strict=True):
-            for x0, x1 in zip(edges[:-1], edges[1:], strict=True):
-                self._tile(scene, self._pick(), (int(x0), int(y0), int(x1), int(y1)))
+        for y0, y1 in pairwise(edges.tolist()):
+            for x0, x1 in pairwise(edges.tolist()):
+                self._tile(scene, self._pick(), (x0, y0, x1, y1))
 
     def _tile(self, scene: Scene, source: SourcePicture, area: tuple[int, int, int, int]) -> None:
         """Whole picture into an area, or up to 2.5 times as large about one of its faces."""
@@ -173,28 +189,19 @@ class SceneMaker:
         cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
         linear = np.array(((cos * stretch * flip, -sin / stretch), (sin * stretch * flip, cos / stretch)))
         target = np.array((x0 + rng.uniform(0.2, 0.8) * (x1 - x0), y0 + rng.uniform(0.2, 0.8) * (y1 - y0)))
-        offset = target - linear @ centre
-        _paint(scene.image, source.image, linear, offset, scale, area)
+        laying = _Laying(linear, target - linear @ centre, scale, turn, flip < 0, area)
+        _paint(scene.image, source.image, laying)
         if not source.trusted:
             scene.trusted[y0 // 8 : -(-y1 // 8), x0 // 8 : -(-x1 // 8)] = False
         for face in source.faces:
-            self._place(scene, face, linear, offset, turn, flip, scale, area)
+            self._place(scene, face, laying)
 
-    def _place(  # noqa: PLR0913 - one face through one affine map
-        self,
-        scene: Scene,
-        face: SceneFace,
-        linear: npt.NDArray[np.float64],
-        offset: npt.NDArray[np.float64],
-        turn: float,
-        flip: float,
-        scale: float,
-        area: tuple[int, int, int, int],
-    ) -> None:
-        x0, y0, x1, y1 = area
-        centre = linear @ face.centre + offset
+    def _place(self, scene: Scene, face: SceneFace, laying: _Laying) -> None:
+        """The labels of one laid face: a row, an ignore mark where too little is seen of it, or nothing."""
+        x0, y0, x1, y1 = laying.area
+        centre = laying.linear @ face.centre + laying.offset
         # the box of the turned ellipse, not of the turned box, which would grow with the angle
-        half = np.sqrt((linear**2) @ (face.half**2))
+        half = np.sqrt((laying.linear**2) @ (face.half**2))
         box = np.concatenate((centre - half, centre + half))
         seen = np.clip(box, (x0, y0, x0, y0), (x1 - 1, y1 - 1, x1 - 1, y1 - 1))
         share = float(np.prod(np.maximum(seen[2:] - seen[:2], 0)) / max(np.prod(2 * half), 1e-6))
@@ -203,12 +210,12 @@ class SceneMaker:
         if share < 0.45 or 2 * half.max() < SMALLEST:
             scene.ignore.append(seen.astype(np.float32))
             return
-        points = face.points @ linear.T + offset
+        points = face.points @ laying.linear.T + laying.offset
         pose = face.pose.copy()
-        if flip < 0:
+        if laying.flipped:
             points = points[FLIP_5]
             pose *= (-1, 1, -1)
-        pose[2] += math.degrees(turn)
+        pose[2] += math.degrees(laying.turn)
         kept = seen if 2 * half.max() < 0.9 * self.size else box  # a face larger than the canvas keeps its true box
         row = np.concatenate((kept, points.ravel(), pose, [face.box_weight * (1.0 if share > 0.8 else 0.5)]))
         scene.faces.append(row.astype(np.float32))
@@ -231,17 +238,11 @@ class SceneMaker:
         return image
 
 
-def _paint(  # noqa: PLR0913
-    canvas: npt.NDArray[np.uint8],
-    image: npt.NDArray[np.uint8],
-    linear: npt.NDArray[np.float64],
-    offset: npt.NDArray[np.float64],
-    scale: float,
-    area: tuple[int, int, int, int],
-) -> None:
-    x0, y0, x1, y1 = area
-    forward = np.concatenate((linear, (offset - (x0, y0))[:, None]), 1)
-    factor = int(1 / scale) if scale < 0.67 else 1
+def _paint(canvas: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], laying: _Laying) -> None:
+    """Draw a picture onto the canvas where it is laid; what it does not cover stays."""
+    x0, y0, x1, y1 = laying.area
+    forward = np.concatenate((laying.linear, (laying.offset - (x0, y0))[:, None]), 1)
+    factor = int(1 / laying.scale) if laying.scale < 0.67 else 1
     if factor > 1:  # average down first: bilinear sampling of a shrunk picture aliases
         height, width = image.shape[0] // factor, image.shape[1] // factor
         if min(height, width) < 2:

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 MEAN, SPREAD = 117, 60.0  # pixel values, all channels; MEAN is whole so that it can be a uint8 zero point
 
 

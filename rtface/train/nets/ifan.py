@@ -111,7 +111,8 @@ class ParsingDecoder(nn.Module):
         x = F.interpolate(self.up(shared), scale_factor=2.0, mode="nearest") + self.lateral4(f4) + self.lateral2(f2)
         x, head = self.conv(F.relu(x)), self.head
         if scale == 1.0:
-            return head(x)
+            logits: Tensor = head(x)
+            return logits
         assert head.bias is not None
         return F.conv2d(x, head.weight * scale, head.bias * scale)  # a constant in the exported graph
 
