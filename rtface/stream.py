@@ -85,7 +85,8 @@ class Stream:
         sinks = choose(self._outputs, source=name, overwrite=self._overwrite)
         with ExitStack() as stack:
             source = wanted if isinstance(wanted, Source) else open_source(wanted, self._clock)
-            stack.callback(source.close)
+            not_started = stack.enter_context(ExitStack())
+            not_started.callback(source.close)
             if self._analyzer is None:
                 self._analyzer = stack.enter_context(Analyzer(self._options))
             info = _run_info(source, self._options, self._analyzer)
@@ -94,6 +95,7 @@ class Stream:
             self._handoff: Handoff[Grabbed] = Mailbox() if self._live else Backlog()
             self._grabber = Grabber(source, self._handoff, self._clock, paced=self._live and not source.live)
             self._grabber.start()
+            not_started.pop_all()  # from here on its thread closes the source: it may be reading
             self._stack = stack.pop_all()
         self._tally.start()
         return self

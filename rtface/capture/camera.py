@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rtface.capture.quiet import cv2, quiet
 from rtface.capture.source import Source
+from rtface.capture.video import VideoSource
 from rtface.clock import Clock
 from rtface.errors import SourceError
 from rtface.types import Frame
@@ -75,25 +76,27 @@ class CameraSource(_CaptureSource):
 
 
 class NetworkSource(_CaptureSource):
-    """An rtsp:// or http:// stream."""
+    """A stream from an address: rtsp://, or MJPEG over http://."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        """
-        Raises:
-            SourceError: The address cannot be opened as a video.
-        """
-        with quiet():
-            timeouts = [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                OPEN_TIMEOUT_MS,
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                READ_TIMEOUT_MS,
-            ]
-            capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
-        if not capture.isOpened():
-            raise SourceError(url, "cannot be opened as a video", "Check the address, and that the server is up")
+    def __init__(self, url: str, capture: cv2.VideoCapture, clock: Clock) -> None:
         lost = SourceError(url, "the stream ended or was lost", "Check the server, then start again")
         super().__init__(url, capture, clock, lost)
+
+
+def open_address(url: str, clock: Clock) -> Source:
+    """What an address serves: a stream, or a video with an end, which is read like a file.
+
+    Raises:
+        SourceError: It cannot be opened as a video.
+    """
+    timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
+    with quiet():
+        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
+    if not capture.isOpened():
+        raise SourceError(url, "cannot be opened as a video", "Check the address, and that the server is up")
+    if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+        return VideoSource(url, capture, clock)
+    return NetworkSource(url, capture, clock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,9 @@ def open_source(source: int | str | Path, clock: Clock | None = None) -> Source:
         SourceError: It cannot be opened; the message tells missing, empty, cut short and "not a video" apart.
     """
     # Imported here: these modules import this one.
-    from rtface.capture.camera import CameraSource, NetworkSource
+    from rtface.capture.camera import CameraSource, open_address
     from rtface.capture.pictures import PictureSource, pictures_in
-    from rtface.capture.video import VideoSource
+    from rtface.capture.video import open_video
 
     clock = clock or SystemClock()
     name = str(source)
@@ -74,7 +74,7 @@ def open_source(source: int | str | Path, clock: Clock | None = None) -> Source:
     if camera.isdecimal():
         return CameraSource(int(camera), clock)
     if "://" in name:
-        return NetworkSource(name, clock)
+        return open_address(name, clock)
     path = demo_clip() if name == "demo" else Path(name).expanduser()
     if path.is_dir():
         return PictureSource(name, pictures_in(path), clock)
@@ -82,7 +82,7 @@ def open_source(source: int | str | Path, clock: Clock | None = None) -> Source:
     # OpenCV calls a GIF a picture; it may be a clip.
     if kind != "gif" and (kind in container.PICTURES or cv2.haveImageReader(str(path))):
         return PictureSource(name, [path], clock)
-    return VideoSource(name, path, kind, clock)
+    return open_video(name, path, kind, clock)
 
 
 def demo_clip() -> Path:

@@ -1,4 +1,4 @@
-"""A video file as a source."""
+"""A video as a source: a file, or an address that serves one."""
 
 from __future__ import annotations
 
@@ -28,16 +28,25 @@ class VideoSource(Source):
     next one's time has jumped, and fewer frames came than the file holds. An AVI has no times, but an exact count.
     """
 
-    def __init__(self, name: str, path: Path, kind: str | None, clock: Clock) -> None:
+    def __init__(
+        self, name: str, capture: cv2.VideoCapture, clock: Clock, *, counted: bool = False, cut_short: bool = False
+    ) -> None:
         """
+        Args:
+            name: What the user called it.
+            capture: The open video; closed by this source.
+            clock: For the times.
+            counted: Its number of frames is exact.
+            cut_short: The file is known to end before its end.
+
         Raises:
-            SourceError: The file is cut short, holds no video, or is not a video.
+            SourceError: No frame could be decoded.
         """
         self.name = name
+        self._capture = capture
         self._clock = clock
-        self._counted = kind == "avi"
-        self._cut_short = container.is_cut_short(path, kind)
-        self._capture = _open(path, kind, self._cut_short)
+        self._counted = counted
+        self._cut_short = cut_short
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0.0 < fps <= 1000.0 else None
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -102,6 +111,17 @@ class VideoSource(Source):
 
     def close(self) -> None:
         self._capture.release()
+
+
+def open_video(name: str, path: Path, kind: str | None, clock: Clock) -> VideoSource:
+    """The video in a file.
+
+    Raises:
+        SourceError: The file is cut short, holds no video, or is not a video.
+    """
+    cut_short = container.is_cut_short(path, kind)
+    capture = _open(path, kind, cut_short)
+    return VideoSource(name, capture, clock, counted=kind == "avi", cut_short=cut_short)
 
 
 def _open(path: Path, kind: str | None, cut_short: bool) -> cv2.VideoCapture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 import cv2
@@ -38,8 +39,10 @@ class WindowSink(Sink):
         why = why_no_display()
         if why is not None:
             raise OutputError(self.name, why, mend)
+        # OpenCV's Qt comes without fonts and complains of it at every window; no text of ours needs them.
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false;qt.qpa.fonts.warning=false")
         try:
-            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             self._opened = True
         except cv2.error as error:
             why = "this OpenCV was built without windows (opencv-python-headless?)"

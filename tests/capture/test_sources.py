@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -214,6 +217,60 @@ def test_a_camera_or_stream_that_does_not_open(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(camera.cv2, "VideoCapture", lambda *_: FakeCapture([], opens=False))
     with pytest.raises(SourceError, match=says):
         open_source(source)
+
+
+@contextmanager
+def served(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """The address of an HTTP server on this machine that answers every GET so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_mjpeg_over_http_behaves_like_a_camera() -> None:
+    _, jpeg = cv2.imencode(".jpg", picture())
+
+    def stream(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        request.end_headers()
+        for _ in range(30):
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {jpeg.size}\r\n\r\n"
+            request.wfile.write(head.encode() + jpeg.tobytes() + b"\r\n")
+
+    with served(stream) as address, open_source(f"{address}/video.mjpg") as source:
+        assert source.live and source.frame_count is None
+        frames = [source.read() for _ in range(10)]
+        assert [frame.index for frame in frames if frame is not None] == list(range(10))
+        assert frames[9] is not None and frames[9].image.shape == (120, 160, 3)
+        with pytest.raises(SourceError, match="the stream ended or was lost"):
+            list(frames_of(source))
+
+
+def test_a_video_over_http_is_read_like_a_file(tmp_path: Path) -> None:
+    content = index_first(write_video(tmp_path / "clip.mp4", frames=12)).read_bytes()
+
+    def send(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        with suppress(ConnectionError):
+            request.wfile.write(content)
+
+    with served(send) as address, open_source(f"{address}/clip.mp4") as source:
+        assert not source.live
+        assert len(list(frames_of(source))) == 12
 
 
 def test_cameras_are_listed_with_their_picture(monkeypatch: pytest.MonkeyPatch) -> None:
