@@ -97,7 +97,7 @@ def quantize(
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"CalibMovingAverage": True},
         )
-        data = halve_weights(onnx.load(quantised)).SerializeToString()
+        data = halve_weights(_only_used_domains(onnx.load(quantised))).SerializeToString()
     difference = _difference(source.read_bytes(), data, batches)
     exported = store(data, target, difference)
     manifest.parent.mkdir(exist_ok=True)
@@ -113,6 +113,15 @@ def quantize(
     }
     manifest.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     return exported
+
+
+def _only_used_domains(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the operator sets that the quantiser declares and does not use: older runtimes refuse what they lack."""
+    used = {node.domain for node in model.graph.node}
+    kept = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    return model
 
 
 def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
