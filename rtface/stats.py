@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from rtface import schema
+from rtface.clock import Clock
+from rtface.types import FrameResult
 
 STEP_MS = 0.1
 LONGEST_MS = 2000.0
@@ -25,3 +31,52 @@ class Percentiles:
             return None
         rank = max(int(np.ceil(total * percent / 100.0)), 1)
         return round(float(np.searchsorted(self._counts.cumsum(), rank) * STEP_MS), 1)
+
+
+class Tally:
+    """Counts a run's results, and makes the summary of them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started_at = self._ended_at = 0.0
+        self._running = False
+        self.frames = self._faces = self._dropped = self._late = 0
+        self._work, self._age = Percentiles(), Percentiles()
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """The run begins."""
+        self._started_at = self._clock.now()
+        self._running = True
+
+    def add(self, result: FrameResult) -> None:
+        """Count a result."""
+        self.frames += 1
+        self._faces += len(result.faces)
+        self._dropped += result.dropped
+        self._late += result.late
+        self._work.add(result.timing.total_ms)
+        self._age.add(result.timing.age_ms)
+
+    def end(self, error: BaseException | None) -> None:
+        """The run is over, because of ``error`` where it is not None."""
+        self._ended_at = self._clock.now()
+        self._running = False
+        self._error = error
+
+    def record(self, corrupt: int) -> dict[str, Any]:
+        """The last JSON line; ``corrupt`` is the number of frames that the source could not decode."""
+        seconds = (self._clock.now() if self._running else self._ended_at) - self._started_at
+        error = self._error
+        return schema.summary_record(
+            frames=self.frames,
+            faces=self._faces,
+            corrupt=corrupt,
+            dropped=self._dropped,
+            late=self._late,
+            seconds=seconds,
+            work_ms={f"p{percent}": self._work.at(percent) for percent in (50, 95, 99)},
+            age_ms={f"p{percent}": self._age.at(percent) for percent in (50, 95, 99)},
+            interrupted=isinstance(error, KeyboardInterrupt),
+            error=None if error is None or isinstance(error, KeyboardInterrupt) else str(error),
+        )

@@ -25,7 +25,7 @@ from rtface.options import Options
 from rtface.outputs.choose import choose
 from rtface.outputs.fanout import Fanout
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.stats import Percentiles
+from rtface.stats import Tally
 from rtface.types import EMOTIONS, PARSING_CLASSES, FrameResult
 
 #: Ctrl-C cannot break a wait without an end on every system.
@@ -77,7 +77,7 @@ class Stream:
         self._analyzer = analyzer
         self._clock = clock or SystemClock()
         self._stack: ExitStack | None = None
-        self._tally = _Tally(self._clock)
+        self._tally = Tally(self._clock)
 
     def __enter__(self) -> Stream:
         wanted = self._wanted
@@ -174,51 +174,6 @@ class Stream:
             self._grabber.stop()
             self._tally.end(error)
             self._fanout.finish(self.summary)
-
-
-class _Tally:
-    """Counts a run's results."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._started_at = self._ended_at = 0.0
-        self._running = False
-        self.frames = self._faces = self._dropped = self._late = 0
-        self._work, self._age = Percentiles(), Percentiles()
-        self._error: BaseException | None = None
-
-    def start(self) -> None:
-        self._started_at = self._clock.now()
-        self._running = True
-
-    def add(self, result: FrameResult) -> None:
-        self.frames += 1
-        self._faces += len(result.faces)
-        self._dropped += result.dropped
-        self._late += result.late
-        self._work.add(result.timing.total_ms)
-        self._age.add(result.timing.age_ms)
-
-    def end(self, error: BaseException | None) -> None:
-        self._ended_at = self._clock.now()
-        self._running = False
-        self._error = error
-
-    def record(self, corrupt: int) -> dict[str, Any]:
-        seconds = (self._clock.now() if self._running else self._ended_at) - self._started_at
-        error = self._error
-        return schema.summary_record(
-            frames=self.frames,
-            faces=self._faces,
-            corrupt=corrupt,
-            dropped=self._dropped,
-            late=self._late,
-            seconds=seconds,
-            work_ms={f"p{percent}": self._work.at(percent) for percent in (50, 95, 99)},
-            age_ms={f"p{percent}": self._age.at(percent) for percent in (50, 95, 99)},
-            interrupted=isinstance(error, KeyboardInterrupt),
-            error=None if error is None or isinstance(error, KeyboardInterrupt) else str(error),
-        )
 
 
 def _run_info(source: Source, options: Options, analyzer: Analyzer) -> RunInfo:
