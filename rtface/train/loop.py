@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import pickle
 import queue
 import sys
 import threading
@@ -164,7 +163,7 @@ def read_checkpoint(path: Path, keys: Sequence[str]) -> dict[str, Any]:
         raise ModelError(str(path), "there is no such checkpoint", "Run `rtface train` first, or name another --run")
     try:
         saved: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damage leads the unpickler to almost any of them
         raise ModelError(str(path), f"is no readable checkpoint: {_first_line(error)}", _MEND) from error
     if not isinstance(saved, dict) or not saved.keys() >= set(keys):
         raise ModelError(str(path), "is no checkpoint of `rtface train`", _MEND)
@@ -172,7 +171,7 @@ def read_checkpoint(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return f"{type(error).__name__} {str(error).partition(chr(10))[0]}".strip()
 
 
 def _append_csv(path: Path, row: dict[str, Any]) -> None:

@@ -131,8 +131,8 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
         sample.landmark_weight[INNER] = 0.6  # the mesh's outline follows the visible edge, iBUG's the jaw
     elif face.points5 is not None and face.points5_source == "human":
         sample.five_weight = 1.0
-    elif group != "parsing":
-        return None  # a bystander with teacher points only
+    elif group != "parsing" or (face.points5 is None and face.box is None):
+        return None  # a bystander with teacher points only, or a mask without a face to cut it by
     _label_pose(sample, face)
     return sample
 
@@ -161,14 +161,14 @@ class Augment:
         to_frame = crop_to_frame_matrix(crop, self.size)
         if self.strength:
             to_frame = to_frame @ self._shear()
-        flip = bool(self.strength) and self.rng.random() < 0.5
+        flipped = bool(self.strength) and self.rng.random() < 0.5
         image = _warp(sample.picture.image, to_frame, self.size, cv2.INTER_LINEAR, 0)
         item = self._labels(sample, crop, to_frame)
         item.image = self._photometric(image, sample.group) if self.strength else image
         if self.strength and self.rng.random() < 0.2:
             self._occlude(item)
-        if flip:
-            _flip(item)
+        if flipped:
+            flip(item)
         return item
 
     # -- geometry --
@@ -184,7 +184,8 @@ class Augment:
             return crop_from_box(sample.box)
         # at run time a track's crop comes from the last 68 points, a new face's from the detector's five or its box
         kind = rng.random() if self.strength else 0.0
-        if sample.landmarks is not None and kind < 0.5:
+        alone = sample.points5 is None and sample.box is None
+        if sample.landmarks is not None and (kind < 0.5 or alone):
             return crop_from_landmarks(sample.landmarks)
         if sample.points5 is not None and (kind < 0.8 or sample.box is None):
             return crop_from_points5(sample.points5)
@@ -314,7 +315,8 @@ def _warp(
     )
 
 
-def _flip(item: Item) -> None:
+def flip(item: Item) -> None:
+    """Mirror an item in place, left and right labels changing places."""
     item.image = np.ascontiguousarray(item.image[:, ::-1])
     parsing = item.parsing[:, ::-1]
     item.parsing = np.ascontiguousarray(parsing if item.coarse_parsing else _FLIP_PARSING[parsing])

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtface.errors import InputError
 from rtface.tasks.crop import POINTS_SIDE, crop_from_points5
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.faces import FLIP_5
@@ -101,9 +102,14 @@ def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
 
 
 class SceneMaker:
-    """Draws scenes of `size` px. `small` shifts the mix to stitches of small faces (MOS's feedback asks for it)."""
+    """Draws scenes of `size` px. `small` shifts the mix to stitches of small faces (MOS's feedback asks for it).
+
+    Raises InputError where `groups` are empty.
+    """
 
     def __init__(self, groups: dict[str, list[SourcePicture]], size: int, rng: np.random.Generator) -> None:
+        if not groups:
+            raise InputError("nothing to train on", "the corpus holds no boxed faces", "Check --data")
         self.groups, self.size, self.rng, self.small = groups, size, rng, False
 
     def __call__(self) -> Scene:
@@ -128,11 +134,11 @@ class SceneMaker:
         return Scene(image, trusted=np.ones((size // 8, size // 8), np.bool_))
 
     def _pick(self, group: str | None = None) -> SourcePicture:
-        if group is None:
+        if group not in self.groups:
             names = ("crowd", "portrait", "masked", "tight", "negative")
             weights = np.array((0.48, 0.24, 0.12, 0.08, 0.08)) * [n in self.groups for n in names]
             group = names[int(self.rng.choice(len(names), p=weights / weights.sum()))]
-        pictures = self.groups.get(group) or self.groups["crowd"]
+        pictures = self.groups[group]
         return pictures[int(self.rng.integers(len(pictures)))]
 
     def _one(self, scene: Scene) -> None:

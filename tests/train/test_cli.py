@@ -1,0 +1,257 @@
+"""`rtface train` and `rtface export` on the made-up corpus: two steps, then files that agree with torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from rtface import models
+from rtface.cli.app import main
+from rtface.engine import OrtEngine
+from rtface.train import export as exporter
+from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
+from rtface.train.nets.mos import DetectorExport
+
+SMALL = ("--batch", "8", "--threads", "1", "--device", "cpu")
+
+
+def run(*args: object) -> int:
+    with pytest.raises(SystemExit) as leaving:
+        main([str(a) for a in args])
+    return int(leaving.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def engine_run(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("engine")
+    assert run("train", "engine", "--data", corpus, "--cache", cache, "--run", folder, "--steps", 2, *SMALL) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector_run(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("detector")
+    assert run("train", "detector", "--data", corpus, "--cache", cache, "--run", folder, "--steps", 2, *SMALL) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine_models(engine_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("engine-models") / "new"  # made by the export
+    assert run("export", "engine", "--run", engine_run, "--out", out) == 0
+    return out
+
+
+def log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_engine_training_leaves_a_checkpoint_and_a_log(engine_run: Path) -> None:
+    saved = torch.load(engine_run / "last.pt", weights_only=True)
+    assert saved["step"] == 2 and all(torch.isfinite(v).all() for v in saved["ema"].values())
+    (last,) = log(engine_run)
+    assert last["step"] == "2"
+    assert all(float(last[name]) > 0 for name in ("points", "heat", "spread", "parsing", "emotion", "pose", "face"))
+    for name in ("landmarks", "parsing", "emotion", "five"):
+        # at its end a training validates the averaged weights, with and without interaction
+        assert float(last[f"{name}0"]) >= 0
+        assert float(last[f"{name}1"]) == pytest.approx(float(last[f"{name}0"]), abs=1e-3)
+    assert 5 < float(last["landmarks0"]) < 100  # per cent of the eyes' distance, by an untrained net
+    assert (engine_run / "log.png").stat().st_size > 1000
+
+
+def test_detector_training_leaves_a_checkpoint_and_a_log(detector_run: Path) -> None:
+    saved = torch.load(detector_run / "last.pt", weights_only=True)
+    assert saved["step"] == 2 and all(torch.isfinite(v).all() for v in saved["ema"].values())
+    (last,) = log(detector_run)
+    assert {"face", "box", "points", "pose", "raw_face", "raw_small", "hard"} <= last.keys()
+    assert float(last["raw_face"]) > 0 and 0 <= float(last["raw_small"]) <= 1
+
+
+def test_the_same_command_goes_on(
+    corpus: Path, cache: Path, detector_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "last.pt").write_bytes((detector_run / "last.pt").read_bytes())
+    args = ("train", "detector", "--data", corpus, "--cache", cache, "--run", tmp_path, *SMALL)
+    assert run(*args, "--steps", 3) == 0
+    said = capsys.readouterr()
+    assert "going on from step 2" in said.err and said.out.strip() == str(tmp_path / "last.pt")
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 3
+    assert run(*args, "--steps", 3, "--no-cross-stitch") == 4  # another network's memory
+    assert "of another network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("iterations", [0, 1])
+@torch.no_grad()
+def test_the_exported_engine_is_the_averaged_net(engine_run: Path, engine_models: Path, iterations: int) -> None:
+    entry = models.entry(f"engine-iter{iterations}", engine_models)
+    assert (entry.role, entry.precision, entry.iterations) == ("engine", "fp32", iterations)
+    crops = np.random.default_rng(1).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    got = OrtEngine(models.load(entry), entry.name, 1).run(crops, OUTPUT_NAMES)
+    expected = EngineExport(exporter.load_engine(engine_run / "last.pt"), iterations)(torch.from_numpy(crops))
+    for name, truth in zip(OUTPUT_NAMES, expected, strict=True):
+        if name == "parsing":
+            assert got[name].dtype == np.uint8
+            assert (got[name] == truth.numpy()).mean() > 0.97
+        else:  # unlike the export's own comparison, this one is with weights before they are rounded to float16
+            assert got[name] == pytest.approx(truth.numpy(), rel=1e-2, abs=2e-2), name
+
+
+@torch.no_grad()
+def test_the_exported_detector_takes_any_size(
+    detector_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("export", "detector", "--run", detector_run, "--out", tmp_path) == 0
+    assert "largest difference from torch" in capsys.readouterr().out
+    entry = models.entry("detector", tmp_path)
+    assert (entry.role, entry.precision, entry.iterations) == ("detector", "fp32", None)
+    assert models.verify(tmp_path) == [(entry, None)]
+    net = DetectorExport(exporter.load_detector(detector_run / "last.pt"))
+    engine = OrtEngine(models.load(entry), entry.name, 1)
+    for height, width in ((64, 64), (96, 160)):
+        image = np.random.default_rng(height).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+        got = engine.run(image, ("detections",))["detections"]
+        assert got == pytest.approx(net(torch.from_numpy(image)).numpy(), rel=1e-2, abs=0.1)
+
+
+def test_registering_again_keeps_what_was_measured(engine_run: Path, engine_models: Path) -> None:
+    registry = engine_models / "registry.toml"
+    plain = registry.read_text("utf-8")
+    assert [e.name for e in models.entries(engine_models)] == ["engine-iter0", "engine-iter1"]
+    measured = 'metrics = [{name = "nme", value = 4.5, data = "AFW", command = "rtface eval"}]\n'
+    registry.write_text(plain.replace("iterations = 0\n", "iterations = 0\n" + measured), "utf-8")
+    from rtface.train.registry import register
+
+    other = exporter.Exported(engine_models / "engine-iter0.onnx", 12, "ab" * 32, {})
+    register(engine_models, "engine-iter0", "engine", other, "fp32", 0)
+    first, second = models.entries(engine_models)
+    assert (first.bytes, first.sha256, first.metrics[0].value) == (12, "ab" * 32, 4.5)
+    assert second.metrics == ()
+    registry.write_text(plain, "utf-8")
+
+
+def spoil(value: float) -> Any:
+    """`halve_weights` with one weight of the file changed on the way."""
+    honest = exporter.halve_weights
+
+    def spoiled(model: onnx.ModelProto) -> onnx.ModelProto:
+        tensor = next(t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 4)
+        weights = onnx.numpy_helper.to_array(tensor).copy()
+        weights.flat[0] += value
+        tensor.CopyFrom(onnx.numpy_helper.from_array(weights, tensor.name))
+        return honest(model)
+
+    return spoiled
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_export_refuses_a_file_that_differs(
+    detector_run: Path,
+    tmp_path: Path,
+    value: float,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(exporter, "halve_weights", spoil(value))
+    (tmp_path / "detector.onnx").write_bytes(b"the earlier one")
+    assert run("export", "detector", "--run", detector_run, "--out", tmp_path) == 4
+    assert "ONNX Runtime and torch differ by" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["detector.onnx"]
+    assert (tmp_path / "detector.onnx").read_bytes() == b"the earlier one"
+
+
+@pytest.mark.parametrize(("net", "float_part"), [("detector", "head/Conv"), ("engine", "landmarks/head")])
+def test_int8_writes_a_quantised_file_and_how_it_was_made(
+    net: str,
+    float_part: str,
+    request: pytest.FixtureRequest,
+    corpus: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained, data = request.getfixturevalue(f"{net}_run"), ("--int8", "--data", corpus, "--cache", cache)
+    assert run("export", net, "--run", trained, "--out", tmp_path, *data) == 0
+    by_name = {e.name: e for e in models.entries(tmp_path)}
+    floats = [n for n, e in by_name.items() if e.precision == "fp32"]
+    assert {e.name for e in by_name.values() if e.precision == "int8"} == {f"{n}-int8" for n in floats}
+    assert all(error is None for _, error in models.verify(tmp_path))
+    for name in floats:
+        plain, entry = by_name[name], by_name[f"{name}-int8"]
+        assert entry.bytes < 0.8 * plain.bytes and entry.iterations == plain.iterations
+        kinds = [n.op_type for n in onnx.load(entry.path).graph.node]
+        assert "QuantizeLinear" in kinds
+        facts = json.loads((tmp_path / "calibration" / f"{name}-int8.json").read_text("utf-8"))
+        assert (facts["model"], facts["from"], facts["from_sha256"]) == (entry.path.name, plain.path.name, plain.sha256)
+        assert facts["pictures"] == sorted(facts["pictures"]) and len(facts["pictures"]) >= 8
+        assert any(float_part in layer for layer in facts["float_layers"])
+        assert set(facts["mean_absolute_difference_from_float"]) == {
+            o.name for o in onnxruntime.InferenceSession(plain.path).get_outputs()
+        }
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("train", "engine", "--data", "d", "--run", "r"), 2, "Pass --minutes N or --steps N"),
+        (("train", "engine", "--data", "d", "--run", "r", "--steps", "0"), 2, "--steps"),
+        (("train", "engine", "--data", "d", "--run", "r", "--steps", "1"), 2, "landmarks.parquet: no such file"),
+        (("train", "detector", "--data", "d", "--run", "r", "--steps", "1", "--device", "tpu"), 2, "auto, cpu or cuda"),
+        (("export", "engine", "--run", "r"), 4, "last.pt: there is no such checkpoint"),
+        (("export", "detector", "--run", "r", "--int8"), 2, "Pass --data FOLDER too"),
+    ],
+)
+def test_wrong_use_says_what_to_do(
+    args: tuple[str, ...],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    assert run(*args, *(("--cache", "c") if args[0] == "train" else ("--out", "o"))) == code
+    torch.set_num_threads(threads)
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1
+
+
+def test_another_nets_run_is_refused(detector_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("export", "engine", "--run", detector_run, "--out", tmp_path) == 4
+    assert "holds no EngineNet" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+HELP = """
+import sys
+from rtface.cli.app import main
+for verb in ("train", "train engine", "train detector", "export", "export engine", "export detector"):
+    try:
+        main([*verb.split(), "--help"])
+    except SystemExit as leaving:
+        assert not leaving.code, verb
+    print("=" * 9)
+print(sorted({"torch", "onnx", "onnxruntime", "pyarrow", "cv2"} & set(sys.modules)))
+"""
+
+
+def test_help_loads_no_torch_and_shows_examples() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True, timeout=120)
+    *pages, loaded = done.stdout.split("=" * 9)
+    assert loaded.strip() == "[]"
+    verbs = ("train detector", "train engine", "train detector", "export detector", "export engine", "export detector")
+    for page, verb in zip(pages, verbs, strict=True):
+        assert f"Example: rtface {verb} --" in " ".join(page.split())

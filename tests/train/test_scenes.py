@@ -1,0 +1,157 @@
+"""Detector scenes: labels stay with the pixels under every scale, turn, flip and stitch; feedback steers the mix."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from rtface.errors import InputError
+from rtface.train.data.corpus import FaceLabel, Picture
+from rtface.train.data.scenes import Scene, SceneMaker, SourcePicture, build_sources
+from tests.train.made import Array
+
+CENTRE, RADIUS = (70.0, 60.0), 25.0
+POINTS = np.array(((-9, -8), (11, -6), (4, 1), (-7, 10), (8, 11)), np.float32) + np.float32(CENTRE)
+
+
+def square() -> Picture:
+    """A black picture with one bright square, labelled as a face: its box is the square."""
+    image = np.zeros((130, 160, 3), np.uint8)
+    cv2.rectangle(image, (45, 35), (95, 85), (255, 255, 255), -1)
+    box = np.array((44.5, 34.5, 95.5, 85.5), np.float32)
+    return Picture("square", "wider", "train", image, [FaceLabel(box=box)])
+
+
+def disc(source: str = "wider") -> Picture:
+    """A black picture with one bright disc, labelled as a face with five lopsided points and a pose."""
+    image = np.zeros((130, 160, 3), np.uint8)
+    cv2.circle(image, (70, 60), 25, (255, 255, 255), -1, cv2.LINE_AA)
+    box = np.array((70 - RADIUS, 60 - RADIUS, 70 + RADIUS, 60 + RADIUS), np.float32)
+    pose = np.array((20.0, 5.0, 8.0), np.float32)
+    return Picture("disc", source, "train", image, [FaceLabel(box=box, points5=POINTS, pose=pose)])
+
+
+def maker(*pictures: Picture, size: int = 256, seed: int = 0) -> SceneMaker:
+    made = SceneMaker(build_sources(pictures), size, np.random.default_rng(seed))
+    made._photometric = lambda image: image  # type: ignore[method-assign]
+    return made
+
+
+def bright(scene: Scene) -> Array:
+    """Only the planted shape is full white: canvases stop at 254."""
+    return (scene.image > 254).all(2)
+
+
+def around(box: Array, mask: Array, margin: float = 3.0) -> Array:
+    """Bounding box of the set pixels within a box grown by `margin`."""
+    y, x = np.nonzero(mask)
+    near = (x > box[0] - margin) & (x < box[2] + margin) & (y > box[1] - margin) & (y < box[3] + margin)
+    return np.array((x[near].min(), y[near].min(), x[near].max(), y[near].max()), np.float64)
+
+
+def test_boxes_stay_on_a_disc_under_scale_turn_flip_and_stitch() -> None:
+    make, checked = maker(disc()), 0
+    for _ in range(80):
+        scene = make()
+        for row in scene.faces:
+            low, high = row[:2], row[2:4]
+            assert (high > low).all() and low.min() >= 0 and high.max() <= 256
+            if (high - low).min() < 14 or low.min() < 4 or high.max() > 251:
+                continue  # too small to measure, or cut by the canvas
+            # edges are grey where a picture is shrunk or enlarged: about two source pixels at either end
+            assert around(row[:4], bright(scene)) == pytest.approx(row[:4], abs=2.0 + 0.04 * float((high - low).max()))
+            checked += 1
+    assert checked > 60
+
+
+def test_boxes_stay_around_a_square() -> None:
+    """A turned square reaches beyond the ellipse's box by at most the corner; its centre is the box's centre."""
+    make, checked = maker(square(), seed=1), 0
+    for scene in (make() for _ in range(120)):
+        for row in scene.faces if len(scene.faces) == 1 else ():  # others' squares would be measured too
+            if (row[2:4] - row[:2]).min() < 30 or row[:2].min() < 20 or row[2:4].max() > 236:
+                continue
+            seen = around(row[:4], bright(scene), margin=0.21 * float((row[2:4] - row[:2]).max()))
+            extent = (seen[2:] - seen[:2]) / (row[2:4] - row[:2])
+            assert (seen[:2] + seen[2:]) / 2 == pytest.approx((row[:2] + row[2:4]) / 2, abs=2.5)
+            assert extent.min() > 0.9 and extent.max() < 1.42
+            checked += 1
+    assert checked > 15
+
+
+def test_points_and_pose_follow_turn_and_flip() -> None:
+    make, rolls, flips = maker(disc()), [], set()
+    for _ in range(60):
+        for row in make().faces:
+            points, (yaw, pitch, roll) = row[4:14].reshape(5, 2), row[14:17]
+            flipped = yaw < 0
+            flips.add(bool(flipped))
+            assert abs(yaw) == pytest.approx(20) and pitch == pytest.approx(5)
+            # the eye line's own tilt in the picture, mirrored or not, plus the turn that the pose tells
+            tilt = math.degrees(math.atan2(2, 20)) * (-1 if flipped else 1)
+            dx, dy = points[1] - points[0]
+            turned = roll - 8.0 * (-1 if flipped else 1)
+            measured = math.degrees(math.atan2(dy, dx)) - tilt
+            assert abs((measured - turned + 180) % 360 - 180) < 12  # pictures are stretched a little
+            rolls.append(turned)
+    assert flips == {True, False} and min(rolls) < -10 and max(rolls) > 10
+
+
+def test_small_stitches_hold_smaller_faces() -> None:
+    make = maker(disc())
+    faces, size = [], []
+    for make.small in (False, True):
+        rows = [r for _ in range(60) for r in make().faces]
+        faces.append(len(rows))
+        size.append(np.mean([(r[2:4] - r[:2]).max() for r in rows]))
+    assert faces[1] > 1.3 * faces[0] and size[1] < 0.95 * size[0]
+
+
+def test_what_is_tiny_or_mostly_cut_off_is_ignored() -> None:
+    crowd = disc()
+    crowd.faces += [FaceLabel(box=np.array((10, 60, 14, 65), np.float32))]
+    make, seen = maker(crowd), {"faces": 0, "ignore": 0}
+    for _ in range(80):
+        scene = make()
+        seen["faces"] += len(scene.faces)
+        seen["ignore"] += len(scene.ignore)
+        for box in scene.ignore:
+            assert box.shape == (4,) and (box[2:] > box[:2]).all() and box.min() >= 0 and box.max() <= 255
+        for row in scene.faces:
+            assert (row[2:4] - row[:2]).max() >= 7  # of at least 8 px before the canvas cut it
+    assert min(seen.values()) > 10
+
+
+def test_only_fully_boxed_pictures_are_trusted() -> None:
+    assert all(maker(disc("wider"))().trusted.all() for _ in range(5))
+    make = maker(disc("helen"))
+    untrusted = [make().trusted for _ in range(20)]
+    assert any(not t.any() for t in untrusted)
+    assert untrusted[0].shape == (32, 32)
+
+
+def test_sources_by_kind() -> None:
+    five = FaceLabel(points5=POINTS)
+    pictures = [
+        disc("mafa"),
+        Picture("t", "mtfl", "train", np.zeros((9, 9, 3), np.uint8), [five]),
+        Picture("n", "negative", "train", np.zeros((9, 9, 3), np.uint8)),
+        Picture("u", "wider", "train", np.zeros((9, 9, 3), np.uint8), [FaceLabel()]),
+    ]
+    groups = build_sources(pictures)
+    assert {k: len(v) for k, v in groups.items()} == {"masked": 1, "tight": 1, "negative": 1}
+    (guessed,) = groups["tight"][0].faces
+    assert guessed.box_weight < 1 and guessed.half[1] > guessed.half[0]  # a face is taller than wide
+    assert np.isnan(guessed.pose).all()
+    assert guessed.points == pytest.approx(POINTS)
+
+
+def test_needs_boxed_faces_but_no_particular_set() -> None:
+    with pytest.raises(InputError, match="no boxed faces"):
+        SceneMaker({}, 256, np.random.default_rng(0))
+    portraits: dict[str, list[SourcePicture]] = build_sources([disc("helen")])
+    make = SceneMaker(portraits, 256, np.random.default_rng(0))
+    assert sum(len(make().faces) for _ in range(20)) > 20  # "empty" scenes too have something to show
