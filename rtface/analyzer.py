@@ -178,7 +178,7 @@ class Analyzer:
         self._budget.begin(deadline)
         self._find(frame, at, skipped)
         self._understand(frame, at, wanted, skipped)
-        faces = tuple(self._face(track, wanted, at) for track in self._tracker.tracks)
+        faces = tuple(self._face(track, wanted, at) for track in self._tracker.shown())
         self._forget()
         self._budget.lap("tasks")
         late = deadline is not None and self._clock.now() > deadline

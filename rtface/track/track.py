@@ -51,31 +51,36 @@ class Track:
     """What is known of one face now.
 
     Attributes:
-        track_id: Never used twice.
+        track_id: Never used twice; 0 until the face is shown for the first time.
         score: The detector's score when it last saw the face.
         crop: The face's square at `at`: a prediction until detector or engine confirm it.
         at: The present, in seconds.
         predicted: Neither detector nor engine have confirmed the face at `at`.
         detected: The detector saw the face at `at`.
+        born_at: When the detector first saw the face.
         proven: The engine has confirmed the face at some time.
+        vetoed: The engine has looked, and never confirmed it.
         unsure: The engine doubts the crop; the detector should look again.
         recent: The face was confirmed on the frame before.
     """
 
-    track_id: int
     score: float
     crop: Crop
     at: float
+    track_id: int = 0
     predicted: bool = False
     detected: bool = True
     proven: bool = False
+    vetoed: bool = False
     unsure: bool = False
     recent: bool = True
+    born_at: float = field(init=False)
     _last: Motion = field(init=False)
     _box: Floats | None = field(default=None, init=False)  # in sides of the crop, about its centre
     _points: Floats = field(init=False)  # likewise
 
     def __post_init__(self) -> None:
+        self.born_at = self.at
         self._last = Motion(self.crop, self.at)
         self._points = np.full((5, 2), np.nan, np.float32)
 
@@ -110,8 +115,9 @@ class Track:
         self.recent, self.predicted, self.detected = not self.predicted, True, False
 
     def meet(self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float) -> None:
-        """The detector sees the face. Its crop counts only where the engine's own is in doubt or far off."""
-        if self.unsure or not self.proven or not self.crop.near(crop, centre=0.2, ratio=1.3):
+        """The detector sees the face. The engine's own crop stays, unless it is in doubt or far from the detector's."""
+        engines_own = self.vetoed or (self.proven and not self.unsure)
+        if not (engines_own and self.crop.near(crop, centre=0.25, ratio=1.4)):
             self.crop = crop
         box = _relative(box_xyxy.reshape(2, 2), self.crop).reshape(4)
         self._box = box if self._box is None else self._box + np.float32(BOX_BLEND) * (box - self._box)
@@ -122,11 +128,18 @@ class Track:
         """The engine sees the face in `crop` with these points."""
         self.crop = crop
         self._points = _relative(points5, crop)
-        self.predicted = False
+        self.predicted, self.proven, self.vetoed = False, True, False
 
-    def deny(self) -> None:
-        """The face is not here after all: fall back to the prediction."""
-        self.crop, self.predicted = self._last.foresee(self.at), True
+    def deny(self, crop: Crop) -> None:
+        """The engine sees no face, and would cut `crop` if it had to: a newcomer tries that, others fall back."""
+        if self.proven:
+            self.crop = self._last.foresee(self.at)
+        else:
+            # A detector's first crop may be too poor for the engine to know the face, yet lead it there.
+            if crop.finite and crop.near(self.crop, centre=0.4, ratio=1.8):
+                self.crop = crop
+            self._last = Motion(self.crop, self.at)
+        self.predicted, self.vetoed = True, not self.proven
 
 
 def _relative(xy: Floats, crop: Crop) -> Floats:

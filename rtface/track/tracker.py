@@ -15,6 +15,9 @@ from rtface.track.track import Track
 LOST_SECONDS = 0.5
 """A face that nobody confirmed for this long is gone."""
 
+TRIAL_SECONDS = 0.2
+"""A detection that the engine denies is tried for this long, unseen, before it is given up."""
+
 SURE = 0.5
 """The engine's `face` probability from which its landmarks alone carry a track."""
 
@@ -25,7 +28,9 @@ Floats = NDArray[np.float32]
 
 
 class Tracker:
-    """The faces of one stream. A frame is `advance`, then `meet` when `wants_detection`, then `follow`.
+    """The faces of one stream. A frame is `advance`, then `meet` when `wants_detection`, then `follow`, then `shown`.
+
+    `tracks` are all that the engine should look at; `shown` are those of them that are faces.
 
     Args:
         detect_every: Longest time between two looks of the detector, in seconds.
@@ -57,7 +62,8 @@ class Tracker:
     def wants_detection(self) -> bool:
         """Whether the detector should look at this frame: its time has come, or a track is missing or in doubt."""
         due = self._at - self._detected_at >= self._detect_every
-        return due or not self.tracks or any(track.unsure for track in self.tracks)
+        proven = [track for track in self.tracks if track.proven]
+        return due or not proven or any(track.unsure for track in proven)
 
     def meet(self, boxes_xyxy: Floats, scores: Floats, points5: Floats) -> None:
         """What the detector saw on this frame: (N, 4) px, (N,), (N, 5, 2) px; NaN points where it has none."""
@@ -83,11 +89,19 @@ class Tracker:
             if crop.finite and (sure >= SURE or (sure >= DOUBT and track.detected)):
                 track.follow(crop, points)
             else:
-                track.deny()
+                track.deny(crop)
         self._part()
-        for track in self.tracks:
-            track.proven |= not track.predicted
         self._expire()
+        self.shown()
+
+    def shown(self) -> list[Track]:
+        """The tracks that are faces, each with its id: confirmed by the engine, or it has not looked yet."""
+        faces = [track for track in self.tracks if not track.vetoed]
+        for track in faces:
+            if not track.track_id:
+                track.track_id = self._next_id
+                self._next_id += 1
+        return faces
 
     def _pairs(self, boxes_xyxy: Floats, points5: Floats) -> list[tuple[int, int]]:
         if not self.tracks:
@@ -101,8 +115,7 @@ class Tracker:
         )
 
     def _begin(self, crop: Crop, score: float) -> Track:
-        track = Track(self._next_id, score, crop, self._at)
-        self._next_id += 1
+        track = Track(score, crop, self._at)
         self.tracks.append(track)
         return track
 
@@ -111,18 +124,22 @@ class Tracker:
 
         When two faces cross, the hidden one's landmarks land on the other; it coasts until it shows again, or is lost.
         """
-        ranked = sorted((t for t in self.tracks if not t.predicted), key=_standing)
+        if len(self.tracks) < 2:
+            return
         held: list[Track] = []
-        for track in ranked:
+        for track in sorted((track for track in self.tracks if not track.predicted), key=_standing):
             if any(track.crop.near(other.crop, centre=0.25, ratio=1.6) for other in held):
-                track.deny()
+                track.proven = track.track_id > 0  # a newcomer there was never a face of its own
+                track.deny(track.crop)
                 track.unsure = True
             else:
                 held.append(track)
 
     def _expire(self) -> None:
         def lives(track: Track) -> bool:
-            return not track.predicted or (track.proven and self._at - track.seen_at <= LOST_SECONDS)
+            if track.vetoed:
+                return self._at - track.born_at <= TRIAL_SECONDS
+            return not track.predicted or self._at - track.seen_at <= LOST_SECONDS
 
         self.tracks = [track for track in self.tracks if lives(track)]
 
@@ -133,6 +150,6 @@ def first_crop(box_xyxy: NDArray[Any], points5: NDArray[Any]) -> Crop:
     return crop if crop.finite else crop_from_box(box_xyxy)
 
 
-def _standing(track: Track) -> tuple[bool, bool, float, int]:
-    """Who keeps a face that two tracks claim: the proven, the one seen lately, the less surprised, the older."""
-    return (not track.proven, not track.recent, round(track.surprise, 2), track.track_id)
+def _standing(track: Track) -> tuple[bool, bool, float, float]:
+    """Who keeps a face that two tracks claim: the known, the one seen lately, the less surprised, the older."""
+    return (not track.track_id, not track.recent, round(track.surprise, 2), track.born_at)

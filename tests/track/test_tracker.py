@@ -21,6 +21,7 @@ def meet(tracker: Tracker, *faces: Painted) -> None:
 
 def follow(tracker: Tracker, faces: dict[int, Painted], sure: float = 0.9) -> None:
     """The engine sees `faces` by track id; a track that is not named shows no face."""
+    tracker.shown()  # names the newcomers, so that the tests can
     seen = [faces.get(track.track_id) for track in tracker.tracks]
     points = [face.points5 if face else track.points5 for face, track in zip(seen, tracker.tracks, strict=True)]
     tracker.follow(
@@ -31,7 +32,7 @@ def follow(tracker: Tracker, faces: dict[int, Painted], sure: float = 0.9) -> No
 
 
 def ids(tracker: Tracker) -> list[int]:
-    return [track.track_id for track in tracker.tracks]
+    return [track.track_id for track in tracker.shown()]
 
 
 def start(*faces: Painted, **options: float) -> Tracker:
@@ -109,12 +110,58 @@ def test_a_slow_stream_keeps_its_ids() -> None:
     assert ids(tracker) == [1]
 
 
-def test_a_false_detection_never_shows() -> None:
+def judge(tracker: Tracker, face: Painted, sure: float) -> None:
+    """The engine's word on the only track."""
+    tracker.follow([crop_from_points5(face.points5)], face.points5[None], [sure])
+
+
+def test_a_false_detection_is_tried_unseen_and_given_up() -> None:
+    tracker = Tracker()
+    for at in (0.0, 0.1, 0.2):
+        tracker.advance(at, *SIZE)
+        assert tracker.wants_detection
+        meet(tracker, Painted(100, 100))
+        judge(tracker, Painted(100, 100), sure=0.1)
+        assert len(tracker.tracks) == 1 and tracker.shown() == []
+    tracker.advance(0.3, *SIZE)
+    judge(tracker, Painted(100, 100), sure=0.1)
+    assert tracker.tracks == []
+    tracker.advance(0.4, *SIZE)
+    meet(tracker, Painted(300, 100))
+    judge(tracker, Painted(300, 100), sure=0.9)
+    assert ids(tracker) == [1]  # no id went to the false one
+
+
+def test_a_poor_first_crop_is_mended_by_its_own_landmarks() -> None:
+    """The engine denies the detector's crop, but its landmarks lead to one that it confirms."""
     tracker = Tracker()
     tracker.advance(0.0, *SIZE)
-    meet(tracker, Painted(100, 100))
-    follow(tracker, {})
-    assert ids(tracker) == []
+    meet(tracker, Painted(115, 100))
+    judge(tracker, Painted(102, 100), sure=0.1)
+    assert tracker.shown() == [] and tracker.tracks[0].crop.x == pytest.approx(102)
+    tracker.advance(0.03, *SIZE)
+    meet(tracker, Painted(115, 100))
+    assert tracker.tracks[0].crop.x == pytest.approx(102)  # not back to the poor one
+    judge(tracker, Painted(100, 100), sure=0.9)
+    (track,) = tracker.shown()
+    assert track.crop.x == pytest.approx(100) and not track.predicted
+
+
+def test_without_the_engine_the_detectors_word_counts() -> None:
+    tracker = Tracker()
+    for at in (0.0, 0.1):
+        tracker.advance(at, *SIZE)
+        meet(tracker, Painted(100 + 100 * at, 100))
+        assert ids(tracker) == [1]
+
+
+def test_a_newcomer_on_a_known_face_is_not_shown() -> None:
+    tracker = start(Painted(100, 200))
+    tracker.advance(0.1, *SIZE)
+    meet(tracker, Painted(100, 200), Painted(190, 200))
+    points = np.stack([Painted(100, 200).points5, Painted(102, 200).points5])
+    tracker.follow([crop_from_points5(five) for five in points], points, [0.9, 0.9])
+    assert ids(tracker) == [1] and len(tracker.tracks) == 2
 
 
 @pytest.mark.parametrize("front", [1, 2])
@@ -182,7 +229,6 @@ def test_when_the_detector_is_wanted() -> None:
     tracker.advance(0.0, *SIZE)
     assert tracker.wants_detection  # no face yet
     meet(tracker, Painted(100, 200))
-    assert not tracker.wants_detection
     follow(tracker, {1: Painted(100, 200)})
     tracker.advance(0.1, *SIZE)
     assert not tracker.wants_detection
