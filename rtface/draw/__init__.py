@@ -31,7 +31,7 @@ def draw(image: NDArray[Any], result: FrameResult, layers: Collection[str] = LAY
 
     Args:
         image: The picture that was analysed: uint8, (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA.
-        result: What was found on it.
+        result: What was found on it. Of a face that is only predicted, the box and the label are drawn.
         layers: Which of `LAYERS` to draw; a layer that the result has no values for is left out.
 
     Returns:
@@ -42,39 +42,46 @@ def draw(image: NDArray[Any], result: FrameResult, layers: Collection[str] = LAY
     """
     picture: NDArray[np.uint8] = as_bgr(image).copy()
     for face in result.faces:
-        if face.parsing is not None and "parsing" in layers:
+        if "parsing" in layers and face.parsing is not None and not face.predicted:
             draw_parsing(picture, face.parsing)
     for row, face in enumerate(result.faces, 1):
-        _draw_face(picture, face, track_colour(face.track_id or row), layers)
+        colour = track_colour(face.track_id or row)
+        if not face.predicted:
+            _draw_shape(picture, face, layers)
+        if "box" in layers:
+            draw_box(picture, face.box_xyxy, colour, _thickness(picture), solid=not face.predicted)
+        if "label" in layers:
+            _draw_labels(picture, face, colour)
     return picture
 
 
-def _draw_face(picture: NDArray[np.uint8], face: Face, colour: Colour, layers: Collection[str]) -> None:
+def _draw_shape(picture: NDArray[np.uint8], face: Face, layers: Collection[str]) -> None:
     x0, y0, x1, y1 = face.box_xyxy.tolist()
     size = max(x1 - x0, y1 - y0)
-    thickness = max(1, round(1.6 * text_scale(picture)))
-    if face.landmarks is not None and "landmarks" in layers:
+    if "landmarks" in layers and face.landmarks is not None:
         draw_landmarks(picture, face.landmarks.points, size)
-    if face.pose is not None and "pose" in layers:
+    if "pose" in layers and face.pose is not None:
         nose = face.points5[2].tolist()
         origin = nose if np.isfinite(nose).all() else ((x0 + x1) / 2, (y0 + y1) / 2)
-        draw_pose(picture, face.pose, origin, 0.55 * size, thickness)
-    if "box" in layers:
-        draw_box(picture, face.box_xyxy, colour, thickness, solid=not face.predicted)
-    if "label" in layers:
-        _draw_labels(picture, face, colour, size)
+        draw_pose(picture, face.pose, origin, 0.55 * size, _thickness(picture))
 
 
-def _draw_labels(picture: NDArray[np.uint8], face: Face, colour: Colour, size: float) -> None:
+def _draw_labels(picture: NDArray[np.uint8], face: Face, colour: Colour) -> None:
     x0, y0, _, y1 = face.box_xyxy.tolist()
     words = [f"#{face.track_id}"] if face.track_id is not None else []
-    if face.emotion is not None:
+    if face.predicted:
+        words.append("not seen")
+    elif face.emotion is not None:
         words.append(f"{face.emotion.label} {100 * face.emotion.probs.max():.0f}%")
     if words:
         draw_label(picture, "  ".join(words), x0, y0 - 4, colour)
-    if face.pose is not None and size >= 90:
+    if face.pose is not None and not face.predicted and y1 - y0 >= 90:
         angles = f"yaw {face.pose.yaw:+.0f}  pitch {face.pose.pitch:+.0f}  roll {face.pose.roll:+.0f}"
         draw_label(picture, angles, x0, y1 + 22 * text_scale(picture), colour, size=0.38)
+
+
+def _thickness(picture: NDArray[np.uint8]) -> int:
+    return max(1, round(1.6 * text_scale(picture)))
 
 
 class _Callable(types.ModuleType):

@@ -15,6 +15,9 @@ from rtface.track.track import Track
 LOST_SECONDS = 0.5
 """A face that nobody confirmed for this long is gone."""
 
+HIDE_SECONDS = 0.2
+"""A face that the engine looked for in vain is no longer shown after this long; it may still come back with its id."""
+
 TRIAL_SECONDS = 0.2
 """A detection that the engine denies is tried for this long, unseen, before it is given up."""
 
@@ -95,8 +98,13 @@ class Tracker:
         self.shown()
 
     def shown(self) -> list[Track]:
-        """The tracks that are faces, each with its id: confirmed by the engine, or it has not looked yet."""
-        faces = [track for track in self.tracks if not track.vetoed]
+        """The tracks that are faces, each with its id: seen just now, or nobody has looked since."""
+
+        def seen(track: Track) -> bool:
+            lately = not track.predicted or self._at - track.seen_at <= HIDE_SECONDS
+            return not track.vetoed and (lately or not track.unsure)
+
+        faces = [track for track in self.tracks if seen(track)]
         for track in faces:
             if not track.track_id:
                 track.track_id = self._next_id

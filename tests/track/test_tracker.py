@@ -77,6 +77,9 @@ def test_ids_survive_a_missed_detection_and_a_hand_before_the_face() -> None:
     meet(tracker, Painted(403, 200))  # a hand: neither sees the first
     follow(tracker, {2: Painted(403, 200)})
     assert ids(tracker) == [1, 2] and [t.predicted for t in tracker.tracks] == [True, False]
+    tracker.advance(0.35, *SIZE)
+    follow(tracker, {2: Painted(403, 200)})
+    assert ids(tracker) == [2]  # not shown for long
     tracker.advance(0.4, *SIZE)
     meet(tracker, Painted(110, 205), Painted(404, 200))
     follow(tracker, {1: Painted(110, 205), 2: Painted(404, 200)})
@@ -85,18 +88,26 @@ def test_ids_survive_a_missed_detection_and_a_hand_before_the_face() -> None:
 
 def test_a_face_that_nobody_confirms_is_lost_and_its_id_is_not_reused() -> None:
     tracker = start(Painted(100, 200))
-    for at in (0.1, 0.3, 0.49):
+    for at, shown in ((0.1, [1]), (0.3, []), (0.49, [])):
         tracker.advance(at, *SIZE)
         meet(tracker)
         follow(tracker, {})
-        assert ids(tracker) == [1]
+        assert ids(tracker) == shown and len(tracker.tracks) == 1
     tracker.advance(0.6, *SIZE)
     meet(tracker)
     follow(tracker, {})
-    assert ids(tracker) == []
+    assert tracker.tracks == []
     tracker.advance(0.7, *SIZE)
     meet(tracker, Painted(100, 200))
     assert ids(tracker) == [2]
+
+
+def test_a_face_that_nobody_looked_for_stays_for_half_a_second() -> None:
+    """The engine and the detector do not fit the budget."""
+    tracker = start(Painted(100, 200))
+    for at, shown in ((0.1, [1]), (0.3, [1]), (0.5, [1]), (0.6, [1]), (0.7, [])):
+        tracker.advance(at, *SIZE)
+        assert ids(tracker) == shown
 
 
 def test_a_slow_stream_keeps_its_ids() -> None:
