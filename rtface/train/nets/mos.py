@@ -38,19 +38,48 @@ class Backbone(nn.Module):
 
 
 class Context(nn.Module):
-    """SSH context module (Najibi et al., ICCV 2017, section 3.3): 3x3, 5x5 and 7x7 views as chains of 3x3."""
+    """SSH context module (Najibi et al., ICCV 2017, section 3.3): 3x3, 5x5 and 7x7 views as chains of 3x3.
+
+    `fold` joins the two convolutions that read the input, and the two that read its shrunk form, into one each: with
+    12 outputs a convolution does not fill the vector units.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.width = width
         self.near = ConvBN(width, width // 2, act=False)
         self.shrink = ConvBN(width, width // 4)
         self.middle = ConvBN(width // 4, width // 4, act=False)
         self.far1 = ConvBN(width // 4, width // 4)
         self.far2 = ConvBN(width // 4, width // 4, act=False)
+        self.joined: nn.ModuleList | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        small = self.shrink(x)
-        return F.relu(torch.cat((self.near(x), self.middle(small), self.far2(self.far1(small))), 1))
+        if self.joined is None:
+            small = self.shrink(x)
+            return F.relu(torch.cat((self.near(x), self.middle(small), self.far2(self.far1(small))), 1))
+        quarter = self.width // 4
+        near, small = self.joined[0](x).relu().split((2 * quarter, quarter), 1)
+        middle, far = self.joined[1](small).relu().split(quarter, 1)
+        return torch.cat((near, middle, F.relu(self.far2(far))), 1)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Join convolutions (for export; not undoable). ReLU may come before the concatenation: it is element-wise."""
+        for block in (self.near, self.shrink, self.middle, self.far1):
+            block.fold()
+        self.joined = nn.ModuleList((_join(self.near, self.shrink), _join(self.middle, self.far1)))
+        del self.near, self.shrink, self.middle, self.far1
+
+
+def _join(first: ConvBN, second: ConvBN) -> nn.Conv2d:
+    """One convolution with the outputs of two folded ones that read the same input."""
+    channels = first.conv.out_channels + second.conv.out_channels
+    joined = nn.Conv2d(first.conv.in_channels, channels, 3, padding=1)
+    joined.weight.copy_(torch.cat((first.conv.weight, second.conv.weight)))
+    assert joined.bias is not None and first.conv.bias is not None and second.conv.bias is not None
+    joined.bias.copy_(torch.cat((first.conv.bias, second.conv.bias)))
+    return joined
 
 
 class CrossStitchHead(nn.Module):
