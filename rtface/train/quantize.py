@@ -29,7 +29,7 @@ from rtface.train.nets.blocks import MEAN, SPREAD
 # The last layers turn features into pixels and degrees: eight bits there are coarser than the answers. The first have
 # three input channels, which the float kernel runs 2.5 times faster than the integer one.
 FLOAT_ENGINE = ("landmarks/head", "encoder/s2/")
-FLOAT_DETECTOR = ("head/Conv", "stem/stem.0/")
+FLOAT_DETECTOR = ("head/Conv", "head_1/Conv", "head_2/Conv", "stem/stem.0/")  # the head runs at three strides
 
 
 def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -> tuple[list[Batch], list[str]]:

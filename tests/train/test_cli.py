@@ -171,6 +171,13 @@ def test_export_refuses_a_file_that_differs(
     assert (tmp_path / "detector.onnx").read_bytes() == b"the earlier one"
 
 
+def convolutions_in_int8(path: Path) -> set[str]:
+    """Names of the convolutions whose weights are dequantised."""
+    nodes = onnx.load(path).graph.node
+    maker_of = {output: n.op_type for n in nodes for output in n.output}
+    return {n.name for n in nodes if n.op_type == "Conv" and maker_of.get(n.input[1]) == "DequantizeLinear"}
+
+
 @pytest.mark.parametrize(("net", "float_part"), [("detector", "head/Conv"), ("engine", "landmarks/head")])
 def test_int8_writes_a_quantised_file_and_how_it_was_made(
     net: str,
@@ -191,12 +198,12 @@ def test_int8_writes_a_quantised_file_and_how_it_was_made(
     for name in floats:
         plain, entry = by_name[name], by_name[f"{name}-int8"]
         assert entry.bytes < 0.8 * plain.bytes and entry.iterations == plain.iterations
-        kinds = [n.op_type for n in onnx.load(entry.path).graph.node]
-        assert "QuantizeLinear" in kinds
         facts = json.loads((tmp_path / "calibration" / f"{name}-int8.json").read_text("utf-8"))
         assert (facts["model"], facts["from"], facts["from_sha256"]) == (entry.path.name, plain.path.name, plain.sha256)
         assert facts["pictures"] == sorted(facts["pictures"]) and len(facts["pictures"]) >= 8
         assert any(float_part in layer for layer in facts["float_layers"])
+        assert not convolutions_in_int8(entry.path) & set(facts["float_layers"])
+        assert len(convolutions_in_int8(entry.path)) > 10
         assert set(facts["mean_absolute_difference_from_float"]) == {
             o.name for o in onnxruntime.InferenceSession(plain.path).get_outputs()
         }

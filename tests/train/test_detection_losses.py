@@ -73,8 +73,8 @@ def test_a_cell_goes_to_the_better_aligned_of_two_faces() -> None:
 
 def test_the_same_cell_of_two_pictures_serves_both() -> None:
     boxes, score = predictions()
-    box = [19.5, 19.5, 35.5, 35.5]
-    a = assign(boxes, score, truth([box, box], [0, 1]), CENTRES, STRIDES)
+    faces = truth([[19.5, 19.5, 35.5, 35.5], [20.5, 20.5, 36.5, 36.5]], [0, 1])  # the second fits less well
+    a = assign(boxes, score, faces, CENTRES, STRIDES)
     assert sorted(a.picture[a.cell == FINE].tolist()) == [0, 1]
 
 
@@ -157,7 +157,8 @@ def test_unknown_points_and_pose_carry_no_loss() -> None:
     losses, _, _ = detection_losses(output(boxes, score), known, CENTRES, STRIDES)
     assert losses["points"] > 0 and losses["pose"] > 0
     out = output(boxes, score).requires_grad_()
-    losses, _, _ = detection_losses(out, truth([box]), CENTRES, STRIDES)
+    half_known = torch.tensor([[torch.nan, *[3.0] * 9]])  # is not known
+    losses, _, _ = detection_losses(out, truth([box], points=half_known), CENTRES, STRIDES)
     sum(losses.values(), torch.zeros(())).backward()
     assert losses["points"] == losses["pose"] == 0
     assert out.grad is not None and torch.isfinite(out.grad).all() and not out.grad[..., 5:].any()

@@ -63,6 +63,10 @@ def test_without_strength_a_large_face_is_averaged_like_the_runtimes() -> None:
     assert sample.landmarks is not None
     crop = crop_from_landmarks(sample.landmarks)
     assert crop.side > 256
+    # a chequered film: averaged away at any phase, black and white where single pixels are sampled
+    y, x = np.indices(sample.picture.image.shape[:2])
+    film = np.where((x + y) % 2, 60, -60)[..., None]
+    sample.picture.image = np.clip(sample.picture.image.astype(int) + film, 0, 255).astype(np.uint8)
     item = still(sample)
     runtime = warp_crops(sample.picture.image, [crop])[0]
     # the 2x2 blocks start elsewhere: the mean difference is far below the 8 to 20 of a crop displaced by a pixel
@@ -123,12 +127,14 @@ def test_a_flip_mirrors_pixels_and_changes_sides() -> None:
     sample = labelled(roll=0.0)
     assert sample.landmarks is not None
     sample.landmarks[30] += (3.0, 0.0)  # a nose to the image's right
+    sample.points5 = sample.landmarks[[36, 45, 30, 48, 54]]
     item, before = still(sample), still(sample)
     flip(item)
     np.testing.assert_array_equal(item.image, before.image[:, ::-1])
     assert item.landmarks[36] == pytest.approx(before.landmarks[45] * (-1, 1))
     assert item.landmarks[36, 0] < item.landmarks[45, 0]  # the image's left eye is still at the left
     assert item.landmarks[30, 0] == pytest.approx(-before.landmarks[30, 0])
+    assert item.five == pytest.approx(item.landmarks[[36, 45, 30, 48, 54]])
     assert item.pose == pytest.approx(before.pose * (-1, 1, -1))
     x, y = crop_px(item.landmarks)[36:42].mean(0).round().astype(int)
     assert item.parsing[y, x] == RIGHT_EYE and before.parsing[y, 127 - x] == LEFT_EYE

@@ -67,6 +67,22 @@ def test_boxes_stay_on_a_disc_under_scale_turn_flip_and_stitch() -> None:
     assert checked > 60
 
 
+def test_shrinking_moves_nothing() -> None:
+    """Pictures are averaged down by whole factors first; the disc stays centred in its box to a fraction of a px."""
+    make, offsets = maker(disc()), []
+    make.small = True
+    for scene in (make() for _ in range(60)):
+        for row in scene.faces:
+            low, high = row[:2], row[2:4]
+            if (high - low).max() > 25 or low.min() < 4 or high.max() > 251:
+                continue
+            x0, y0, x1, y1 = (int(v) for v in (*(low - 3), *(high + 4)))
+            y, x = np.nonzero(bright(scene)[y0:y1, x0:x1])
+            offsets.append((x.mean() + x0, y.mean() + y0) - (low + high) / 2)
+    assert len(offsets) > 60
+    assert np.mean(offsets, axis=0) == pytest.approx((0, 0), abs=0.12)
+
+
 def test_boxes_stay_around_a_square() -> None:
     """A turned square reaches beyond the ellipse's box by at most the corner; its centre is the box's centre."""
     make, checked = maker(square(), seed=1), 0

@@ -1,0 +1,110 @@
+"""The engine's hybrid sampler, and the validation of its averaged weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rtface.errors import InputError
+from rtface.train.data.corpus import Picture, read_corpus
+from rtface.train.data.faces import Augment, Sample, build_samples
+from rtface.train.engine import FILES, MIX, Sampler, collate, validate
+from rtface.train.loop import Run, Schedule
+from rtface.train.nets.ifan import EngineNet
+from tests.train.made import placed
+
+BLANK = Picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
+BOX = np.array((0, 0, 48, 48), np.float32)
+
+
+def faces(group: str, count: int, emotion: int | None = None) -> list[Sample]:
+    votes = None if emotion is None else np.eye(8, dtype=np.float32)[emotion]
+    return [Sample(BLANK, group, box=BOX, emotion=votes) for _ in range(count)]
+
+
+def test_every_set_has_its_share_of_a_batch() -> None:
+    sampler = Sampler({g: faces(g, 100, 0 if g == "emotion" else None) for g in (*MIX, "other")}, batch=64, seed=0)
+    assert sampler.counts == MIX
+    images, targets = sampler()
+    assert images.shape == (64, 64, 64, 3) and images.dtype == torch.uint8
+    assert int(targets.emotion_weight.sum()) == MIX["emotion"]
+    sampler.size = 96
+    assert sampler()[0].shape == (64, 96, 96, 3)
+
+
+def test_missing_sets_leave_their_share_to_the_others() -> None:
+    sampler = Sampler({"landmarks": faces("landmarks", 9), "parsing": faces("parsing", 9)}, batch=26, seed=0)
+    assert sampler.counts == {"landmarks": 16, "parsing": 10}
+
+
+def test_nothing_to_train_on() -> None:
+    with pytest.raises(InputError, match="no labelled faces"):
+        Sampler({"other": faces("other", 3)}, batch=8, seed=0)
+
+
+def test_a_set_is_gone_through_before_it_repeats() -> None:
+    samples = faces("landmarks", 24)
+    sampler = Sampler({"landmarks": samples}, batch=8, seed=0)
+    drawn = [id(s) for _ in range(3) for s in sampler._draw("landmarks", 8)]
+    assert sorted(drawn) == sorted(id(s) for s in samples)
+    assert drawn != [id(s) for s in samples]
+
+
+def test_rare_emotions_are_drawn_more_often_than_they_occur() -> None:
+    common, rare = faces("emotion", 1600, emotion=0), faces("emotion", 100, emotion=5)
+    sampler = Sampler({"emotion": common + rare}, batch=1700, seed=0)
+    drawn = Counter(
+        int(s.emotion.argmax()) for _ in range(4) for s in sampler._draw("emotion", 1700) if s.emotion is not None
+    )
+    # 16 times rarer, 16 ** 0.25 = 2 times likelier each: one draw in nine instead of one in seventeen
+    assert drawn[5] / drawn.total() == pytest.approx(1 / 9, abs=0.02)
+
+
+def test_a_seed_draws_the_same_batches(corpus: Path, cache: Path) -> None:
+    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
+    first, again, other = (Sampler(groups, 16, seed)()[0] for seed in (3, 3, 4))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_unlabelled_fields_weigh_nothing(corpus: Path, cache: Path) -> None:
+    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
+    assert set(groups) == set(MIX) - {"faces"}  # too few faces for the mesh map
+    augment = Augment(64, np.random.default_rng(0), strength=0.0)
+    _, t = collate([augment(groups[g][0]) for g in ("landmarks", "video", "five", "emotion", "negative")])
+    assert t.landmark_weight.amax(1).tolist() == pytest.approx([1, 0.35, 0, 0, 0])
+    assert t.five_weight.tolist() == [0, 0, 1, 0, 0]
+    assert t.emotion_weight.tolist() == [0, 0, 0, 1, 0]
+    assert (t.pose_weight.amax(1) > 0).tolist() == [True, True, False, False, False]
+    assert (t.parsing != 255).flatten(1).any(1).tolist() == [True, False, False, False, False]
+    assert t.is_face.tolist() == [1, 1, 1, 1, 0]
+
+
+def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
+    """With heads at zero every point is said to be in the middle, every pixel background, every emotion neutral."""
+    torch.manual_seed(0)
+    net = EngineNet()
+    run = Run(tmp_path, net, torch.optim.SGD(net.parameters()), Schedule(1.0, steps=1))
+    for name, value in run.ema.state.items():
+        if name.startswith(("landmarks.head", "parsing.head", "vector.emotion.3")):
+            value.zero_()
+
+    points = placed(64, 56, 22).astype(np.float32)
+    picture = Picture("p", "afw", "val", np.zeros((128, 128, 3), np.uint8))
+    picture.parsing = np.zeros((128, 128), np.uint8)
+    picture.parsing_scheme = "celebamask19"
+    face = Sample(picture, "landmarks", landmarks=points, landmark_weight=np.ones(68, np.float32))
+    happy = Sample(picture, "emotion", box=BOX, emotion=np.eye(8, dtype=np.float32)[1])
+    neutral = Sample(picture, "emotion", box=BOX, emotion=np.eye(8, dtype=np.float32)[0])
+    groups = {"landmarks": [face, face], "emotion": [happy, neutral, neutral], "parsing": [face]}
+    metrics = validate(run, groups, torch.device("cpu"), 64)
+
+    where = Augment(64, np.random.default_rng(0), strength=0.0)(face).landmarks
+    expected = 100 * np.linalg.norm(where, axis=1).mean() / np.linalg.norm(where[36] - where[45])
+    assert metrics["landmarks0"] == metrics["landmarks1"] == pytest.approx(expected, rel=1e-3)
+    assert metrics["emotion0"] == pytest.approx(200 / 3)
+    assert metrics["parsing0"] == 0.0  # no component was there to be found
+    assert set(metrics) == {"landmarks0", "landmarks1", "emotion0", "emotion1", "parsing0", "parsing1"}
