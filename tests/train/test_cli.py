@@ -18,6 +18,7 @@ import torch
 from rtface import models
 from rtface.cli.app import main
 from rtface.engine import OrtEngine
+from rtface.train import detector
 from rtface.train import export as exporter
 from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
 from rtface.train.nets.mos import DetectorExport
@@ -90,6 +91,23 @@ def test_the_same_command_goes_on(
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 3
     assert run(*args, "--steps", 3, "--no-cross-stitch") == 4  # another network's memory
     assert "of another network" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_saves_what_it_has(
+    corpus: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    honest, calls = detector.detection_losses, iter((True, False))
+
+    def interrupted(*args: Any) -> Any:
+        if not next(calls):
+            raise KeyboardInterrupt
+        return honest(*args)
+
+    monkeypatch.setattr(detector, "detection_losses", interrupted)
+    args = ("--data", corpus, "--cache", cache, "--run", tmp_path, "--steps", 5)
+    assert run("train", "detector", *args, *SMALL) == 130
+    assert "run the same command to go on" in capsys.readouterr().err
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 1
 
 
 @pytest.mark.parametrize("iterations", [0, 1])

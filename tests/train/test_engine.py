@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from rtface.errors import InputError
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
-from rtface.train.engine import FILES, MIX, Sampler, collate, validate
+from rtface.train.engine import FILES, MIX, EngineConfig, Sampler, collate, train_engine, validate
 from rtface.train.loop import Run, Schedule
 from rtface.train.nets.ifan import EngineNet
 from tests.train.made import placed
@@ -81,6 +82,15 @@ def test_unlabelled_fields_weigh_nothing(corpus: Path, cache: Path) -> None:
     assert (t.pose_weight.amax(1) > 0).tolist() == [True, True, False, False, False]
     assert (t.parsing != 255).flatten(1).any(1).tolist() == [True, False, False, False, False]
     assert t.is_face.tolist() == [1, 1, 1, 1, 0]
+
+
+def test_interaction_begins_at_its_share_of_the_run(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    for share, learns in ((0.5, True), (2.0, False)):
+        folder = tmp_path / str(share)
+        config = EngineConfig(corpus, folder, cache, minutes=None, steps=2, batch=8, device="cpu", grow_at=(2.0, 2.0))
+        train_engine(replace(config, interact_at=share))
+        saved = torch.load(folder / "last.pt", weights_only=True)
+        assert bool(saved["net"]["integrate.conv.bn.weight"].any()) is learns  # it starts at zero
 
 
 def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
