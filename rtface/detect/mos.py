@@ -6,7 +6,7 @@ and Head Pose Estimation", BMVC 2021) decodes its anchors in the graph; here is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rtface.detect.base import Detections
 from rtface.detect.nms import nms
-from rtface.detect.view import View, still_views, stream_view
+from rtface.detect.view import Look, View, still_looks, stream_view
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """Network: (1, H, W, 3) uint8 BGR, H and W multiples of 32 → (1, cells, 18) float32.
@@ -73,17 +73,36 @@ class MosDetector:
         """
         found = Detections.none()
         bar = self._still if still else self._stream
-        for view in self._views(image, still):
-            found = self._decode(self._forward(self._laid(image, view))[0], view, bar)
+        for group in self._groups(image, still):
+            rows = [self._read(image, look, bar.score) for look in group]
+            found = self._best(rows[0] if len(rows) == 1 else np.concatenate(rows), bar.faces)
             if len(found):
                 break
         return found
 
-    def _views(self, image: NDArray[np.uint8], still: bool) -> Iterator[View]:
+    def _groups(self, image: NDArray[np.uint8], still: bool) -> Iterable[tuple[Look, ...]]:
         height, width = image.shape[:2]
         if still:
-            return still_views(width, height, self._still_px)
-        return iter((stream_view(width, height, self._stream_px),))
+            return still_looks(width, height, self._still_px)
+        return ((Look(stream_view(width, height, self._stream_px)),),)
+
+    def _read(self, image: NDArray[np.uint8], look: Look, score: float) -> NDArray[np.float32]:
+        """The network's rows for one view that can be faces, in px of the picture."""
+        view = look.view
+        rows: NDArray[np.float32] = self._forward(self._laid(image, view))[0]
+        rows = rows[rows[:, 4] >= score]
+        if len(rows) > CANDIDATES:
+            rows = rows[np.argpartition(-rows[:, 4], CANDIDATES)[:CANDIDATES]]
+        sides = (rows[:, 2:4] - rows[:, :2]).max(axis=1, initial=0.0)
+        smallest = max(look.smallest, self._min_face_px * view.scale_x)
+        rows = rows[(sides >= smallest) & (sides <= look.largest)]
+        rows[:, :4] = view.to_picture(rows[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
+        rows[:, 5:15] = view.to_picture(rows[:, 5:15].reshape(-1, 5, 2)).reshape(-1, 10)
+        return rows
+
+    def _best(self, rows: NDArray[np.float32], faces: int) -> Detections:
+        rows = rows[nms(rows[:, :4], rows[:, 4], self._nms_iou, faces)]
+        return Detections(rows[:, :4], rows[:, 4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 15:18])
 
     def _laid(self, image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
         if view != self._view:  # a stream keeps its canvas; its black margin is drawn once
@@ -91,17 +110,3 @@ class MosDetector:
             self._view = view
         view.lay(image, self._canvas[0])
         return self._canvas
-
-    def _decode(self, rows: NDArray[Any], view: View, bar: _Bar) -> Detections:
-        rows = rows[rows[:, 4] >= bar.score]
-        if len(rows) > CANDIDATES:
-            rows = rows[np.argpartition(-rows[:, 4], CANDIDATES)[:CANDIDATES]]
-        sides = (rows[:, 2:4] - rows[:, :2]).max(axis=1, initial=0.0)
-        rows = rows[sides >= self._min_face_px * view.scale_x]
-        rows = rows[nms(rows[:, :4], rows[:, 4], self._nms_iou, bar.faces)]
-        return Detections(
-            boxes_xyxy=view.to_picture(rows[:, :4].reshape(-1, 2, 2)).reshape(-1, 4),
-            scores=rows[:, 4],
-            points5=view.to_picture(rows[:, 5:15].reshape(-1, 5, 2)),
-            pose=rows[:, 15:18],
-        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +20,9 @@ SMALL_STILL = 160
 
 CLOSE_UP = 256
 """Longest side of the picture in the last view of a larger still, amid a margin: for a face that fills it."""
+
+FINE_LARGEST, COARSE_SMALLEST = 192.0, 24.0
+"""Of a still seen at two sizes: the larger faces of the fine view and the smaller of the coarse one are left out."""
 
 AREA_BEYOND = 1.5
 """Shrinking by more than this averages areas; bilinear sampling would leave pixels out."""
@@ -67,21 +71,33 @@ def stream_view(width: int, height: int, longest: int) -> View:
     return _view(width, height, longest / max(width, height), margin=1.0)
 
 
-def still_views(width: int, height: int, longest: int) -> Iterator[View]:
-    """Views of a still to try in turn until one shows a face, the most likely first.
+class Look(NamedTuple):
+    """A view, and which faces are believed in it: longer side in canvas px."""
+
+    view: View
+    smallest: float = 0.0
+    largest: float = math.inf
+
+
+def still_looks(width: int, height: int, longest: int) -> Iterator[tuple[Look, ...]]:
+    """Looks at a still, in groups to try in turn until one shows a face; a group's finds are merged.
 
     A cut-out face lies amid a margin at once: a face detector expects surroundings. Other stills are seen whole at
-    `longest` px, then at up to twice that for small faces, then small amid a margin for a face that fills the picture.
+    `longest` px for small faces and at half of it for large ones, which the network knows best between 16 and 200 px:
+    on WIDER val that finds both as well as the better of the two sizes alone. Then come twice the size for still
+    smaller faces, and small amid a margin for a face that fills the picture.
     """
     side = max(width, height)
     if side <= SMALL_STILL:
-        yield _view(width, height, SMALL_STILL / side, margin=2.0)
-        yield _view(width, height, SMALL_STILL / side * 0.6, margin=3.0)
+        yield (Look(_view(width, height, SMALL_STILL / side, margin=2.0)),)
+        yield (Look(_view(width, height, SMALL_STILL / side * 0.6, margin=3.0)),)
         return
-    yield _view(width, height, longest / side, margin=1.0)
+    fine = Look(_view(width, height, longest / side, margin=1.0), largest=FINE_LARGEST)
+    coarse = Look(_view(width, height, longest / side / 2, margin=1.0), smallest=COARSE_SMALLEST)
+    yield (fine, coarse)
     if side > longest:
-        yield _view(width, height, min(1.0, 2 * longest / side), margin=1.0)
-    yield _view(width, height, CLOSE_UP / side, margin=2.0)
+        yield (Look(_view(width, height, min(1.0, 2 * longest / side), margin=1.0), largest=FINE_LARGEST),)
+    yield (Look(_view(width, height, CLOSE_UP / side, margin=2.0)),)
 
 
 def _view(width: int, height: int, scale: float, margin: float) -> View:

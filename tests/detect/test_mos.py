@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtface.detect import MosDetector
-from rtface.detect.view import still_views, stream_view
+from rtface.detect.view import COARSE_SMALLEST, FINE_LARGEST, still_looks, stream_view
 
 
 def square_net(canvas: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_thresholds_of_streams_and_stills_differ() -> None:
     image = square(640, 480, 50, 100, 60)
     detector = MosDetector(square_net, score_threshold=0.5, still_score_threshold=0.3)
     assert len(detector.detect(image)) == 1
-    assert len(detector.detect(image, still=True)) == 2
+    assert len(detector.detect(image, still=True)) == 3  # the doubtful cell stands elsewhere in each of two views
     assert len(MosDetector(square_net, score_threshold=0.95).detect(image)) == 0
 
 
@@ -72,7 +72,7 @@ def test_the_margin_stays_black_when_frames_follow_each_other() -> None:
 
 
 def test_a_cut_out_face_lies_amid_a_margin() -> None:
-    first, second = still_views(48, 48, 640)
+    first, second = (group[0].view for group in still_looks(48, 48, 640))
     assert (first.width, first.left, first.canvas_width) == (160, 80, 320)
     assert second.width < first.width and second.canvas_width >= 3 * second.width - 32
     face = np.full((48, 48, 3), 255, np.uint8)
@@ -89,10 +89,22 @@ def test_a_still_without_a_face_is_seen_again() -> None:
 
     detector = MosDetector(blind)
     assert len(detector.detect(np.zeros((1500, 2000, 3), np.uint8), still=True)) == 0
-    assert sizes == [(480, 640), (960, 1280), (384, 512)]
+    assert sizes == [(480, 640), (256, 320), (960, 1280), (384, 512)]
     sizes.clear()
     detector.detect(np.zeros((480, 640, 3), np.uint8))
     assert len(sizes) == 1  # a stream's next frame comes soon enough
+
+
+@pytest.mark.parametrize(("side", "views"), [(20, "fine"), (100, "both"), (300, "coarse")])
+def test_a_still_is_seen_at_two_sizes(side: int, views: str) -> None:
+    """A face counts where the network knows its size; seen twice, it is still one face."""
+    ((fine, coarse), *_) = still_looks(640, 480, 640)
+    assert (fine.view.width, coarse.view.width) == (640, 320)
+    believed = {"fine": side <= FINE_LARGEST, "coarse": side / 2 >= COARSE_SMALLEST}
+    assert believed == {"fine": views != "coarse", "coarse": views != "fine"}
+    found = MosDetector(square_net, still_score_threshold=0.5).detect(square(640, 480, 90, 70, side), still=True)
+    assert len(found) == 1
+    assert found.boxes_xyxy[0] == pytest.approx([89.5, 69.5, 89.5 + side, 69.5 + side], abs=1.5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (3000, 2), (8, 8)])
