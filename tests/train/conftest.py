@@ -23,6 +23,10 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return _Untrained.from_parent(parent, path=module_path) if MISSING else None
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker("train")  # `pytest -m "not train"` leaves these out
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     import torch
