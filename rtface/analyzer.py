@@ -32,6 +32,7 @@ from rtface.tasks.crop import (
     points5_from_landmarks,
     warp_crops,
 )
+from rtface.tasks.mirror import average, mirrored
 from rtface.tasks.typed import FACE, QUALITY, outputs_for, typed
 from rtface.track import Track, Tracker, first_crop
 from rtface.types import Face, Frame, FrameResult, Timing
@@ -118,7 +119,7 @@ class Analyzer:
         names = outputs_for(wanted, places=self.options.still_passes > 1)
         for _ in range(self.options.still_passes - 1):
             crops = self._recut(frame, crops, names, budget)
-        tensors = self._look(frame, crops, names, budget)
+        tensors = self._look(frame, crops, names, budget, mirror=self.options.still_mirror)
         to_frame = _matrices(crops)
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
         values = typed(wanted, tensors, crops, to_frame, points)
@@ -254,14 +255,20 @@ class Analyzer:
             for old, new in zip(crops, again, strict=True)
         ]
 
-    def _look(self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], budget: Budget) -> Tensors:
-        """The engine's answers for every crop, by name; nothing where there are no crops."""
+    def _look(
+        self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], budget: Budget, *, mirror: bool = False
+    ) -> Tensors:
+        """The engine's answers for every crop, by name; `mirror` averages in those for its mirror image.
+
+        Nothing where there are no crops.
+        """
         answers: list[Tensors] = []
         most = len(self._buffer)
         for start in range(0, len(crops), most):
             batch = warp_crops(frame.image, crops[start : start + most], out=self._buffer)
             budget.lap("crop")
-            answers.append(self.engine.run(batch, names))
+            answer = self.engine.run(batch, names)
+            answers.append(average(answer, self.engine.run(mirrored(batch), names)) if mirror else answer)
             budget.lap("engine", stage=f"engine, {len(crops)} faces")
         if len(answers) < 2:
             return answers[0] if answers else {}

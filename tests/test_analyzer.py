@@ -24,7 +24,7 @@ class Rig:
     def __init__(self, *faces: Painted, **options: object) -> None:
         self.detector, self.engine, self.clock = FakeDetector(faces), FakeEngine(), FakeClock()
         self.analyzer = Analyzer(
-            Options(**options),
+            Options(**{"still_mirror": False, **options}),
             detector=self.detector,
             engine=self.engine,
             clock=self.clock,  # type: ignore[arg-type]
@@ -56,6 +56,15 @@ def test_still_finds_every_face_where_it_is() -> None:
         assert face.age_ms == dict.fromkeys(TASKS, 0.0) and not face.predicted
     assert result.timing.total_ms == 0 and result.tasks == TASKS
     json.dumps(result.to_dict())
+
+
+def test_a_still_is_seen_in_the_mirror_too() -> None:
+    rig = Rig(ONE, TWO, still_mirror=True)
+    first, second = rig.analyzer.image(paint([ONE, TWO])).faces
+    assert rig.engine.batches == [2, 2, 2]  # first pass, second pass, its mirror
+    # the fake says yaw 12 of any crop, so of a face and its mirror image it says nothing
+    assert first.pose is not None and first.pose.yaw == 0 and first.pose.pitch == -5
+    assert second.emotion is not None and second.emotion.label == "happiness"
 
 
 def test_the_second_pass_mends_a_bad_first_crop() -> None:

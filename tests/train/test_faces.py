@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from rtface.tasks.crop import crop_from_landmarks, frame_to_crop_matrix, map_points, warp_crops
+from rtface.tasks.mirror import MIRROR_68
 from rtface.train.data.corpus import FaceLabel, Picture
-from rtface.train.data.faces import FLIP_5, FLIP_68, UNKNOWN, Augment, Item, Sample, build_samples, flip
+from rtface.train.data.faces import FLIP_5, UNKNOWN, Augment, Item, Sample, build_samples, flip
 from tests.train.made import TEMPLATE, Array, mask, mesh_of, picture, placed
 
 SKIN, RIGHT_EYE, LEFT_EYE, LOWER_LIP = 1, 5, 4, 12  # the subject's right eye is the image's left
@@ -100,7 +101,7 @@ def test_no_mask_is_unknown_everywhere() -> None:
 
 
 def test_flip_indices_pair_left_with_right() -> None:
-    assert TEMPLATE[FLIP_68] * (-1, 1) == pytest.approx(TEMPLATE)
+    assert TEMPLATE[MIRROR_68] * (-1, 1) == pytest.approx(TEMPLATE)
     pairs = {
         0: 16,
         8: 8,
@@ -118,8 +119,8 @@ def test_flip_indices_pair_left_with_right() -> None:
         60: 64,
         65: 67,
     }
-    assert {k: int(FLIP_68[k]) for k in pairs} == pairs
-    np.testing.assert_array_equal(FLIP_68[FLIP_68], np.arange(68))
+    assert {k: int(MIRROR_68[k]) for k in pairs} == pairs
+    np.testing.assert_array_equal(MIRROR_68[MIRROR_68], np.arange(68))
     np.testing.assert_array_equal(FLIP_5, [1, 0, 2, 4, 3])
 
 

@@ -17,19 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rtface.tasks.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5, crop_to_frame_matrix
+from rtface.tasks.mirror import MIRROR_68
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.mesh import MeshToPoints
 
 UNKNOWN = 255  # parsing label that no loss looks at
 INNER = np.arange(17, 68)
-_FLIPPED_PARTS = (
-    (range(16, -1, -1), range(26, 16, -1)),  # jaw, brows
-    (range(27, 31), range(35, 30, -1)),  # nose: ridge, nostrils
-    ((45, 44, 43, 42, 47, 46), (39, 38, 37, 36, 41, 40)),  # eyes
-    (range(54, 47, -1), range(59, 54, -1)),  # outer lips: upper, lower
-    (range(64, 59, -1), range(67, 64, -1)),  # inner lips: upper, lower
-)
-FLIP_68 = np.array([index for part in _FLIPPED_PARTS for indices in part for index in indices])
 FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
 _FLIP_PARSING[[4, 5, 6, 7, 8, 9]] = [5, 4, 7, 6, 9, 8]  # the subject's left and right change places
@@ -320,7 +313,7 @@ def flip(item: Item) -> None:
     item.image = np.ascontiguousarray(item.image[:, ::-1])
     parsing = item.parsing[:, ::-1]
     item.parsing = np.ascontiguousarray(parsing if item.coarse_parsing else _FLIP_PARSING[parsing])
-    item.landmarks = item.landmarks[FLIP_68] * (-1, 1)
-    item.landmark_weight = item.landmark_weight[FLIP_68]
+    item.landmarks = item.landmarks[MIRROR_68] * (-1, 1)
+    item.landmark_weight = item.landmark_weight[MIRROR_68]
     item.five = item.five[FLIP_5] * (-1, 1)
     item.pose = item.pose * (-1, 1, -1)
