@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +45,7 @@ STILL_BATCH = 8
 
 
 class Analyzer:
-    """Faces of stills and of one stream.
+    """Faces of stills and of one stream. Sets OpenCV to one thread, which is the fastest beside the engine's own.
 
     Args:
         options: What to do; None = the defaults.
@@ -70,6 +71,9 @@ class Analyzer:
         self.detector = detector or self._opened(open_detector(self.options))
         self.engine = engine or self._opened(open_engine(self.options))
         self._clock = clock or SystemClock()
+        # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms with
+        # OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
+        cv2.setNumThreads(1)
         batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
         self._buffer = np.empty((batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
         self.reset()

@@ -61,11 +61,11 @@ class Options:
     detect_every_ms: float = 300.0
     detect_width: int = 320
     still_width: int = 640
-    score_threshold: float = 0.5
-    still_score_threshold: float = 0.3
+    score_threshold: float = 0.4
+    still_score_threshold: float = 0.36
     nms_iou: float = 0.4
     min_face_px: int = 16
-    iterations: int = 1
+    iterations: int = 0
     still_passes: int = 2
     still_mirror: bool = True
     precision: str = "auto"

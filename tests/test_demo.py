@@ -44,7 +44,7 @@ def test_the_face_is_where_the_script_put_it(results: list[FrameResult]) -> None
     distances = np.linalg.norm(middles - truth, axis=1) / (43.6 * asked(results, "scale"))  # in eye distances
     assert distances[0] < 0.25  # looking straight on; a turned face moves about the neck, which the script's x is not
     assert distances.max() < 1.0
-    assert np.corrcoef(middles[:, 0], truth[:, 0])[0, 1] > 0.97
+    assert np.corrcoef(middles[:, 0], truth[:, 0])[0, 1] > 0.95
 
 
 @pytest.mark.parametrize(("angle", "least"), [("yaw", 0.9), ("pitch", 0.75), ("roll", 0.97)])

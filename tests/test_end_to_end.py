@@ -17,9 +17,9 @@ EYE_DISTANCE = 43.6
 
 #: Points of the portrait that are surely what they are called.
 KNOWN_PIXELS = {
-    "skin": [(224, 70), (195, 125), (253, 125)],
+    "skin": [(224, 86), (195, 125), (253, 125)],
     "nose": [(223, 122)],
-    "hair": [(160, 100), (285, 110), (225, 35)],
+    "hair": [(160, 100), (285, 110), (225, 50)],
     "background": [(120, 60)],
 }
 
