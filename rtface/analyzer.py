@@ -34,7 +34,7 @@ from rtface.tasks.crop import (
     warp_crops,
 )
 from rtface.tasks.mirror import average, mirrored
-from rtface.tasks.typed import FACE, QUALITY, outputs_for, typed
+from rtface.tasks.typed import FACE, QUALITY, outputs_for, presence, typed
 from rtface.track import Track, Tracker, first_crop
 from rtface.types import Face, Frame, FrameResult, Timing
 
@@ -219,7 +219,7 @@ class Analyzer:
         values = typed(wanted, tensors, crops, to_frame, points)
         self._budget.lap("tasks")
         seen = [crop_from_landmarks(face) for face in points]
-        self._tracker.follow(seen, points5_from_landmarks(points), tensors[FACE].tolist())
+        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist())
         self._budget.lap("track")
         for track, value, quality in zip(tracks, values, tensors[QUALITY].tolist(), strict=True):
             if not track.predicted:

@@ -61,7 +61,7 @@ class Options:
     detect_every_ms: float = 300.0
     detect_width: int = 320
     still_width: int = 640
-    score_threshold: float = 0.4
+    score_threshold: float = 0.52
     still_score_threshold: float = 0.36
     nms_iou: float = 0.4
     min_face_px: int = 16

@@ -26,6 +26,16 @@ QUALITY = "quality"
 """Output (N,) float32: how far a crop's values can be trusted, 0..1."""
 
 
+def presence(tensors: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """How sure the engine is that a stream's crops hold faces, (N,) float32 0..1.
+
+    The `face` output alone believes in lettering and emblems whose points it cannot place: on a clip without a face
+    false tracks had a quality of 0.15 to 0.4, median 0.2, and real tracks of four clips 0.5 to 0.8. Sure from 0.35 on.
+    """
+    sure: NDArray[np.float32] = tensors[FACE] * np.clip((tensors[QUALITY] - 0.25) / 0.2, 0.0, 1.0)
+    return sure
+
+
 def outputs_for(tasks: Collection[str], *, places: bool) -> tuple[str, ...]:
     """Names of the engine's outputs that `tasks` need; `places` adds the points that crops are cut from."""
     wanted = [output for task, output in OUTPUT_OF_TASK.items() if task in tasks or (places and task == "landmarks")]
