@@ -71,8 +71,8 @@ class Analyzer:
         self.detector = detector or self._opened(open_detector(self.options))
         self.engine = engine or self._opened(open_engine(self.options))
         self._clock = clock or SystemClock()
-        # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms with
-        # OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
+        # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms
+        # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
         cv2.setNumThreads(1)
         batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
         self._buffer = np.empty((batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
