@@ -74,16 +74,16 @@ def main() -> None:
     records = read_figures(arguments.figures)
     registry = MODELS / "registry.toml"
     document = tomlkit.parse(registry.read_text("utf-8"))
-    for model in document["model"]:  # type: ignore[union-attr]
-        tasks = TASKS_OF[model["role"]]  # type: ignore[index]
-        used = model.get("precision") == "fp32" and model.get("iterations", 1) == 1  # type: ignore[union-attr]
+    for model in document["model"]:
+        tasks = TASKS_OF[model["role"]]
+        used = model.get("precision") == "fp32" and model.get("iterations", 1) == 1
         if used:
             metrics = tomlkit.aot()
             for metric in metrics_of(records, tasks):
                 item = tomlkit.table()
                 item.update(metric)
                 metrics.append(item)
-            model["metrics"] = metrics  # type: ignore[index]
+            model["metrics"] = metrics
     registry.write_text(tomlkit.dumps(document), "utf-8")
     for role, tasks in TASKS_OF.items():
         path = MODELS / "cards" / f"{role}.md"

@@ -29,6 +29,9 @@ _PARTS = (
 MIRROR_68: NDArray[np.int64] = np.array([index for part in _PARTS for index in part])
 """Which of the 68 points each point is in the mirror image."""
 
+_SIGN_XY, _SHIFT_XY = np.array((-1, 1), np.float32), np.array((CROP_SIZE - 1, 0), np.float32)
+_SIGN_POSE = np.array((-1, 1, -1), np.float32)
+
 
 def mirrored(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Crops (N, H, W, 3) turned left to right, C-ordered."""
@@ -40,9 +43,9 @@ def average(seen: dict[str, NDArray[Any]], in_mirror: dict[str, NDArray[Any]]) -
     mean = dict(seen)
     for name, values in in_mirror.items():
         if name == "landmarks":
-            values = values[:, MIRROR_68] * np.float32((-1, 1)) + np.float32((CROP_SIZE - 1, 0))
+            values = values[:, MIRROR_68] * _SIGN_XY + _SHIFT_XY
         elif name == "pose":
-            values = values * np.float32((-1, 1, -1))
+            values = values * _SIGN_POSE
         if name != "parsing":
             mean[name] = (seen[name] + values) / 2
     return mean
