@@ -18,7 +18,7 @@ import torch
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.scenes import Scene, SceneMaker, build_sources
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
-from rtface.train.loop import Run, Schedule, pick_device, plot_log, prefetch
+from rtface.train.loop import Run, RunConfig, Schedule, keeping, pick_device, prefetch
 from rtface.train.nets.mos import DetectorNet, cells, decode
 
 FILES = ("detection", "landmarks", "parsing", "unlabelled", "points5", "negatives")
@@ -27,21 +27,11 @@ FALSE_SCORE = 0.4  # a trusted background cell above it makes its scene a hard o
 
 
 @dataclass
-class DetectorConfig:
-    """One training run of the detector. Ends after `minutes` or `steps`."""
+class DetectorConfig(RunConfig):
+    """One training run of the detector."""
 
-    data: Path
-    run: Path
-    cache: Path
-    minutes: float | None = 120.0
-    steps: int | None = None
     batch: int = 32
-    rate: float = 2e-3
-    seed: int = 0
-    device: str = "auto"
-    threads: int = 1
     grow_at: float = 0.45  # share of the run at which scenes grow from 256 to 320 px
-    validate_minutes: float = 10.0
     cross_stitch: bool = True
     uncertainty: bool = True
     feedback: bool = True
@@ -124,8 +114,7 @@ def train_detector(config: DetectorConfig) -> Path:
     last_save = run.seconds
     make = Batches(maker, config.batch, feedback)
     batches = prefetch(make)
-    try:
-        run.unpause()
+    with keeping(run, batches):
         while run.progress < 1.0:
             make.size = 320 if run.progress >= config.grow_at else 256
             images, truth, scenes = next(batches)
@@ -143,11 +132,4 @@ def train_detector(config: DetectorConfig) -> Path:
             if run.seconds - last_save > 60 * config.validate_minutes:
                 run.save()
                 last_save = run.seconds
-    except KeyboardInterrupt:
-        print("stopped; run the same command to go on", file=sys.stderr)
-        raise
-    finally:
-        batches.close()
-        run.save()
-        plot_log(config.run)
     return run.checkpoint

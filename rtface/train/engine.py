@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from rtface.errors import InputError
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Item, Sample, build_samples
-from rtface.train.loop import Run, Schedule, pick_device, plot_log, prefetch
+from rtface.train.loop import Run, RunConfig, Schedule, keeping, pick_device, prefetch
 from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
 from rtface.train.nets.ifan import SUB, EngineNet, Outputs
 
@@ -30,22 +30,11 @@ MIX = {"landmarks": 16, "video": 4, "parsing": 10, "faces": 8, "five": 4, "emoti
 
 
 @dataclass
-class EngineConfig:
-    """One training run of the engine. Ends after `minutes` or `steps`."""
+class EngineConfig(RunConfig):
+    """One training run of the engine."""
 
-    data: Path
-    run: Path
-    cache: Path
-    minutes: float | None = 120.0
-    steps: int | None = None
-    batch: int = 64
-    rate: float = 2e-3
-    seed: int = 0
-    device: str = "auto"
-    threads: int = 1
     grow_at: tuple[float, float] = (0.22, 0.42)  # shares of the run at which 96 and 128 px begin
     interact_at: float = 0.68
-    validate_minutes: float = 10.0
 
 
 class Sampler:
@@ -124,8 +113,7 @@ def train_engine(config: EngineConfig) -> Path:
     sizes = (64, 96, 128)
     last_validation = run.seconds
     batches = prefetch(sampler)
-    try:
-        run.unpause()
+    with keeping(run, batches):
         while run.progress < 1.0:
             sampler.size = sizes[sum(run.progress >= share for share in config.grow_at)]
             images, targets = next(batches)
@@ -142,13 +130,6 @@ def train_engine(config: EngineConfig) -> Path:
                 last_validation = run.seconds
             elif run.step % 100 == 0:
                 run.report()
-    except KeyboardInterrupt:
-        print("stopped; run the same command to go on", file=sys.stderr)
-        raise
-    finally:
-        batches.close()
-        run.save()
-        plot_log(config.run)
     return run.checkpoint
 
 

@@ -13,8 +13,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +46,23 @@ class Schedule:
     def rate(self, step: int, progress: float) -> float:
         """Learning rate of a step at a `progress` of 0..1."""
         return self.peak * min(1.0, (step + 1) / self.warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+@dataclass
+class RunConfig:
+    """What every training run is told. Ends after `minutes` or `steps`, what comes first."""
+
+    data: Path
+    run: Path
+    cache: Path
+    minutes: float | None = 120.0
+    steps: int | None = None
+    batch: int = 64
+    rate: float = 2e-3
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 1
+    validate_minutes: float = 10.0
 
 
 class Ema:
@@ -212,6 +229,21 @@ def plot_log(folder: Path) -> Path | None:
     figure.savefig(folder / "log.png", dpi=80)
     plt.close(figure)
     return folder / "log.png"
+
+
+@contextmanager
+def keeping(run: Run, batches: Generator[Any, None, None]) -> Iterator[None]:
+    """Run the body with the schedule's clock going; however it ends, stop the batches, save and plot."""
+    try:
+        run.unpause()
+        yield
+    except KeyboardInterrupt:
+        print("stopped; run the same command to go on", file=sys.stderr)
+        raise
+    finally:
+        batches.close()
+        run.save()
+        plot_log(run.folder)
 
 
 def prefetch(make: Callable[[], T], depth: int = 3) -> Generator[T, None, None]:
