@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
+from statistics import median
 
 REMEMBERED = 64
 """Costs kept a stage: two seconds at 30 fps, so that the 95th percentile follows a busy machine within that time."""
@@ -13,7 +15,10 @@ EASE = 0.97
 
 
 class Costs:
-    """Running 95th percentile of each stage's cost, in seconds."""
+    """Running median and 95th percentile of each stage's cost, in seconds.
+
+    What a stage costs depends on the faces, so each number of faces is a stage of its own (`faces_stage`).
+    """
 
     def __init__(self) -> None:
         self._stages: dict[str, deque[float]] = {}
@@ -31,8 +36,28 @@ class Costs:
         known = self._stages.get(stage)
         if not known:
             return 0.0
-        return sorted(known)[math.ceil(0.95 * len(known)) - 1] * EASE ** self._refused[stage]
+        return _p95(known) * EASE ** self._refused[stage]
+
+    def table(self) -> dict[str, dict[str, float]]:
+        """Stage → `p50_ms` and `p95_ms` of the remembered runs, and how many those are, as `runs`."""
+        return {
+            stage: {
+                "p50_ms": round(1e3 * median(known), 3),
+                "p95_ms": round(1e3 * _p95(known), 3),
+                "runs": len(known),
+            }
+            for stage, known in self._stages.items()
+        }
 
     def refuse(self, stage: str) -> None:
         """A stage was left out for its cost: think it a little cheaper, or it is never tried, and learned, again."""
         self._refused[stage] = self._refused.get(stage, 0) + 1
+
+
+def faces_stage(faces: int, parsed: int, network: int = 0) -> str:
+    """Name of the stage that looks at so many faces and parses so many of them, with which of the networks."""
+    return f"{faces} faces, {parsed} parsed" + (f", network {network}" if network else "")
+
+
+def _p95(costs: Collection[float]) -> float:
+    return sorted(costs)[math.ceil(0.95 * len(costs)) - 1]
