@@ -187,10 +187,11 @@ class FrameResult:
 
     Attributes:
         tasks: What was asked for.
-        level: Quality level, 0 = full.
+        level: Quality level that the frame was analysed at, 0 = full; `Analyzer.describe` names them.
         late: True where the result was handed over after its deadline.
         dropped: Frames that the source gave and nobody analysed, since the result before this one.
-        skipped: Task → why it was not run on this frame.
+        skipped: Task → why it was not run on this frame, for some faces or for all; likewise "detect", and "faces"
+            where not all were looked at.
     """
 
     frame: Frame
