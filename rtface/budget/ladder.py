@@ -23,7 +23,7 @@ HEADROOM = 0.8
 """Share of the budget that a frame must be expected to stay within one level up."""
 
 UNKNOWN_GAIN = 1.25
-LARGEST_GAIN = 3.0
+LARGEST_GAIN = 2.0
 """What a level is thought to cost over the one below it, before it was measured and at most."""
 
 

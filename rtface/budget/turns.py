@@ -29,9 +29,8 @@ class Turns:
         most = len(faces) if most is None else most
         waited = [at - self._served.setdefault(face, at - WAITED_LONG) for face in faces]
 
-        def rank(row: int) -> tuple[bool, float]:
-            long = waited[row] >= WAITED_LONG
-            return (not long, -waited[row] if long else -sizes[row])
+        def rank(row: int) -> tuple[float, float]:
+            return (-waited[row] if waited[row] >= WAITED_LONG else 0.0, -sizes[row])
 
         order = sorted(range(len(faces)), key=rank)
         return order[:most] + [row for row in order[most:] if waited[row] + gap > STARVES]
