@@ -22,6 +22,7 @@ class Costs:
     def __init__(self) -> None:
         self._stages: dict[str, deque[float]] = {}
         self._refused: dict[str, int] = {}
+        self._since: dict[str, int] = {}  # runs of other stages since a stage's last
 
     def add(self, stage: str, seconds: float) -> None:
         """A stage took this long."""
@@ -29,6 +30,14 @@ class Costs:
             self._stages[stage] = deque(maxlen=REMEMBERED)
         self._stages[stage].append(seconds)
         self._refused[stage] = 0
+        for other in self._since:
+            self._since[other] += 1
+        self._since[stage] = 0
+
+    def forget(self, runs: int) -> None:
+        """Forget what stages cost that did not run while others ran so often: it was another time."""
+        for stage in [stage for stage, since in self._since.items() if since > runs]:
+            del self._stages[stage], self._refused[stage], self._since[stage]
 
     def p95(self, stage: str) -> float:
         """Cost that 95 % of the remembered runs stayed within; 0 for a stage that never ran."""

@@ -12,6 +12,9 @@ from rtface.budget.levels import Level
 from rtface.budget.turns import Turns
 from rtface.clock import Clock
 
+OLD = 30
+"""Runs of other stages after which a stage's costs are of another time, once the level goes up."""
+
 
 class Work(NamedTuple):
     """Rows of the faces to look at, those to parse first; how many those are; and why it is not all of them."""
@@ -132,7 +135,10 @@ class Planner(Budget):
         late = now > self.deadline
         if not rested:
             spent = (now - self._from) / max(self.deadline - self._from, 1e-6)
+            level = self.ladder.level
             self.ladder.judge(spent, missed=late or self._short, useful=self._useful)
+            if self.ladder.level < level:  # what more work cost when it was too much may be true no longer
+                self._costs.forget(OLD)
         return late
 
     def _useful(self, number: int) -> bool:
