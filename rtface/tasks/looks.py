@@ -84,7 +84,7 @@ def combined(answers: Sequence[Tensors]) -> Tensors:
     for name in first:
         if name != "parsing":
             looks = answers if name == "emotion" else whole
-            first[name] = np.mean([look[name] for look in looks], axis=0, dtype=np.float32)
+            first[name] = np.stack([look[name] for look in looks]).mean(axis=0, dtype=np.float32)
     return first
 
 

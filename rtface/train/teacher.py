@@ -16,6 +16,7 @@ from rtface.train.engine import Sampler, collate
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.nets.emotion import SIZE, EmotionNet
 
+
 @dataclass
 class TeacherConfig(RunConfig):
     """One training run of the emotion teacher."""
