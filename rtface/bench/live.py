@@ -23,6 +23,9 @@ from rtface.types import Face, FrameResult
 
 SCHEMA = "rtface.bench-live/1"
 
+WARMUP_S = 2.0
+"""Seconds before a run counts: caches fill, threads start, tracks begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveSetup:
@@ -38,7 +41,7 @@ class LiveSetup:
 
     fps: float = 30.0
     seconds: float = 20.0
-    warmup_s: float = 2.0
+    warmup_s: float = field(default_factory=lambda: WARMUP_S)
     bursts: Bursts = field(default_factory=Bursts)
     load: LoadPlan | None = None
 
