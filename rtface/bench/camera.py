@@ -55,7 +55,9 @@ class SimulatedCamera(Source):
             return None
         self._next += 1
         image = self._scene.frame(index, self._bursts.at(index / self.fps))
-        self._clock.wait(self._stop, self.began + index / self.fps - self._clock.now())
+        early = self.began + index / self.fps - self._clock.now()
+        if early > 0:
+            self._clock.wait(self._stop, early)
         return Frame(image, index, captured_at=self._clock.now())
 
     def close(self) -> None:

@@ -69,11 +69,12 @@ def _ages(image: Image, run: LiveRun, x: Callable[[float], int], top: float) -> 
 
 def _steps(image: Image, run: LiveRun, x: Callable[[float], int]) -> None:
     bands = (
-        ("level", LEVEL, [one.level for one in run.seen], len(run.levels) - 1, BLUE),
+        # Full quality, level 0, is at the top.
+        ("level", LEVEL[::-1], [one.level for one in run.seen], len(run.levels) - 1, BLUE),
         ("faces", FACES, [one.faces for one in run.seen], max(1, *(one.faces for one in run.seen)), GREEN),
     )
     for name, (top, bottom), values, most, colour in bands:
-        _text(image, name, 8, top + 10)
+        _text(image, name, 8, (top + bottom) // 2 + 5)
         for edge, text in ((bottom, "0"), (top, str(most))):
             cv2.line(image, (LEFT, edge), (WIDTH - RIGHT, edge), FAINT, 1)
             _text(image, text, LEFT - 16, edge + 5)

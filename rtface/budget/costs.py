@@ -9,8 +9,8 @@ from statistics import median
 REMEMBERED = 64
 """Costs kept a stage: two seconds at 30 fps, so that the 95th percentile follows a busy machine within that time."""
 
-EASE = 0.94
-"""Each refusal in a row lowers the estimate by this: a stage half again too dear is tried after 7 of them."""
+EASE = 0.9
+"""Each refusal in a row lowers the estimate by this: a stage half again too dear is tried after 4 of them."""
 
 
 class Costs:

@@ -135,6 +135,8 @@ class Planner(Budget):
         late = now > self.deadline
         if not rested:
             spent = (now - self._from) / max(self.deadline - self._from, 1e-6)
+            if self._short:  # in time only as something was left out: the level itself costs more than there is
+                spent = max(spent, 1.0)
             level = self.ladder.level
             self.ladder.judge(spent, missed=late or self._short, useful=self._useful)
             if self.ladder.level < level:  # what more work cost when it was too much may be true no longer
