@@ -284,7 +284,7 @@ class Analyzer:
         values = typed(wanted, tensors, crops, to_frame, points)
         self._planner.lap("tasks")
         seen = [crop_from_landmarks(face) for face in points]
-        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), looked)
+        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), tracks=looked)
         self._planner.lap("track")
         for track, value, quality in zip(looked, values, tensors[QUALITY].tolist(), strict=True):
             if not track.predicted:

@@ -82,7 +82,7 @@ class Tracker:
             track.meet(boxes_xyxy[index], points5[index], crop, float(scores[index]))
 
     def follow(
-        self, crops: Sequence[Crop], points5: Floats, face: Sequence[float], tracks: Sequence[Track] | None = None
+        self, crops: Sequence[Crop], points5: Floats, face: Sequence[float], *, tracks: Sequence[Track] | None = None
     ) -> None:
         """What the engine saw in the crops of `tracks`, in their order; None = of all.
 
