@@ -159,7 +159,7 @@ class Analyzer:
         found = self.detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
         budget.lap("detect")
         crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
-        # One list for both passes: a shorter first one saves nothing, ONNX Runtime computes every output.
+        # One list for all passes: a first one without parsing would need a session of its own, 50 ms to open.
         names = outputs_for(wanted, places=self.options.still_passes > 1)
         for _ in range(self.options.still_passes - 1):
             crops = self._recut(frame, crops, names, budget)
