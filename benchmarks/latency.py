@@ -99,7 +99,8 @@ def live_case(name: str, scene: Scene, seconds: float, options: dict[str, Any]) 
 
 def memory_case(scene: Scene, minutes: float, options: dict[str, Any]) -> dict[str, Any]:
     """Run the half hour."""
-    return steady_memory(Options.load(budget_ms=33.0, **options), scene, Bursts((1, 3), 10.0), minutes=minutes)
+    asked = Options.load(**{"budget_ms": 33.0, **options})
+    return steady_memory(asked, scene, Bursts((1, 3), 10.0), minutes=minutes)
 
 
 def memory_text(figures: dict[str, Any]) -> str:

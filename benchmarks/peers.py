@@ -39,7 +39,8 @@ from rtface.capture.source import open_source
 
 SCHEMA = "rtface.peers/1"
 WIDTH, HEIGHT = 640, 480
-#: What is promised: the ratio, for one face and for three; three faces over one; memory; `rtface --help`; start to first result.
+#: What is promised: the ratio, for one face and for three; three faces over one; memory; `rtface --help`; start to
+#: first result.
 RATIO, THREE_TO_ONE, RESIDENT_MB, HELP_S, FIRST_S = 1.0, 2.0, 250.0, 0.3, 1.5
 
 #: A ratio counts where rtface found at least this share of the faces.
