@@ -69,9 +69,9 @@ class Sampler:
 
     def _draw(self, group: str, count: int) -> list[Sample]:
         samples, order = self.groups[group], self.orders[group]
-        if len(order) < count:
+        while len(order) < count:  # a set may be smaller than its part of a batch
             weights = self.weights[group]
-            order[:] = self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
+            order += self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
         picked, self.orders[group] = order[:count], order[count:]
         return [samples[i] for i in picked]
 
