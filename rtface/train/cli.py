@@ -1,4 +1,4 @@
-"""`rtface train detector|engine` and `rtface export detector|engine`; torch loads only once a command runs."""
+"""`rtface train detector|engine|teacher` and `rtface export detector|engine`; torch loads only once a command runs."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ Cache = Annotated[
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="Length of the schedule in minutes of training.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Its length in steps; with --minutes, what comes first.")]
 Rate = Annotated[float | None, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).", show_default="0.002")]
+Init = Annotated[Path | None, typer.Option(help="Begin with an exported engine, e.g. rtface/models/engine-iter1.onnx.")]
+Teacher = Annotated[Path | None, typer.Option(help="Run folder of `rtface train teacher`: learn emotion from it too.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights and augmentation.", show_default="0")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads.", show_default="2")]
@@ -81,6 +83,8 @@ def train_engine_command(
     seed: Seed = None,
     device: Device = None,
     threads: Threads = None,
+    init: Init = None,
+    teacher: Teacher = None,
 ) -> None:
     """Train the multi-task engine (landmarks, parsing, emotion, pose) on 128x128 crops.
 
@@ -96,12 +100,45 @@ def train_engine_command(
         "steps": steps,
         "batch": batch,
     }
-    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads}
+    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init, "teacher": teacher}
     options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.engine import EngineConfig, train_engine
 
-    typer.echo(train_engine(build(EngineConfig, options, _where(config), sources=sources)))
+    built = build(EngineConfig, options, _where(config), sources=sources)
+    if built.teacher is not None:
+        built.teacher /= "last.pt"
+    typer.echo(train_engine(built))
+
+
+@train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")
+def train_teacher_command(
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.", show_default="128")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+) -> None:
+    """Train the emotion teacher on FER+'s 48x48 crops; `rtface train engine --teacher RUN` learns from it.
+
+    Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
+
+    Ctrl-C saves; the same command goes on.
+    """
+    flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
+    flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
+    options, sources = _options(config, source, flags)
+    require("torch", extra="train")
+    from rtface.train.teacher import TeacherConfig, train_teacher
+
+    typer.echo(train_teacher(build(TeacherConfig, options, _where(config), sources=sources)))
 
 
 @train.command("detector", epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000")

@@ -118,7 +118,7 @@ def train_engine(config: EngineConfig) -> Path:
     device = pick_device(config.device)
     mixed, validation = _data(config)
     if config.teacher is not None:
-        learn_from(load_teacher(config.teacher).to(device), mixed.by_group())
+        learn_from(load_teacher(config.teacher).to(device), mixed.by_group("emotion"))
     sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
 
     net = EngineNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -161,7 +161,7 @@ def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
         print(mixed.table(), file=sys.stderr)
         return mixed, validation_samples(config.sources, config.cache)
     files = [config.data / f"{name}.parquet" for name in FILES]
-    mixed = Mixed(build_samples(read_corpus(files, config.cache)), dict(MIX))
+    mixed = Mixed(build_samples(read_corpus(files, config.cache)), MIX)
     return mixed, build_samples(read_corpus(files, config.cache, splits=("val",)))
 
 

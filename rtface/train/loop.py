@@ -87,7 +87,9 @@ def optimizer(net: nn.Module, rate: float, decay: float = 0.02) -> torch.optim.O
     """AdamW; weights decay, biases and batch norms do not."""
     weights = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
-    return torch.optim.AdamW([{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}], rate)
+    return torch.optim.AdamW(
+        [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}], rate
+    )
 
 
 class Ema:

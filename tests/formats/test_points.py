@@ -98,7 +98,7 @@ class TestWflw:
     def test_mirrored_points_come_from_mirrored_points(self) -> None:
         """WFLW's own left-right pairs, on our 68, are iBUG's."""
         from rtface.formats.wflw import POINT_OF_68
-        from rtface.tasks.mirror import MIRROR_68
+        from rtface.tasks.looks import MIRROR_68
 
         mirror = np.arange(98)
         mirror[:33] = mirror[:33][::-1]

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from rtface.errors import InputError
+from rtface.formats.parquet import Settings, write
+from rtface.formats.record import FaceRecord, Record, votes_for
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import carried, mixed_samples, mixed_scenes, validation_samples
 from rtface.train.data.scenes import SceneMaker
 from rtface.train.engine import Sampler
 from rtface.train.mix import TASKS, Source
+from tests.formats.test_masks import face_mask
 
 
 def source(corpus: Path, name: str, **more: object) -> Source:
@@ -29,8 +32,14 @@ def test_each_source_has_its_samples_with_all_their_labels(corpus: Path, cache: 
         "landmarks: 75 % of a batch, 3 samples: landmarks 3, parsing 3, pose 3",
         "emotion: 25 % of a batch, 4 samples: emotion 4",
     ]
-    groups = mixed.by_group()
+    groups = mixed.by_group("emotion")
     assert groups["emotion"] == mixed.samples["emotion"] and set(groups) == {"landmarks", "emotion"}
+    few = mixed_samples([source(corpus, "landmarks", tasks={"pose": 1.0}), source(corpus, "emotion")], cache)
+    assert set(few.by_group("emotion")) == {"emotion"}  # a teacher of emotions leaves the others alone
+    only = few.of_group("emotion")
+    assert only.samples == {"emotion": few.samples["emotion"]} and "100 % of a batch" in only.table()
+    with pytest.raises(InputError, match="sources landmarks, emotion: hold no samples of video"):
+        few.of_group("video")
 
 
 @pytest.mark.parametrize("task", ["landmarks", "pose", "parsing"])
@@ -135,6 +144,23 @@ class TestScenes:
     def test_crops_of_emotions_are_no_boxes(self, corpus: Path, cache: Path) -> None:
         with pytest.raises(InputError, match=r"source 'emotion': no row of .* has a box or five points"):
             mixed_scenes([source(corpus, "emotion")], cache)
+
+
+def test_imported_sets_that_the_corpus_does_not_know_are_learned_from(tmp_path: Path) -> None:
+    """A mask without points, and an emotion whose face is a part of the picture, from files to crops."""
+    boxed = FaceRecord(box_xyxy=np.array((10.0, 20.0, 50.0, 60.0)), box_source="human")
+    records = [
+        Record("m", "helenmask", np.zeros((64, 64, 3), np.uint8), mask=face_mask, parsing_scheme="celebamask19"),
+        Record("e", "rafdb", np.zeros((80, 70, 3), np.uint8), (boxed,), emotion_votes=votes_for("fear")),
+    ]
+    write(records, tmp_path / "made.parquet", Settings())
+    mixed = mixed_samples([Source("made", (tmp_path / "made.parquet",))], tmp_path / "cache")
+    emotion, masked = sorted(mixed.samples["made"], key=lambda sample: sample.group)
+    assert (emotion.group, carried(emotion)) == ("emotion", ["emotion"])
+    assert emotion.box is not None and emotion.box.tolist() == [10, 20, 50, 60]
+    assert (masked.group, carried(masked)) == ("parsing", ["parsing"])
+    crop = Augment(64, np.random.default_rng(0), strength=0.0)(masked).parsing
+    assert {4, 5, 2, 12} <= set(np.unique(crop).tolist())  # eyes, nose, lip: the crop is on the face
 
 
 def test_every_task_is_told_from_a_sample() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtface.tasks.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5, crop_to_frame_matrix
-from rtface.tasks.mirror import MIRROR_68
+from rtface.tasks.looks import MIRROR_68, MIRROR_CLASSES
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.mesh import MeshToPoints
 
@@ -25,7 +25,7 @@ UNKNOWN = 255  # parsing label that no loss looks at
 INNER = np.arange(17, 68)
 FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
-_FLIP_PARSING[[4, 5, 6, 7, 8, 9]] = [5, 4, 7, 6, 9, 8]  # the subject's left and right change places
+_FLIP_PARSING[: len(MIRROR_CLASSES)] = MIRROR_CLASSES
 POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
 _GROUP_OF = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from rtface.errors import InputError
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.scenes import SourcePicture, source_picture
-from rtface.train.mix import Source
+from rtface.train.mix import TASKS, Source
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,34 @@ class Mixed:
     Attributes:
         samples: Source → its samples.
         shares: Source → its share of a batch, in proportion.
+        tasks: Source → what it is learned from for; a source that is not there is for all tasks.
     """
 
     samples: dict[str, list[Sample]]
-    shares: dict[str, float]
+    shares: Mapping[str, float]
+    tasks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def by_group(self) -> dict[str, list[Sample]]:
-        """The same samples by the group that `build_samples` put them in: landmarks, emotion …"""
+    def by_group(self, task: str) -> dict[str, list[Sample]]:
+        """The same samples by the group that `build_samples` put them in (landmarks, emotion …), of the sources that
+        may be learned from for a task."""
         groups: dict[str, list[Sample]] = {}
-        for samples in self.samples.values():
-            for sample in samples:
+        for name, samples in self.samples.items():
+            for sample in samples if task in self.tasks.get(name, TASKS) else ():
                 groups.setdefault(sample.group, []).append(sample)
         return groups
 
+    def of_group(self, group: str) -> Mixed:
+        """Only the samples of a group. Raises InputError where there are none."""
+        kept = {name: [s for s in samples if s.group == group] for name, samples in self.samples.items()}
+        kept = {name: samples for name, samples in kept.items() if samples}
+        if not kept:
+            names = ", ".join(self.samples)
+            raise InputError(f"sources {names}", f"hold no samples of {group}", f"Add a source with labels of {group}")
+        return Mixed(kept, self.shares, self.tasks)
+
     def table(self) -> str:
         """A line a source for people: its share in %, its samples, and how many carry each label."""
-        total = sum(self.shares.values())
+        total = sum(self.shares[name] for name in self.samples)
         rows = []
         for name, samples in self.samples.items():
             labels = Counter(task for sample in samples for task in carried(sample))
@@ -61,7 +73,7 @@ def mixed_samples(sources: Sequence[Source], cache: Path) -> Mixed:
         pictures += some
     samples: dict[str, list[Sample]] = {source.name: [] for source in sources}
     # all together: points of the unlabelled come from a map that is fitted on the labelled
-    for sample in (sample for group in build_samples(pictures).values() for sample in group):
+    for sample in _samples(pictures):
         source = owners[id(sample.picture)]
         limited = limit(sample, source.tasks)
         if limited is not None:
@@ -71,7 +83,8 @@ def mixed_samples(sources: Sequence[Source], cache: Path) -> Mixed:
             tasks, rows = ", ".join(source.tasks), ", ".join(source.splits)
             why = f"no row of {', '.join(map(str, source.files))} ({rows}) has a label for {tasks}"
             raise InputError(f"source {source.name!r}", why, "Change its tasks, only or splits, or leave it out")
-    return Mixed(samples, {source.name: source.share for source in sources})
+    shares = {source.name: source.share for source in sources}
+    return Mixed(samples, shares, {source.name: source.tasks for source in sources})
 
 
 def mixed_scenes(sources: Sequence[Source], cache: Path) -> tuple[dict[str, list[SourcePicture]], dict[str, float]]:
@@ -111,7 +124,28 @@ def _rows(source: Source, cache: Path) -> list[Picture]:
 def validation_samples(sources: Sequence[Source], cache: Path) -> dict[str, list[Sample]]:
     """Samples of the sources' val rows by group, with all their labels; each file is read once."""
     files = dict.fromkeys(file for source in sources for file in source.files)
-    return build_samples(read_corpus(files, cache, splits=("val",)))
+    groups: dict[str, list[Sample]] = {}
+    for sample in _samples(read_corpus(files, cache, splits=("val",))):
+        groups.setdefault(sample.group, []).append(sample)
+    return groups
+
+
+def _samples(pictures: Sequence[Picture]) -> Iterator[Sample]:
+    """What `build_samples` makes of the pictures, and what it leaves out because it knows the corpus' own sets only: a
+    mask whose face is known by a box or five points; and an emotion's face is where its box says, not all the picture.
+    """
+    used: set[int] = set()
+    for sample in (sample for group in build_samples(pictures).values() for sample in group):
+        used.add(id(sample.picture))
+        faces = sample.picture.faces
+        if sample.group == "emotion" and len(faces) == 1 and faces[0].box is not None:
+            sample.box = faces[0].box
+        yield sample
+    for picture in pictures:
+        if picture.parsing is not None and id(picture) not in used:
+            known = [face for face in picture.faces if face.points5 is not None or face.box is not None]
+            for face in known[:1]:
+                yield Sample(picture, "parsing", points5=face.points5, box=face.box)
 
 
 def limit(sample: Sample, factors: Mapping[str, float]) -> Sample | None:

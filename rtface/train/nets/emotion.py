@@ -55,5 +55,7 @@ def load_teacher(checkpoint: Path) -> EmotionNet:
     try:
         net.load_state_dict(read_checkpoint(checkpoint, ("ema",))["ema"])
     except RuntimeError as error:
-        raise ModelError(str(checkpoint), "holds no EmotionNet", "Name the checkpoint of `rtface train teacher`") from error
+        raise ModelError(
+            str(checkpoint), "holds no EmotionNet", "Name the checkpoint of `rtface train teacher`"
+        ) from error
     return net.eval()

@@ -205,16 +205,22 @@ class EngineNet(nn.Module):
             points, heat = self.landmarks(shared)
             parsing = self.parsing(shared, f2, f4, label_scale)
         else:
-            some = shared[rows.landmarks]
-            n, _, h, w = some.shape
-            points, heat = self.landmarks(some) if n else (some.new_zeros(0, POINTS, 2), some.new_zeros(0, POINTS, h, w))
-            some = shared[rows.parsing]
-            parsing = (
-                self.parsing(some, f2[rows.parsing], f4[rows.parsing])
-                if len(some)
-                else some.new_zeros(0, PARSING * SUB * SUB, 2 * h, 2 * w)
-            )
+            points, heat = self._some_points(shared[rows.landmarks])
+            parsing = self._some_parsing(shared, f2, f4, rows.parsing)
         return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], F.softplus(rest[:, 4]) * 0.05, rows)
+
+    def _some_points(self, shared: Tensor) -> tuple[Tensor, Tensor]:
+        n, _, h, w = shared.shape
+        if n:
+            points: tuple[Tensor, Tensor] = self.landmarks(shared)
+            return points
+        return shared.new_zeros(0, POINTS, 2), shared.new_zeros(0, POINTS, h, w)
+
+    def _some_parsing(self, shared: Tensor, f2: Tensor, f4: Tensor, rows: Tensor) -> Tensor:
+        if len(rows):
+            logits: Tensor = self.parsing(shared[rows], f2[rows], f4[rows])
+            return logits
+        return shared.new_zeros(0, PARSING * SUB * SUB, *f4.shape[2:])
 
     def forward(
         self, crops: Tensor, iterations: int = 0, label_scale: float = 1.0, rows: Rows | None = None
