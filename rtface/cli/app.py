@@ -41,6 +41,7 @@ VERBS = {
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),
     "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
     "train": Verb("rtface.train.cli", "train", "Train a network (needs rtface[train])"),
+    "label": Verb("rtface.train.label_cli", "label", "Label pictures by the own networks, to train on"),
     "export": Verb("rtface.train.cli", "export", "Write a trained network as ONNX (needs rtface[train])"),
 }
 

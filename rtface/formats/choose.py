@@ -25,6 +25,7 @@ FORMATS = {
     "fer2013": "FER2013 with its own labels: fer2013.csv",
     "rafdb": "RAF-DB basic: EmoLabel/list_patition_label.txt",
     "affectnet": "AffectNet: training.csv and validation.csv",
+    "pictures": "A folder of pictures without labels, for rtface label",
     "folder": "Your own pictures: a CSV beside them (columns in rtface.formats.folder)",
 }
 

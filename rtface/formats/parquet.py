@@ -54,6 +54,7 @@ def schema() -> Any:
         "points5_source": text,
         "landmarks68": floats,
         "landmarks68_source": text,
+        "landmarks68_spread": pa.float32(),
         "mesh478": floats,
         "pose": floats,
         "pose_spread": pa.float32(),
@@ -77,12 +78,18 @@ def schema() -> Any:
 
 
 def write(
-    records: Sequence[Record], path: Path, settings: Settings, step: Callable[[int], None] = lambda rows: None
+    records: Sequence[Record],
+    path: Path,
+    settings: Settings,
+    step: Callable[[int], None] = lambda rows: None,
+    label: Callable[[Record], Record | None] | None = None,
+    labelled_by: str = "",
 ) -> list[str]:
-    """Write a corpus file, or go on writing it, and return what was left out and why (only with `skip_bad`).
+    """Write a corpus file, or go on writing it, and return what was left out and why.
 
-    `step` is called with the number of records that were done. The parts of an interrupted run lie beside the file,
-    in a folder named after it, and serve again where records and settings are the same.
+    `step` is called with the number of records that were done. `label` gives the record to write in place of each, or
+    None to leave it out; `labelled_by` tells one labelling from another. The parts of an interrupted run lie beside
+    the file, in a folder named after it, and serve again where records, settings and labelling are the same.
 
     Raises:
         SourceError: A picture or mask is missing or does not decode.
@@ -90,14 +97,14 @@ def write(
     """
     pq = require("pyarrow.parquet", "eval")
     parts = path.with_name(f".{path.name}.parts")
-    _prepare(parts, records, settings)
+    _prepare(parts, records, settings, labelled_by)
     left_out: list[str] = []
     done = []
     for start in range(0, len(records), PART_ROWS):
         some = records[start : start + PART_ROWS]
         part = parts / f"{start:09d}.parquet"
         if not part.is_file():
-            _write_part(part, some, settings)
+            _write_part(part, some, settings, label)
         left_out += json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
         done.append(part)
         step(len(some))
@@ -110,9 +117,10 @@ def write(
     return left_out
 
 
-def _prepare(parts: Path, records: Sequence[Record], settings: Settings) -> None:
+def _prepare(parts: Path, records: Sequence[Record], settings: Settings, labelled_by: str) -> None:
     """The folder of parts, emptied where it is another import's."""
-    plan = json.dumps([[settings.max_side, settings.split, settings.skip_bad], [record.id for record in records]])
+    how = [settings.max_side, settings.split, settings.skip_bad, labelled_by]
+    plan = json.dumps([how, [record.id for record in records]])
     key, file = hashlib.sha256(plan.encode()).hexdigest(), parts / "plan"
     if parts.is_dir() and not (file.is_file() and file.read_text(encoding="utf-8") == key):
         shutil.rmtree(parts)
@@ -120,12 +128,18 @@ def _prepare(parts: Path, records: Sequence[Record], settings: Settings) -> None
     file.write_text(key, encoding="utf-8")
 
 
-def _write_part(part: Path, records: Sequence[Record], settings: Settings) -> None:
+def _write_part(
+    part: Path, records: Sequence[Record], settings: Settings, label: Callable[[Record], Record | None] | None
+) -> None:
     pa, pq = require("pyarrow", "eval"), require("pyarrow.parquet", "eval")
     rows, left_out = [], []
     for record in records:
         try:
-            rows.append(row(record, settings))
+            labelled = record if label is None else label(record)
+            if labelled is None:
+                left_out.append(f"{record.id}: no label")
+            else:
+                rows.append(row(labelled, settings))
         except SourceError as error:
             if not settings.skip_bad:
                 raise

@@ -34,7 +34,8 @@ class FaceRecord:
         points5: (5, 2) eye left in the image, eye right, nose tip, mouth left, mouth right.
         points5_source: human, semi-automatic, teacher or mask.
         landmarks68: (68, 2) iBUG-68 order; ``landmarks68_source`` human, semi-automatic or teacher.
-        pose: (3,) yaw, pitch, roll in degrees.
+        landmarks68_spread: How far looks at the face lie apart, % of the outer eye corners' distance (own labels).
+        pose: (3,) yaw, pitch, roll in degrees; ``pose_spread`` how far its sources lie apart, degrees.
         yaw_true: Measured yaw in degrees.
     """
 
@@ -44,7 +45,9 @@ class FaceRecord:
     points5_source: str | None = None
     landmarks68: Array | None = None
     landmarks68_source: str | None = None
+    landmarks68_spread: float | None = None
     pose: Array | None = None
+    pose_spread: float | None = None
     yaw_true: float | None = None
 
 
@@ -54,7 +57,7 @@ class Record:
 
     Attributes:
         id: Unique in its set; ``source`` names the set.
-        picture: A file, or (H, W[, 3]) uint8 pixels, BGR.
+        picture: A file, or (H, W[, 3]) uint8 pixels, BGR, or what gives them.
         split: train, val, test, or "" where the layout does not say.
         cut: x0 y0 x1 y1 px of the file: the record is this part of it, and labels are px of the part. None = all.
         mask: Gives (H, W) uint8 class ids of `parsing_scheme`, 255 = unknown; None = no mask.
@@ -65,7 +68,7 @@ class Record:
 
     id: str
     source: str
-    picture: Path | Array
+    picture: Path | Array | Callable[[], Array]
     faces: tuple[FaceRecord, ...] = ()
     split: str = ""
     cut: tuple[int, int, int, int] | None = None
@@ -97,7 +100,7 @@ class Record:
     def _pixels(self) -> Array:
         if isinstance(self.picture, Path):
             return read_image(self.picture, _AS_STORED)
-        image = np.asarray(self.picture)
+        image = np.asarray(self.picture() if callable(self.picture) else self.picture)
         return image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
 
     def _fitted(self, mask: Array, height: int, width: int) -> Array:

@@ -15,6 +15,9 @@ from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.scenes import SourcePicture, source_picture
 from rtface.train.mix import TASKS, Source
 
+#: Own points weigh half where looks at the face lie this far apart, % of the outer eye corners' distance.
+HALF_TRUST = 2.0
+
 
 @dataclass(frozen=True)
 class Mixed:
@@ -133,11 +136,15 @@ def validation_samples(sources: Sequence[Source], cache: Path) -> dict[str, list
 def _samples(pictures: Sequence[Picture]) -> Iterator[Sample]:
     """What `build_samples` makes of the pictures, and what it leaves out because it knows the corpus' own sets only: a
     mask whose face is known by a box or five points; and an emotion's face is where its box says, not all the picture.
+    Points of which looks disagree weigh less.
     """
     used: set[int] = set()
     for sample in (sample for group in build_samples(pictures).values() for sample in group):
         used.add(id(sample.picture))
         faces = sample.picture.faces
+        spread = next((face.landmarks68_spread for face in faces if face.landmarks68 is sample.landmarks), 0.0)
+        if spread and sample.landmark_weight is not None:
+            sample.landmark_weight = sample.landmark_weight / (1.0 + (spread / HALF_TRUST) ** 2)
         if sample.group == "emotion" and len(faces) == 1 and faces[0].box is not None:
             sample.box = faces[0].box
         yield sample
