@@ -48,6 +48,7 @@ class Options:
         precision: Which of the networks' files: "fp32", "int8", or "auto", int8 where the CPU computes it fast (VNNI).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
+        reconnect_s: How long a camera or stream that is lost is tried again, in s; 0 = not at all, None = for ever.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
 
@@ -71,6 +72,7 @@ class Options:
     precision: str = "auto"
     smooth: bool = False
     budget_ms: float | None = None
+    reconnect_s: float | None = None
     threads: int | None = None
     models_dir: str | None = None
 
@@ -253,6 +255,7 @@ _RULES: dict[str, Rule] = {
     "precision": _one_of("auto", "fp32", "int8"),
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
+    "reconnect_s": _maybe(_number(0, math.inf, whole=False)),
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
 }
