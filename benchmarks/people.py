@@ -1,7 +1,7 @@
 """Made clips of people who walk past one another, with the truth of who is where.
 
-The people are one portrait (scikit-image's astronaut, public domain) in several guises: mirrored, recoloured, narrower or
-wider. A guise is cut out with soft edges and moved over a photograph. Needs the test extra.
+The people are one portrait (scikit-image's astronaut, public domain) in several guises: mirrored, recoloured, narrower
+or wider. A guise is cut out with soft edges and moved over a photograph. Needs the test extra.
 """
 
 from __future__ import annotations
@@ -91,9 +91,7 @@ class Truth:
 def play(scene: Scene, seed: int = 0) -> Iterator[tuple[float, Image, Truth]]:
     """Seconds, the frame (480, 640, 3) uint8 BGR, and the truth, 30 times a second."""
     rng = np.random.default_rng(seed)
-    grain = rng.normal(0.0, scene.noise, (2 * HEIGHT, 2 * WIDTH, 3)).astype(
-        np.int16
-    )  # each frame is another part of it
+    grain = rng.normal(0.0, scene.noise, (2 * HEIGHT, 2 * WIDTH, 3)).astype(np.int16)  # a frame shows a part
     ground = _background(scene.background)
     for number in range(round(scene.seconds * FPS)):
         at = number / FPS

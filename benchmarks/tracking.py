@@ -7,7 +7,8 @@
 The analyzer as it ships sees every frame of every scene (640x480, 30 a second; scenes in `benchmarks/scenes.py`). Every
 face of a result counts, also one whose place is only predicted. A face of which less than half can be seen is
 neither asked for nor held against a tracker. ID switches, fragmentations, MOTA (CLEAR) and IDF1 are TrackEval's,
-a match being an IoU of 0.4 or more. Fragmentations are those beyond the truth's own. Prints a table, then one JSON line.
+a match being an IoU of 0.4 or more. Fragmentations are those beyond the truth's own. Prints a table, then one JSON
+line.
 """
 
 from __future__ import annotations

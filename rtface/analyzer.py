@@ -219,7 +219,7 @@ class Analyzer:
         values = typed(wanted, tensors, crops, to_frame, points)
         self._budget.lap("tasks")
         seen = [crop_from_landmarks(face) for face in points]
-        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist())
+        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), points)
         self._budget.lap("track")
         for track, value, quality in zip(tracks, values, tensors[QUALITY].tolist(), strict=True):
             if not track.predicted:
