@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.people import GUISES, Actor, Path, Place, Scene
+from benchmarks.people import GUISES, WIDTH, Actor, Path, Place, Scene
 
 
 def through(*stops: tuple[float, float, float], width: float = 90.0, nod: float = 4.0, phase: float = 0.0) -> Path:
@@ -33,8 +34,33 @@ def post(x: float, width: float) -> Actor:
     return Actor(lambda at: Place(x, 0.0, width), None)
 
 
-def scenes() -> Sequence[Scene]:
-    """All of them; times in seconds, places in px of 640×480."""
+def scenes(variant: int = 0) -> Sequence[Scene]:
+    """All of them; a variant has other people of another size, every second walks the other way around."""
+    return [_varied(scene, variant) for scene in _scenes()]
+
+
+def _varied(scene: Scene, variant: int) -> Scene:
+    if not variant:
+        return scene
+    turned, grown = variant % 2 == 1, 1.0 + 0.12 * ((variant + 1) // 2) * (-1) ** variant
+
+    def varied(actor: Actor) -> Actor:
+        def path(at: float) -> Place | None:
+            place = actor.path(at)
+            if place is None:
+                return None
+            x = WIDTH - 1 - place.x if turned else place.x
+            return place._replace(x=x, width=place.width * (grown if actor.guise else 1.0))
+
+        guise = actor.guise and GUISES[(GUISES.index(actor.guise) + variant) % len(GUISES)]
+        return Actor(path, guise)
+
+    name = f"{scene.name} ({variant})"
+    return replace(scene, name=name, actors=[varied(actor) for actor in scene.actors])
+
+
+def _scenes() -> Sequence[Scene]:
+    """Times in seconds, places in px of 640×480."""
     left, right = 90.0, 550.0
     return (
         Scene(

@@ -1,6 +1,7 @@
 """How well ids hold: made clips of faces that cross, hide, and leave, against the truth.
 
     python benchmarks/tracking.py                          # needs: pip install trackeval 'rtface[test]'
+    python benchmarks/tracking.py --variants 4             # also with other people, sizes and directions
     python benchmarks/tracking.py --png ids.png            # frames of each scene with ids drawn, to look at
     python benchmarks/tracking.py --json benchmarks/results/tracking.jsonl
 
@@ -43,6 +44,8 @@ MATCH_IOU = 0.4  # a detector's box of a face, and a face's box: where a forehea
 SEEN = 0.5
 PICTURES = (0.08, 0.4, 0.5, 0.6, 0.92)
 """Moments of a scene that are drawn, as shares of it."""
+
+MOST_DRAWN = 10
 
 Frames = list[tuple[FrameResult, Truth]]
 
@@ -136,7 +139,7 @@ def text(rows: dict[str, dict[str, float]]) -> str:
 def pictures(scene_frames: dict[str, Frames]) -> Image:
     """A row of frames a scene, with ids drawn."""
     rows = []
-    for frames in scene_frames.values():
+    for frames in list(scene_frames.values())[:MOST_DRAWN]:
         some = [frames[int(share * len(frames))][0] for share in PICTURES]
         drawn = [draw(result.frame.image, result, layers=("landmarks", "box", "label")) for result in some]
         rows.append(np.hstack([cv2.resize(one, (320, 240), interpolation=cv2.INTER_AREA) for one in drawn]))
@@ -147,6 +150,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line's, by default the process's own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of rtface's")
+    parser.add_argument("--variants", type=int, default=1, help="versions of each scene (default: %(default)s)")
     parser.add_argument("--png", type=Path, help="draw frames of every scene into this file")
     parser.add_argument("--json", type=Path, help="append the JSON line to this file too")
     args = parser.parse_args(given)
@@ -157,7 +161,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     with Analyzer(Options.load(env={}, **args.options)) as analyzer:
-        frames = {scene.name: watch(analyzer, scene) for scene in scenes()}
+        some = [scene for variant in range(args.variants) for scene in scenes(variant)]
+        frames = {scene.name: watch(analyzer, scene) for scene in some}
         described = analyzer.describe()
     rows = measure(frames)
     record = {"schema": SCHEMA, "match_iou": MATCH_IOU, "options": args.options, "scenes": rows}

@@ -14,11 +14,14 @@ from rtface.track.shape import difference
 VELOCITY_SECONDS = 0.1
 """Time constant of the velocity estimate: three frames at 30 fps, so one frame's jitter weighs little."""
 
+STRIDE_SECONDS = 0.7
+"""Time constant of the velocity by which a lost face is looked for: one that slides behind a post seems to stop."""
+
 COAST_SECONDS = 0.25
 """A predicted face slows down with this time constant: heads turn back sooner than they fly on."""
 
-SHAPE_SECONDS = 0.5
-"""Time constant of the remembered shape: longer than a blink, shorter than a turn of the head."""
+SHAPE_SECONDS = 1.0
+"""Time constant of the remembered shape: longer than it takes to slide behind somebody."""
 
 BOX_BLEND = 0.5
 """Weight of a new detection's box against the track's: detectors breathe by a few per cent from frame to frame."""
@@ -28,12 +31,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where a face was seen last, when, and how fast it went (px/s)."""
+    """Where a face was seen last, when, how fast it went (px/s), and how fast over a longer time (`stride_x`, …)."""
 
     crop: Crop
     at: float
     vx: float = 0.0
     vy: float = 0.0
+    stride_x: float = 0.0
+    stride_y: float = 0.0
 
     def foresee(self, at: float) -> Crop:
         """The crop at a later time: on by the velocity, which dies away."""
@@ -45,9 +50,16 @@ class Motion:
         elapsed = at - self.at
         if elapsed <= 0.0:
             return replace(self, crop=crop)
-        weight = 1.0 - math.exp(-elapsed / VELOCITY_SECONDS)
+        weight, slow = (1.0 - math.exp(-elapsed / seconds) for seconds in (VELOCITY_SECONDS, STRIDE_SECONDS))
         vx, vy = (crop.x - self.crop.x) / elapsed, (crop.y - self.crop.y) / elapsed
-        return Motion(crop, at, self.vx + weight * (vx - self.vx), self.vy + weight * (vy - self.vy))
+        return Motion(
+            crop,
+            at,
+            vx=self.vx + weight * (vx - self.vx),
+            vy=self.vy + weight * (vy - self.vy),
+            stride_x=self.stride_x + slow * (vx - self.stride_x),
+            stride_y=self.stride_y + slow * (vy - self.stride_y),
+        )
 
 
 @dataclass(slots=True, eq=False)
