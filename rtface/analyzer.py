@@ -23,7 +23,7 @@ from rtface.engine import Engine, Tensors
 from rtface.models import ModelEntry
 from rtface.networks import open_detector, open_engine
 from rtface.options import Options, check_tasks
-from rtface.smooth import Smoother
+from rtface.smooth import Smoother, moved
 from rtface.tasks import landmarks
 from rtface.tasks.crop import (
     CROP_SIZE,
@@ -39,6 +39,9 @@ from rtface.track import Track, Tracker, first_crop
 from rtface.types import Face, Frame, FrameResult, Timing
 
 T = TypeVar("T")
+
+PLACE, PARSED_PLACE = "place", "parsed_place"
+"""What is carried over beside the tasks: landmarks, of the last look and of the last mask."""
 
 STILL_BATCH = 8
 """Faces of a still in one engine call, at least. A crowd takes several calls: each face in a call holds 5 MB."""
@@ -187,7 +190,15 @@ class Analyzer:
         self._forget()
         self._budget.lap("tasks")
         late = deadline is not None and self._clock.now() > deadline
-        return FrameResult(frame, faces, _timing(self._budget), tasks=wanted, late=late, skipped=skipped)
+        return FrameResult(
+            frame,
+            faces,
+            _timing(self._budget),
+            tasks=wanted,
+            late=late,
+            skipped=skipped,
+            events=self._smoother.take_events(),
+        )
 
     def _find(self, frame: Frame, at: float, skipped: dict[str, str]) -> None:
         """Move the tracks on, and let the detector look where it should and there is time."""
@@ -221,16 +232,19 @@ class Analyzer:
         seen = [crop_from_landmarks(face) for face in points]
         self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), points)
         self._budget.lap("track")
-        for track, value, quality in zip(tracks, values, tensors[QUALITY].tolist(), strict=True):
+        for track, value, quality, place in zip(tracks, values, tensors[QUALITY].tolist(), points, strict=True):
             if not track.predicted:
                 if self.options.smooth:
                     value = self._smoother(track.track_id, value, at, track.crop.side)
-                self._carry.put(track.track_id, {**value, QUALITY: quality}, at)
+                self._carry.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)
         self._budget.lap("smooth")
 
     def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
-        values, ages = self._carry.get(track.track_id, (*wanted, QUALITY), at)
-        ages.pop(QUALITY, None)
+        values, ages = self._carry.get(track.track_id, (*wanted, QUALITY, PLACE, PARSED_PLACE), at)
+        parsed_at, now_at = values.pop(PARSED_PLACE, None), values.pop(PLACE, None)
+        if "parsing" in values and ages["parsing"] > ages[PLACE]:  # the landmarks are newer: the mask goes with them
+            values["parsing"] = moved(values["parsing"], parsed_at, now_at)
+        ages = {task: age for task, age in ages.items() if task in wanted}
         # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
         steady = self.options.smooth and ages.get("landmarks") == 0.0
         return Face(
@@ -285,6 +299,12 @@ class Analyzer:
 
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
         return self.options.tasks if tasks is None else check_tasks(tasks)
+
+
+def _places(value: dict[str, Any], points: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Where the landmarks are, those shown if any are; and, with a new mask, where they were for it."""
+    place = value["landmarks"].points if "landmarks" in value else points
+    return {PLACE: place, PARSED_PLACE: place} if "parsing" in value else {PLACE: place}
 
 
 def _matrices(crops: Sequence[Crop]) -> NDArray[np.float64]:
