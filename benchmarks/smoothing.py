@@ -3,18 +3,18 @@
     python benchmarks/smoothing.py --png smoothing.png     # needs: pip install 'rtface[test]'
     python benchmarks/smoothing.py --json benchmarks/results/smoothing.jsonl
 
-Made clips (640x480, 30 a second, noise of sigma 3 on every pixel) of one portrait that rests, sways, walks and rolls, by
-`benchmarks/people.py`, so that the truth is known. The analyzer's unsmoothed landmarks of every frame are filtered with a
-grid of settings:
+Made clips (640x480, 30 a second, noise of sigma 3 on every pixel) of one portrait that rests, sways, walks and rolls,
+by `benchmarks/people.py`, so that the truth is known. The analyzer's unsmoothed landmarks of every frame are filtered
+with a grid of settings:
 
 - jitter: how far a point strays from its mean while the face rests (root mean square, mean over the 68 points), in
-  percent of the distance between the eyes' centres. Of three sizes of face.
-- lag: by how many ms the filtered points are behind the unsmoothed ones, projected on the true velocity. Of each motion.
-- mouth: likewise of lips that open and close by 15 % of that distance once a second, added to the resting face's points.
+  percent of the distance between the eyes' centres. The worst of three sizes of face.
+- lag: by how many ms the filtered points are behind the unsmoothed ones, projected on the true velocity.
+- mouth: likewise of lips that open and close by 15 % of that distance once a second, added to the resting face.
 
-"each" is the One-Euro filter as in the paper, where each coordinate follows its own speed; "head" follows the speed that
-all points share (`rtface.smooth.head_speed`). Prints the curve as a table with the shipped setting marked, then one JSON
-line; the picture has jitter against the worst lag.
+"each" is the One-Euro filter as in the paper, where each coordinate follows its own speed; "head" follows the speed
+that all points share (`rtface.smooth.head_speed`). Prints the curve as a table with the shipped setting marked, then
+one JSON line; the picture has jitter against the worst lag.
 """
 
 from __future__ import annotations
