@@ -44,7 +44,7 @@ class Options:
         min_face_px: Smaller faces (longer side, px) are left out.
         iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
-        still_mirror: Average a still's last pass with that over its mirror image.
+        still_looks: Looks of a still's last pass (1, 2 or 4): also its mirror image, also two closer ones.
         precision: Which of the networks' files: "fp32", "int8", or "auto", int8 where the CPU computes it fast (VNNI).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
@@ -68,7 +68,7 @@ class Options:
     min_face_px: int = 16
     iterations: int = 0
     still_passes: int = 2
-    still_mirror: bool = True
+    still_looks: int = 4
     precision: str = "auto"
     smooth: bool = False
     budget_ms: float | None = None
@@ -251,7 +251,7 @@ _RULES: dict[str, Rule] = {
     "min_face_px": _number(1, 4096, whole=True),
     "iterations": _number(0, 1, whole=True),
     "still_passes": _number(1, 2, whole=True),
-    "still_mirror": _switch,
+    "still_looks": _number(1, 4, whole=True),
     "precision": _one_of("auto", "fp32", "int8"),
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
