@@ -41,7 +41,7 @@ from rtface.bench.report import table
 from rtface.options import Options
 from rtface.smooth import OneEuro, head_speed
 from rtface.smooth.one_euro import each
-from rtface.smooth.smoother import POINTS_PER_SPEED, POINTS_REST_HZ
+from rtface.smooth.smoother import POINTS_PER_SPEED, POINTS_REST_HZ, POINTS_SPEED_HZ
 from rtface.tasks.crop import POINTS_SIDE, crop_from_landmarks
 
 SCHEMA = "rtface.smoothing/1"
@@ -60,8 +60,9 @@ MOTIONS: dict[str, Callable[[float], Place]] = {
     "approach": lambda t: Place(X, Y, W * (1.0 + 0.25 * math.sin(TURN * 0.4 * t))),
 }
 SECONDS = 5.0
-RESTS_HZ, PER_SPEEDS = (0.1, 0.2, 0.5, 1.0, 2.0), (10.0, 20.0, 35.0, 70.0, 140.0)
-SPEEDS = {"each": each, "head": head_speed}
+RESTS_HZ, PER_SPEEDS = (0.1, 0.2, 0.5, 1.0, 2.0), (12.0, 25.0, 50.0, 100.0, 200.0)
+SPEEDS = {"each": (each, 1.0), "head": (head_speed, POINTS_SPEED_HZ)}
+"""What the cutoffs follow, and the cutoff of the velocity itself in Hz."""
 
 Array = NDArray[Any]
 
@@ -121,7 +122,8 @@ def _truth(seen: Array, places: Sequence[Place]) -> Array:
 
 def smoothed(recording: Recording, setting: Setting) -> Array:
     """The points (T, 68, 2), filtered as the smoother does."""
-    euro = OneEuro(setting.rest_hz, setting.per_speed, speed=SPEEDS[setting.speed])
+    speed, speed_hz = SPEEDS[setting.speed]
+    euro = OneEuro(setting.rest_hz, setting.per_speed, speed_hz, speed)
     some = zip(recording.points, recording.at.tolist(), recording.sizes, strict=True)
     return np.array([euro(points, at, scale=size) for points, at, size in some])
 

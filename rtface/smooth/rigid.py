@@ -12,15 +12,18 @@ from rtface.types import Parsing
 
 Array = NDArray[Any]
 
-STIRRING = 0.05
-"""Face sizes a second by which a point may move against the face and still count as noise: 8 px/s on a face of 150."""
+CALM = 0.015
+"""Face sizes a second by which a face may seem to move and count as at rest: what noise makes of one that is still."""
+
+STIRRING = 0.04
+"""Likewise a single point against its face; it has the noise of one instead of 68."""
 
 
 def head_speed(velocity: Array, points: Array) -> Array:
     """Speed (P, 1) that a One-Euro filter of points follows, of their velocity and place (P, 2), in face sizes.
 
     It is the root mean square of the speed that all points share (shift, turn and growth of the face, which noise of
-    68 points hardly touches), and, for each point, by how much more than `STIRRING` it moves against that: lids, lips.
+    68 points hardly touches) beyond `CALM`, and what each point moves against that beyond `STIRRING`: lids and lips.
     Each point by its own speed, as in the paper, is twice as late in a turn at the same jitter
     (`benchmarks/smoothing.py`).
     """
@@ -32,7 +35,8 @@ def head_speed(velocity: Array, points: Array) -> Array:
     turn = float((arms[:, 0] * rest[:, 1] - arms[:, 1] * rest[:, 0]).sum()) / spread
     shared = shift + growth * arms + turn * np.stack((-arms[:, 1], arms[:, 0]), axis=1)
     own = np.hypot(*(velocity - shared).T)[:, None]
-    speeds: Array = math.sqrt(float((shared * shared).sum()) / len(points)) + np.maximum(own - STIRRING, 0.0)
+    head = math.sqrt(float((shared * shared).sum()) / len(points))
+    speeds: Array = max(head - CALM, 0.0) + np.maximum(own - STIRRING, 0.0)
     return speeds
 
 

@@ -13,8 +13,11 @@ from rtface.smooth.rigid import head_speed
 from rtface.types import EMOTIONS, Emotion, Event, HeadPose, Landmarks
 
 POINTS_REST_HZ = 0.1
-POINTS_PER_SPEED = 70.0
-"""Hz for each crop side a second. Both are chosen from the curve of `benchmarks/smoothing.py`."""
+POINTS_PER_SPEED = 100.0
+"""Hz for each crop side a second. All three are chosen from the curve of `benchmarks/smoothing.py`."""
+
+POINTS_SPEED_HZ = 2.0
+"""Cutoff of the velocity: 1 Hz, as in the paper, lets lips be half again as late."""
 
 POSE_REST_HZ = 1.5
 POSE_PER_SPEED = 0.1
@@ -23,7 +26,7 @@ POSE_PER_SPEED = 0.1
 
 class _FaceFilters:
     def __init__(self) -> None:
-        self.points = OneEuro(POINTS_REST_HZ, POINTS_PER_SPEED, speed=head_speed)
+        self.points = OneEuro(POINTS_REST_HZ, POINTS_PER_SPEED, POINTS_SPEED_HZ, speed=head_speed)
         self.pose = OneEuro(POSE_REST_HZ, POSE_PER_SPEED)
         self.emotion = Hysteresis()
 

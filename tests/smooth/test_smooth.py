@@ -53,6 +53,16 @@ def test_after_a_gap_it_begins_anew() -> None:
     assert label(np.array([0.1, 0.9]), at=1.0)[0] == 1
 
 
+def test_a_face_that_creeps_is_followed_closely() -> None:
+    """Slower than what counts as at rest: late, but never off by more than half a percent of the eyes' distance."""
+    face = np.random.default_rng(4).uniform(-40, 40, (68, 2))
+    smoother = Smoother()
+    for step in range(300):
+        points = face + np.array((2.0 * step / 30, 0.0))  # 2 px a second, on a face of 150
+        out = smoother.landmarks(1, Landmarks(points, 0.5), at=step / 30, size=150.0).points
+        assert np.abs(out - points).max() < 0.005 * 45
+
+
 def test_large_and_small_faces_are_smoothed_alike() -> None:
     rng = np.random.default_rng(3)
     face = rng.uniform(-0.3, 0.3, (68, 2))
