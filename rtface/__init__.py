@@ -63,6 +63,7 @@ _HOMES = {
     "errors": (
         "BudgetMissed",
         "EngineError",
+        "Event",
         "InputError",
         "ModelError",
         "OptionError",
@@ -79,6 +80,7 @@ _HOMES = {
         "PARSING_CLASSES",
         "TASKS",
         "Emotion",
+        "Event",
         "Face",
         "Frame",
         "FrameResult",

@@ -24,7 +24,7 @@ from rtface.errors import OptionError
 from rtface.models import ModelEntry
 from rtface.networks import open_cheaper_engines, open_detector, open_engine
 from rtface.options import Options, check_tasks
-from rtface.smooth import Smoother
+from rtface.smooth import Smoother, moved
 from rtface.tasks import landmarks, parsing
 from rtface.tasks.crop import (
     CROP_SIZE,
@@ -40,6 +40,9 @@ from rtface.track import Track, Tracker, first_crop
 from rtface.types import Face, Frame, FrameResult, Timing
 
 T = TypeVar("T")
+
+PLACE, PARSED_PLACE = "place", "parsed_place"
+"""What is carried over beside the tasks: landmarks, of the last look and of the last mask."""
 
 STILL_BATCH = 8
 """Faces of a still in one engine call, at least. A crowd takes several calls: each face in a call holds 5 MB."""
@@ -241,8 +244,16 @@ class Analyzer:
         self._forget()
         self._planner.lap("tasks")
         late = self._planner.finish(rested=rests is not None)
-        timing = _timing(self._planner)
-        return FrameResult(frame, faces, timing, tasks=wanted, level=level, late=late, skipped=skipped)
+        return FrameResult(
+            frame,
+            faces,
+            _timing(self._planner),
+            tasks=wanted,
+            level=level,
+            late=late,
+            skipped=skipped,
+            events=self._smoother.take_events(),
+        )
 
     def _move_on(self, frame: Frame, at: float) -> None:
         height, width = frame.image.shape[:2]
@@ -284,13 +295,13 @@ class Analyzer:
         values = typed(wanted, tensors, crops, to_frame, points)
         self._planner.lap("tasks")
         seen = [crop_from_landmarks(face) for face in points]
-        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), tracks=looked)
+        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), points, tracks=looked)
         self._planner.lap("track")
-        for track, value, quality in zip(looked, values, tensors[QUALITY].tolist(), strict=True):
+        for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
             if not track.predicted:
                 if self.options.smooth:
                     value = self._smoother(track.track_id, value, at, track.crop.side)
-                self._carry.put(track.track_id, {**value, QUALITY: quality}, at)
+                self._carry.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)
         self._planner.lap("smooth")
         self._planner.looked(looked, work.parsed, at, since)
 
@@ -308,8 +319,11 @@ class Analyzer:
         return {**answers[0], **{name: np.concatenate([answer[name] for answer in answers]) for name in quick}}
 
     def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
-        values, ages = self._carry.get(track.track_id, (*wanted, QUALITY), at)
-        ages.pop(QUALITY, None)
+        values, ages = self._carry.get(track.track_id, (*wanted, QUALITY, PLACE, PARSED_PLACE), at)
+        parsed_at, now_at = values.pop(PARSED_PLACE, None), values.pop(PLACE, None)
+        if "parsing" in values and ages["parsing"] > ages[PLACE]:  # the landmarks are newer: the mask goes with them
+            values["parsing"] = moved(values["parsing"], parsed_at, now_at)
+        ages = {task: age for task, age in ages.items() if task in wanted}
         # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
         steady = self.options.smooth and ages.get("landmarks") == 0.0
         return Face(
@@ -366,6 +380,12 @@ class Analyzer:
 
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
         return self.options.tasks if tasks is None else check_tasks(tasks)
+
+
+def _places(value: dict[str, Any], points: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Where the landmarks are, those shown if any are; and, with a new mask, where they were for it."""
+    place = value["landmarks"].points if "landmarks" in value else points
+    return {PLACE: place, PARSED_PLACE: place} if "parsing" in value else {PLACE: place}
 
 
 def _matrices(crops: Sequence[Crop]) -> NDArray[np.float64]:

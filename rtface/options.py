@@ -51,6 +51,7 @@ class Options:
         level: Quality level to stay at (0 = full; `Analyzer.describe` names them); None = as the budget demands.
         floor: Lowest level (the highest number) that a missed budget may lead to; None = the last.
         priority: Tasks that matter most, first; what is given up first follows from it (`rtface.budget.levels`).
+        reconnect_s: How long a camera or stream that is lost is tried again, in s; 0 = not at all, None = for ever.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
 
@@ -77,6 +78,7 @@ class Options:
     level: int | None = None
     floor: int | None = None
     priority: tuple[str, ...] = ()
+    reconnect_s: float | None = None
     threads: int | None = None
     models_dir: str | None = None
 
@@ -273,6 +275,7 @@ _RULES: dict[str, Rule] = {
     "level": _maybe(_number(0, 99, whole=True)),
     "floor": _maybe(_number(0, 99, whole=True)),
     "priority": _priority,
+    "reconnect_s": _maybe(_number(0, math.inf, whole=False)),
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
 }

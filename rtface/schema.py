@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from rtface.types import Face, FrameResult, Parsing
+    from rtface.types import Event, Face, FrameResult, Parsing
 
 SCHEMA = "rtface.result/1"
 
@@ -80,6 +80,7 @@ def summary_record(
     age_ms: Mapping[str, float | None],
     interrupted: bool,
     error: str | None,
+    events: Sequence[Event] = (),
 ) -> dict[str, Any]:
     """The last line.
 
@@ -96,6 +97,7 @@ def summary_record(
         age_ms: Percentiles of the time from grab to hand-over.
         interrupted: Ctrl-C ended the run.
         error: What else ended it before its time.
+        events: When the source was lost and came back; the latest of many.
     """
     return {
         "schema": SCHEMA,
@@ -114,6 +116,7 @@ def summary_record(
         "fps": round(frames / seconds, 2) if seconds > 0 else None,
         "work_ms": dict(work_ms),
         "age_ms": dict(age_ms),
+        "events": [event_record(event) for event in events],
     }
 
 
@@ -137,7 +140,18 @@ def frame_record(result: FrameResult, *, parsing: bool = True) -> dict[str, Any]
         "late": result.late,
         "dropped": result.dropped,
         "skipped": dict(result.skipped),
+        "events": [event_record(event) for event in result.events],
     }
+
+
+def event_record(event: Event) -> dict[str, Any]:
+    """What happened, as it stands in a frame's line and in the summary."""
+    record: dict[str, Any] = {"kind": event.kind, "at_s": round(event.at, 6), "what": event.what}
+    if event.track_id is not None:
+        record["track_id"] = event.track_id
+    if event.duration_s is not None:
+        record["duration_s"] = round(event.duration_s, 3)
+    return record
 
 
 def _face(face: Face, tasks: list[str]) -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import numpy as np
 
 from rtface import schema
 from rtface.clock import Clock
-from rtface.types import FrameResult
+from rtface.types import Event, FrameResult
 
 STEP_MS = 0.1
 LONGEST_MS = 2000.0
+#: Of a source that comes and goes for weeks, the summary names the last so many events.
+EVENTS = 100
 
 
 class Percentiles:
@@ -46,6 +48,11 @@ class Tally:
         self._level, self._moves = 0, 0
         self._work, self._age = Percentiles(), Percentiles()
         self._error: BaseException | None = None
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+
+    def note(self, event: Event) -> None:
+        """Something happened to the source; may be called from its thread."""
+        self._events.append(event)
 
     def start(self) -> None:
         """The run begins."""
@@ -87,4 +94,5 @@ class Tally:
             age_ms={f"p{percent}": self._age.at(percent) for percent in (50, 95, 99)},
             interrupted=isinstance(error, KeyboardInterrupt),
             error=None if error is None or isinstance(error, KeyboardInterrupt) else str(error),
+            events=tuple(self._events),
         )

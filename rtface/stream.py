@@ -6,7 +6,8 @@ long it was busy with the one before. For files every hand-over waits, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +18,9 @@ import rtface
 from rtface import schema
 from rtface.analyzer import Analyzer
 from rtface.capture.grabber import Grabbed, Grabber
+from rtface.capture.live import LiveGrabber
 from rtface.capture.mailbox import Backlog, Handoff, Mailbox
+from rtface.capture.reconnect import Reconnect
 from rtface.capture.source import Source, open_source
 from rtface.clock import Clock, SystemClock
 from rtface.errors import OptionError, UsageError
@@ -26,7 +29,7 @@ from rtface.outputs.choose import choose
 from rtface.outputs.fanout import Fanout
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.stats import Tally
-from rtface.types import EMOTIONS, PARSING_CLASSES, FrameResult
+from rtface.types import EMOTIONS, PARSING_CLASSES, Event, FrameResult
 
 #: Ctrl-C cannot break a wait without an end on every system.
 WAIT_S = 0.5
@@ -45,7 +48,9 @@ class Stream:
         overwrite: Whether outputs that are there may be replaced.
         max_frames: End after so many results.
         analyzer: Use this one and leave it open; None = one for the options, closed at the end.
+        on_event: Called when the source is lost and when it is back, in the capture's threads; must be quick.
         clock: For tests.
+        reconnect: How a lost source is tried again; None = as the options say.
 
     Raises:
         OptionError: ``max_frames`` is not positive.
@@ -61,7 +66,9 @@ class Stream:
         overwrite: bool = False,
         max_frames: int | None = None,
         analyzer: Analyzer | None = None,
+        on_event: Callable[[Event], None] | None = None,
         clock: Clock | None = None,
+        reconnect: Reconnect | None = None,
     ) -> None:
         self._wanted = source
         self._live = live
@@ -78,6 +85,9 @@ class Stream:
         self._clock = clock or SystemClock()
         self._stack: ExitStack | None = None
         self._tally = Tally(self._clock)
+        self._on_event = on_event
+        self._happened: deque[Event] = deque()  # since the last result
+        self._reconnect = reconnect or Reconnect(give_up_s=options.reconnect_s)
 
     def __enter__(self) -> Stream:
         wanted = self._wanted
@@ -94,13 +104,29 @@ class Stream:
             info = _run_info(source, self._options, self._analyzer)
             self._fanout = Fanout(sinks, info, live=self._live)
             self._source = source
-            self._handoff: Handoff[Grabbed] = Mailbox() if self._live else Backlog()
-            self._grabber = Grabber(source, self._handoff, self._clock, paced=self._live and not source.live)
+            self._grabber = self._new_grabber(source)
             self._grabber.start()
             not_started.pop_all()  # from here on its thread closes the source: it may be reading
             self._stack = stack.pop_all()
         self._tally.start()
         return self
+
+    def _new_grabber(self, source: Source) -> Grabber | LiveGrabber:
+        # What is live cannot wait, not even for `run`: a queue would only make it late.
+        mailbox: Mailbox[Grabbed] = Mailbox()
+        self._handoff: Handoff[Grabbed] = mailbox if self._live or source.live else Backlog()
+        if source.reopen is not None:
+            return LiveGrabber(source, mailbox, self._clock, self._reconnect, self._note)
+        return Grabber(source, self._handoff, self._clock, paced=self._live and not source.live)
+
+    def _note(self, event: Event) -> None:
+        self._happened.append(event)
+        self._tally.note(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def _take_events(self) -> tuple[Event, ...]:
+        return tuple(self._happened.popleft() for _ in range(len(self._happened)))
 
     def __iter__(self) -> Iterator[FrameResult]:
         return self
@@ -126,7 +152,8 @@ class Stream:
             taken = self._handoff.take(WAIT_S)
             if taken is not None:
                 return taken.item, taken.dropped
-            if self._handoff.ended:
+            self._fanout.idle()
+            if self._handoff.ended or self._fanout.done:
                 raise StopIteration
 
     def _analyse(self, grabbed: Grabbed, dropped: int) -> FrameResult:
@@ -154,6 +181,7 @@ class Stream:
             timing=replace(result.timing, capture_ms=grabbed.capture_ms, age_ms=age_ms),
             late=deadline is not None and now > deadline,
             dropped=dropped,
+            events=self._take_events() + result.events,
         )
 
     @property
@@ -164,7 +192,7 @@ class Stream:
     @property
     def summary(self) -> dict[str, Any]:
         """Figures of the run, so far or whole, as its last JSON line."""
-        return self._tally.record(self._source.corrupt)
+        return self._tally.record(self._grabber.corrupt)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -205,6 +233,7 @@ def live(
     options: Options | None = None,
     overwrite: bool = False,
     max_frames: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
 ) -> Stream:
     """Results of a camera or stream as they come; the newest frame wins. A file plays as if it were a camera.
 
@@ -212,13 +241,21 @@ def live(
         source: Camera index, file, folder of pictures, URL, or "demo".
         budget_ms: Milliseconds from grab to result; what does not fit is carried over. None = as the options say.
         tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
-        outputs, options, overwrite, max_frames: As ``Stream``.
+        outputs, options, overwrite, max_frames, on_event: As ``Stream``.
 
     Raises:
         RtfaceError: On entering the stream: the source, a network or an output cannot be opened.
     """
     options = _with(options, tasks=tasks, budget_ms=budget_ms)
-    return Stream(source, live=True, options=options, outputs=outputs, overwrite=overwrite, max_frames=max_frames)
+    return Stream(
+        source,
+        live=True,
+        options=options,
+        outputs=outputs,
+        overwrite=overwrite,
+        max_frames=max_frames,
+        on_event=on_event,
+    )
 
 
 def run(

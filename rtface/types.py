@@ -184,6 +184,25 @@ class Timing:
     age_ms: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at a moment.
+
+    Attributes:
+        kind: "source_lost" or "source_back", of a camera or stream; "emotion_onset" or "emotion_offset", of a face.
+        at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
+        what: Why the source was lost, or the emotion's label.
+        track_id: Whose emotion; None for a source.
+        duration_s: How long the source was away, or the emotion lasted; None where it only begins.
+    """
+
+    kind: str
+    at: float
+    what: str
+    track_id: int | None = None
+    duration_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
     """All faces of one frame, and how they came about.
@@ -195,6 +214,7 @@ class FrameResult:
         dropped: Frames that the source gave and nobody analysed, since the result before this one.
         skipped: Task → why it was not run on this frame, for some faces or for all; likewise "detect", and "faces"
             where not all were looked at.
+        events: What happened since the result before this one, in order.
     """
 
     frame: Frame
@@ -205,6 +225,7 @@ class FrameResult:
     late: bool = False
     dropped: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
 
     def to_dict(self, *, parsing: bool = True) -> dict[str, Any]:
         """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out."""

@@ -11,6 +11,7 @@ import pytest
 from rtface.analyzer import Analyzer
 from rtface.errors import InputError
 from rtface.options import Options
+from rtface.tasks.crop import crop_from_landmarks
 from rtface.types import TASKS, FrameResult
 from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
@@ -143,9 +144,10 @@ def test_a_face_that_comes_back_within_half_a_second_keeps_its_id_and_its_values
 
 
 def test_a_face_that_stays_away_is_gone() -> None:
-    results = list(Rig(detect_every_ms=100).play(*[(ONE,)] * 5, *[()] * 18, *[(ONE,)] * 2))
+    results = list(Rig(detect_every_ms=100).play(*[(ONE,)] * 5, *[()] * 18, *[(ONE,)] * 2, *[()] * 100, *[(ONE,)] * 2))
     assert results[22].faces == ()
-    assert results[-1].faces[0].track_id == 2
+    assert results[24].faces[0].track_id == 1  # known again
+    assert results[-1].faces[0].track_id == 2  # after three seconds it may be anybody
 
 
 def test_image_leaves_the_stream_alone() -> None:
@@ -206,7 +208,7 @@ def test_a_result_after_its_deadline_is_late() -> None:
 
 def test_smoothing_steadies_what_is_shown_but_not_the_tracker() -> None:
     rng = np.random.default_rng(0)
-    frames = [(moved(ONE, *rng.normal(0, 1.5, 2)),) for _ in range(40)]
+    frames = [(moved(ONE, *rng.normal(0, 0.6, 2)),) for _ in range(40)]
     spread = {}
     for smooth in (False, True):
         results = list(Rig(smooth=smooth).play(*frames))
@@ -214,6 +216,37 @@ def test_smoothing_steadies_what_is_shown_but_not_the_tracker() -> None:
         spread[smooth] = noses.std(axis=0).mean()
         assert np.array_equal(results[-1].faces[0].points5[2], noses[-1])
     assert spread[True] < 0.6 * spread[False]
+
+
+def test_smoothed_emotions_come_with_events() -> None:
+    rig = Rig(smooth=True)
+    results = list(rig.play(*[(ONE,)] * 5, *[()] * 20))
+    kinds = [(event.kind, event.what, event.track_id) for result in results for event in result.events]
+    assert kinds == [("emotion_onset", "happiness", 1), ("emotion_offset", "happiness", 1)]
+    assert [result.events for result in Rig().play((ONE,), (ONE,))] == [(), ()]
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_mask_of_before_goes_along_with_the_landmarks(smooth: bool) -> None:
+    """Parsing ran on the first frame only; the face has moved since."""
+    rig = Rig(smooth=smooth)
+    results = []
+    for index in range(8):
+        image, at = paint([moved(ONE, 3 * index)]), index / 30
+        rig.detector.faces = [moved(ONE, 3 * index)]
+        if index:  # what is not asked for is not run, and what was known is carried over
+            rig.analyzer.video(image, at, tasks=("landmarks",))
+            results.append(rig.analyzer._face(rig.analyzer._tracker.tracks[0], TASKS, at))
+        else:
+            rig.analyzer.video(image, at)
+    last = results[-1]
+    assert last.age_ms["parsing"] == pytest.approx(7e3 / 30) and last.age_ms["landmarks"] == 0
+    assert set(last.age_ms) <= set(TASKS)
+    assert last.parsing is not None and last.landmarks is not None
+    centre = last.parsing.to_frame @ (63.5, 63.5, 1.0)
+    expected = crop_from_landmarks(last.landmarks.points)
+    assert centre == pytest.approx((expected.x, expected.y), abs=1.0)
+    assert expected.x == pytest.approx(moved(ONE, 21).x, abs=4 if smooth else 1)
 
 
 @pytest.mark.parametrize(("max_faces", "batches"), [(2, [8, 8, 4]), (12, [12, 8])])

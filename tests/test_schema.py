@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtface import schema
-from rtface.types import Emotion, Face, Frame, FrameResult, HeadPose, Landmarks, Parsing, Timing
+from rtface.types import Emotion, Event, Face, Frame, FrameResult, HeadPose, Landmarks, Parsing, Timing
 
 LABELS = np.array([[0, 0, 1], [1, 1, 13]], np.uint8)
 
@@ -36,7 +36,9 @@ GOLDEN = (
     '"emotion":"happiness","emotion_probs":[0.1,0.9,0.0,0.0,0.0,0.0,0.0,0.0],'
     '"yaw_deg":-12.35,"pitch_deg":3.0,"roll_deg":0.5}],'
     '"timing_ms":{"capture":0.0,"detect":1.235,"track":0.0,"crop":0.0,"engine":2.5,"tasks":0.0,"smooth":0.0,'
-    '"total":4.0,"age":9.0},"level":1,"late":true,"dropped":2,"skipped":{"parsing":"over budget"}}\n'
+    '"total":4.0,"age":9.0},"level":1,"late":true,"dropped":2,"skipped":{"parsing":"over budget"},'
+    '"events":[{"kind":"source_back","at_s":12.25,"what":"camera 0","duration_s":1.5},'
+    '{"kind":"emotion_onset","at_s":12.345679,"what":"happiness","track_id":3}]}\n'
 )
 
 
@@ -58,6 +60,10 @@ def test_the_golden_line() -> None:
             late=True,
             dropped=2,
             skipped={"parsing": "over budget"},
+            events=(
+                Event("source_back", 12.25, "camera 0", duration_s=1.5),
+                Event("emotion_onset", 12.3456789, "happiness", track_id=3),
+            ),
         ).to_dict()
     )
     assert line == GOLDEN
@@ -128,6 +134,7 @@ def test_the_first_and_the_last_line() -> None:
         age_ms={"p50": None},
         interrupted=True,
         error=None,
+        events=[Event("source_lost", 1.0, "unplugged")],
     )
     assert summary == {
         "schema": "rtface.result/1",
@@ -146,6 +153,7 @@ def test_the_first_and_the_last_line() -> None:
         "fps": 15.0,
         "work_ms": {"p50": 1.0},
         "age_ms": {"p50": None},
+        "events": [{"kind": "source_lost", "at_s": 1.0, "what": "unplugged"}],
     }
 
 

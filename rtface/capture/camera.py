@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rtface.capture.quiet import cv2, quiet
 from rtface.capture.source import Source
@@ -14,10 +15,14 @@ from rtface.clock import Clock
 from rtface.errors import SourceError
 from rtface.types import Frame
 
-#: Reads in a row that may fail before a stream counts as lost.
+#: Reads in a row that may fail before a stream counts as lost …
 FAILED_READS = 10
+#: … unless they take this share of the read timeout: then each of them ran into it.
+FAILED_SHARE = 0.8
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 5000
+#: What such an address serves may have an end, and is then a file; all others are live whatever the server says.
+FILE_SCHEMES = frozenset({"http", "https", "ftp", "file"})
 
 
 class _CaptureSource(Source):
@@ -37,16 +42,18 @@ class _CaptureSource(Source):
         self.size_wh = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
 
     def read(self) -> Frame | None:
+        began = self._clock.now()
         for failures in range(FAILED_READS):
-            if not self._capture.grab():
-                continue
-            captured_at = self._clock.now()
-            decoded, image = self._capture.retrieve()
-            if not decoded:
-                continue
-            self._failed += failures
-            self._index += 1
-            return Frame(image=image, index=self._index - 1, captured_at=captured_at)
+            with quiet():
+                grabbed = self._capture.grab()
+                captured_at = self._clock.now()
+                decoded, image = self._capture.retrieve() if grabbed else (False, None)
+            if decoded and image is not None:
+                self._failed += failures
+                self._index += 1
+                return Frame(image=image, index=self._index - 1, captured_at=captured_at)
+            if captured_at - began >= FAILED_SHARE * READ_TIMEOUT_MS / 1000.0:
+                break
         raise self._lost
 
     @property
@@ -66,6 +73,7 @@ class CameraSource(_CaptureSource):
             SourceError: There is no such camera, or it gives no picture.
         """
         name = f"camera {index}"
+        self.reopen = lambda: CameraSource(index, clock)
         with quiet():
             capture = cv2.VideoCapture(index)
         if not capture.isOpened():
@@ -79,24 +87,44 @@ class NetworkSource(_CaptureSource):
     """A stream from an address: rtsp://, or MJPEG over http://."""
 
     def __init__(self, url: str, capture: cv2.VideoCapture, clock: Clock) -> None:
-        lost = SourceError(url, "the stream ended or was lost", "Check the server, then start again")
-        super().__init__(url, capture, clock, lost)
+        name = without_password(url)
+        lost = SourceError(name, "the stream ended or was lost", "Check the server, then start again")
+        self.reopen = lambda: NetworkSource(url, _open(url), clock)
+        super().__init__(name, capture, clock, lost)
 
 
 def open_address(url: str, clock: Clock) -> Source:
-    """What an address serves: a stream, or a video with an end, which is read like a file.
+    """What an address serves: a stream, or over HTTP a video with an end, which is read like a file.
 
     Raises:
         SourceError: It cannot be opened as a video.
     """
-    timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
-    with quiet():
-        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
-    if not capture.isOpened():
-        raise SourceError(url, "cannot be opened as a video", "Check the address, and that the server is up")
-    if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
-        return VideoSource(url, capture, clock)
+    capture = _open(url)
+    if urlsplit(url).scheme.lower() in FILE_SCHEMES and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+        return VideoSource(without_password(url), capture, clock)
     return NetworkSource(url, capture, clock)
+
+
+def _open(url: str) -> cv2.VideoCapture:
+    settings = [
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS),
+        *(cv2.CAP_PROP_N_THREADS, 1),  # each decoder thread more holds a frame back
+    ]
+    with quiet():
+        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, settings)
+    if not capture.isOpened():
+        mend = "Check the address, and that the server is up"
+        raise SourceError(without_password(url), "cannot be opened as a video", mend)
+    return capture
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown and written: ``rtsp://user:…@host/path``."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return parts._replace(netloc=f"{name}{colon}…{at}{host}").geturl() if colon else url
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class Grabber:
         self._started_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="rtface-capture", daemon=True)
 
+    @property
+    def corrupt(self) -> int:
+        """Frames that could not be decoded."""
+        return self._source.corrupt
+
     def start(self) -> None:
         self._thread.start()
 

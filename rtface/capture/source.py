@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Source(ABC):
         fps: Frames in a second, or None where unknown.
         frame_count: Frames in all, as far as the source knows; None where unknown.
         size_wh: Width and height in px of the first frame.
+        reopen: Opens it anew after it was lost; None where that makes no sense: a file.
         corrupt: Frames in the middle that could not be decoded and were skipped.
     """
 
@@ -33,6 +35,7 @@ class Source(ABC):
     fps: float | None = None
     frame_count: int | None = None
     size_wh: tuple[int, int] = (0, 0)
+    reopen: Callable[[], Source] | None = None
 
     @abstractmethod
     def read(self) -> Frame | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from rtface.errors import OptionError
 
 if TYPE_CHECKING:
     from rtface.options import Options
+    from rtface.types import Event
 
 Outputs = Annotated[
     list[str] | None,
@@ -56,6 +58,14 @@ def options_from(config: Path | None, settings: list[str] | None, **flags: Any) 
             raise OptionError("--set", f"expected NAME=VALUE, got {setting!r}", "Write it as --set max_faces=4")
         given.setdefault(name.strip().replace("-", "_"), value.strip())
     return Options.load(config, **given)
+
+
+def say(event: Event) -> None:
+    """A lost source, and that it is back, for people."""
+    if event.kind == "source_lost":
+        print(f"rtface: the source is lost ({event.what}); trying again", file=sys.stderr, flush=True)
+    elif event.kind == "source_back":
+        print(f"rtface: the source is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
 
 
 def figures(summary: dict[str, Any]) -> str:

@@ -81,6 +81,7 @@ def live_command(
         outputs=outputs,
         overwrite=overwrite,
         max_frames=max_frames,
+        on_event=flags.say,
     )
     with stream:
         for _ in stream:

@@ -56,7 +56,15 @@ def run_command(
         from rtface.cli.progress import ProgressSink
 
         outputs.append(ProgressSink(max_frames))
-    stream = Stream(source, live=False, options=options, outputs=outputs, overwrite=overwrite, max_frames=max_frames)
+    stream = Stream(
+        source,
+        live=False,
+        options=options,
+        outputs=outputs,
+        overwrite=overwrite,
+        max_frames=max_frames,
+        on_event=flags.say,
+    )
     with stream:
         for _ in stream:
             pass

@@ -27,6 +27,9 @@ class _Outlet:
         if not self._handoff.put(result) and self.error is not None:
             raise self.error
 
+    def idle(self) -> None:
+        """Its thread waits by itself."""
+
     def drain(self) -> None:
         """Waits until everything that was put is written."""
         self._handoff.close()
@@ -56,6 +59,9 @@ class _Direct:
         except Exception as error:
             self.error = error
             raise
+
+    def idle(self) -> None:
+        self.sink.idle()
 
     def drain(self) -> None:
         """Nothing is waiting."""
@@ -93,6 +99,11 @@ class Fanout:
         """
         for outlet in self._outlets:
             outlet.put(result)
+
+    def idle(self) -> None:
+        """Nothing to hand over yet: a lost camera, a slow one."""
+        for outlet in self._outlets:
+            outlet.idle()
 
     @property
     def done(self) -> bool:

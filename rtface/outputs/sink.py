@@ -59,6 +59,9 @@ class Sink(ABC):
             OutputError: It cannot be written any more.
         """
 
+    def idle(self) -> None:
+        """No result has come for a while; a call now and then until one does. For ``own_thread = False`` only."""
+
     def finish(self, summary: dict[str, Any]) -> None:
         """The end of the run, also after Ctrl-C or an error elsewhere. What was written becomes whole.
 

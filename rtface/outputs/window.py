@@ -55,6 +55,12 @@ class WindowSink(Sink):
             cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
             self._shown = True
         cv2.imshow(TITLE, picture)
+        self.idle()
+
+    def idle(self) -> None:
+        """Lets the window live while no picture comes: it can be closed, and Esc and q work."""
+        if not self._shown:
+            return
         key = cv2.waitKey(1) & 0xFF
         self.done = key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
 

@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.tasks.crop import Crop
+from rtface.track.shape import difference
 
 VELOCITY_SECONDS = 0.1
 """Time constant of the velocity estimate: three frames at 30 fps, so one frame's jitter weighs little."""
 
+STRIDE_SECONDS = 0.7
+"""Time constant of the velocity by which a lost face is looked for: one that slides behind a post seems to stop."""
+
 COAST_SECONDS = 0.25
 """A predicted face slows down with this time constant: heads turn back sooner than they fly on."""
+
+SHAPE_SECONDS = 1.0
+"""Time constant of the remembered shape: longer than it takes to slide behind somebody."""
 
 BOX_BLEND = 0.5
 """Weight of a new detection's box against the track's: detectors breathe by a few per cent from frame to frame."""
@@ -24,12 +31,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where a face was seen last, when, and how fast it went (px/s)."""
+    """Where a face was seen last, when, how fast it went (px/s), and how fast over a longer time (`stride_x`, …)."""
 
     crop: Crop
     at: float
     vx: float = 0.0
     vy: float = 0.0
+    stride_x: float = 0.0
+    stride_y: float = 0.0
 
     def foresee(self, at: float) -> Crop:
         """The crop at a later time: on by the velocity, which dies away."""
@@ -41,9 +50,16 @@ class Motion:
         elapsed = at - self.at
         if elapsed <= 0.0:
             return replace(self, crop=crop)
-        weight = 1.0 - math.exp(-elapsed / VELOCITY_SECONDS)
+        weight, slow = (1.0 - math.exp(-elapsed / seconds) for seconds in (VELOCITY_SECONDS, STRIDE_SECONDS))
         vx, vy = (crop.x - self.crop.x) / elapsed, (crop.y - self.crop.y) / elapsed
-        return Motion(crop, at, self.vx + weight * (vx - self.vx), self.vy + weight * (vy - self.vy))
+        return Motion(
+            crop,
+            at,
+            vx=self.vx + weight * (vx - self.vx),
+            vy=self.vy + weight * (vy - self.vy),
+            stride_x=self.stride_x + slow * (vx - self.stride_x),
+            stride_y=self.stride_y + slow * (vy - self.stride_y),
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +78,7 @@ class Track:
         vetoed: The engine has looked, and never confirmed it.
         unsure: The engine doubts the crop; the detector should look again.
         recent: The face was confirmed on the frame before.
+        shape: The shape of its landmarks before `at`; None = not known.
     """
 
     score: float
@@ -74,10 +91,12 @@ class Track:
     vetoed: bool = False
     unsure: bool = False
     recent: bool = True
+    shape: Floats | None = None
     born_at: float = field(init=False)
     _last: Motion = field(init=False)
     _box: Floats | None = field(default=None, init=False)  # in sides of the crop, about its centre
     _points: Floats = field(init=False)  # likewise
+    _new_shape: Floats | None = field(default=None, init=False)  # of this frame
 
     def __post_init__(self) -> None:
         self.born_at = self.at
@@ -85,9 +104,19 @@ class Track:
         self._points = np.full((5, 2), np.nan, np.float32)
 
     @property
+    def seen(self) -> Motion:
+        """Where the face was last confirmed, and how it moved there."""
+        return self._last if self.predicted else self._last.seen(self.crop, self.at)
+
+    @property
     def seen_at(self) -> float:
         """When the face was last confirmed."""
         return self._last.at if self.predicted else self.at
+
+    @property
+    def strangeness(self) -> float:
+        """How far the landmarks of this frame differ from the face's own shape, in sides of the crop."""
+        return difference(self.shape, self._new_shape)
 
     @property
     def surprise(self) -> float:
@@ -110,6 +139,7 @@ class Track:
     def advance(self, at: float) -> None:
         """Move on to `at`; from here on the face's place is a prediction."""
         if not self.predicted:
+            self._learn(self.at - self._last.at)
             self._last = self._last.seen(self.crop, self.at)
         self.at, self.crop = at, self._last.foresee(at)
         self.recent, self.predicted, self.detected = not self.predicted, True, False
@@ -124,9 +154,11 @@ class Track:
         self._points = _relative(points5, self.crop)
         self.score, self.detected, self.predicted = score, True, False
 
-    def follow(self, crop: Crop, points5: Floats) -> None:
+    def follow(self, crop: Crop, points5: Floats, shape: Floats | None = None) -> None:
         """The engine sees the face in `crop` with these points."""
-        self.crop = crop
+        self.crop, self._new_shape = crop, shape
+        if self.shape is None:
+            self.shape = shape
         self._points = _relative(points5, crop)
         self.predicted, self.proven, self.vetoed = False, True, False
 
@@ -139,7 +171,14 @@ class Track:
             if crop.finite and crop.near(self.crop, centre=0.4, ratio=1.8):
                 self.crop = crop
             self._last = Motion(self.crop, self.at)
-        self.predicted, self.vetoed = True, not self.proven
+        self.predicted, self.vetoed, self._new_shape = True, not self.proven, None
+
+    def _learn(self, elapsed: float) -> None:
+        """The shape of the frame before was the face's: nobody has claimed it."""
+        new, known = self._new_shape, self.shape
+        self._new_shape = None
+        if new is not None and known is not None and new.shape == known.shape:
+            self.shape = known + np.float32(1.0 - math.exp(-max(elapsed, 0.0) / SHAPE_SECONDS)) * (new - known)
 
 
 def _relative(xy: Floats, crop: Crop) -> Floats:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from rtface.tasks.crop import Crop, crop_from_box, crop_from_points5
 from rtface.track.associate import associate
+from rtface.track.memory import ALIKE, Memory
+from rtface.track.shape import shape_of
 from rtface.track.track import Track
 
 LOST_SECONDS = 0.5
@@ -48,6 +50,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget every face; ids go on."""
         self.tracks: list[Track] = []
+        self._memory = Memory()
         self._at = float("-inf")
         self._detected_at = float("-inf")
 
@@ -59,7 +62,8 @@ class Tracker:
         self._at = at
         for track in self.tracks:
             track.advance(at)
-        self.tracks = [t for t in self.tracks if 0 <= t.crop.x < width and 0 <= t.crop.y < height]
+        inside = [0 <= t.crop.x < width and 0 <= t.crop.y < height for t in self.tracks]
+        self._keep(inside, outside=True)
 
     @property
     def wants_detection(self) -> bool:
@@ -82,17 +86,26 @@ class Tracker:
             track.meet(boxes_xyxy[index], points5[index], crop, float(scores[index]))
 
     def follow(
-        self, crops: Sequence[Crop], points5: Floats, face: Sequence[float], *, tracks: Sequence[Track] | None = None
+        self,
+        crops: Sequence[Crop],
+        points5: Floats,
+        face: Sequence[float],
+        points: Floats | None = None,
+        *,
+        tracks: Sequence[Track] | None = None,
     ) -> None:
         """What the engine saw in the crops of `tracks`, in their order; None = of all.
 
         `crops` are the squares cut from its landmarks, `points5` (N, 5, 2) px theirs, `face` how sure it is that the
-        crop held a well-placed face.
+        crop held a well-placed face; `points` (N, P, 2) px all landmarks, for the face's shape; None = the five.
         """
-        for track, crop, points, sure in zip(tracks or self.tracks, crops, points5, face, strict=True):
+        looked = tracks or self.tracks
+        landmarks = points5 if points is None else points
+        for track, crop, five, sure, all_points in zip(looked, crops, points5, face, landmarks, strict=True):
             track.unsure = not sure >= SURE
             if crop.finite and (sure >= SURE or (sure >= DOUBT and track.detected)):
-                track.follow(crop, points)
+                # Landmarks of a face that is half hidden have not its shape.
+                track.follow(crop, five, shape_of(all_points, crop) if sure >= SURE else None)
             else:
                 track.deny(crop)
         self._part()
@@ -107,7 +120,9 @@ class Tracker:
             return not track.vetoed and (lately or not track.unsure)
 
         faces = [track for track in self.tracks if seen(track)]
-        for track in faces:
+        newcomers = [track for track in faces if not track.track_id]
+        self._memory.name(newcomers)
+        for track in newcomers:
             if not track.track_id:
                 track.track_id = self._next_id
                 self._next_id += 1
@@ -151,7 +166,14 @@ class Tracker:
                 return self._at - track.born_at <= TRIAL_SECONDS
             return not track.predicted or self._at - track.seen_at <= LOST_SECONDS
 
-        self.tracks = [track for track in self.tracks if lives(track)]
+        self._keep([lives(track) for track in self.tracks])
+
+    def _keep(self, which: Sequence[bool], *, outside: bool = False) -> None:
+        """Let go of the other tracks, and remember their faces."""
+        for track, stays in zip(self.tracks, which, strict=True):
+            if not stays:
+                self._memory.put(track, outside=outside)
+        self.tracks = [track for track, stays in zip(self.tracks, which, strict=True) if stays]
 
 
 def first_crop(box_xyxy: NDArray[Any], points5: NDArray[Any]) -> Crop:
@@ -161,5 +183,7 @@ def first_crop(box_xyxy: NDArray[Any], points5: NDArray[Any]) -> Crop:
 
 
 def _standing(track: Track) -> tuple[bool, bool, float, float]:
-    """Who keeps a face that two tracks claim: the known, the one seen lately, the less surprised, the older."""
-    return (not track.track_id, not track.recent, round(track.surprise, 2), track.born_at)
+    """Who keeps a face that two tracks claim: the known, the one seen lately, the one whose place and shape it has,
+    the older."""
+    unlike = track.surprise + track.strangeness / ALIKE
+    return (not track.track_id, not track.recent, round(unlike, 2), track.born_at)

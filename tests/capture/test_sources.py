@@ -201,7 +201,7 @@ def test_a_camera_stamps_at_grab_and_survives_a_few_failed_reads(monkeypatch: py
         assert (source.name, source.live, source.fps, source.size_wh) == ("camera 3", True, 30.0, (160, 120))
         first, second = source.read(), source.read()
         assert first is not None and second is not None
-        assert (first.captured_at, second.captured_at) == (101.0, 102.0)
+        assert (first.captured_at, second.captured_at) == (102.0, 106.0)  # a look at the clock before each read
         assert (second.index, second.media_time) == (1, None)
         assert source.corrupt == 2
         with pytest.raises(SourceError, match="camera 3: gives no picture"):

@@ -19,6 +19,7 @@ from rtface.options import Options
 from tests.conftest import Cli
 from tests.fakes import FakeDetector, FakeEngine, Painted
 from tests.media import blank, cut, index_first, write_video
+from tests.servers import MjpegServer
 
 
 @pytest.fixture
@@ -166,6 +167,27 @@ def test_live_without_a_window(cli: Cli, opened: list[Options], tmp_path: Path) 
     assert [record["kind"] for record in records(done.out)] == ["header", "frame", "frame", "summary"]
     assert "0 late" in done.err
     assert opened[0].budget_ms == 2000.0
+
+
+def test_a_lost_stream_is_said_on_stderr(cli: Cli, opened: list[Options], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cut(MjpegServer):
+        """Hangs up after 20 frames."""
+
+        def _pace(self, number: int) -> None:
+            if number == 20:
+                raise OSError
+            super()._pace(number)
+
+    monkeypatch.setattr("rtface.capture.camera.READ_TIMEOUT_MS", 400)
+    with Cut() as server:
+        done = cli("live", server.url, "--no-show", "--max-frames", 30, "--set", "reconnect_s=9")
+        refused = cli("live", server.url, "--no-show", "--set", "reconnect_s=0")
+    assert done.code == 0
+    lost, back, figures = done.err.splitlines()
+    assert lost == "rtface: the source is lost (the stream ended or was lost); trying again"
+    assert back.startswith("rtface: the source is back after ") and figures.startswith("30 frames")
+    assert [event["kind"] for event in records(done.out)[-1]["events"]] == ["source_lost", "source_back"]
+    assert refused.code == 3 and refused.err.endswith("lost. Check the server, then start again\n")
 
 
 def test_live_is_refused_without_a_display(

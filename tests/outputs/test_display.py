@@ -103,6 +103,19 @@ def test_esc_q_and_closing_end_the_run(monkeypatch: pytest.MonkeyPatch, key: int
         assert sink.done
 
 
+def test_the_window_can_be_closed_while_no_picture_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = FakeScreen(monkeypatch)
+    with window.WindowSink() as sink:
+        sink.open(INFO)
+        sink.idle()
+        sink.write(result())
+        sink.idle()
+        assert not sink.done
+        screen.key = 27
+        sink.idle()
+        assert sink.done
+
+
 def test_an_opencv_without_windows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeScreen(monkeypatch)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtface.smooth import Hysteresis, OneEuro, Smoother
-from rtface.types import EMOTIONS, Emotion, HeadPose, Landmarks
+from rtface.types import EMOTIONS, Emotion, Event, HeadPose, Landmarks
 
 
 def test_tremor_goes() -> None:
@@ -40,6 +40,88 @@ def test_a_frame_twice_changes_nothing() -> None:
     still = OneEuro(rest_hz=1.0, per_speed=1.0)
     still(np.zeros(2), at=1.0)
     assert still(np.ones(2), at=1.0).tolist() == [0, 0]
+
+
+def test_after_a_gap_it_begins_anew() -> None:
+    still = OneEuro(rest_hz=0.1, per_speed=0.0)
+    still(np.zeros(2), at=1.0)
+    assert still(np.ones(2), at=1.4).max() < 0.3
+    assert still(np.ones(2), at=2.0).tolist() == [1, 1]
+    label = Hysteresis(seconds=5.0, dwell=5.0)
+    label(np.array([0.9, 0.1]), at=0.0)
+    assert label(np.array([0.1, 0.9]), at=0.4)[0] == 0
+    assert label(np.array([0.1, 0.9]), at=1.0)[0] == 1
+
+
+def test_a_face_that_creeps_is_followed_closely() -> None:
+    """Slower than what counts as at rest: late, but never off by more than half a percent of the eyes' distance."""
+    face = np.random.default_rng(4).uniform(-40, 40, (68, 2))
+    smoother = Smoother()
+    for step in range(300):
+        points = face + np.array((2.0 * step / 30, 0.0))  # 2 px a second, on a face of 150
+        out = smoother.landmarks(1, Landmarks(points, 0.5), at=step / 30, size=150.0).points
+        assert np.abs(out - points).max() < 0.005 * 45
+
+
+def test_large_and_small_faces_are_smoothed_alike() -> None:
+    rng = np.random.default_rng(3)
+    face = rng.uniform(-0.3, 0.3, (68, 2))
+    walk = np.cumsum(rng.normal(0, 0.01, (40, 1, 2)), axis=0) + rng.normal(0, 0.002, (40, 68, 2)) + face
+    ends = {}
+    for size in (60.0, 300.0):
+        smoother = Smoother()
+        for step, points in enumerate(size * walk):
+            out = smoother.landmarks(1, Landmarks(points, 0.5), at=step / 30, size=size)
+        ends[size] = out.points / size
+    assert ends[60.0] == pytest.approx(ends[300.0], abs=1e-4)
+
+
+def probs_of(label: str, sure: float = 0.8) -> np.ndarray:
+    probs = np.full(8, (1.0 - sure) / 7)
+    probs[EMOTIONS.index(label)] = sure
+    return probs
+
+
+def test_a_label_has_its_time() -> None:
+    """A face that changes its mind ten times a second is given one label for at least as long as asked for."""
+    label = Hysteresis(seconds=0.01, lead=0.1, dwell=0.5)
+    changes, before = [], None
+    for step in range(60):
+        now, _ = label(probs_of("anger" if step // 3 % 2 else "fear"), at=step / 30)
+        if before not in (None, now):
+            changes.append(step / 30)
+        before = now
+    assert len(changes) >= 2
+    assert np.diff(changes).min() >= 0.5 - 1e-9
+
+
+def play(smoother: Smoother, label: str, *times: float) -> list[Event]:
+    for at in times:
+        smoother.emotion(7, Emotion(label, probs_of(label)), at)
+    return list(smoother.take_events())
+
+
+def test_emotions_begin_and_end_with_events() -> None:
+    smoother = Smoother()
+    assert play(smoother, "neutral", 0.0, 0.1, 0.2) == [Event("emotion_onset", 0.0, "neutral", 7)]
+    offset, onset = play(smoother, "happiness", *np.arange(0.3, 1.0, 0.1).tolist())
+    assert (offset.kind, offset.what, offset.track_id) == ("emotion_offset", "neutral", 7)
+    assert (onset.kind, onset.what, onset.at) == ("emotion_onset", "happiness", offset.at)
+    assert offset.duration_s == offset.at and 0.3 < offset.at < 0.7
+    smoother.keep([7])
+    assert smoother.take_events() == ()
+    smoother.keep([])
+    (gone,) = smoother.take_events()
+    assert (gone.kind, gone.what, gone.at) == ("emotion_offset", "happiness", pytest.approx(0.9))
+    assert gone.duration_s == pytest.approx(0.9 - onset.at)
+
+
+def test_a_gap_ends_an_emotion_when_it_was_last_seen() -> None:
+    smoother = Smoother()
+    play(smoother, "fear", 0.0, 0.1)
+    offset, onset = play(smoother, "fear", 5.0)
+    assert (offset.kind, offset.at, offset.duration_s) == ("emotion_offset", 0.1, 0.1)
+    assert (onset.kind, onset.at) == ("emotion_onset", 5.0)
 
 
 def test_label_holds_until_another_leads() -> None:

@@ -97,7 +97,7 @@ def test_a_face_that_nobody_confirms_is_lost_and_its_id_is_not_reused() -> None:
     meet(tracker)
     follow(tracker, {})
     assert tracker.tracks == []
-    tracker.advance(0.7, *SIZE)
+    tracker.advance(3.2, *SIZE)
     meet(tracker, Painted(100, 200))
     assert ids(tracker) == [2]
 

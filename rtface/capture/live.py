@@ -1,0 +1,192 @@
+"""The capture threads of a camera or stream: it is tried again after a loss, and a read that never returns is noticed.
+
+A reader, one a connection, hands each frame over as soon as it is grabbed. A watcher sees the reader end or fall
+silent, and starts the next one. A reader that is stuck in a driver cannot be ended: it is left behind, what it may
+still read is thrown away, and it closes its source when the driver lets go of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from rtface.capture.grabber import Grabbed
+from rtface.capture.mailbox import Mailbox
+from rtface.capture.reconnect import Reconnect
+from rtface.capture.source import Source
+from rtface.clock import Clock
+from rtface.errors import RtfaceError, SourceError
+from rtface.types import Event, Frame
+
+#: Readers that may be stuck at a time; no more are started until one comes back.
+MOST_STUCK = 4
+#: Looks at the reader within the time that counts as silence.
+LOOKS = 16
+
+
+class _Reader(threading.Thread):
+    """One connection: opens its source, and gives the frames until there are none or nobody wants them."""
+
+    def __init__(self, opened: Callable[[], Source], give: Callable[[_Reader, Frame], bool], ended: threading.Event):
+        super().__init__(name="rtface-reader", daemon=True)
+        self._opened, self._give, self._ended = opened, give, ended
+        self.source: Source | None = None
+        self.error: BaseException | None = None
+        self.over = False
+
+    def run(self) -> None:
+        try:
+            with self._opened() as source:
+                self.source = source
+                while (frame := source.read()) is not None and self._give(self, frame):
+                    pass
+        except BaseException as error:  # the watcher tells what to do about it
+            self.error = error
+        self.over = True
+        self._ended.set()
+
+
+class LiveGrabber:
+    """Reads a live source for as long as it can be had; the same verbs as ``Grabber``.
+
+    Args:
+        source: The open source; its ``reopen`` opens it anew.
+        mailbox: Where frames go; only the newest is kept.
+        clock: For the times.
+        reconnect: How a lost source is tried again.
+        on_event: Called in these threads when the source is lost and when it is back; must be quick.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        mailbox: Mailbox[Grabbed],
+        clock: Clock,
+        reconnect: Reconnect,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        if source.reopen is None:
+            raise ValueError("expected a source that can be opened anew")
+        self._name, self._first, self._reopen = source.name, source, source.reopen
+        self._mailbox, self._clock, self._reconnect, self._on_event = mailbox, clock, reconnect, on_event
+        self._lock = threading.Lock()
+        self._wake = threading.Event()  # a reader has ended, or the run has
+        self._stopped = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="rtface-capture", daemon=True)
+        self._reader: _Reader | None = None
+        self._stuck: list[_Reader] = []
+        self._begun_at = self._beat = 0.0  # when the reader was started, and when it was last heard of
+        self._lost_at: float | None = None
+        self._frames = self._corrupt = 0
+
+    @property
+    def corrupt(self) -> int:
+        """Frames of all connections that could not be decoded."""
+        with self._lock:
+            return self._corrupt + _corrupt_of(self._reader)
+
+    def start(self) -> None:
+        self._begin(lambda: self._first)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Ends the threads after the read that they are in, and waits for that; not for readers left behind."""
+        self._stopped.set()
+        self._wake.set()
+        self._mailbox.close()
+        if self._watcher.ident is not None:
+            self._watcher.join(timeout=5.0)
+        if self._reader is not None:
+            self._reader.join(timeout=5.0)  # it may block for ever; the thread is a daemon
+
+    def _begin(self, opened: Callable[[], Source]) -> None:
+        with self._lock:
+            self._begun_at = self._beat = self._clock.now()
+            self._reader = _Reader(opened, self._give, self._wake)
+            self._reader.start()
+
+    def _give(self, reader: _Reader, frame: Frame) -> bool:
+        """A reader's frame; False where nobody wants any more of them."""
+        with self._lock:
+            if reader is not self._reader:
+                return False
+            now = self._beat = self._clock.now()
+            lost_at, self._lost_at = self._lost_at, None
+            index, self._frames = self._frames, self._frames + 1
+        if lost_at is not None:
+            self._on_event(Event("source_back", now, self._name, duration_s=now - lost_at))
+        if frame.index != index:  # numbers go on after a loss
+            frame = replace(frame, index=index)
+        return self._mailbox.put(Grabbed(frame, (now - frame.captured_at) * 1000.0))
+
+    def _watch(self) -> None:
+        tries = 0
+        try:
+            while (lost := self._loss()) is not None:
+                held = self._beat > self._begun_at + self._reconnect.longest_s
+                self._lose(lost)
+                tries = 0 if held else tries
+                if not self._pause(tries):
+                    break
+                tries += 1
+                self._begin(self._reopen)
+            self._mailbox.close()
+        except BaseException as error:  # raised again where the frames are taken
+            self._mailbox.fail(error)
+
+    def _loss(self) -> RtfaceError | None:
+        """Waits until the reader fails, ends or falls silent, and says why; None when the run ends.
+
+        Raises:
+            BaseException: What the reader met, where that is none of the source's troubles.
+        """
+        reader, stall_s = self._reader, self._reconnect.stall_s
+        assert reader is not None
+        while not self._stopped.is_set():
+            if reader.over:
+                return self._ending(reader.error)
+            if self._clock.now() - self._beat > stall_s:
+                self._stuck.append(reader)
+                why = f"gave no picture for {stall_s:g} s"
+                return SourceError(self._name, why, "Check the network, or plug the camera in again")
+            self._clock.wait(self._wake, stall_s / LOOKS)
+            self._wake.clear()
+        return None
+
+    def _ending(self, error: BaseException | None) -> RtfaceError:
+        if error is None:
+            return SourceError(self._name, "the stream ended", "Check the server, then start again")
+        if not isinstance(error, RtfaceError):
+            raise error
+        return error
+
+    def _lose(self, lost: RtfaceError) -> None:
+        """Let go of the reader, and say so.
+
+        Raises:
+            SourceError: The source is given up.
+        """
+        now = self._clock.now()
+        with self._lock:
+            self._corrupt += _corrupt_of(self._reader)
+            self._reader = None  # what it may still read is not wanted any more
+            again, self._lost_at = self._lost_at is not None, now if self._lost_at is None else self._lost_at
+            away_s = now - self._lost_at
+        if self._reconnect.gives_up(away_s):
+            why = f"{lost.why}, and it did not come back within {away_s:.0f} s" if again else lost.why
+            raise SourceError(self._name, why, lost.mend) from lost
+        if not again:
+            self._on_event(Event("source_lost", now, lost.why))
+
+    def _pause(self, tries: int) -> bool:
+        """Waits before the next try, and on while too many readers are stuck; False when the run ends."""
+        while not self._clock.wait(self._stopped, self._reconnect.pause_s(tries)):
+            self._stuck = [reader for reader in self._stuck if not reader.over]
+            if len(self._stuck) < MOST_STUCK:
+                return True
+        return False
+
+
+def _corrupt_of(reader: _Reader | None) -> int:
+    return reader.source.corrupt if reader is not None and reader.source is not None else 0
