@@ -85,8 +85,9 @@ class Analyzer:
         self._index = 0
 
     def close(self) -> None:
-        """Give the engine's memory and threads back."""
+        """Give the networks' memory and threads back."""
         self.engine.close()
+        getattr(self.detector, "close", lambda: None)()  # a detector of one's own need not have any
 
     def describe(self) -> dict[str, Any]:
         """What runs: `models` (name → SHA-256 of those opened here), and the engine's own facts."""

@@ -39,7 +39,9 @@ def write_whole(path: Path, data: bytes) -> None:
             Path(part).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise OutputError(str(path), f"cannot be written ({error.strerror or error})", "Free or mend its folder") from error
+        raise OutputError(
+            str(path), f"cannot be written ({error.strerror or error})", "Free or mend its folder"
+        ) from error
 
 
 def why_not_trusted(path: Path) -> str | None:

@@ -1,11 +1,19 @@
-"""The networks that the options name, from the registry, opened and ready."""
+"""The networks that the options name, from the registry, opened on the engine that the options or `auto` name."""
 
 from __future__ import annotations
 
+import logging
+
+from rtface.choice import Choice, choose
 from rtface.detect import Detector, MosDetector
 from rtface.engine import Engine, OrtEngine
+from rtface.errors import OptionError, RtfaceError
 from rtface.models import ModelEntry, find, load
 from rtface.options import Options
+
+ORT_DEVICES = {"onnx": "cpu", "onnx-cuda": "cuda", "onnx-trt": "tensorrt"}
+
+log = logging.getLogger(__name__)
 
 
 def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
@@ -13,10 +21,21 @@ def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
 
     Raises:
         ModelError: No model fits, or its file is missing or damaged.
-        EngineError: ONNX Runtime cannot load it.
+        EngineError: The engine cannot load it.
+        UsageError: The engine is not installed.
     """
-    network, model = _open("detector", None, options)
-    detector = MosDetector(
+    network, model = open_network("detector", options)
+    return detector_on(network, options), model
+
+
+def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
+    """The multi-task network and its registry entry; raises as `open_detector`."""
+    return open_network("engine", options)
+
+
+def detector_on(network: Engine, options: Options) -> Detector:
+    """The detector around its network."""
+    return MosDetector(
         lambda canvas: network.run(canvas, ("detections",))["detections"],
         stream_px=options.detect_width,
         still_px=options.still_width,
@@ -26,15 +45,55 @@ def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
         min_face_px=options.min_face_px,
         max_faces=options.max_faces,
         still_max_faces=options.still_max_faces,
+        close=network.close,
     )
-    return detector, model
 
 
-def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
-    """The multi-task network under ONNX Runtime, and its registry entry; raises as `open_detector`."""
-    return _open("engine", options.iterations, options)
+def open_network(role: str, options: Options) -> tuple[Engine, ModelEntry]:
+    """The network with this role (detector, engine), and its registry entry.
+
+    What `auto` chose by an old measurement and cannot start any more is replaced by ONNX Runtime, with a warning.
+
+    Raises:
+        As `open_detector`.
+    """
+    choice = choose(options)
+    try:
+        return _open(role, choice, options)
+    except RtfaceError as error:
+        if options.engine != "auto" or choice.engine == "onnx":
+            raise
+        log.warning("%s; ONNX Runtime runs instead", error)
+        return _open(role, Choice("onnx", _on_cpu(choice.precision), "the chosen one failed"), options)
 
 
-def _open(role: str, iterations: int | None, options: Options) -> tuple[OrtEngine, ModelEntry]:
-    model = find(role, iterations, options.precision, options.models_dir)
-    return OrtEngine(load(model), model.name, options.threads), model
+def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEntry]:
+    iterations = options.iterations if role == "engine" else None
+
+    def registered(precision: str) -> ModelEntry:
+        return find(role, iterations, precision, options.models_dir)
+
+    if choice.engine == "trt":
+        from rtface.trt import open_trt
+
+        full = registered("fp32")
+        return open_trt(full, choice.precision, options, lambda: _on_ort(registered("auto"), "onnx", options)), full
+    if choice.engine == "openvino":
+        from rtface.engine.openvino import OpenVinoEngine
+
+        half = choice.precision == "fp16"
+        model = registered("fp32" if half else choice.precision)
+        return OpenVinoEngine(load(model), model.name, options.threads, half=half), model
+    if choice.precision == "fp16":
+        mend = "Use --engine trt or openvino for fp16, or --precision fp32 or int8"
+        raise OptionError("precision", f"expected fp32 or int8 for --engine {choice.engine}, got 'fp16'", mend)
+    model = registered(choice.precision)
+    return _on_ort(model, choice.engine, options), model
+
+
+def _on_ort(model: ModelEntry, engine: str, options: Options) -> OrtEngine:
+    return OrtEngine(load(model), model.name, options.threads, device=ORT_DEVICES[engine])
+
+
+def _on_cpu(precision: str) -> str:
+    return "auto" if precision == "fp16" else precision

@@ -25,6 +25,8 @@ ENV_OTHER = frozenset({"RTFACE_CONFIG", "RTFACE_DEBUG"})
 
 #: Stands here and not in ``types``, so that options can be read without numpy.
 TASKS: tuple[str, ...] = ("landmarks", "parsing", "emotion", "pose")
+ENGINES: tuple[str, ...] = ("auto", "onnx", "openvino", "trt", "onnx-cuda", "onnx-trt")
+PRECISIONS: tuple[str, ...] = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,14 @@ class Options:
         iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
         still_mirror: Average a still's last pass with that over its mirror image.
-        precision: Which of the networks' files: "fp32", "int8", or "auto", int8 where the CPU computes it fast (VNNI).
+        engine: What runs the networks: "onnx" (ONNX Runtime on the CPU), "openvino", "trt" (TensorRT or TensorRT-RTX),
+            "onnx-cuda" and "onnx-trt" (ONNX Runtime's GPU providers), or "auto", the fastest that was measured here.
+        precision: "fp32", "fp16", "int8", or "auto": on a GPU fp16, on a CPU int8 where it computes it fast (VNNI).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
+        calibration_dir: Folder with int8 ranges and gates, from `rtface calibrate`; None = the ones that ship.
 
     Raises:
         OptionError: A value is not what its option takes.
@@ -68,11 +73,13 @@ class Options:
     iterations: int = 0
     still_passes: int = 2
     still_mirror: bool = True
+    engine: str = "auto"
     precision: str = "auto"
     smooth: bool = False
     budget_ms: float | None = None
     threads: int | None = None
     models_dir: str | None = None
+    calibration_dir: str | None = None
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
@@ -250,11 +257,13 @@ _RULES: dict[str, Rule] = {
     "iterations": _number(0, 1, whole=True),
     "still_passes": _number(1, 2, whole=True),
     "still_mirror": _switch,
-    "precision": _one_of("auto", "fp32", "int8"),
+    "engine": _one_of(*ENGINES),
+    "precision": _one_of("auto", *PRECISIONS),
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
+    "calibration_dir": _maybe(_folder),
 }
 if set(_RULES) != {option.name for option in fields(Options)}:
     raise AssertionError("every option has a rule, and every rule an option")

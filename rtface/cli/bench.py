@@ -48,6 +48,8 @@ def bench_command(
     tasks: flags.Tasks = None,
     max_faces: flags.MaxFaces = None,
     threads: flags.Threads = None,
+    engine: flags.Engine = None,
+    precision: flags.Precision = None,
     smooth: flags.Smooth = None,
     config: flags.Config = None,
     settings: flags.Set = None,
@@ -58,7 +60,16 @@ def bench_command(
     reading or decoding it, comes on top.
     """
     limit_ms = None if assert_p95 is None else parse_ms(assert_p95)
-    options = flags.options_from(config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth)
+    options = flags.options_from(
+        config,
+        settings,
+        tasks=tasks,
+        max_faces=max_faces,
+        threads=threads,
+        engine=engine,
+        precision=precision,
+        smooth=smooth,
+    )
     from rtface.outputs.choose import check_writable
 
     if json_file is not None:

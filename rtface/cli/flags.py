@@ -25,6 +25,13 @@ Tasks = Annotated[
 MaxFaces = Annotated[int | None, typer.Option("--max-faces", metavar="N", help="Most faces in a frame.")]
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of the inference engine.")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="auto, onnx, openvino, trt, onnx-cuda or onnx-trt; default auto."),
+]
+Precision = Annotated[
+    str | None, typer.Option("--precision", metavar="NAME", help="auto, fp32, fp16 or int8; default auto.")
+]
 Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[

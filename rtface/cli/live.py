@@ -41,6 +41,8 @@ def live_command(
     max_faces: flags.MaxFaces = None,
     max_frames: flags.MaxFrames = None,
     threads: flags.Threads = None,
+    engine: flags.Engine = None,
+    precision: flags.Precision = None,
     smooth: flags.Smooth = None,
     config: flags.Config = None,
     settings: flags.Set = None,
@@ -52,7 +54,15 @@ def live_command(
     if source is not None and camera is not None:
         raise UsageError("rtface live", "both a SOURCE and --camera are given", "Give one of them")
     options = flags.options_from(
-        config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, budget_ms=budget
+        config,
+        settings,
+        tasks=tasks,
+        max_faces=max_faces,
+        threads=threads,
+        engine=engine,
+        precision=precision,
+        smooth=smooth,
+        budget_ms=budget,
     )
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream

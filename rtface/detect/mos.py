@@ -42,6 +42,7 @@ class MosDetector:
         nms_iou: Boxes that overlap a better one by more than this IoU are dropped.
         min_face_px: Faces whose longer side is below this, in px of the picture, are dropped.
         max_faces, still_max_faces: Most faces returned, of a stream's frame and of a still.
+        close: Gives the network's memory and threads back.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class MosDetector:
         min_face_px: float = 16,
         max_faces: int = 8,
         still_max_faces: int = 256,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._forward = forward
+        self._forward, self.close = forward, close
         self._stream_px, self._still_px = stream_px, still_px
         self._stream = _Bar(score_threshold, max_faces)
         self._still = _Bar(still_score_threshold, still_max_faces)

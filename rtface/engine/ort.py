@@ -42,9 +42,7 @@ class OrtEngine:
         EngineError: ONNX Runtime has no such provider here, or cannot load the network.
     """
 
-    def __init__(
-        self, model: bytes, name: str = "model", threads: int | None = None, *, device: str = "cpu"
-    ) -> None:
+    def __init__(self, model: bytes, name: str = "model", threads: int | None = None, *, device: str = "cpu") -> None:
         self._name, self._device = name, device
         self._threads = threads if threads is not None else default_threads()
         _check_provider(name, device)

@@ -87,6 +87,14 @@ def decode(model: Model) -> list[str]:
     return [node.name for node in model.graph.node if node.output[0] not in before]
 
 
+def last_layers(model: Model) -> list[str]:
+    """Names of the layers with weights behind which there is no other: they turn features into pixels and degrees."""
+    layers = {node.output[0]: node for node in model.graph.node if node.op_type in LAYERS}
+    inputs = {name for node in layers.values() for name in node.input}
+    before = _towards(model.graph, lambda node: any(name in inputs for name in node.output))
+    return [node.name for output, node in layers.items() if output not in before]
+
+
 def own_layers(model: Model) -> dict[str, list[str]]:
     """Output → names of the layers with weights that lead to this output only: its head."""
     outputs = [output.name for output in model.graph.output]

@@ -90,11 +90,15 @@ def quantised(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     model = folded(data, name)
-    known = {tensor for node in model.graph.node if node.op_type in QUANTISED for tensor in (node.input[0], *node.output)}
+    known = {
+        tensor for node in model.graph.node if node.op_type in QUANTISED for tensor in (node.input[0], *node.output)
+    }
     if missing := sorted(known - set(ranges)):
         why = f"its int8 ranges lack {missing[0]!r} and {len(missing) - 1} more: they are another network's"
         raise ModelError(name, why, "rtface calibrate CLIP_OR_FOLDER measures them again")
-    single = {tensor: TensorData(lowest=np.float32(low), highest=np.float32(high)) for tensor, (low, high) in ranges.items()}
+    single = {
+        tensor: TensorData(lowest=np.float32(low), highest=np.float32(high)) for tensor, (low, high) in ranges.items()
+    }
     quantizer = QDQQuantizer(
         model,
         True,  # weights per channel
