@@ -142,7 +142,7 @@ class Analyzer:
             for row in range(len(crops))
         )
         budget.lap("tasks")
-        return FrameResult(frame, faces, _timing(budget), tasks=wanted)
+        return FrameResult(frame, faces, _timing(budget), tasks=wanted, engine=self._engine_name())
 
     def video(
         self,
@@ -188,7 +188,8 @@ class Analyzer:
         self._forget()
         self._budget.lap("tasks")
         late = deadline is not None and self._clock.now() > deadline
-        return FrameResult(frame, faces, _timing(self._budget), tasks=wanted, late=late, skipped=skipped)
+        timing, engine = _timing(self._budget), self._engine_name()
+        return FrameResult(frame, faces, timing, tasks=wanted, late=late, skipped=skipped, engine=engine)
 
     def _find(self, frame: Frame, at: float, skipped: dict[str, str]) -> None:
         """Move the tracks on, and let the detector look where it should and there is time."""
@@ -283,6 +284,10 @@ class Analyzer:
         network, model = opened
         self._models.append(model)
         return network
+
+    def _engine_name(self) -> str:
+        """Of this very frame: an engine may give way to a better one between two frames."""
+        return str(self.engine.describe().get("engine", ""))
 
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
         return self.options.tasks if tasks is None else check_tasks(tasks)

@@ -71,19 +71,25 @@ def others() -> tuple[str, ...]:
     return tuple(name for name, modules in names.items() if any(map(_installed, modules)))
 
 
-def eligible(engine: str, precision: str, options: Options) -> bool:
-    """Whether `auto` may take it: ONNX Runtime on a file of the registry, any float32, else what passed its gate.
-
-    A gate that was measured and failed rules out ONNX Runtime's INT8 too.
-    """
+def passes(role: str, engine: str, precision: str, options: Options) -> bool:
+    """Whether `auto` may run a network so: any float32, what passed its gate, and ONNX Runtime's INT8 while no gate
+    says otherwise."""
     if precision == "fp32":
         return True
-    for role, iterations in (("detector", None), ("engine", options.iterations)):
-        full = [model for model in _models(options, role, iterations) if model.precision == "fp32"]
-        gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir) if full else None
-        if not gate.passed if gate is not None else engine != "onnx":
-            return False
-    return True
+    models = _models(options, role, options.iterations if role == "engine" else None)
+    full = [model for model in models if model.precision == "fp32"]
+    gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir) if full else None
+    return gate.passed if gate is not None else engine == "onnx"
+
+
+def precision_of(role: str, choice: Choice, options: Options) -> str:
+    """The precision of one network: what was asked for, or what `auto` chose where its gate lets it, else fp32.
+
+    The two networks may differ: the detector runs on one frame in nine, so float32 there costs next to nothing.
+    """
+    if options.precision != "auto" or passes(role, choice.engine, choice.precision, options):
+        return choice.precision
+    return "fp16" if choice.engine == "trt" else "fp32"
 
 
 def recall(options: Options) -> tuple[Speed, ...]:
@@ -133,7 +139,7 @@ def _precision(options: Options) -> str:
         return options.precision
     if options.engine == "trt":
         return "fp16"
-    return "int8" if runs_int8_fast() and eligible("onnx", "int8", options) else "fp32"
+    return "int8" if runs_int8_fast() and passes("engine", "onnx", "int8", options) else "fp32"
 
 
 def _entries() -> list[Mapping[str, Any]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from rtface.choice import Choice, choose
+from rtface.choice import Choice, choose, precision_of
 from rtface.detect import Detector, MosDetector
 from rtface.engine import Engine, OrtEngine
-from rtface.errors import OptionError, RtfaceError
+from rtface.errors import ModelError, OptionError, RtfaceError
 from rtface.models import ModelEntry, find, load
 from rtface.options import Options
 
@@ -69,25 +69,31 @@ def open_network(role: str, options: Options) -> tuple[Engine, ModelEntry]:
 
 def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEntry]:
     iterations = options.iterations if role == "engine" else None
+    precision = precision_of(role, choice, options)
 
     def registered(precision: str) -> ModelEntry:
-        return find(role, iterations, precision, options.models_dir)
+        try:
+            return find(role, iterations, precision, options.models_dir)
+        except ModelError:
+            if options.precision != "auto":
+                raise
+            return find(role, iterations, "auto", options.models_dir)  # a registry with one precision only
 
     if choice.engine == "trt":
         from rtface.trt import open_trt
 
         full = registered("fp32")
-        return open_trt(full, choice.precision, options, lambda: _on_ort(registered("auto"), "onnx", options)), full
+        return open_trt(full, precision, options, lambda: _on_ort(registered("auto"), "onnx", options)), full
     if choice.engine == "openvino":
         from rtface.engine.openvino import OpenVinoEngine
 
-        half = choice.precision == "fp16"
-        model = registered("fp32" if half else choice.precision)
+        half = precision == "fp16"
+        model = registered("fp32" if half else precision)
         return OpenVinoEngine(load(model), model.name, options.threads, half=half), model
-    if choice.precision == "fp16":
+    if precision == "fp16":
         mend = "Use --engine trt or openvino for fp16, or --precision fp32 or int8"
         raise OptionError("precision", f"expected fp32 or int8 for --engine {choice.engine}, got 'fp16'", mend)
-    model = registered(choice.precision)
+    model = registered(precision)
     return _on_ort(model, choice.engine, options), model
 
 

@@ -131,6 +131,7 @@ def frame_record(result: FrameResult, *, parsing: bool = True) -> dict[str, Any]
         "late": result.late,
         "dropped": result.dropped,
         "skipped": dict(result.skipped),
+        **({"engine": result.engine} if result.engine else {}),
     }
 
 

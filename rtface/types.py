@@ -191,6 +191,7 @@ class FrameResult:
         late: True where the result was handed over after its deadline.
         dropped: Frames that the source gave and nobody analysed, since the result before this one.
         skipped: Task → why it was not run on this frame.
+        engine: What ran the networks: onnxruntime, openvino, tensorrt, …; empty = not known.
     """
 
     frame: Frame
@@ -201,6 +202,7 @@ class FrameResult:
     late: bool = False
     dropped: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    engine: str = ""
 
     def to_dict(self, *, parsing: bool = True) -> dict[str, Any]:
         """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out."""

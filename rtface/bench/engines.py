@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from rtface.choice import Speed, eligible, others, remember
+from rtface.choice import Choice, Speed, others, passes, precision_of, remember
 from rtface.clock import Clock, SystemClock
 from rtface.engine import Engine
 from rtface.errors import RtfaceError
@@ -31,7 +31,7 @@ def candidates(options: Options) -> list[tuple[str, str]]:
         found += [("openvino", "fp32"), ("openvino", "int8"), ("openvino", "fp16")]
     if "trt" in others():
         found += [("trt", precision) for precision in ("fp16", "int8") if _has_plans(precision, options)]
-    return [one for one in found if eligible(*one, options)]
+    return [(engine, precision) for engine, precision in found if passes("engine", engine, precision, options)]
 
 
 def measure(
@@ -50,7 +50,7 @@ def measure(
     for _ in range(ROUNDS):
         for engine, precision in candidates(options):
             try:
-                took = _frame_ms(replace(options, engine=engine, precision=precision), clock)
+                took = _frame_ms(Choice(engine, precision, "measured"), options, clock)
             except RtfaceError as error:
                 say(str(error))
                 continue
@@ -60,13 +60,14 @@ def measure(
     return sorted(speeds, key=lambda speed: speed.frame_ms)
 
 
-def _frame_ms(options: Options, clock: Clock) -> float:
+def _frame_ms(choice: Choice, options: Options, clock: Clock) -> float:
     rng = np.random.default_rng(0)
     crop = rng.integers(0, 256, (1, 128, 128, 3), np.uint8)
     canvas = rng.integers(0, 256, (1, options.detect_width * 4 // 5 // 32 * 32, options.detect_width, 3), np.uint8)
     total = 0.0
     for role, batch, share in (("engine", crop, 1.0), ("detector", canvas, DETECTOR_SHARE)):
-        network, _ = open_network(role, options)
+        precision = precision_of(role, choice, replace(options, precision="auto"))
+        network, _ = open_network(role, replace(options, engine=choice.engine, precision=precision))
         try:
             total += share * median(_times(network, batch, clock))
         finally:

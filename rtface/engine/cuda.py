@@ -59,7 +59,8 @@ class Cuda(Protocol):
 def view(memory: Memory, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Pinned memory as an array; valid as long as the memory."""
     block = (ctypes.c_uint8 * memory.nbytes).from_address(memory.address)
-    return np.ctypeslib.as_array(block).view(dtype).reshape(shape)
+    array: NDArray[Any] = np.ctypeslib.as_array(block).view(dtype).reshape(shape)
+    return array
 
 
 def open_cuda(device: int = 0) -> Cuda:
