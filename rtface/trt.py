@@ -133,26 +133,22 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
     key = key_for(model, precision, profile, options, api, cuda.capability)
     cache = PlanCache()
 
-    def load(on: Cuda) -> Engine | None:
-        plan = cache.load(key)
-        return None if plan is None else TrtEngine(plan, model.name, places=PLACES[model.role], api=api, cuda=on)
+    def start(plan: bytes, on: Cuda) -> Engine:
+        return TrtEngine(plan, model.name, places=PLACES[model.role], api=api, cuda=on)
 
     def prepare(stop: threading.Event) -> Engine:
         _build_apart(model, replace(options, precision=precision), profile, stop)
-        built = load(open_cuda())
+        built = cache.load(key)
         if built is None:
             raise EngineError(model.name, "its plan was built and is not there", f"Look into {cache.folder}")
-        return built
+        return start(built, open_cuda())
 
-    try:
-        ready = load(cuda)
-    except EngineError as error:
-        if cache.set_aside(key) is None:
-            raise
-        log.warning("%s; it is set aside and built again", error)
-        ready = None
-    if ready is not None:
-        return ready
+    if (plan := cache.load(key)) is not None:
+        try:
+            return start(plan, cuda)
+        except EngineError as error:
+            cache.set_aside(key)
+            log.warning("%s; it is set aside and built again", error)
     cuda.close()
     log.warning("%s: TensorRT builds its plan; ONNX Runtime runs until then", model.name)
     return SwapEngine(model.name, first(), prepare)
