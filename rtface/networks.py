@@ -7,7 +7,7 @@ import logging
 from rtface.choice import Choice, choose, precision_of
 from rtface.detect import Detector, MosDetector
 from rtface.engine import Engine, OrtEngine
-from rtface.errors import ModelError, OptionError, RtfaceError
+from rtface.errors import ModelError, OptionError, RtfaceError, UsageError
 from rtface.models import ModelEntry, find, load
 from rtface.options import Options
 
@@ -22,8 +22,15 @@ def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
     Raises:
         ModelError: No model fits, or its file is missing or damaged.
         EngineError: The engine cannot load it.
-        UsageError: The engine is not installed.
+        UsageError: The engine is not installed, or the detector is MediaPipe's.
     """
+    if options.detector == "mediapipe":
+        why = "cannot run inside rtface: its wheels install a second cv2 over ours and carry no detector model any more"
+        mend = (
+            "Run it in a virtual environment of its own (python -m venv mp; mp/bin/pip install mediapipe) with a model "
+            "file such as blaze_face_short_range.tflite, and hand its boxes to rtface.analyze(image, boxes=…)"
+        )
+        raise UsageError("detector mediapipe", why, mend)
     network, model = open_network("detector", options)
     return detector_on(network, options), model
 

@@ -47,6 +47,7 @@ class Options:
         iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
         still_mirror: Average a still's last pass with that over its mirror image.
+        detector: "mos", the one that ships; "mediapipe" is refused with what to do instead.
         engine: What runs the networks: "onnx" (ONNX Runtime on the CPU), "openvino", "trt" (TensorRT or TensorRT-RTX),
             "onnx-cuda" and "onnx-trt" (ONNX Runtime's GPU providers), or "auto", the fastest that was measured here.
         precision: "fp32", "fp16", "int8", or "auto": on a GPU fp16, on a CPU int8 where it computes it fast (VNNI).
@@ -73,6 +74,7 @@ class Options:
     iterations: int = 0
     still_passes: int = 2
     still_mirror: bool = True
+    detector: str = "mos"
     engine: str = "auto"
     precision: str = "auto"
     smooth: bool = False
@@ -257,6 +259,7 @@ _RULES: dict[str, Rule] = {
     "iterations": _number(0, 1, whole=True),
     "still_passes": _number(1, 2, whole=True),
     "still_mirror": _switch,
+    "detector": _one_of("mos", "mediapipe"),
     "engine": _one_of(*ENGINES),
     "precision": _one_of("auto", *PRECISIONS),
     "smooth": _switch,

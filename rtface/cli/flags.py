@@ -32,6 +32,9 @@ Engine = Annotated[
 Precision = Annotated[
     str | None, typer.Option("--precision", metavar="NAME", help="auto, fp32, fp16 or int8; default auto.")
 ]
+Detector = Annotated[
+    str | None, typer.Option("--detector", metavar="NAME", help="mos; mediapipe says what to do instead.")
+]
 Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[
