@@ -33,7 +33,7 @@ from rtface.tasks.crop import (
     points5_from_landmarks,
     warp_crops,
 )
-from rtface.tasks.mirror import average, mirrored
+from rtface.tasks.looks import LOOKS, combined, mirrored, unmirrored, vote
 from rtface.tasks.typed import FACE, QUALITY, outputs_for, presence, typed
 from rtface.track import Track, Tracker, first_crop
 from rtface.types import Face, Frame, FrameResult, Timing
@@ -124,10 +124,17 @@ class Analyzer:
         names = outputs_for(wanted, places=self.options.still_passes > 1)
         for _ in range(self.options.still_passes - 1):
             crops = self._recut(frame, crops, names, budget)
-        tensors = self._look(frame, crops, names, budget, mirror=self.options.still_mirror)
-        to_frame = _matrices(crops)
+        looks = [look.crops(crops) for look in LOOKS[: self.options.still_looks]]
+        answers = [
+            self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(LOOKS, looks, strict=False)
+        ]
+        tensors, to_frame = combined(answers), _matrices(crops)
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
         values = typed(wanted, tensors, crops, to_frame, points)
+        if "parsing" in wanted and len(looks) > 1:
+            for row, value in enumerate(values):
+                maps = [answer["parsing"][row] for answer in answers]
+                value["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
         five = found.points5 if points is None else points5_from_landmarks(points)
         scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
         faces = tuple(
@@ -264,7 +271,7 @@ class Analyzer:
     def _look(
         self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], budget: Budget, *, mirror: bool = False
     ) -> Tensors:
-        """The engine's answers for every crop, by name; `mirror` averages in those for its mirror image.
+        """The engine's answers for every crop, by name; `mirror` asks its mirror image.
 
         Nothing where there are no crops.
         """
@@ -273,8 +280,9 @@ class Analyzer:
         for start in range(0, len(crops), most):
             batch = warp_crops(frame.image, crops[start : start + most], out=self._buffer)
             budget.lap("crop")
-            answer = self.engine.run(batch, names)
-            answers.append(average(answer, self.engine.run(mirrored(batch), names)) if mirror else answer)
+            answers.append(
+                unmirrored(self.engine.run(mirrored(batch), names)) if mirror else self.engine.run(batch, names)
+            )
             budget.lap("engine", stage=f"engine, {len(crops)} faces")
         if len(answers) < 2:
             return answers[0] if answers else {}

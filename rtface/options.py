@@ -46,7 +46,7 @@ class Options:
         min_face_px: Smaller faces (longer side, px) are left out.
         iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
-        still_mirror: Average a still's last pass with that over its mirror image.
+        still_looks: Looks of a still's last pass (1, 2 or 4): also its mirror image, also two closer ones.
         detector: "mos", the one that ships; "mediapipe" is refused with what to do instead.
         engine: What runs the networks: "onnx" (ONNX Runtime on the CPU), "openvino", "trt" (TensorRT or TensorRT-RTX),
             "onnx-cuda" and "onnx-trt" (ONNX Runtime's GPU providers), or "auto", the fastest that was measured here.
@@ -73,7 +73,7 @@ class Options:
     min_face_px: int = 16
     iterations: int = 0
     still_passes: int = 2
-    still_mirror: bool = True
+    still_looks: int = 4
     detector: str = "mos"
     engine: str = "auto"
     precision: str = "auto"
@@ -258,7 +258,7 @@ _RULES: dict[str, Rule] = {
     "min_face_px": _number(1, 4096, whole=True),
     "iterations": _number(0, 1, whole=True),
     "still_passes": _number(1, 2, whole=True),
-    "still_mirror": _switch,
+    "still_looks": _number(1, 4, whole=True),
     "detector": _one_of("mos", "mediapipe"),
     "engine": _one_of(*ENGINES),
     "precision": _one_of("auto", *PRECISIONS),

@@ -24,7 +24,7 @@ class Rig:
     def __init__(self, *faces: Painted, **options: object) -> None:
         self.detector, self.engine, self.clock = FakeDetector(faces), FakeEngine(), FakeClock()
         self.analyzer = Analyzer(
-            Options(**{"still_mirror": False, **options}),
+            Options(**{"still_looks": 1, **options}),
             detector=self.detector,
             engine=self.engine,
             clock=self.clock,  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def test_still_finds_every_face_where_it_is() -> None:
 
 
 def test_a_still_is_seen_in_the_mirror_too() -> None:
-    rig = Rig(ONE, TWO, still_mirror=True)
+    rig = Rig(ONE, TWO, still_looks=2)
     first, second = rig.analyzer.image(paint([ONE, TWO])).faces
     assert rig.engine.batches == [2, 2, 2]  # first pass, second pass, its mirror
     # the fake says yaw 12 of any crop, so of a face and its mirror image it says nothing

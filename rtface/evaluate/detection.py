@@ -35,6 +35,7 @@ class DetectionMeasure(Measure):
         "still_score_threshold": 0.02,
         "still_max_faces": 500,
         "still_passes": 1,
+        "still_looks": 1,
         "min_face_px": 8,
     }
 

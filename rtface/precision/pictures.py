@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ def look(source: str, options: Options, step: Callable[[], None] = lambda: None)
         SourceError: The source cannot be read, or shows fewer than `FEWEST` faces.
     """
     seen = Seen()
+    options = replace(options, still_looks=1)  # more pictures are worth more than more looks at one
 
     def note(batch: Image) -> None:
         if sum(map(len, seen.crops)) < CROPS:

@@ -1,4 +1,4 @@
-"""`rtface train detector|engine` and `rtface export detector|engine`; torch loads only once a command runs."""
+"""`rtface train detector|engine|teacher` and `rtface export detector|engine`; torch loads only once a command runs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ Minutes = Annotated[float | None, typer.Option(min=0.1, help="Length of the sche
 Steps = Annotated[int | None, typer.Option(min=1, help="Its length in steps; with --minutes, what comes first.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures or crops a step.")]
 Rate = Annotated[float, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).")]
+Init = Annotated[Path | None, typer.Option(help="Begin with an exported engine, e.g. rtface/models/engine-iter1.onnx.")]
+Teacher = Annotated[Path | None, typer.Option(help="Run folder of `rtface train teacher`: learn emotion from it too.")]
 Seed = Annotated[int, typer.Option(help="Seed of weights and augmentation.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=1, help="Torch threads.")]
@@ -64,6 +66,8 @@ def train_engine_command(
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = 2,
+    init: Init = None,
+    teacher: Teacher = None,
 ) -> None:
     """Train the multi-task engine (landmarks, parsing, emotion, pose) on 128x128 crops.
 
@@ -86,8 +90,48 @@ def train_engine_command(
         seed=seed,
         device=device,
         threads=threads,
+        init=init,
+        teacher=None if teacher is None else teacher / "last.pt",
     )
     typer.echo(train_engine(config))
+
+
+@train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")
+def train_teacher_command(
+    data: Data,
+    run: RunFolder,
+    cache: Cache = _CACHE,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    batch: Batch = 128,
+    rate: Rate = 2e-3,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = 2,
+) -> None:
+    """Train the emotion teacher on FER+'s 48x48 crops; `rtface train engine --teacher RUN` learns from it.
+
+    Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
+
+    Ctrl-C saves; the same command goes on.
+    """
+    _needs_length(minutes, steps)
+    require("torch", extra="train")
+    from rtface.train.teacher import TeacherConfig, train_teacher
+
+    config = TeacherConfig(
+        data,
+        run,
+        cache,
+        minutes=minutes,
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        seed=seed,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(train_teacher(config))
 
 
 @train.command("detector", epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000")

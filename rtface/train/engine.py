@@ -1,8 +1,12 @@
 """Training of the multi-task engine (iFAN-style hybrid training, see nets.ifan).
 
 Every step draws from each single-label set in turn and stacks the draws into one batch, so that one set of batch-norm
-statistics serves every world the crop may come from. Resolution grows 64 -> 96 -> 128 px (a third of the cost early),
-and interaction (ITER 1) is switched on for the second half: the paper's two stages.
+statistics serves every world the crop may come from; each decoder runs on the samples of its own task only. Resolution
+grows 64 -> 96 -> 128 px (a third of the cost early). Interaction comes last, as the second of the paper's two stages:
+re-encoders and integrator learn on top of a network that stays as it is, so that ITER 0 is what it was and further
+rounds can only be added to it.
+
+A run may begin with an exported network's weights (`init`), and may learn emotion from a teacher as well (`teacher`).
 """
 
 from __future__ import annotations
@@ -20,13 +24,16 @@ import torch.nn.functional as F
 from rtface.errors import InputError
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Item, Sample, build_samples
-from rtface.train.loop import Run, RunConfig, Schedule, keeping, pick_device, prefetch
+from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
+from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import SUB, EngineNet, Outputs
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 # Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
-MIX = {"landmarks": 16, "video": 4, "parsing": 10, "faces": 8, "five": 4, "emotion": 19, "negative": 3}
+MIX = {"landmarks": 16, "video": 3, "parsing": 12, "faces": 7, "five": 4, "emotion": 19, "negative": 3}
+VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
+TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
 
 
 @dataclass
@@ -34,7 +41,9 @@ class EngineConfig(RunConfig):
     """One training run of the engine."""
 
     grow_at: tuple[float, float] = (0.22, 0.42)  # shares of the run at which 96 and 128 px begin
-    interact_at: float = 0.68
+    interact_at: float = 0.88
+    init: Path | None = None  # an exported ONNX file to begin with, at 128 px at once
+    teacher: Path | None = None  # a checkpoint of `rtface train teacher`
 
 
 class Sampler:
@@ -48,7 +57,7 @@ class Sampler:
         self.counts = {g: max(1, round(batch * MIX[g] / total)) for g in self.groups}
         self.rng = np.random.default_rng(seed)
         self.orders: dict[str, list[int]] = {g: [] for g in self.groups}
-        self.weights = {g: _rarity(s) for g, s in self.groups.items()}
+        self.weights = {g: _rarity(s) if g == "emotion" else None for g, s in self.groups.items()}
         self.size = 64
 
     def __call__(self) -> tuple[torch.Tensor, Targets]:
@@ -64,10 +73,8 @@ class Sampler:
         return [samples[i] for i in picked]
 
 
-def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64] | None:
-    """Draw probability by the inverse fourth root of the majority emotion's frequency; None where there is none."""
-    if samples[0].emotion is None:
-        return None
+def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+    """Draw probability by the inverse fourth root of the majority emotion's frequency."""
     labels = np.array([int(s.emotion.argmax()) for s in samples if s.emotion is not None])
     weight: npt.NDArray[np.float64] = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
     chance: npt.NDArray[np.float64] = weight / weight.sum()
@@ -98,30 +105,37 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
 
 def train_engine(config: EngineConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
-    torch.manual_seed(config.seed)
-    torch.set_num_threads(config.threads)
+    prepare(config)
     device = pick_device(config.device)
     files = [config.data / f"{name}.parquet" for name in FILES]
-    sampler = Sampler(build_samples(read_corpus(files, config.cache)), config.batch, config.seed)
+    groups = build_samples(read_corpus(files, config.cache))
     validation = build_samples(read_corpus(files, config.cache, splits=("val",)))
+    if config.teacher is not None:
+        learn_from(load_teacher(config.teacher).to(device), groups)
+    sampler = Sampler(groups, config.batch, config.seed)
 
     net = EngineNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=0.02)
-    run = Run(config.run, net, optimizer, Schedule(config.rate, config.minutes, config.steps))
+    run = Run(config.run, net, optimizer(net, config.rate), Schedule(config.rate, config.minutes, config.steps))
+    sizes, grow_at = ((64, 96, 128), config.grow_at) if config.init is None else ((128,), ())
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-    sizes = (64, 96, 128)
+    elif config.init is not None:
+        _begin_with(net, config.init, groups, device)
+        run.ema.copy(net)
     last_validation = run.seconds
     batches = prefetch(sampler)
     with keeping(run, batches):
         while run.progress < 1.0:
-            sampler.size = sizes[sum(run.progress >= share for share in config.grow_at)]
+            sampler.size = sizes[sum(run.progress >= share for share in grow_at)]
             images, targets = next(batches)
             iterations = int(run.progress >= config.interact_at)
             net.train()
+            if iterations:
+                net.freeze_base()
             with torch.autocast(device.type, torch.bfloat16):
-                rounds = net(images.to(device), iterations)
-            run.update(engine_losses(rounds, targets.to(device)), len(images))
+                rounds = net(images.to(device), iterations, rows=targets.rows())
+            learning = rounds[1:] if iterations else rounds  # ITER 0 no longer learns by then
+            run.update(engine_losses(learning, targets.to(device)), len(images))
             if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
                 run.pause()
                 run.report(validate(run, validation, device, sampler.size))
@@ -131,6 +145,38 @@ def train_engine(config: EngineConfig) -> Path:
             elif run.step % 100 == 0:
                 run.report()
     return run.checkpoint
+
+
+def _begin_with(net: EngineNet, model: Path, groups: dict[str, list[Sample]], device: torch.device) -> None:
+    from rtface.train.warm import warm_start  # needs onnx, which training alone does not
+
+    first = Sampler(groups, 256, seed=0)
+    first.size = 128
+    images, targets = first()
+
+    def run() -> None:
+        net(images.to(device), 0, rows=targets.rows())
+        net(images[:64].to(device), 1)
+
+    warm_start(net, model, "net.", run)
+
+
+@torch.no_grad()
+def learn_from(teacher: EmotionNet, groups: dict[str, list[Sample]]) -> None:
+    """Mix the teacher's probabilities into FER+'s votes, and give them to every photographed face."""
+    device = next(teacher.parameters()).device
+    augment = Augment(SIZE, np.random.default_rng(0), strength=0.0)
+    for group in ("emotion", "landmarks", "parsing", "faces", "five"):
+        samples = [s for s in groups.get(group, []) if s.is_face]
+        for start in range(0, len(samples), 256):
+            some = samples[start : start + 256]
+            images = torch.from_numpy(np.stack([augment(s).image for s in some])).to(device)
+            logits = teacher(images) + teacher(images.flip(2))
+            for sample, told in zip(some, torch.softmax(0.5 * logits, 1).cpu().numpy(), strict=True):
+                if sample.emotion is None:
+                    sample.emotion, sample.emotion_weight = told, TAUGHT_WEIGHT
+                else:
+                    sample.emotion = VOTES_SHARE * sample.emotion + (1 - VOTES_SHARE) * told
 
 
 @torch.no_grad()

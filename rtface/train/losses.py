@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rtface.train.nets.ifan import POSE_SCALE, SUB, Outputs
+from rtface.train.nets.ifan import POSE_SCALE, SUB, Outputs, Rows
 
 IGNORE = 255
 # CelebAMask-HQ's 19 classes -> FASSEG's six; ears and neck count as skin there, brows as hair.
@@ -44,6 +44,15 @@ class Targets:
     def to(self, device: torch.device) -> Targets:
         return Targets(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
+    def at(self, rows: Tensor) -> Targets:
+        """The labels of some samples."""
+        return Targets(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def rows(self) -> Rows:
+        """Which samples carry points, and which a mask."""
+        points = (self.landmark_weight.sum(1) > 0) | (self.five_weight > 0)
+        return Rows(points.nonzero()[:, 0], (self.parsing != IGNORE).flatten(1).any(1).nonzero()[:, 0])
+
 
 def wing(distance: Tensor, width: float = 6.0, curvature: float = 1.5) -> Tensor:
     """Wing loss of absolute distances in px of a 128 px crop: logarithmic below `width`, linear above."""
@@ -53,6 +62,11 @@ def wing(distance: Tensor, width: float = 6.0, curvature: float = 1.5) -> Tensor
 
 def landmark_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
     """Point regression, heat map cross entropy about the true cell, and the head that predicts the error."""
+    if not len(out.points):
+        return {}
+    expected = out.spread
+    if out.rows is not None:
+        t, expected = t.at(out.rows.landmarks), expected[out.rows.landmarks]
     error = (out.points - t.landmarks).abs() * 64.0  # px of a 128 px crop
     weight = t.landmark_weight[..., None]
     total = weight.sum().clamp(min=1.0) * 2
@@ -70,7 +84,7 @@ def landmark_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
 
     labelled = (t.landmark_weight[:, 30] > 0).float()
     mean_error = (out.points - t.landmarks).norm(dim=2).mean(1).detach() * 0.5  # share of the crop's side
-    spread = ((out.spread - mean_error).abs() * labelled).sum() / labelled.sum().clamp(min=1.0)
+    spread = ((expected - mean_error).abs() * labelled).sum() / labelled.sum().clamp(min=1.0)
     return {"points": regression * 0.25, "heat": heat_loss * 0.25, "spread": spread * 5.0}
 
 
@@ -86,36 +100,49 @@ def _gaussian_cells(points: Tensor, h: int, w: int, sigma: float = 0.7) -> Tenso
 
 def parsing_loss(out: Outputs, t: Targets) -> Tensor:
     """Cross entropy plus Dice over thin classes; coarse masks compare summed probabilities of their fine classes."""
-    labelled = (t.parsing != IGNORE).flatten(1).any(1)
-    fine, coarse = labelled & ~t.coarse_parsing, labelled & t.coarse_parsing
+    masks, coarse = t.parsing, t.coarse_parsing
+    if out.rows is not None:
+        masks, coarse = masks[out.rows.parsing], coarse[out.rows.parsing]
+    labelled = (masks != IGNORE).flatten(1).any(1)
     total = out.points.new_zeros(())
-    if bool(fine.any()):
-        logits = _full_size(out.parsing_logits[fine])
-        target = t.parsing[fine].long()
-        total = total + F.cross_entropy(logits, target, ignore_index=IGNORE) + 0.5 * _dice(logits, target)
-    if bool(coarse.any()):
-        logits = _full_size(out.parsing_logits[coarse])
-        groups = F.one_hot(torch.tensor(_COARSE_OF, device=logits.device), 6).float().T  # (6, 19)
-        summed = torch.einsum("gc,nchw->nghw", groups, torch.softmax(logits, 1)).contiguous().clamp(min=1e-6)
-        loss = F.nll_loss(summed.log(), t.parsing[coarse].long(), ignore_index=IGNORE)
-        total = total + 0.3 * loss * coarse.sum() / labelled.sum()
+    if bool((labelled & ~coarse).any()):
+        log_prob, target = _cells(out.parsing_logits, masks, labelled & ~coarse)
+        total = total + _cross_entropy(log_prob, target) + 0.5 * _dice(log_prob, target)
+    if bool((labelled & coarse).any()):
+        log_prob, target = _cells(out.parsing_logits, masks, labelled & coarse)
+        groups = F.one_hot(torch.tensor(_COARSE_OF, device=log_prob.device), 6).float().T  # (6, 19)
+        summed = torch.matmul(groups, log_prob.exp()).clamp(min=1e-6)
+        total = total + 0.3 * _cross_entropy(summed.log(), target) * (labelled & coarse).sum() / labelled.sum()
     return total
 
 
-def _full_size(logits: Tensor) -> Tensor:
-    """Sub-pixel logits -> (N, 19, H, W) float32; contiguous, since pixel_shuffle's backward refuses channels_last."""
-    return F.pixel_shuffle(logits.float().contiguous(), SUB)
+def _cells(logits: Tensor, masks: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Log probabilities (cells, 19, 16) and classes (cells, 16) of some rows, without leaving the sub-pixel layout.
+
+    A cell is one position of the decoder's map with its 4x4 crop px: in memory this is the channels_last layout of
+    the logits, so that nothing is shuffled at the crop's own size.
+    """
+    if not bool(rows.all()):
+        logits, masks = logits[rows], masks[rows]
+    cells = logits.permute(0, 2, 3, 1).float().reshape(-1, 19, SUB * SUB)
+    target = F.pixel_unshuffle(masks[:, None], SUB).permute(0, 2, 3, 1).reshape(-1, SUB * SUB).long()
+    return torch.log_softmax(cells, 1), target
 
 
-def _dice(logits: Tensor, target: Tensor) -> Tensor:
-    known = (target != IGNORE).float()
-    prob = torch.softmax(logits, 1)
-    losses = []
-    for c in COMPONENTS:
-        truth = (target == c).float()
-        p = prob[:, c] * known
-        losses.append(1 - (2 * (p * truth).sum() + 20) / (p.sum() + truth.sum() + 20))
-    return torch.stack(losses).mean()
+def _cross_entropy(log_prob: Tensor, target: Tensor) -> Tensor:
+    """Mean over pixels that are known."""
+    known = target != IGNORE
+    told = log_prob.gather(1, torch.where(known, target, 0)[:, None])[:, 0]
+    return -(told * known).sum() / known.sum().clamp(min=1)
+
+
+def _dice(log_prob: Tensor, target: Tensor) -> Tensor:
+    """One minus the soft overlap, averaged over `COMPONENTS`."""
+    classes = torch.tensor(COMPONENTS, device=target.device)
+    truth = (target[:, None] == classes[:, None]).float()  # (cells, 8, 16)
+    prob = log_prob[:, classes].exp() * (target != IGNORE)[:, None]
+    both, either = (prob * truth).sum((0, 2)), prob.sum((0, 2)) + truth.sum((0, 2))
+    return (1 - (2 * both + 20) / (either + 20)).mean()
 
 
 def vector_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:

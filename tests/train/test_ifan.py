@@ -17,6 +17,7 @@ from rtface.train.nets.ifan import (
     EngineExport,
     EngineNet,
     LandmarkDecoder,
+    Rows,
     packed_argmax,
 )
 from tests.train.test_blocks import with_history
@@ -125,3 +126,25 @@ def test_the_exported_form_is_the_last_round_in_px_and_degrees(iterations: int) 
     torch.testing.assert_close(pose, out.pose * 45)
     torch.testing.assert_close(face, out.face_logit.sigmoid())
     assert ((quality > 0) & (quality < 1)).all()
+
+
+def test_decoders_may_run_on_their_own_rows_only() -> None:
+    torch.manual_seed(0)
+    net, crops = EngineNet().eval(), torch.randint(0, 256, (4, 64, 64, 3), dtype=torch.uint8)
+    rows = Rows(landmarks=torch.tensor([0, 2]), parsing=torch.tensor([3]))
+    with torch.no_grad():
+        whole, part = net(crops)[0], net(crops, rows=rows)[0]
+        none = net(crops, rows=Rows(torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long)))[0]
+    torch.testing.assert_close(part.points, whole.points[[0, 2]])
+    torch.testing.assert_close(part.parsing_logits, whole.parsing_logits[[3]])
+    torch.testing.assert_close(part.emotion_logits, whole.emotion_logits)
+    assert none.points.shape == (0, 68, 2) and none.parsing_logits.shape == (0, *whole.parsing_logits.shape[1:])
+    assert net(crops, 1, rows=rows)[1].points.shape[0] == 4  # interaction needs every answer of every sample
+
+
+def test_a_frozen_base_leaves_learning_to_the_interaction() -> None:
+    net = EngineNet().train()
+    net.freeze_base()
+    learning = {name.partition(".")[0] for name, p in net.named_parameters() if p.requires_grad}
+    assert learning == {"reencode", "integrate"}
+    assert not net.encoder.training and net.integrate.training

@@ -71,7 +71,8 @@ def test_wing_is_continuous_and_grows() -> None:
 def test_only_labelled_samples_pull() -> None:
     out = outputs()
     for prediction in vars(out).values():
-        prediction.requires_grad_()
+        if prediction is not None:
+            prediction.requires_grad_()
     labelled = torch.tensor((1.0, 0.0))
     known = targets(
         landmark_weight=labelled[:, None].repeat(1, 68),

@@ -54,6 +54,15 @@ class Picture:
     parsing_source: str = ""
     votes: Float32 | None = None  # (10,)
     pose_class: int = 0
+    _shrunk: dict[int, UInt8] = field(default_factory=dict)
+
+    def shrunk(self, factor: int) -> UInt8:
+        """The picture averaged down by a whole factor; kept, since a large face is cut again in every epoch."""
+        if factor not in self._shrunk:
+            height, width = self.image.shape[0] // factor, self.image.shape[1] // factor
+            whole = self.image[: height * factor, : width * factor]
+            self._shrunk[factor] = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        return self._shrunk[factor]
 
 
 def read_corpus(files: Iterable[Path], cache: Path, splits: Sequence[str] = ("train", "unlabelled")) -> list[Picture]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtface.tasks.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5, crop_to_frame_matrix
-from rtface.tasks.mirror import MIRROR_68
+from rtface.tasks.looks import MIRROR_68, MIRROR_CLASSES
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.mesh import MeshToPoints
 
@@ -25,7 +25,7 @@ UNKNOWN = 255  # parsing label that no loss looks at
 INNER = np.arange(17, 68)
 FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
-_FLIP_PARSING[[4, 5, 6, 7, 8, 9]] = [5, 4, 7, 6, 9, 8]  # the subject's left and right change places
+_FLIP_PARSING[: len(MIRROR_CLASSES)] = MIRROR_CLASSES
 POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
 _GROUP_OF = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}
 
@@ -43,7 +43,8 @@ class Sample:
     five_weight: float = 0.0  # weight of the 5-point loss where there are no 68
     pose: npt.NDArray[np.float32] | None = None  # yaw, pitch, roll degrees in the picture
     pose_weight: npt.NDArray[np.float32] | None = None  # (3,)
-    emotion: npt.NDArray[np.float32] | None = None  # (8,) vote shares
+    emotion: npt.NDArray[np.float32] | None = None  # (8,) vote shares, or a teacher's probabilities
+    emotion_weight: float = 1.0
     is_face: bool = True
 
 
@@ -155,7 +156,7 @@ class Augment:
         if self.strength:
             to_frame = to_frame @ self._shear()
         flipped = bool(self.strength) and self.rng.random() < 0.5
-        image = _warp(sample.picture.image, to_frame, self.size, cv2.INTER_LINEAR, 0)
+        image = _warp(sample.picture, to_frame, self.size)
         item = self._labels(sample, crop, to_frame)
         item.image = self._photometric(image, sample.group) if self.strength else image
         if self.strength and self.rng.random() < 0.2:
@@ -189,7 +190,7 @@ class Augment:
         rng, k = self.rng, self.strength
         if not k:
             return crop
-        small = sample.emotion is not None
+        small = sample.group == "emotion"
         turn = rng.normal(0, 7) if rng.random() < 0.75 or small else rng.uniform(-50, 50)
         shift = 0.05 * crop.side * k
         return Crop(
@@ -228,7 +229,7 @@ class Augment:
         labels = (
             np.full((size, size), UNKNOWN, np.uint8)
             if parsing is None
-            else _warp(parsing, to_frame, size, cv2.INTER_NEAREST, UNKNOWN)
+            else _sample(parsing, to_frame[:2], size, cv2.INTER_NEAREST, UNKNOWN)
         )
         none3 = np.zeros(3, np.float32)
         return Item(
@@ -242,7 +243,7 @@ class Augment:
             pose=pose,
             pose_weight=none3 if sample.pose_weight is None else sample.pose_weight,
             emotion=np.zeros(8, np.float32) if sample.emotion is None else sample.emotion,
-            emotion_weight=float(sample.emotion is not None),
+            emotion_weight=0.0 if sample.emotion is None else sample.emotion_weight,
             is_face=float(sample.is_face),
         )
 
@@ -291,21 +292,22 @@ class Augment:
         item.parsing[y0 : y + h, x0 : x + w] = UNKNOWN
 
 
-def _warp(
-    image: npt.NDArray[np.uint8], to_frame: npt.NDArray[np.float64], size: int, interpolation: int, border: int
-) -> npt.NDArray[np.uint8]:
+def _warp(picture: Picture, to_frame: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.uint8]:
     scale = math.sqrt(abs(float(np.linalg.det(to_frame[:2, :2]))))
-    matrix = to_frame[:2].copy()
-    halvings = int(math.log2(scale)) if scale >= 2 and interpolation == cv2.INTER_LINEAR else 0
-    if halvings:  # as the runtime: average down before sampling a large face
-        factor = 2**halvings
-        height, width = image.shape[0] // factor, image.shape[1] // factor
-        image = cv2.resize(image[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    image, matrix = picture.image, to_frame[:2].copy()
+    if scale >= 2:  # as the runtime: average down before sampling a large face
+        factor = 2 ** int(math.log2(scale))
+        image = picture.shrunk(factor)
         matrix /= factor
         matrix[:, 2] += 0.5 / factor - 0.5
-    return cv2.warpAffine(  # type: ignore[return-value]
-        image, matrix, (size, size), flags=interpolation | cv2.WARP_INVERSE_MAP, borderValue=(border,) * 3
-    )
+    return _sample(image, matrix, size, cv2.INTER_LINEAR, 0)
+
+
+def _sample(
+    image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], size: int, interpolation: int, border: int
+) -> npt.NDArray[np.uint8]:
+    flags = interpolation | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderValue=(border,) * 3)  # type: ignore[return-value]
 
 
 def flip(item: Item) -> None:

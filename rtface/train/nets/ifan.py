@@ -30,8 +30,17 @@ SUB = 4  # sub-pixel factor from the parsing decoder (stride 4) to the crop
 
 
 @dataclass
+class Rows:
+    """Which samples of a batch a decoder needs to run on: those that carry its task's label."""
+
+    landmarks: Tensor
+    parsing: Tensor
+
+
+@dataclass
 class Outputs:
-    """What one round of decoders says; logits where the name says so.
+    """What one round of decoders says; logits where the name says so. `rows` None = every sample has every answer;
+    else points and heat are those of `rows.landmarks` only, parsing_logits those of `rows.parsing`.
 
     points (N, 68, 2) normalised; heat (N, 68, h, w) cell logits; parsing_logits (N, 19 * 16, H/4, W/4), sub-pixel
     order of `pixel_shuffle`; emotion_logits (N, 8); pose (N, 3) in units of POSE_SCALE; face_logit (N,);
@@ -45,6 +54,7 @@ class Outputs:
     pose: Tensor
     face_logit: Tensor
     spread: Tensor
+    rows: Rows | None = None
 
 
 class Encoder(nn.Module):
@@ -181,16 +191,45 @@ class EngineNet(nn.Module):
         self.reencode = ReEncoder()
         self.integrate = Integrator(self.reencode.channels)
 
-    def decode(self, shared: Tensor, f2: Tensor, f4: Tensor, f16: Tensor, label_scale: float = 1.0) -> Outputs:
-        points, heat = self.landmarks(shared)
+    def decode(
+        self,
+        shared: Tensor,
+        f2: Tensor,
+        f4: Tensor,
+        f16: Tensor,
+        label_scale: float = 1.0,
+        rows: Rows | None = None,
+    ) -> Outputs:
         emotion, rest = self.vector(shared, f16)
-        parsing = self.parsing(shared, f2, f4, label_scale)
-        return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], F.softplus(rest[:, 4]) * 0.05)
+        if rows is None:
+            points, heat = self.landmarks(shared)
+            parsing = self.parsing(shared, f2, f4, label_scale)
+        else:
+            points, heat = self._some_points(shared[rows.landmarks])
+            parsing = self._some_parsing(shared, f2, f4, rows.parsing)
+        return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], F.softplus(rest[:, 4]) * 0.05, rows)
 
-    def forward(self, crops: Tensor, iterations: int = 0, label_scale: float = 1.0) -> list[Outputs]:
+    def _some_points(self, shared: Tensor) -> tuple[Tensor, Tensor]:
+        n, _, h, w = shared.shape
+        if n:
+            points: tuple[Tensor, Tensor] = self.landmarks(shared)
+            return points
+        return shared.new_zeros(0, POINTS, 2), shared.new_zeros(0, POINTS, h, w)
+
+    def _some_parsing(self, shared: Tensor, f2: Tensor, f4: Tensor, rows: Tensor) -> Tensor:
+        if len(rows):
+            logits: Tensor = self.parsing(shared[rows], f2[rows], f4[rows])
+            return logits
+        return shared.new_zeros(0, PARSING * SUB * SUB, *f4.shape[2:])
+
+    def forward(
+        self, crops: Tensor, iterations: int = 0, label_scale: float = 1.0, rows: Rows | None = None
+    ) -> list[Outputs]:
         """Outputs of every round, 0..iterations (losses are summed over rounds, as in the paper).
 
         `label_scale` multiplies the last round's parsing logits, for an export that only takes labels from them.
+        `rows` saves work in training without interaction: a decoder, its batch norm included, then sees only the
+        samples of its own task (with interaction every decoder's answer is needed for every sample).
         """
         x = self.normalise(crops).contiguous(memory_format=torch.channels_last)
         f2, f4, f16, shared = self.encoder(x)
@@ -198,8 +237,15 @@ class EngineNet(nn.Module):
         for index in range(iterations + 1):
             if rounds:
                 shared = self.integrate(shared, self.reencode(rounds[-1]))
-            rounds.append(self.decode(shared, f2, f4, f16, label_scale if index == iterations else 1.0))
+            scale = label_scale if index == iterations else 1.0
+            rounds.append(self.decode(shared, f2, f4, f16, scale, rows if iterations == 0 else None))
         return rounds
+
+    def freeze_base(self) -> None:
+        """Let only re-encoders and integrator learn, from here on: what ITER 0 says stays as it is."""
+        for module in (self.encoder, self.landmarks, self.parsing, self.vector):
+            module.eval()
+            module.requires_grad_(False)
 
 
 LABEL_SCALE = 512.0  # logits are rounded to steps of 1/512 before the labels are taken

@@ -1,0 +1,105 @@
+"""A still is worth several looks: as cut, in the mirror, and twice closer and turned a little.
+
+The looks' errors are partly independent. Points and pose are the mean of the two whole looks, emotion that of all,
+and every pixel of the parsing goes to the class with most votes, on a grid twice as fine as one look's. On
+CelebAMask-HQ val this took the components' F from 83.4 (one look) to 84.4 (two) and 85.3 (four); more looks than
+that, or closer ones for the points, gained nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.tasks.crop import CROP_SIZE, Crop, crop_to_frame_matrix, frame_to_crop_matrix
+from rtface.types import PARSING_CLASSES, Parsing
+
+Tensors = dict[str, NDArray[Any]]
+
+# Runs of iBUG-68 points and, in the same order, the points that they become in the mirror.
+_PARTS = (
+    range(16, -1, -1),  # jaw
+    range(26, 16, -1),  # brows
+    range(27, 31),  # bridge of the nose
+    range(35, 30, -1),  # nostrils
+    (45, 44, 43, 42, 47, 46),  # eyes
+    (39, 38, 37, 36, 41, 40),
+    range(54, 47, -1),  # outer lips, upper and lower
+    range(59, 54, -1),
+    range(64, 59, -1),  # inner lips
+    range(67, 64, -1),
+)
+MIRROR_68: NDArray[np.int64] = np.array([index for part in _PARTS for index in part])
+"""Which of the 68 points each point is in the mirror image."""
+
+MIRROR_CLASSES: NDArray[np.uint8] = np.arange(len(PARSING_CLASSES), dtype=np.uint8)
+"""What each parsing class becomes in the mirror: the subject's left and right change places."""
+MIRROR_CLASSES[[4, 5, 6, 7, 8, 9]] = (5, 4, 7, 6, 9, 8)
+
+_SIGN_XY, _SHIFT_XY = np.array((-1, 1), np.float32), np.array((CROP_SIZE - 1, 0), np.float32)
+_SIGN_POSE = np.array((-1, 1, -1), np.float32)
+
+
+def mirrored(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Crops (N, H, W, 3) turned left to right, C-ordered."""
+    return np.ascontiguousarray(crops[:, :, ::-1])
+
+
+class Look(NamedTuple):
+    """How a crop is seen: its side times `scale`, `turn` degrees further, in the mirror or not."""
+
+    scale: float = 1.0
+    turn: float = 0.0
+    mirror: bool = False
+
+    def crops(self, crops: Sequence[Crop]) -> list[Crop]:
+        """What to cut in place of `crops`."""
+        return [replace(crop, side=crop.side * self.scale, roll=crop.roll + self.turn) for crop in crops]
+
+
+LOOKS = (Look(), Look(mirror=True), Look(0.8, 4.0), Look(0.8, -4.0, mirror=True))
+WHOLE = 2  # the first looks, at the crop as it is
+
+
+def unmirrored(tensors: Tensors) -> Tensors:
+    """The engine's answers to mirrored crops (see the registry for shapes) as answers to the crops themselves."""
+    turned = dict(tensors)
+    if "landmarks" in tensors:
+        turned["landmarks"] = tensors["landmarks"][:, MIRROR_68] * _SIGN_XY + _SHIFT_XY
+    if "pose" in tensors:
+        turned["pose"] = tensors["pose"] * _SIGN_POSE
+    if "parsing" in tensors:
+        turned["parsing"] = MIRROR_CLASSES[tensors["parsing"][:, :, ::-1]]
+    return turned
+
+
+def combined(answers: Sequence[Tensors]) -> Tensors:
+    """One answer of those to the first of `LOOKS`; parsing stays the first look's (see `vote`)."""
+    first, whole = dict(answers[0]), answers[:WHOLE]
+    for name in first:
+        if name != "parsing":
+            looks = answers if name == "emotion" else whole
+            first[name] = np.stack([look[name] for look in looks]).mean(axis=0, dtype=np.float32)
+    return first
+
+
+def vote(labels: Sequence[NDArray[np.uint8]], looks: Sequence[Crop], crop: Crop) -> Parsing:
+    """One label map of `crop` from several looks' maps (128, 128) of the squares that they were cut from.
+
+    A large face's map is (256, 256): between the looks' pixels, the votes say where a border runs.
+    """
+    size = CROP_SIZE if crop.side <= CROP_SIZE else 2 * CROP_SIZE
+    to_grid = frame_to_crop_matrix(crop, size)
+    votes = np.zeros((len(PARSING_CLASSES), size, size), np.uint16)
+    for seen, look in zip(labels, looks, strict=True):
+        into = to_grid[:, :2] @ crop_to_frame_matrix(look)
+        into[:, 2] += to_grid[:, 2]
+        for label in np.unique(seen):
+            mask = np.where(seen == label, np.uint8(255), np.uint8(0))
+            votes[label] += cv2.warpAffine(mask, into, (size, size), flags=cv2.INTER_LINEAR)
+    return Parsing(votes.argmax(axis=0).astype(np.uint8), crop_to_frame_matrix(crop, size))

@@ -1,0 +1,74 @@
+"""A run that begins with an exported file answers as the file did, and can learn on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from rtface.errors import ModelError
+from rtface.train.export import export_engine
+from rtface.train.nets.blocks import fold_all
+from rtface.train.nets.ifan import EngineNet
+from rtface.train.warm import warm_start
+
+CROPS = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8))
+
+
+def trained_net(seed: int) -> EngineNet:
+    """A network whose batch norms are not at their start."""
+    torch.manual_seed(seed)
+    net = EngineNet()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.2)
+            torch.nn.init.normal_(module.running_mean, std=0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[EngineNet, Path]:
+    folder, net = tmp_path_factory.mktemp("warm"), trained_net(0)
+    torch.save({"ema": net.state_dict()}, folder / "last.pt")
+    export_engine(folder / "last.pt", folder / "engine.onnx", 1)
+    return net, folder / "engine.onnx"
+
+
+def test_a_warm_start_answers_as_the_file_and_learns_on(exported: tuple[EngineNet, Path]) -> None:
+    old, path = exported
+    net = EngineNet()
+    warm_start(net, path, "net.", lambda: net(CROPS, 1))
+    with torch.no_grad():
+        fold_all(old)
+        then, now = old(CROPS, 1), net.eval()(CROPS, 1)
+    for before, after in zip(then, now, strict=True):
+        for name in ("points", "emotion_logits", "pose", "parsing_logits"):
+            # float16 in the file, batch statistics of these very crops
+            torch.testing.assert_close(getattr(after, name), getattr(before, name), atol=0.1, rtol=0.03)
+    net.train()
+    sum(out.points.sum() for out in net(CROPS, 1)).backward()  # type: ignore[union-attr]
+    assert net.encoder.s2.conv.weight.grad is not None and net.encoder.s2.conv.weight.grad.any()
+
+
+def test_what_is_no_export_of_this_network(exported: tuple[EngineNet, Path], tmp_path: Path) -> None:
+    def start(path: Path) -> None:
+        warm_start(EngineNet(), path, "net.", lambda: None)
+
+    with pytest.raises(ModelError, match="no such file"):
+        start(tmp_path / "missing.onnx")
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(ModelError, match="no readable ONNX"):
+        start(tmp_path / "text.onnx")
+    model = onnx.load(exported[1])
+    for tensor in model.graph.initializer:
+        if tensor.name.startswith("net.encoder.s2.conv.weight"):
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros((8, 3, 3, 3), np.float16), tensor.name))
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(ModelError, match=r"expected encoder\.s2\.conv\.weight of shape \(16, 3, 3, 3\), got \(8,"):
+        start(tmp_path / "other.onnx")
