@@ -1,8 +1,8 @@
 """Which engine and precision `auto` means on this machine: what was measured here before, and how long that holds.
 
-Nothing is measured when a run starts: it would cost the first result a second. `rtface doctor`, `rtface bench` and
-`rtface build` measure where nothing is remembered (`rtface.bench.engines`), and the answer is kept in the user's cache
-with the facts it depends on: CPU, cores, threads, versions, models. Where nothing is remembered, ONNX Runtime runs.
+Nothing is measured when a run starts: it would cost the first result seconds. `rtface doctor` measures where nothing is
+remembered, `rtface build` always (`rtface.bench.engines`); the answer is kept in the user's cache with the facts it
+depends on: CPU, cores, threads, versions, models. Where nothing is remembered, ONNX Runtime runs.
 """
 
 from __future__ import annotations

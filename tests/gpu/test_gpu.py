@@ -18,6 +18,7 @@ from rtface.engine.swap import SwapEngine
 from rtface.engine.tensorrt import GRAPH_AFTER, TrtEngine, find_api, is_rtx
 from rtface.errors import RtfaceError
 from rtface.options import Options
+from rtface.precision.derive import derive
 from rtface.profiles import read_profile
 
 pytestmark = pytest.mark.gpu
@@ -84,6 +85,24 @@ def test_parity_before_and_after_the_graph(
             got = engine.run(batch, engine.outputs)
             for name, value in expected.items():
                 assert distance(name, value, got[name]) <= LIMITS[precision][name], (name, count)
+    engine.close()
+
+
+@pytest.mark.parametrize("model", FULL, ids=lambda model: model.name)
+def test_int8_is_what_the_gate_measured(cuda: Cuda, cache: PlanCache, model: models.ModelEntry) -> None:
+    """The gate's figures are of the same file on ONNX Runtime, so the GPU has to answer as it does, on average."""
+    try:
+        reference = OrtEngine(derive(model, "int8"), model.name)
+    except RtfaceError as error:
+        pytest.skip(str(error))
+    engine, batch = opened(model, "int8", cache), batch_for(model, 3)
+    expected, got = reference.run(batch, reference.outputs), engine.run(batch, engine.outputs)
+    means = {"landmarks": 0.5, "pose": 1.0, "emotion": 0.02, "face": 0.02, "quality": 0.02, "detections": 2.0}
+    for name, value in expected.items():
+        if name == "parsing":
+            assert (value != got[name]).mean() < 0.03
+        else:
+            assert np.abs(value - got[name]).mean() < means[name], name
     engine.close()
 
 
