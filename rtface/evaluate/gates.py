@@ -59,7 +59,7 @@ HEADS: dict[str, tuple[Head, ...]] = {
 training differ by."""
 
 MORE = {"emotion": 10}
-"""How many times the limit of pictures a task takes: one of 60 little faces is 1.7 points of accuracy, and costs least."""
+"""How many times the limit of pictures a task takes: one of 60 is 1.7 points of accuracy, and they cost least."""
 
 Figures = dict[tuple[str, str], float]
 Opened = Callable[[], Engine]
