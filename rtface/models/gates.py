@@ -22,7 +22,7 @@ class Gate:
         model: The fp32 network's name; `sha256` of its file.
         engine: onnx, openvino or trt. `precision`: fp16 or int8.
         file_sha256: Of the file that was measured, where it is one of the registry; else empty (made on the machine).
-        float_layers: Layers kept in higher precision because a head lost too much.
+        float_layers: Layers kept in higher precision because a head lost too much, beyond those that always are.
         heads: A row a figure: name, unit as in `rtface eval`, fp32, value, loss, limit.
         passed: No head loses more than its limit.
         measured_by: What computed it.

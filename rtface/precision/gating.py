@@ -87,12 +87,11 @@ class Gatekeeper:
             f"{self._model.name} trt int8: {', '.join(sorted(failed))} lost too much; {len(more)} layers stay float"
         )
         mixed = replace(record, float_layers=(*record.float_layers, *more))
-        return mixed, self._int8(mixed)
+        return mixed, replace(self._int8(mixed), float_layers=tuple(more))
 
     def _int8(self, record: Record) -> Gate:
         data = int8.quantised(load(self._model), record.ranges, record.float_layers, self._model.name)
-        gate = self._gate("trt", "int8", lambda: OrtEngine(data, self._model.name, self._options.threads))
-        return replace(gate, float_layers=record.float_layers)
+        return self._gate("trt", "int8", lambda: OrtEngine(data, self._model.name, self._options.threads))
 
     def _gate(self, engine: str, precision: str, opened: Callable[[], Engine], digest: str = "", by: str = "") -> Gate:
         heads = judge(self._model.role, self._full, self._figures(opened))
@@ -131,7 +130,7 @@ def table(found: Sequence[Gate]) -> list[tuple[str, str, str, str, str, str]]:
     """Rows for people: what, head, fp32, value, loss of limit, verdict."""
     rows = []
     for gate in found:
-        what = f"{gate.model} {gate.engine} {gate.precision}" + (" mixed" if len(gate.float_layers) > 3 else "")
+        what = f"{gate.model} {gate.engine} {gate.precision}" + (" mixed" if gate.float_layers else "")
         for head in gate.heads:
             value = "-" if head["value"] is None else f"{head['value']:.2f}"
             loss = "-" if head["loss"] is None else f"{head['loss']:+.2f} of {head['limit']:g}"
