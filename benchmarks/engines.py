@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rtface.bench import machine
 from rtface.bench.report import table
 from rtface.choice import others
+from rtface.engine import Preparable
 from rtface.errors import RtfaceError
 from rtface.models import find
 from rtface.models.gates import gate_of
@@ -74,6 +75,8 @@ def work(engine: str, precision: str, threads: int | None, iterations: int) -> N
         networks = {role: open_network(role, options)[0] for role in ("engine", "detector")}
         for network in networks.values():
             getattr(network, "wait", lambda: None)()  # a plan that is being built
+            if isinstance(network, Preparable):
+                network.prepare(network.outputs)
     except RtfaceError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return

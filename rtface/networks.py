@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from rtface.choice import Choice, choose, precision_of
 from rtface.detect import Detector, MosDetector
-from rtface.engine import Engine, OrtEngine
+from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
 from rtface.errors import ModelError, OptionError, RtfaceError, UsageError
 from rtface.models import ModelEntry, find, load
 from rtface.options import Options
+from rtface.tasks import parsing
+from rtface.tasks.typed import outputs_for
 
 ORT_DEVICES = {"onnx": "cpu", "onnx-cuda": "cuda", "onnx-trt": "tensorrt"}
 
@@ -40,6 +45,16 @@ def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
     return open_network("engine", options)
 
 
+def open_cheaper_engines(options: Options) -> list[tuple[Engine, ModelEntry]]:
+    """The same network with fewer rounds of interaction, as far as the registry has it, the best first."""
+    cheaper = []
+    for iterations in range(options.iterations - 1, -1, -1):
+        with suppress(ModelError):
+            find("engine", iterations, "auto", options.models_dir)
+            cheaper.append(iterations)
+    return [open_network("engine", replace(options, iterations=iterations)) for iterations in cheaper]
+
+
 def detector_on(network: Engine, options: Options) -> Detector:
     """The detector around its network."""
     return MosDetector(
@@ -52,6 +67,7 @@ def detector_on(network: Engine, options: Options) -> Detector:
         min_face_px=options.min_face_px,
         max_faces=options.max_faces,
         still_max_faces=options.still_max_faces,
+        prepare=lambda: _prepare(network, ("detections",)),
         close=network.close,
     )
 
@@ -104,8 +120,18 @@ def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEnt
     return _on_ort(model, choice.engine, options), model
 
 
-def _on_ort(model: ModelEntry, engine: str, options: Options) -> OrtEngine:
-    return OrtEngine(load(model), model.name, options.threads, device=ORT_DEVICES[engine])
+def _on_ort(model: ModelEntry, engine: str, options: Options) -> Engine:
+    if engine != "onnx":
+        return OrtEngine(load(model), model.name, options.threads, device=ORT_DEVICES[engine])
+    if model.role == "detector":
+        return CpuEngine(load(model), model.name, options.threads)
+    names = outputs_for(options.tasks, places=True)
+    return CpuEngine(load(model), model.name, options.threads, dear=(parsing.OUTPUT,), names=names)
+
+
+def _prepare(network: Engine, *names: Sequence[str]) -> None:
+    if isinstance(network, Preparable):
+        network.prepare(*names)
 
 
 def _on_cpu(precision: str) -> str:

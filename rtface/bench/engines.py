@@ -10,7 +10,7 @@ import numpy as np
 
 from rtface.choice import Choice, Speed, others, passes, precision_of, remember
 from rtface.clock import Clock, SystemClock
-from rtface.engine import Engine
+from rtface.engine import Engine, Preparable
 from rtface.errors import RtfaceError
 from rtface.models import find
 from rtface.networks import open_network
@@ -69,6 +69,8 @@ def _frame_ms(choice: Choice, options: Options, clock: Clock) -> float:
         precision = precision_of(role, choice, replace(options, precision="auto"))
         network, _ = open_network(role, replace(options, engine=choice.engine, precision=precision))
         try:
+            if isinstance(network, Preparable):
+                network.prepare(network.outputs)
             total += share * median(_times(network, batch, clock))
         finally:
             network.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rtface.engine.base import Engine, Tensors
+from rtface.engine.base import Engine, Preparable, Tensors
 from rtface.errors import RtfaceError
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,11 @@ class SwapEngine:
         if self._next is not None:
             self._swap()
         return self._now.run(batch, names)
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """A stream begins: the first gets ready for it; the second is ready when it comes."""
+        if isinstance(self._now, Preparable):
+            self._now.prepare(*names)
 
     def describe(self) -> dict[str, str | int]:
         """Of the engine that runs now."""
