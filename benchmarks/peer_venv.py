@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rtface.cache import cache_dir
+
 MEDIAPIPE = "0.10.21"
 #: Pythons that this MediaPipe has wheels for, newest first.
 WHEELS = ((3, 12), (3, 11), (3, 10), (3, 9))
@@ -49,15 +51,6 @@ def find_base(running: tuple[int, ...], executable: str) -> tuple[str, str]:
         f"mediapipe {MEDIAPIPE} has wheels for Python {names} only, and none of them is on the PATH. Install one, e.g. "
         "apt install python3.11-venv or uv python install 3.11, or give --peer-python an interpreter with mediapipe"
     )
-
-
-def cache_dir() -> Path:
-    """Where the user's caches are, with our folder in it."""
-    home = Path.home()
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "rtface"
-    default = home / "Library/Caches" if sys.platform == "darwin" else home / ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or default) / "rtface"
 
 
 def _run(command: list[str]) -> None:

@@ -107,9 +107,10 @@ class Analyzer:
         self._index = 0
 
     def close(self) -> None:
-        """Give the engines' memory and threads back."""
+        """Give the networks' memory and threads back."""
         for engine in self._engines:
             engine.close()
+        getattr(self.detector, "close", lambda: None)()  # a detector of one's own need not have any
 
     def describe(self) -> dict[str, Any]:
         """What runs: `models` (name → SHA-256 of those opened here), `levels` by name, and the engine's own facts."""
@@ -191,7 +192,7 @@ class Analyzer:
             for row in range(len(crops))
         )
         budget.lap("tasks")
-        return FrameResult(frame, faces, _timing(budget), tasks=wanted)
+        return FrameResult(frame, faces, _timing(budget), tasks=wanted, engine=_engine_name(self.engine))
 
     def video(
         self,
@@ -252,6 +253,7 @@ class Analyzer:
             level=level,
             late=late,
             skipped=skipped,
+            engine=_engine_name(self._engines[self._planner.level.network]),
             events=self._smoother.take_events(),
         )
 
@@ -386,6 +388,11 @@ def _places(value: dict[str, Any], points: NDArray[np.float32]) -> dict[str, NDA
     """Where the landmarks are, those shown if any are; and, with a new mask, where they were for it."""
     place = value["landmarks"].points if "landmarks" in value else points
     return {PLACE: place, PARSED_PLACE: place} if "parsing" in value else {PLACE: place}
+
+
+def _engine_name(engine: Engine) -> str:
+    """Of this very frame: an engine may give way to a better one between two frames."""
+    return str(engine.describe().get("engine", ""))
 
 
 def _matrices(crops: Sequence[Crop]) -> NDArray[np.float64]:

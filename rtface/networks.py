@@ -1,17 +1,24 @@
-"""The networks that the options name, from the registry, opened and ready."""
+"""The networks that the options name, from the registry, opened on the engine that the options or `auto` name."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
+from rtface.choice import Choice, choose, precision_of
 from rtface.detect import Detector, MosDetector
-from rtface.engine import CpuEngine, Engine
-from rtface.errors import ModelError
+from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
+from rtface.errors import ModelError, OptionError, RtfaceError, UsageError
 from rtface.models import ModelEntry, find, load
 from rtface.options import Options
 from rtface.tasks import parsing
 from rtface.tasks.typed import outputs_for
+
+ORT_DEVICES = {"onnx": "cpu", "onnx-cuda": "cuda", "onnx-trt": "tensorrt"}
+
+log = logging.getLogger(__name__)
 
 
 def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
@@ -19,10 +26,38 @@ def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
 
     Raises:
         ModelError: No model fits, or its file is missing or damaged.
-        EngineError: ONNX Runtime cannot load it.
+        EngineError: The engine cannot load it.
+        UsageError: The engine is not installed, or the detector is MediaPipe's.
     """
-    network, model = _open("detector", None, options)
-    detector = MosDetector(
+    if options.detector == "mediapipe":
+        why = "cannot run inside rtface: its wheels install a second cv2 over ours and carry no detector model any more"
+        mend = (
+            "Run it in a virtual environment of its own (python -m venv mp; mp/bin/pip install mediapipe) with a model "
+            "file such as blaze_face_short_range.tflite, and hand its boxes to rtface.analyze(image, boxes=…)"
+        )
+        raise UsageError("detector mediapipe", why, mend)
+    network, model = open_network("detector", options)
+    return detector_on(network, options), model
+
+
+def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
+    """The multi-task network and its registry entry; raises as `open_detector`."""
+    return open_network("engine", options)
+
+
+def open_cheaper_engines(options: Options) -> list[tuple[Engine, ModelEntry]]:
+    """The same network with fewer rounds of interaction, as far as the registry has it, the best first."""
+    cheaper = []
+    for iterations in range(options.iterations - 1, -1, -1):
+        with suppress(ModelError):
+            find("engine", iterations, "auto", options.models_dir)
+            cheaper.append(iterations)
+    return [open_network("engine", replace(options, iterations=iterations)) for iterations in cheaper]
+
+
+def detector_on(network: Engine, options: Options) -> Detector:
+    """The detector around its network."""
+    return MosDetector(
         lambda canvas: network.run(canvas, ("detections",))["detections"],
         stream_px=options.detect_width,
         still_px=options.still_width,
@@ -32,29 +67,72 @@ def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
         min_face_px=options.min_face_px,
         max_faces=options.max_faces,
         still_max_faces=options.still_max_faces,
-        prepare=lambda: network.prepare(("detections",)),
+        prepare=lambda: _prepare(network, ("detections",)),
+        close=network.close,
     )
-    return detector, model
 
 
-def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
-    """The multi-task network under ONNX Runtime, and its registry entry; raises as `open_detector`."""
-    return _open("engine", options.iterations, options, outputs_for(options.tasks, places=True))
+def open_network(role: str, options: Options) -> tuple[Engine, ModelEntry]:
+    """The network with this role (detector, engine), and its registry entry.
+
+    What `auto` chose by an old measurement and cannot start any more is replaced by ONNX Runtime, with a warning.
+
+    Raises:
+        As `open_detector`.
+    """
+    choice = choose(options)
+    try:
+        return _open(role, choice, options)
+    except RtfaceError as error:
+        if options.engine != "auto" or choice.engine == "onnx":
+            raise
+        log.warning("%s; ONNX Runtime runs instead", error)
+        return _open(role, Choice("onnx", _on_cpu(choice.precision), "the chosen one failed"), options)
 
 
-def open_cheaper_engines(options: Options) -> list[tuple[Engine, ModelEntry]]:
-    """The same network with fewer rounds of interaction, as far as the registry has it, the best first."""
-    cheaper = []
-    for iterations in range(options.iterations - 1, -1, -1):
-        with suppress(ModelError):
-            find("engine", iterations, options.precision, options.models_dir)
-            cheaper.append(iterations)
-    return [_open("engine", iterations, options, outputs_for(options.tasks, places=True)) for iterations in cheaper]
+def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEntry]:
+    iterations = options.iterations if role == "engine" else None
+    precision = precision_of(role, choice, options)
+
+    def registered(precision: str) -> ModelEntry:
+        try:
+            return find(role, iterations, precision, options.models_dir)
+        except ModelError:
+            if options.precision != "auto":
+                raise
+            return find(role, iterations, "auto", options.models_dir)  # a registry with one precision only
+
+    if choice.engine == "trt":
+        from rtface.trt import open_trt
+
+        full = registered("fp32")
+        return open_trt(full, precision, options, lambda: _on_ort(registered("auto"), "onnx", options)), full
+    if choice.engine == "openvino":
+        from rtface.engine.openvino import OpenVinoEngine
+
+        half = precision == "fp16"
+        model = registered("fp32" if half else precision)
+        return OpenVinoEngine(load(model), model.name, options.threads, half=half), model
+    if precision == "fp16":
+        mend = "Use --engine trt or openvino for fp16, or --precision fp32 or int8"
+        raise OptionError("precision", f"expected fp32 or int8 for --engine {choice.engine}, got 'fp16'", mend)
+    model = registered(precision)
+    return _on_ort(model, choice.engine, options), model
 
 
-def _open(
-    role: str, iterations: int | None, options: Options, names: Sequence[str] | None = None
-) -> tuple[CpuEngine, ModelEntry]:
-    model = find(role, iterations, options.precision, options.models_dir)
-    dear = () if names is None else (parsing.OUTPUT,)
-    return CpuEngine(load(model), model.name, options.threads, dear=dear, names=names), model
+def _on_ort(model: ModelEntry, engine: str, options: Options) -> Engine:
+    if engine != "onnx":
+        return OrtEngine(load(model), model.name, options.threads, device=ORT_DEVICES[engine])
+    if model.role == "detector":
+        return CpuEngine(load(model), model.name, options.threads)
+    names = outputs_for(options.tasks, places=True)
+    return CpuEngine(load(model), model.name, options.threads, dear=(parsing.OUTPUT,), names=names)
+
+
+def _prepare(network: Engine, *names: Sequence[str]) -> None:
+    if isinstance(network, Preparable):
+        network.prepare(*names)
+
+
+def _on_cpu(precision: str) -> str:
+    return "auto" if precision == "fp16" else precision

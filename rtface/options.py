@@ -25,6 +25,8 @@ ENV_OTHER = frozenset({"RTFACE_CONFIG", "RTFACE_DEBUG"})
 
 #: Stands here and not in ``types``, so that options can be read without numpy.
 TASKS: tuple[str, ...] = ("landmarks", "parsing", "emotion", "pose")
+ENGINES: tuple[str, ...] = ("auto", "onnx", "openvino", "trt", "onnx-cuda", "onnx-trt")
+PRECISIONS: tuple[str, ...] = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,10 @@ class Options:
         iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
         still_looks: Looks of a still's last pass (1, 2 or 4): also its mirror image, also two closer ones.
-        precision: Which of the networks' files: "fp32", "int8", or "auto", int8 where the CPU computes it fast (VNNI).
+        detector: "mos", the one that ships; "mediapipe" is refused with what to do instead.
+        engine: What runs the networks: "onnx" (ONNX Runtime on the CPU), "openvino", "trt" (TensorRT or TensorRT-RTX),
+            "onnx-cuda" and "onnx-trt" (ONNX Runtime's GPU providers), or "auto", the fastest that was measured here.
+        precision: "fp32", "fp16", "int8", or "auto": on a GPU fp16, on a CPU int8 where it computes it fast (VNNI).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
         level: Quality level to stay at (0 = full; `Analyzer.describe` names them); None = as the budget demands.
@@ -54,6 +59,7 @@ class Options:
         reconnect_s: How long a camera or stream that is lost is tried again, in s; 0 = not at all, None = for ever.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
+        calibration_dir: Folder with int8 ranges and gates, from `rtface calibrate`; None = the ones that ship.
 
     Raises:
         OptionError: A value is not what its option takes.
@@ -72,6 +78,8 @@ class Options:
     iterations: int = 0
     still_passes: int = 2
     still_looks: int = 4
+    detector: str = "mos"
+    engine: str = "auto"
     precision: str = "auto"
     smooth: bool = False
     budget_ms: float | None = None
@@ -81,6 +89,7 @@ class Options:
     reconnect_s: float | None = None
     threads: int | None = None
     models_dir: str | None = None
+    calibration_dir: str | None = None
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
@@ -269,7 +278,9 @@ _RULES: dict[str, Rule] = {
     "iterations": _number(0, 1, whole=True),
     "still_passes": _number(1, 2, whole=True),
     "still_looks": _number(1, 4, whole=True),
-    "precision": _one_of("auto", "fp32", "int8"),
+    "detector": _one_of("mos", "mediapipe"),
+    "engine": _one_of(*ENGINES),
+    "precision": _one_of("auto", *PRECISIONS),
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
     "level": _maybe(_number(0, 99, whole=True)),
@@ -278,6 +289,7 @@ _RULES: dict[str, Rule] = {
     "reconnect_s": _maybe(_number(0, math.inf, whole=False)),
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
+    "calibration_dir": _maybe(_folder),
 }
 if set(_RULES) != {option.name for option in fields(Options)}:
     raise AssertionError("every option has a rule, and every rule an option")

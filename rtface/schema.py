@@ -141,6 +141,7 @@ def frame_record(result: FrameResult, *, parsing: bool = True) -> dict[str, Any]
         "dropped": result.dropped,
         "skipped": dict(result.skipped),
         "events": [event_record(event) for event in result.events],
+        **({"engine": result.engine} if result.engine else {}),
     }
 
 

@@ -215,6 +215,7 @@ class FrameResult:
         skipped: Task → why it was not run on this frame, for some faces or for all; likewise "detect", and "faces"
             where not all were looked at.
         events: What happened since the result before this one, in order.
+        engine: What ran the networks: onnxruntime, openvino, tensorrt, …; empty = not known.
     """
 
     frame: Frame
@@ -226,6 +227,7 @@ class FrameResult:
     dropped: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
+    engine: str = ""
 
     def to_dict(self, *, parsing: bool = True) -> dict[str, Any]:
         """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out."""

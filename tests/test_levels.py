@@ -154,11 +154,11 @@ def test_levels_that_there_are_not() -> None:
 def test_fewer_iterations_are_a_rung_where_the_registry_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[FakeEngine] = []
 
-    def open_fake(role: str, iterations: int | None, options: Options, names: object = None) -> tuple[object, object]:
+    def open_fake(role: str, options: Options) -> tuple[object, object]:
         opened.append(FakeEngine())
-        return opened[-1], models.find(role, iterations, options.precision, options.models_dir)
+        return opened[-1], models.find(role, options.iterations, options.precision, options.models_dir)
 
-    monkeypatch.setattr(networks, "_open", open_fake)
+    monkeypatch.setattr(networks, "open_network", open_fake)
     options = Options(iterations=1, budget_ms=33)
     analyzer = Analyzer(options, detector=FakeDetector([FACES[0]]))
     names = analyzer.describe()["levels"]

@@ -61,7 +61,7 @@ def test_variables_are_read_as_what_they_stand_for(name: str, text: str, value: 
         ("smooth", "maybe", "true or false"),
         ("tasks", 3, "some of landmarks"),
         ("models_dir", 5, "a folder"),
-        ("precision", "int4", "one of auto, fp32, int8"),
+        ("precision", "int4", "one of auto, fp32, fp16, int8"),
     ],
 )
 def test_a_wrong_value_says_what_was_expected(name: str, value: object, expected: str) -> None:

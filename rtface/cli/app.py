@@ -36,6 +36,8 @@ VERBS = {
     "live": Verb("rtface.cli.live", "live", "A camera or stream as it comes, in a window; the newest frame wins"),
     "bench": Verb("rtface.cli.bench", "bench", "How long each stage takes on this machine"),
     "eval": Verb("rtface.cli.evaluate", "evaluate", "Accuracy on a labelled data set"),
+    "build": Verb("rtface.cli.build", "build", "Get TensorRT plans and --engine auto ready for this machine"),
+    "calibrate": Verb("rtface.cli.calibrate", "calibrate", "INT8 ranges from your own pictures, and accuracy gates"),
     "import": Verb("rtface.cli.importing", "importing", "A public data set's own layout into a corpus file"),
     "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),

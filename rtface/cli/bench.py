@@ -69,6 +69,8 @@ def bench_command(
     tasks: flags.Tasks = None,
     max_faces: flags.MaxFaces = None,
     threads: flags.Threads = None,
+    engine: flags.Engine = None,
+    precision: flags.Precision = None,
     smooth: flags.Smooth = None,
     config: flags.Config = None,
     settings: flags.Set = None,
@@ -83,6 +85,7 @@ def bench_command(
     """
     limit_ms = None if assert_p95 is None else parse_ms(assert_p95)
     given = {"budget_ms": budget, "level": level, "floor": floor, "priority": priority}
+    given |= {"engine": engine, "precision": precision}
     options = flags.options_from(
         config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, **given
     )

@@ -11,23 +11,41 @@ from typing import Annotated, Any
 
 import typer
 
-from rtface.errors import ModelError
+from rtface.errors import ModelError, RtfaceError
 
 doctor = typer.Typer(add_completion=False)
 
-PACKAGES = ("numpy", "opencv-python", "onnxruntime", "typer", "rich", "torch", "pyarrow")
+PACKAGES = (
+    "numpy",
+    "opencv-python",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+    "cuda-core",
+    "pycuda",
+    "onnx",
+    "typer",
+    "rich",
+    "torch",
+    "pyarrow",
+)
 
 
 @doctor.command(epilog="Examples:\n\n  rtface doctor\n\n  rtface doctor --json")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     models_dir: Annotated[Path | None, typer.Option("--models-dir", metavar="DIR", help="Other models.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Time the engines where --engine auto has nothing to go by.")
+    ] = True,
 ) -> None:
     """What is installed, and whether it is in order: versions, threads, models, who owns cv2, cameras, display.
 
-    Exit code 4 where a model is missing or damaged.
+    Says which engine --engine auto runs here, and why. Exit code 4 where a model is missing or damaged.
     """
-    facts = examine(models_dir)
+    facts = examine(models_dir, measure=measure)
     if as_json:
         print(json.dumps(facts))
     else:
@@ -39,7 +57,7 @@ def doctor_command(
         raise typer.Exit(4)
 
 
-def examine(models_dir: Path | None = None) -> dict[str, Any]:
+def examine(models_dir: Path | None = None, *, measure: bool = True) -> dict[str, Any]:
     """The machine, the installed packages, the models and the devices."""
     import cv2
     import onnxruntime
@@ -57,11 +75,50 @@ def examine(models_dir: Path | None = None) -> dict[str, Any]:
         "cpu": machine.cpu_name(),
         "threads": {"cores": machine.usable_cores(), "opencv": cv2.getNumThreads()},
         "providers": onnxruntime.get_available_providers(),
+        "engine": _engine(models_dir, measure),
+        "gpu": _gpu(),
+        "plans": _plans(),
         "cv2_owners": sorted(set(metadata.packages_distributions().get("cv2", ()))),
         "models": _models(models_dir),
         "cameras": [f"{c.index}: {c.width_px}x{c.height_px} {c.name}".rstrip() for c in list_cameras()],
         "display": why_no_display() or "ok",
     }
+
+
+def _engine(models_dir: Path | None, measure: bool) -> str:
+    """What `--engine auto` runs, and why; measured now where other engines are installed and nothing is remembered."""
+    from rtface.bench.engines import measure as time_engines
+    from rtface.choice import choose, others, recall
+    from rtface.options import Options
+
+    options = Options.load(models_dir=models_dir)
+    try:
+        if measure and others() and not recall(options):
+            print("timing the engines, once", file=sys.stderr)
+            time_engines(options, say=lambda line: print(line, file=sys.stderr))
+        choice = choose(options)
+    except RtfaceError as error:  # a damaged model has its own line
+        return f"unknown: {error}"
+    return f"{choice.engine} {choice.precision}: {choice.why}"
+
+
+def _gpu() -> str:
+    from rtface.engine.cuda import open_cuda
+
+    try:
+        cuda = open_cuda()
+    except RtfaceError as error:
+        return f"none: {error.what} {error.why}"
+    return f"{cuda.name}, compute capability {cuda.capability}"
+
+
+def _plans() -> list[str]:
+    from rtface.engine.plans import PlanCache
+
+    return [
+        f"{facts.get('name')} {facts.get('precision')} for {facts.get('tensorrt')}, {facts.get('capability')}"
+        for facts in PlanCache().listed()
+    ]
 
 
 def _version(name: str) -> str | None:

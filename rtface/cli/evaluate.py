@@ -66,6 +66,8 @@ def evaluate_command(
     overwrite: flags.Overwrite = False,
     max_faces: flags.MaxFaces = None,
     threads: flags.Threads = None,
+    engine: flags.Engine = None,
+    precision: flags.Precision = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -78,7 +80,9 @@ def evaluate_command(
     from rtface.outputs.choose import check_writable
 
     measures = measures_for(task)
-    options = flags.options_from(config, settings, still_max_faces=max_faces, threads=threads)
+    options = flags.options_from(
+        config, settings, still_max_faces=max_faces, threads=threads, engine=engine, precision=precision
+    )
     pictures = _worst_paths(worst, [kind.name for kind in measures])
     for path in [*pictures.values(), *([json_file] if json_file else [])]:
         check_writable(path, overwrite)

@@ -27,6 +27,16 @@ Tasks = Annotated[
 MaxFaces = Annotated[int | None, typer.Option("--max-faces", metavar="N", help="Most faces in a frame.")]
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of the inference engine.")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="auto, onnx, openvino, trt, onnx-cuda or onnx-trt; default auto."),
+]
+Precision = Annotated[
+    str | None, typer.Option("--precision", metavar="NAME", help="auto, fp32, fp16 or int8; default auto.")
+]
+Detector = Annotated[
+    str | None, typer.Option("--detector", metavar="NAME", help="mos; mediapipe says what to do instead.")
+]
 Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
 Level = Annotated[int | None, typer.Option("--level", metavar="N", min=0, help="Stay at this quality level; 0 = full.")]
 Floor = Annotated[

@@ -38,6 +38,9 @@ def run_command(
     max_faces: flags.MaxFaces = None,
     max_frames: flags.MaxFrames = None,
     threads: flags.Threads = None,
+    detector: flags.Detector = None,
+    engine: flags.Engine = None,
+    precision: flags.Precision = None,
     smooth: flags.Smooth = None,
     config: flags.Config = None,
     settings: flags.Set = None,
@@ -47,7 +50,17 @@ def run_command(
     Results go to each -o: JSON lines (.jsonl), an annotated video (.mp4), or, where SOURCE is one picture, an annotated
     picture (.jpg, .png). Without -o, JSON lines go to stdout.
     """
-    options = flags.options_from(config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth)
+    options = flags.options_from(
+        config,
+        settings,
+        tasks=tasks,
+        max_faces=max_faces,
+        threads=threads,
+        detector=detector,
+        engine=engine,
+        precision=precision,
+        smooth=smooth,
+    )
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
 

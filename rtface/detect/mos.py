@@ -43,6 +43,7 @@ class MosDetector:
         min_face_px: Faces whose longer side is below this, in px of the picture, are dropped.
         max_faces, still_max_faces: Most faces returned, of a stream's frame and of a still.
         prepare: Gets the network ready for a stream.
+        close: Gives the network's memory and threads back.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class MosDetector:
         max_faces: int = 8,
         still_max_faces: int = 256,
         prepare: Callable[[], None] = lambda: None,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._forward, self._prepare = forward, prepare
+        self._forward, self._prepare, self.close = forward, prepare, close
         self._stream_px, self._still_px = stream_px, still_px
         self._stream = _Bar(score_threshold, max_faces)
         self._still = _Bar(still_score_threshold, still_max_faces)

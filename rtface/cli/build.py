@@ -1,0 +1,111 @@
+"""``rtface build``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtface.cli import flags
+from rtface.errors import UsageError
+
+if TYPE_CHECKING:
+    from rtface.models import ModelEntry
+    from rtface.options import Options
+    from rtface.profiles import Profile
+
+build = typer.Typer(add_completion=False)
+
+EXAMPLES = """
+Examples:
+
+  rtface build
+
+  rtface build --profile desktop-int8
+
+  rtface build --profile my-box.toml --network engine-iter0
+"""
+
+
+@build.command(epilog=EXAMPLES)
+def build_command(
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="One of engines/, or a .toml file; default: chosen.")
+    ] = None,
+    network: Annotated[
+        list[str] | None, typer.Option("--network", metavar="NAME", help="Only this network; repeatable.")
+    ] = None,
+    precision: flags.Precision = None,
+    measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Time the engines for --engine auto.")] = True,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """Get this machine ready ahead of time: TensorRT plans where TensorRT is, and a measurement for --engine auto.
+
+    TensorRT-RTX builds without a GPU; TensorRT builds on the GPU that will run the plans.
+    """
+    options = flags.options_from(config, settings, precision=precision)
+    from rtface.profiles import read_profile
+
+    chosen = read_profile(profile or _suited(options))
+    if chosen.engine == "trt":
+        wanted = options.precision if options.precision != "auto" else chosen.precision
+        for model in _models(network, options):
+            _plan(model, wanted, chosen, options)
+    elif profile is None:
+        print("no TensorRT here, so no plans to build", file=sys.stderr)
+    if measure:
+        _measure(options)
+
+
+def _suited(options: Options) -> str:
+    from rtface.choice import others
+    from rtface.profiles import default_profile
+
+    return default_profile(options.precision) if "trt" in others() else "cpu"
+
+
+def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
+    """The fp32 networks to build: those named, else the two that the options run."""
+    from rtface.models import entry, find
+
+    if not names:
+        roles = (("detector", None), ("engine", options.iterations))
+        return [find(role, iterations, "fp32", options.models_dir) for role, iterations in roles]
+    models = [entry(name, options.models_dir) for name in names]
+    for model in models:
+        if model.precision != "fp32":
+            raise UsageError(
+                model.name, "is an int8 file; plans are built from fp32 ones", "Add --precision int8 to it"
+            )
+    return models
+
+
+def _plan(model: ModelEntry, precision: str, profile: Profile, options: Options) -> None:
+    from rtface.engine.plans import PlanCache
+    from rtface.trt import allowed, make_plan
+
+    precision, began, said = allowed(model, precision, options), time.monotonic(), [-1]
+
+    def progress(phase: str, done: float) -> None:
+        tenth = int(done * 10)
+        if tenth != said[0]:
+            said[0] = tenth
+            print(f"{model.name} {precision}: {phase} {10 * tenth} %", file=sys.stderr, flush=True)
+
+    key, built = make_plan(model, precision, profile, options, progress=progress)
+    path = PlanCache().path(key)
+    took = f"built in {time.monotonic() - began:.1f} s" if built else "was there already"
+    print(f"{model.name} {precision}: {took}, {path.stat().st_size / 1e6:.2f} MB, {key.tensorrt}, {path}", flush=True)
+
+
+def _measure(options: Options) -> None:
+    from rtface.bench.engines import measure
+    from rtface.choice import choose
+
+    for speed in measure(options, say=lambda line: print(line, file=sys.stderr)):
+        print(f"{speed.engine:<9} {speed.precision:<5} {speed.frame_ms:7.2f} ms a frame's networks", flush=True)
+    choice = choose(options)
+    print(f"--engine {options.engine} runs {choice.engine} {choice.precision}", flush=True)

@@ -1,0 +1,121 @@
+"""``rtface calibrate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtface.cli import flags
+from rtface.errors import UsageError
+
+if TYPE_CHECKING:
+    from rtface.models import ModelEntry
+    from rtface.options import Options
+    from rtface.precision.pictures import Seen
+    from rtface.precision.record import Record
+
+calibrate = typer.Typer(add_completion=False)
+
+EXAMPLES = """
+Examples:
+
+  rtface calibrate my-camera.mp4
+
+  rtface calibrate pictures/ --out my-camera
+
+  rtface calibrate corpus/ --data corpus/ --limit 300
+"""
+
+
+@calibrate.command(epilog=EXAMPLES)
+def calibrate_command(
+    source: Annotated[
+        str, typer.Argument(metavar="CLIP_OR_FOLDER", help="Your camera's pictures: a video, a folder, or a corpus.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the text goes.")] = Path("calibration"),
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="CORPUS", help="Labelled pictures: measure the accuracy gates too.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most labelled pictures a task.")] = None,
+    network: Annotated[
+        list[str] | None, typer.Option("--network", metavar="NAME", help="Only this fp32 network; repeatable.")
+    ] = None,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """Measure the ranges for INT8 on your own pictures, and with --data what every precision loses.
+
+    Writes text only: NAME-ranges.json (hashes of the pictures, ranges of the tensors) and gates.json. No picture leaves
+    its place. `rtface build --profile desktop-int8` then builds with them.
+    """
+    options = flags.options_from(config, settings)
+    from rtface.errors import require
+    from rtface.precision.pictures import look
+    from rtface.precision.record import write_record
+
+    require("onnx", "calibrate")
+    models = _models(network, options)
+    seen = look(source, options)
+    print(f"{source}: {len(seen.pictures)} pictures, {sum(map(len, seen.crops))} crops", file=sys.stderr)
+    found = []
+    for model in models:
+        record = _record(model, source, seen)
+        if data is not None:
+            from rtface.precision.gating import Gatekeeper
+
+            record, gates = Gatekeeper(model, data, options, limit, _say).measure(record)
+            found += gates
+        print(write_record(record, out))
+    if data is not None:
+        _gated(found, out, source, data, limit)
+    print(f"use them: rtface build --profile desktop-int8 --set calibration_dir={out}", file=sys.stderr)
+
+
+def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
+    from rtface.models import entries, entry
+
+    if not names:
+        return [model for model in entries(options.models_dir) if model.precision == "fp32"]
+    models = [entry(name, options.models_dir) for name in names]
+    for model in models:
+        if model.precision != "fp32":
+            raise UsageError(model.name, "is an int8 file already", "Name the fp32 network that it was made from")
+    return models
+
+
+def _record(model: ModelEntry, source: str, seen: Seen) -> Record:
+    import onnxruntime
+
+    from rtface.models import load
+    from rtface.precision import graph, int8
+    from rtface.precision.record import Record
+
+    onnx = load(model)
+    ranges = int8.measure(onnx, seen.batches(model.role), model.name)
+    return Record(
+        model=model.name,
+        sha256=model.sha256,
+        tool=f"onnxruntime.quantization {onnxruntime.__version__}",
+        method="min-max of each batch, moving average; symmetric int8, weights per channel, convolutions only",
+        source=Path(source).name,
+        pictures=tuple(seen.pictures),
+        float_layers=tuple(graph.last_layers(int8.folded(onnx, model.name))),
+        ranges=ranges,
+    )
+
+
+def _gated(found: list, out: Path, source: str, data: Path, limit: int | None) -> None:  # type: ignore[type-arg]
+    from rtface.bench.report import table
+    from rtface.precision.gating import table as rows
+    from rtface.precision.gating import write_gates
+
+    most = "" if limit is None else f" --limit {limit}"
+    print(write_gates(found, out, f"rtface calibrate {Path(source).name} --data {data.name}{most}"))
+    print(table(("", "head", "fp32", "value", "loss", "gate"), rows(found)))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

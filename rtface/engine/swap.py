@@ -1,0 +1,92 @@
+"""An engine that starts as one and goes on as a better one, between two calls."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rtface.engine.base import Engine, Preparable, Tensors
+from rtface.errors import RtfaceError
+
+log = logging.getLogger(__name__)
+
+
+class SwapEngine:
+    """Runs `first` until `prepare`, in a thread of its own, has the second; implements `Engine`.
+
+    Args:
+        name: What messages call the network.
+        first: Ready now.
+        prepare: Makes the second, however long it takes; called once. It is given an event that is set when the engine
+            is closed before. An error it raises is logged, and `first` stays.
+    """
+
+    def __init__(self, name: str, first: Engine, prepare: Callable[[threading.Event], Engine]) -> None:
+        self._name, self._now, self._prepare = name, first, prepare
+        self._next: Engine | None = None
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._work, name=f"prepare {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of everything the network can answer; the same before and after."""
+        return self._now.outputs
+
+    def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+        """Swap where the second is ready, then run; raises as the engine that runs."""
+        if self._next is not None:
+            self._swap()
+        return self._now.run(batch, names)
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """A stream begins: the first gets ready for it; the second is ready when it comes."""
+        if isinstance(self._now, Preparable):
+            self._now.prepare(*names)
+
+    def describe(self) -> dict[str, str | int]:
+        """Of the engine that runs now."""
+        return self._now.describe()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Until the second is ready or has failed; whether it did so in time. For tests and benchmarks."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Close what runs and what was made ready; what is being made is told to stop."""
+        self._stop.set()
+        with self._lock:
+            waiting, self._next = self._next, None
+        if waiting is not None:
+            waiting.close()
+        self._now.close()
+
+    def _swap(self) -> None:
+        with self._lock:
+            better, self._next = self._next, None
+        if better is None:
+            return
+        before, self._now = self._now, better
+        before.close()
+        log.warning("%s runs on %s from here on", self._name, self._now.describe()["engine"])
+
+    def _work(self) -> None:
+        try:
+            better = self._prepare(self._stop)
+        except RtfaceError as error:
+            if not self._stop.is_set():
+                log.warning("%s; %s stays on %s", error, self._name, self._now.describe()["engine"])
+            return
+        except Exception:  # a thread's error is nobody's else
+            log.exception("%s stays on %s", self._name, self._now.describe()["engine"])
+            return
+        with self._lock:
+            if not self._stop.is_set():
+                self._next = better
+                return
+        better.close()

@@ -1,0 +1,80 @@
+"""`rtface build`, `rtface calibrate`, and what `--engine`, `--detector` and `doctor` say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rtface import models
+from rtface.precision import pictures
+from tests.conftest import Cli
+from tests.media import write_video
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("rtface.choice.cache_dir", lambda: tmp_path / "cache" / "rtface")
+
+
+def test_calibrate_writes_text_that_build_can_use(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "FRAMES", 4)
+    monkeypatch.setattr(pictures, "FEWEST", 2)
+    out = tmp_path / "mine"
+    done = cli("calibrate", "demo", "--out", out, "--network", "engine-iter0")
+    assert done.code == 0 and done.out.split() == [str(out / "engine-iter0-ranges.json")]
+    facts = json.loads((out / "engine-iter0-ranges.json").read_text())
+    assert facts["sha256"] == models.entry("engine-iter0").sha256 and len(facts["pictures"]) == 4
+    assert all(low <= high for low, high in facts["ranges"].values())
+    assert [path.name for path in out.iterdir()] == ["engine-iter0-ranges.json"], "text only, and no picture"
+
+
+def test_calibrate_wants_faces(cli: Cli, tmp_path: Path) -> None:
+    done = cli("calibrate", "demo", "--network", "engine-iter0-int8")
+    assert (done.code, done.err.count("\n")) == (2, 1) and "is an int8 file already" in done.err
+    done = cli("calibrate", write_video(tmp_path / "grey.mp4", frames=3), "--out", tmp_path / "mine")
+    assert done.code == 3 and "shows 0 faces in 3 pictures" in done.err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_build_without_tensorrt_measures(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtface.choice.others", lambda: ())
+    monkeypatch.setattr("rtface.bench.engines.others", lambda: ())
+    monkeypatch.setattr("rtface.bench.engines.RUNS", 1)
+    monkeypatch.setattr("rtface.bench.engines.ROUNDS", 1)
+    done = cli("build")
+    assert done.code == 0 and "no TensorRT here" in done.err
+    lines = done.out.splitlines()
+    assert {line.split()[0] for line in lines[:-1]} == {"onnx"} and lines[-1].startswith("--engine auto runs onnx")
+
+
+def test_build_says_what_is_missing_or_wrong(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtface.engine.tensorrt.MODULES", ("no_such_tensorrt",))
+    done = cli("build", "--profile", "desktop-fp16")
+    assert (done.code, done.err.count("\n")) == (2, 1) and "pip install 'rtface[tensorrt]'" in done.err
+    done = cli("build", "--profile", "laptop")
+    assert done.code == 2 and "Known are cpu" in done.err
+    done = cli("build", "--profile", "desktop-fp16", "--network", "detector-int8")
+    assert done.code == 2 and "plans are built from fp32 ones" in done.err
+
+
+def test_mediapipe_is_refused_with_what_to_do(cli: Cli) -> None:
+    done = cli("run", "demo", "--detector", "mediapipe")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "second cv2" in done.err and "boxes=" in done.err
+
+
+def test_results_say_which_engine_made_them(cli: Cli, tmp_path: Path) -> None:
+    done = cli("run", "demo", "--engine", "onnx", "--max-frames", "2")
+    header, *frames, _ = (json.loads(line) for line in done.out.splitlines())
+    assert header["runtime"]["engine"] == "onnxruntime"
+    assert [frame["engine"] for frame in frames] == ["onnxruntime"] * 2
+
+
+def test_doctor_says_which_engine_and_why(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtface.choice.others", lambda: ())
+    facts = json.loads(cli("doctor", "--json").out)
+    assert facts["engine"].startswith("onnx ") and facts["engine"].endswith("no other engine is installed")
+    assert facts["gpu"].startswith("none: ") or "compute capability" in facts["gpu"]

@@ -1,0 +1,75 @@
+"""Every network in every precision through TensorRT-RTX's parser and builder, which need no GPU.
+
+pip install 'rtface[rtx,test]' && pytest -m rtx
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtface import models
+from rtface.cli import app
+from rtface.engine.plans import PlanCache
+from rtface.engine.trt_build import build_plan
+from rtface.errors import EngineError
+from rtface.precision import fp16, graph, int8
+from rtface.profiles import names, read_profile
+from rtface.trt import shapes_for
+
+api = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (pip install 'rtface[rtx]')")
+pytestmark = pytest.mark.rtx
+
+FULL = [one for one in models.entries() if one.precision == "fp32"]
+
+
+def made(model: models.ModelEntry, precision: str) -> bytes:
+    """The file in a precision; INT8 with ranges of noise, which are as good as any for a builder."""
+    data = models.load(model)
+    if precision == "fp16":
+        return fp16.half(data, model.name)
+    if precision == "fp32":
+        return bytes(graph.plain(graph.read(data, model.name)).SerializeToString())
+    shape = (2, 128, 128, 3) if model.role == "engine" else (1, 128, 160, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    keep = graph.last_layers(int8.folded(data, model.name))
+    return int8.quantised(data, int8.measure(data, [noise], model.name), keep, model.name)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("model", FULL, ids=lambda model: model.name)
+def test_every_file_is_parsed_and_built(model: models.ModelEntry, precision: str) -> None:
+    steps = []
+    shapes = shapes_for(model, read_profile("desktop-fp16"))
+    plan = build_plan(made(model, precision), model.name, shapes, progress=lambda *s: steps.append(s), api=api)
+    assert len(plan) > 100_000 and steps
+    assert api.Runtime(api.Logger(api.Logger.ERROR)).get_engine_validity(plan)[0] is not None
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name != "cpu"])
+def test_every_profile_fits(name: str) -> None:
+    profile = read_profile(name)
+    detector = next(model for model in FULL if model.role == "detector")
+    data = made(detector, "fp16")
+    assert build_plan(data, "detector", shapes_for(detector, profile), workspace_mb=profile.workspace_mb, api=api)
+
+
+def test_a_file_that_tensorrt_cannot_read_is_named() -> None:
+    model = FULL[0]
+    with pytest.raises(EngineError, match=f"{model.name}: tensorrt_rtx .* cannot read it: .*UInt8"):
+        build_plan(models.load(model), model.name, shapes_for(model, read_profile("desktop-fp16")), api=api)
+
+
+def test_rtface_build_makes_plans_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("rtface.engine.tensorrt.MODULES", ("tensorrt_rtx",))
+    for said in ("built in", "was there already"):
+        with pytest.raises(SystemExit) as caught:
+            app.main(["build", "--profile", "orin-fp16", "--no-measure"])
+        assert caught.value.code == 0
+        assert capfd.readouterr().out.count(said) == 2
+    assert {facts["capability"] for facts in PlanCache().listed()} == {"any"}

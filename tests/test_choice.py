@@ -1,0 +1,142 @@
+"""`--engine auto`: what is remembered, for how long, and what the gates let through."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtface import choice, models, networks
+from rtface.bench import engines
+from rtface.choice import Choice, Speed
+from rtface.errors import EngineError, OptionError
+from rtface.models.gates import FILE, Gate
+from rtface.options import Options
+from tests.fakes import FakeClock, FakeEngine
+
+SPEEDS = [Speed("onnx", "int8", 4.0), Speed("openvino", "int8", 2.0), Speed("onnx", "fp32", 6.0)]
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with OpenVINO and fast int8, and an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(choice, "cache_dir", lambda: tmp_path / "cache" / "rtface")
+    monkeypatch.setattr(choice, "others", lambda: ("openvino",))
+    monkeypatch.setattr(engines, "others", lambda: ("openvino",))
+    monkeypatch.setattr(choice, "runs_int8_fast", lambda: True)
+
+
+def gate_file(folder: Path, *rows: tuple[str, str, str, bool]) -> str:
+    """Gates of (role, engine, precision, passed) for the networks that ship."""
+    found = []
+    for role, engine, precision, passed in rows:
+        full = models.find(role, 0 if role == "engine" else None, "fp32")
+        found.append(asdict(Gate(full.name, full.sha256, engine, precision, "", (), (), passed, "test")))
+    (folder / FILE).write_text(json.dumps({"gates": found}))
+    return str(folder)
+
+
+def test_nothing_remembered_is_onnx_runtime(tmp_path: Path) -> None:
+    made = choice.choose(Options(calibration_dir=gate_file(tmp_path)))
+    assert (made.engine, made.precision) == ("onnx", "int8") and "rtface doctor" in made.why
+
+
+def test_the_fastest_is_remembered_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    choice.remember(Options(), SPEEDS)
+    assert choice.choose(Options()).engine == "openvino"
+    assert "onnx int8 4.00 ms" in choice.choose(Options()).why
+    assert choice.choose(Options(precision="fp32")) == Choice("onnx", "fp32", "fastest here of onnx fp32 6.00 ms")
+    assert choice.choose(Options(threads=1)).engine == "onnx"  # was not measured with one thread
+    monkeypatch.setattr(choice, "_version", lambda name: "99")
+    assert choice.recall(Options()) == ()
+    choice.remember(Options(), SPEEDS[:1])
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("junk", ["", "[", "{}", '{"measured": [1, {"facts": 3}]}'])
+def test_an_unreadable_cache_was_never_there(junk: str) -> None:
+    path = choice.remember(Options(), SPEEDS)
+    path.write_text(junk)
+    assert choice.recall(Options()) == ()
+    choice.remember(Options(), SPEEDS)
+    assert choice.recall(Options()) == tuple(SPEEDS)
+
+
+def test_what_is_asked_for_is_not_second_guessed() -> None:
+    choice.remember(Options(), SPEEDS)
+    assert choice.choose(Options(engine="onnx")).engine == "onnx"
+    assert choice.choose(Options(engine="trt")) == Choice("trt", "fp16", "as asked for")
+    assert choice.choose(Options(engine="openvino")).precision == "int8"
+
+
+def test_gates_decide_for_each_network(tmp_path: Path) -> None:
+    failed = ("detector", "onnx", "int8", False), ("engine", "onnx", "int8", True)
+    options = Options(calibration_dir=gate_file(tmp_path, *failed), engine="onnx")
+    made = choice.choose(options)
+    assert made.precision == "int8"
+    assert choice.precision_of("detector", made, options) == "fp32"
+    assert choice.precision_of("engine", made, options) == "int8"
+    _, detector = networks.open_network("detector", options)
+    _, engine = networks.open_network("engine", options)
+    assert (detector.precision, engine.precision) == ("fp32", "int8")
+    asked = Options(calibration_dir=options.calibration_dir, engine="onnx", precision="int8")
+    assert networks.open_network("detector", asked)[1].precision == "int8"
+
+
+def test_openvino_takes_part_where_its_gate_was_passed(tmp_path: Path) -> None:
+    none = Options(calibration_dir=gate_file(tmp_path))
+    assert engines.candidates(none) == [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32")]
+    rows = [(role, "openvino", "int8", True) for role in ("detector", "engine")]
+    some = Options(calibration_dir=gate_file(tmp_path, *rows))
+    assert ("openvino", "int8") in engines.candidates(some) and ("openvino", "fp16") not in engines.candidates(some)
+
+
+def test_measuring_times_what_would_run_and_leaves_out_what_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, opened = FakeClock(), []
+
+    class Timed(FakeEngine):
+        def __init__(self, ms: float) -> None:
+            super().__init__()
+            self.ms = ms
+
+        def run(self, batch: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:  # type: ignore[override]
+            clock.time += self.ms / 1e3
+            return {}
+
+    def open_network(role: str, options: Options) -> tuple[Timed, None]:
+        if options.engine == "openvino":
+            raise EngineError(role, "does not load", "Mend it")
+        opened.append((role, options.engine, options.precision))
+        return Timed({"fp32": 9.0, "int8": 4.5}[options.precision]), None
+
+    monkeypatch.setattr(engines, "open_network", open_network)
+    options, said = Options(calibration_dir=gate_file(tmp_path, ("detector", "onnx", "int8", False))), []
+    speeds = engines.measure(options, clock=clock, say=said.append)
+    assert speeds == [Speed("onnx", "int8", 5.5), Speed("onnx", "fp32", 10.0)]  # the detector in fp32 both times
+    assert ("detector", "onnx", "fp32") in opened and ("detector", "onnx", "int8") not in opened
+    assert len(said) == 2 and "does not load" in said[0]
+    assert choice.recall(options) == (Speed("onnx", "fp32", 10.0), Speed("onnx", "int8", 5.5))
+
+
+def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    choice.remember(Options(), [Speed("trt", "fp16", 1.0), *SPEEDS])
+    monkeypatch.setattr("rtface.engine.tensorrt.MODULES", ("no_such_tensorrt",))
+    with caplog.at_level(logging.WARNING):
+        network, _ = networks.open_network("engine", Options())
+    assert network.describe()["engine"] == "onnxruntime" and "ONNX Runtime runs instead" in caplog.text
+    with pytest.raises(Exception, match="is not installed, nor is tensorrt_rtx"):
+        networks.open_network("engine", Options(engine="trt"))
+
+
+def test_half_precision_has_no_place_on_onnx_runtime() -> None:
+    with pytest.raises(OptionError, match="expected fp32 or int8 for --engine onnx"):
+        networks.open_network("engine", Options(engine="onnx", precision="fp16"))
