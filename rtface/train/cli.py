@@ -1,4 +1,7 @@
-"""`rtface train detector|engine|teacher` and `rtface export detector|engine`; torch loads only once a command runs."""
+"""`rtface train detector|engine|teacher|superfan` and `rtface export detector|engine|superfan`.
+
+Torch loads only once a command runs.
+"""
 
 from __future__ import annotations
 
@@ -178,6 +181,65 @@ def train_detector_command(
     typer.echo(train_detector(config))
 
 
+Weight = Annotated[float, typer.Option(min=0.0, help="Weight of this loss term; 0 leaves it out.")]
+
+
+@train.command("superfan", epilog="Example: rtface train superfan --data corpus --run runs/superfan --minutes 120")
+def train_superfan_command(
+    data: Data,
+    run: RunFolder,
+    cache: Cache = _CACHE,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    batch: Batch = 32,
+    rate: Rate = 1e-3,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = 2,
+    pixel: Weight = 1.0,
+    perceptual: Weight = 0.1,
+    heat: Weight = 1.0,
+    gan: Weight = 0.001,
+    gan_at: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the run at which the critic begins.")] = 0.8,
+    sizes: Annotated[str, typer.Option(help="Small sides in px, comma-separated.")] = "16,24,32",
+    engine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Exported float32 engine that the losses look through.", show_default="rtface's engine-iter1.onnx"
+        ),
+    ] = None,
+) -> None:
+    """Train the enhancer: small spoilt faces to clean ones, four times as large.
+
+    Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
+
+    Ctrl-C saves; the same command goes on.
+    """
+    _needs_length(minutes, steps)
+    small = _whole_numbers("--sizes", sizes, 8, 64)
+    require("torch", extra="train")
+    from rtface.train.superfan import SHIPPED, SuperFanConfig, train_superfan
+    from rtface.train.superfan_losses import Weights
+
+    config = SuperFanConfig(
+        data,
+        run,
+        cache,
+        minutes=minutes,
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        seed=seed,
+        device=device,
+        threads=threads,
+        sizes=small,
+        weights=Weights(pixel, perceptual, heat, gan),
+        gan_at=gan_at,
+        engine=engine or SHIPPED,
+    )
+    typer.echo(train_superfan(config))
+
+
 @export.command("engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus")
 def export_engine_command(
     run: CheckpointFolder,
@@ -235,6 +297,33 @@ def export_detector_command(
         exported = q.quantize(exported.path, target, *q.detector_batches(data, cache), q.FLOAT_DETECTOR, manifest)
         register(out, target.stem, "detector", exported, "int8", None)
         _say(exported, _FROM_FLOAT)
+
+
+@export.command("superfan", epilog="Example: rtface export superfan --run runs/superfan")
+def export_superfan_command(run: CheckpointFolder, out: OutFolder = _MODELS) -> None:
+    """Write enhancer.onnx from RUN's averaged weights.
+
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    """
+    require("torch", extra="train")
+    from rtface.train.export import export_superfan
+    from rtface.train.registry import register
+
+    exported = export_superfan(run / "last.pt", out / "enhancer.onnx")
+    register(out, "enhancer", "enhancer", exported, "fp32", None)
+    _say(exported, _FROM_TORCH)
+
+
+def _whole_numbers(flag: str, text: str, low: int, high: int) -> tuple[int, ...]:
+    """Ascending numbers of "16,24"; each a multiple of 4, which the critic and the engine's strides need."""
+    try:
+        numbers = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        numbers = ()
+    if not numbers or any(n % 4 or not low <= n <= high for n in numbers):
+        why = f"expected multiples of 4 from {low} to {high}, comma-separated, got {text!r}"
+        raise UsageError(flag, why, "Write it as 16,24,32")
+    return numbers
 
 
 def _say(exported: Exported, measure: str) -> None:
