@@ -21,10 +21,10 @@ from rtface.clock import Clock, SystemClock
 from rtface.detect import Detector, from_boxes
 from rtface.engine import Engine, Tensors
 from rtface.models import ModelEntry
-from rtface.networks import open_detector, open_engine
+from rtface.networks import open_detector, open_engine, open_enhancer
 from rtface.options import Options, check_tasks
 from rtface.smooth import Smoother
-from rtface.tasks import landmarks
+from rtface.tasks import enhance, landmarks
 from rtface.tasks.crop import (
     CROP_SIZE,
     Crop,
@@ -51,6 +51,7 @@ class Analyzer:
         options: What to do; None = the defaults.
         detector: Finds faces; None = the detector that ships.
         engine: Runs the multi-task network; None = ONNX Runtime with the network that ships.
+        enhancer: Super-resolves small faces; None = the network that ships where `Options.enhance` is on, else none.
         clock: Time of deadlines and measurements.
 
     Raises:
@@ -64,12 +65,16 @@ class Analyzer:
         *,
         detector: Detector | None = None,
         engine: Engine | None = None,
+        enhancer: Engine | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.options = options or Options()
         self._models: list[ModelEntry] = []
         self.detector = detector or self._opened(open_detector(self.options))
         self.engine = engine or self._opened(open_engine(self.options))
+        self.enhancer = enhancer
+        if enhancer is None and self.options.enhance:
+            self.enhancer = self._opened(open_enhancer(self.options))
         self._clock = clock or SystemClock()
         # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms
         # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
@@ -87,6 +92,8 @@ class Analyzer:
     def close(self) -> None:
         """Give the engine's memory and threads back."""
         self.engine.close()
+        if self.enhancer is not None:
+            self.enhancer.close()
 
     def describe(self) -> dict[str, Any]:
         """What runs: `models` (name → SHA-256 of those opened here), and the engine's own facts."""
@@ -220,7 +227,7 @@ class Analyzer:
             skipped.update(dict.fromkeys(wanted, why))
             return
         crops = [track.crop for track in tracks]
-        tensors = self._look(frame, crops, outputs_for(wanted, places=True), self._budget)
+        tensors = self._look(frame, crops, outputs_for(wanted, places=True), self._budget, skipped)
         to_frame = _matrices(crops)
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
         values = typed(wanted, tensors, crops, to_frame, points)
@@ -266,8 +273,31 @@ class Analyzer:
             for old, new in zip(crops, again, strict=True)
         ]
 
+    def _enhance(
+        self, frame: Frame, crops: Sequence[Crop], batch: NDArray[np.uint8], budget: Budget, skipped: dict[str, str]
+    ) -> None:
+        """Super-resolve a batch's small faces in place, where that is asked for and leaves time for the engine."""
+        enhancer, rows = self.enhancer, enhance.small_rows(crops)
+        if enhancer is None or not rows:
+            return
+        stage = f"enhance, {len(rows)} faces"
+        if why := budget.fits_before(stage, f"engine, {len(crops)} faces"):
+            skipped["enhance"] = why
+            return
+        enhance.enhance(
+            frame.image, crops, batch, rows, lambda small: enhancer.run(small, (enhance.OUTPUT,))[enhance.OUTPUT]
+        )
+        budget.lap("enhance", stage=stage)
+
     def _look(
-        self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], budget: Budget, *, mirror: bool = False
+        self,
+        frame: Frame,
+        crops: Sequence[Crop],
+        names: Sequence[str],
+        budget: Budget,
+        skipped: dict[str, str] | None = None,
+        *,
+        mirror: bool = False,
     ) -> Tensors:
         """The engine's answers for every crop, by name; `mirror` asks its mirror image.
 
@@ -276,8 +306,10 @@ class Analyzer:
         answers: list[Tensors] = []
         most = len(self._buffer)
         for start in range(0, len(crops), most):
-            batch = warp_crops(frame.image, crops[start : start + most], out=self._buffer)
+            some = crops[start : start + most]
+            batch = warp_crops(frame.image, some, out=self._buffer)
             budget.lap("crop")
+            self._enhance(frame, some, batch, budget, {} if skipped is None else skipped)
             answers.append(
                 unmirrored(self.engine.run(mirrored(batch), names)) if mirror else self.engine.run(batch, names)
             )

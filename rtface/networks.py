@@ -35,6 +35,12 @@ def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
     return _open("engine", options.iterations, options)
 
 
+def open_enhancer(options: Options) -> tuple[Engine, ModelEntry]:
+    """The network that super-resolves small faces, and its registry entry; raises as `open_detector`."""
+    model = find("enhancer", models_dir=options.models_dir)  # there is one precision of it
+    return OrtEngine(load(model), model.name, options.threads), model
+
+
 def _open(role: str, iterations: int | None, options: Options) -> tuple[OrtEngine, ModelEntry]:
     model = find(role, iterations, options.precision, options.models_dir)
     return OrtEngine(load(model), model.name, options.threads), model

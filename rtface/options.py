@@ -46,6 +46,7 @@ class Options:
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
         still_looks: Looks of a still's last pass (1, 2 or 4): also its mirror image, also two closer ones.
         precision: Which of the networks' files: "fp32", "int8", or "auto", int8 where the CPU computes it fast (VNNI).
+        enhance: Super-resolve faces under 32 px (longer side) before the engine looks at them (`tasks.enhance`).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
@@ -69,6 +70,7 @@ class Options:
     still_passes: int = 2
     still_looks: int = 4
     precision: str = "auto"
+    enhance: bool = False
     smooth: bool = False
     budget_ms: float | None = None
     threads: int | None = None
@@ -251,6 +253,7 @@ _RULES: dict[str, Rule] = {
     "still_passes": _number(1, 2, whole=True),
     "still_looks": _number(1, 4, whole=True),
     "precision": _one_of("auto", "fp32", "int8"),
+    "enhance": _switch,
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
     "threads": _maybe(_number(1, 64, whole=True)),

@@ -26,6 +26,9 @@ MaxFaces = Annotated[int | None, typer.Option("--max-faces", metavar="N", help="
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of the inference engine.")]
 Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
+Enhance = Annotated[
+    bool | None, typer.Option("--enhance/--no-enhance", help="Super-resolve faces under 32 px first; default no.")
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[
     list[str] | None,

@@ -42,6 +42,7 @@ def live_command(
     max_frames: flags.MaxFrames = None,
     threads: flags.Threads = None,
     smooth: flags.Smooth = None,
+    enhance: flags.Enhance = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -52,7 +53,14 @@ def live_command(
     if source is not None and camera is not None:
         raise UsageError("rtface live", "both a SOURCE and --camera are given", "Give one of them")
     options = flags.options_from(
-        config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, budget_ms=budget
+        config,
+        settings,
+        tasks=tasks,
+        max_faces=max_faces,
+        threads=threads,
+        smooth=smooth,
+        enhance=enhance,
+        budget_ms=budget,
     )
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream

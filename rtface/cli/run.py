@@ -39,6 +39,7 @@ def run_command(
     max_frames: flags.MaxFrames = None,
     threads: flags.Threads = None,
     smooth: flags.Smooth = None,
+    enhance: flags.Enhance = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -47,7 +48,9 @@ def run_command(
     Results go to each -o: JSON lines (.jsonl), an annotated video (.mp4), or, where SOURCE is one picture, an annotated
     picture (.jpg, .png). Without -o, JSON lines go to stdout.
     """
-    options = flags.options_from(config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth)
+    options = flags.options_from(
+        config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, enhance=enhance
+    )
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
 

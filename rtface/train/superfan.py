@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from rtface.evaluate.metrics import psnr, ssim
+from rtface.tasks.enhance import SCALE, SIZES
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.small import Pairs
 from rtface.train.loop import (
@@ -33,7 +34,7 @@ from rtface.train.loop import (
     read_checkpoint,
 )
 from rtface.train.nets.blocks import Normalise
-from rtface.train.nets.superfan import SCALE, Critic, SuperFan, to_pixels
+from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
 
 FILES = ("landmarks", "parsing", "unlabelled", "points5")
@@ -47,7 +48,7 @@ class SuperFanConfig(RunConfig):
 
     batch: int = 32
     rate: float = 1e-3
-    sizes: tuple[int, ...] = (16, 24, 32)  # small sides in px; 16 is the paper's
+    sizes: tuple[int, ...] = SIZES  # small sides in px; 16 is the paper's
     weights: Weights = field(default_factory=Weights)
     gan_at: float = 0.8  # share of the run at which the critic begins
     engine: Path = SHIPPED  # whose encoder and landmarks the losses look through

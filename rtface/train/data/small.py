@@ -101,9 +101,11 @@ def _varied(picture: Picture, crop: Crop, size: int, rng: np.random.Generator) -
     table = np.clip((np.arange(256) - 117) * gain + 117 + bias, 0, 255).astype(np.uint8)
     if rng.random() < 0.1:
         image = np.repeat(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)[..., None], 3, 2)
-    return table[image]
+    varied: UInt8 = table[image]
+    return varied
 
 
 def cut(picture: Picture, crop: Crop, size: int) -> UInt8:
     """A crop of a picture at (size, size, 3), as the runtime cuts it."""
-    return warp_crops(picture.image, [crop], np.empty((1, size, size, 3), np.uint8))[0]
+    cropped: UInt8 = warp_crops(picture.image, [crop], np.empty((1, size, size, 3), np.uint8))[0]
+    return cropped

@@ -17,12 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rtface.tasks.enhance import SCALE
 from rtface.train.nets.blocks import MEAN, SPREAD, ConvBN, Normalise
 
-SCALE = 4
 BLOCKS = (12, 3, 2)  # the paper's, at x1, x2, x4
 WIDTHS = (32, 32, 16)
-OUTPUT_NAME = "enhanced"
 
 
 class ResidualBlock(nn.Module):
