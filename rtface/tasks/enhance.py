@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from rtface.tasks.crop import BOX_SIDE, CROP_SIZE, Crop, warp_crops
 
-BELOW_PX = 32
-"""Faces whose box's longer side is under this are small. From 38 px of crop on there is little left to add."""
+BELOW_PX = 36
+"""Faces whose box's longer side is under this are small: those of about 32 px whose crop came out large are in."""
 
 SIZES = (16, 24, 32)
 """Sides in px at which small crops are cut; all of one call have the side that the largest of them needs."""
