@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from rtface import Analyzer, Options
 from rtface.bench import machine
 from rtface.bench.report import table
 from rtface.engine import Engine, OrtEngine
-from rtface.evaluate.corpus import Corpus, Sample, Truth
+from rtface.errors import ModelError
+from rtface.evaluate.corpus import Corpus, Row, Sample, Truth
 from rtface.evaluate.metrics import confusion, outer_eye_distance, point_error, psnr, ssim
 from rtface.evaluate.parsing import CLASSES, component_scores, to_picture
 from rtface.models import find, load
@@ -153,7 +154,7 @@ def _crop(truth: Truth) -> Crop | None:
     return None if truth.points5 is None else crop_from_points5(truth.points5)
 
 
-def measure(samples: Sequence[Sample], arms: dict[str, Engine | None], options: Options) -> dict[str, Any]:
+def measure(samples: Sequence[Sample], arms: Mapping[str, Engine | None], options: Options) -> dict[str, Any]:
     """Every arm at every width: its figures."""
     results: dict[str, Any] = {}
     for name, enhancer in arms.items():
@@ -185,7 +186,7 @@ def seconds(enhancer: Engine, faces: int, size: int, runs: int = 40) -> float:
 
 def contact_sheet(samples: Sequence[Sample], enhancer: Engine, width: int, count: int = 12) -> Array:
     """Rows of a small face's plain crop, its enhanced one, and the large picture's; two faces a row."""
-    rows = []
+    rows: list[Array] = []
     for sample in samples:
         for truth in faces_of(sample):
             assert truth.box_xyxy is not None
@@ -216,7 +217,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line's, by default the process's own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpus's parquet files")
-    parser.add_argument("--limit", type=int, help="most pictures of each set (default: all)")
+    parser.add_argument("--limit", type=int, help="most pictures of each set; 0 = only the cost (default: all)")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=ONNX", help="another enhancer to compare")
     parser.add_argument("--note", default="", help="said in the JSON line, e.g. how the arms were trained")
     parser.add_argument("--no-time", action="store_true", help="leave the cost of a call out (the machine is busy)")
@@ -225,42 +226,52 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def enhancers(given: Sequence[str]) -> dict[str, OrtEngine]:
+    """The one that ships as `enhanced`, and others given as NAME=ONNX.
+
+    Raises:
+        ModelError: None ships, and no other is given.
+        EngineError: A file is no network.
+    """
+    opened: dict[str, OrtEngine] = {}
+    try:
+        shipped = find("enhancer")
+        opened["enhanced"] = OrtEngine(load(shipped), "enhanced")
+    except ModelError:
+        if not given:
+            raise
+    for one in given:
+        name, _, path = one.partition("=")
+        opened[name] = OrtEngine(Path(path).read_bytes(), name)
+    return opened
+
+
+def samples_of(data: Path, limit: int | None) -> list[Sample]:
+    """Val pictures of AFW and CelebAMask-HQ."""
+
+    def wanted(row: Row) -> bool:
+        return row.split == "val" and row.source in ("afw", "celebamask")
+
+    return [sample for name in ("landmarks", "parsing") for sample in Corpus(data / f"{name}.parquet", wanted, limit)]
+
+
 def main() -> None:
     args, facts = arguments(), machine.facts()
-    options = Options(still_looks=1, budget_ms=None)
-    arms: dict[str, Engine | None] = {"plain": None}
-    shipped = find("enhancer")
-    arms["enhanced"] = OrtEngine(load(shipped), shipped.name)
-    for given in args.model:
-        name, _, path = given.partition("=")
-        arms[name] = OrtEngine(Path(path).read_bytes(), name)
-    sets = {"landmarks.parquet": "afw", "parsing.parquet": "celebamask"}
-    samples = [
-        sample
-        for file, source in sets.items()
-        for sample in Corpus(
-            args.data / file, lambda row, source=source: row.source == source and row.split == "val", args.limit
-        )
-    ]
-    calls = (
-        {}
-        if args.no_time
-        else {(faces, size): 1e3 * seconds(arms["enhanced"], faces, size) for faces in (1, 4) for size in SIZES}
-    )
+    options = Options(still_looks=1)
+    opened, samples = enhancers(args.model), samples_of(args.data, args.limit)
+    first, sizes = next(iter(opened.values())), [(faces, size) for faces in (1, 4) for size in SIZES]
+    costs = {} if args.no_time else {f"{n} x {size} px": round(1e3 * seconds(first, n, size), 3) for n, size in sizes}
     record = {
         "schema": SCHEMA,
         "pictures": len(samples),
-        "enhancer": shipped.sha256,
-        "engine": Analyzer(options).describe()["models"],
+        "models": Analyzer(options).describe()["models"],
         "note": args.note,
-        "arms": measure(samples, arms, options),
-        "cost_ms": {
-            f"{faces} face{'s' * (faces > 1)} at {size} px": round(ms, 3) for (faces, size), ms in calls.items()
-        },
+        "arms": measure(samples, {"plain": None, **opened}, options),
+        "cost_ms": costs,
         "machine": facts,
     }
     if args.sheet:
-        cv2.imwrite(str(args.sheet), contact_sheet(samples, arms["enhanced"], WIDTHS[0]))
+        cv2.imwrite(str(args.sheet), contact_sheet(samples, first, WIDTHS[0]))
     print(text(record))
     line = json.dumps(record)
     print(line)

@@ -138,7 +138,7 @@ def validate(run: Run, pictures: Sequence[Picture], sizes: Sequence[int], device
     net.load_state_dict(run.ema.state)
     pairs = Pairs(pictures, (min(sizes),), min(VALIDATED, 8 * len(pictures)), 0, SCALE)
     small, large = pairs()
-    made = torch.cat([to_pixels(net(part.to(device))).cpu() for part in torch.from_numpy(small).split(32)])
+    made = torch.cat([to_pixels(net(part.to(device))).cpu() for part in torch.split(torch.from_numpy(small), 32)])
     side = large.shape[1]
     plain = [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in small]
     figures: dict[str, float] = {}

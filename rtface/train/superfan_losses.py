@@ -102,7 +102,8 @@ def critic_loss(critic: Critic, made: Tensor, truth: Tensor, penalty: float) -> 
     between = (share * made + (1 - share) * truth).requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     away = (gradient.flatten(1).norm(dim=1) - 1.0).square().mean()
-    return critic(made).mean() - critic(truth).mean() + penalty * away
+    loss: Tensor = critic(made).mean() - critic(truth).mean() + penalty * away
+    return loss
 
 
 def generator_losses(
