@@ -49,6 +49,9 @@ class Options:
         enhance: Super-resolve faces under 32 px (longer side) before the engine looks at them (`tasks.enhance`).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
+        level: Quality level to stay at (0 = full; `Analyzer.describe` names them); None = as the budget demands.
+        floor: Lowest level (the highest number) that a missed budget may lead to; None = the last.
+        priority: Tasks that matter most, first; what is given up first follows from it (`rtface.budget.levels`).
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
 
@@ -73,6 +76,9 @@ class Options:
     enhance: bool = False
     smooth: bool = False
     budget_ms: float | None = None
+    level: int | None = None
+    floor: int | None = None
+    priority: tuple[str, ...] = ()
     threads: int | None = None
     models_dir: str | None = None
 
@@ -232,6 +238,17 @@ def _task_names(value: Any) -> tuple[str, ...]:
     return check_tasks(value)
 
 
+def _priority(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, Iterable):
+        raise _Unfit(f"some of {', '.join(TASKS)}, the one that matters most first")
+    names = [str(name) for name in value]
+    if names:
+        check_tasks(names)
+    return tuple(dict.fromkeys(names))
+
+
 def _folder(value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise _Unfit("a folder")
@@ -256,6 +273,9 @@ _RULES: dict[str, Rule] = {
     "enhance": _switch,
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
+    "level": _maybe(_number(0, 99, whole=True)),
+    "floor": _maybe(_number(0, 99, whole=True)),
+    "priority": _priority,
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
 }

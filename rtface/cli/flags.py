@@ -29,6 +29,14 @@ Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smoot
 Enhance = Annotated[
     bool | None, typer.Option("--enhance/--no-enhance", help="Super-resolve faces under 32 px first; default no.")
 ]
+Level = Annotated[int | None, typer.Option("--level", metavar="N", min=0, help="Stay at this quality level; 0 = full.")]
+Floor = Annotated[
+    int | None,
+    typer.Option("--floor", metavar="N", min=0, help="Lowest quality level a missed budget may lead to."),
+]
+Priority = Annotated[
+    str | None, typer.Option("--priority", metavar="TASKS", help="Tasks that matter most, first, e.g. parsing,pose.")
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[
     list[str] | None,

@@ -35,6 +35,9 @@ def live_command(
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
     ] = None,
+    level: flags.Level = None,
+    floor: flags.Floor = None,
+    priority: flags.Priority = None,
     output: flags.Outputs = None,
     overwrite: flags.Overwrite = False,
     tasks: flags.Tasks = None,
@@ -61,6 +64,9 @@ def live_command(
         smooth=smooth,
         enhance=enhance,
         budget_ms=budget,
+        level=level,
+        floor=floor,
+        priority=priority,
     )
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream

@@ -5,12 +5,15 @@ Torch loads only once a command runs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rtface.errors import UsageError, require
+from rtface.train import mix
+from rtface.train.settings import build
 
 if TYPE_CHECKING:
     from rtface.train.export import Exported
@@ -28,20 +31,32 @@ export = typer.Typer(
     epilog="Example: rtface export detector --run runs/detector --out models",
 )
 
-Data = Annotated[Path, typer.Option(help="Folder with the corpus's parquet files.")]
-RunFolder = Annotated[Path, typer.Option(help="Folder of the run; it goes on where it stopped.")]
+Data = Annotated[Path | None, typer.Option(help="Folder with the corpus's parquet files.")]
+RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; it goes on where it stopped.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="PATH[=SHARE][:TASKS]",
+        help="Draw from these files instead of --data's, e.g. wflw.parquet=12:landmarks,pose; repeatable.",
+    ),
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="TOML", help="Any of these options, and [[source]] tables: see rtface.train.mix.")
+]
+# Flags without a value leave the option to the TOML file, then to the default that the help shows.
 Cache = Annotated[
-    Path, typer.Option(help="Folder for decoded pixels, about 3 GB.", show_default="~/.cache/rtface/corpus")
+    Path | None, typer.Option(help="Folder for decoded pixels, about 3 GB.", show_default="~/.cache/rtface/corpus")
 ]
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="Length of the schedule in minutes of training.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Its length in steps; with --minutes, what comes first.")]
-Batch = Annotated[int, typer.Option(min=1, help="Pictures or crops a step.")]
-Rate = Annotated[float, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).")]
+Rate = Annotated[float | None, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).", show_default="0.002")]
 Init = Annotated[Path | None, typer.Option(help="Begin with an exported engine, e.g. rtface/models/engine-iter1.onnx.")]
 Teacher = Annotated[Path | None, typer.Option(help="Run folder of `rtface train teacher`: learn emotion from it too.")]
-Seed = Annotated[int, typer.Option(help="Seed of weights and augmentation.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Threads = Annotated[int, typer.Option(min=1, help="Torch threads.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of weights and augmentation.", show_default="0")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads.", show_default="2")]
+CacheFolder = Annotated[Path, typer.Option(help="Folder for decoded pixels.", show_default="~/.cache/rtface/corpus")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder of the training run; its last.pt is read.")]
 OutFolder = Annotated[
     Path, typer.Option(help="Models folder: ONNX files and registry.toml.", show_default="rtface's own")
@@ -59,16 +74,18 @@ _FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference fro
 
 @train.command("engine", epilog="Example: rtface train engine --data corpus --run runs/engine --minutes 120")
 def train_engine_command(
-    data: Data,
-    run: RunFolder,
-    cache: Cache = _CACHE,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
     minutes: Minutes = None,
     steps: Steps = None,
-    batch: Batch = 64,
-    rate: Rate = 2e-3,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = 2,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.", show_default="64")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
     init: Init = None,
     teacher: Teacher = None,
 ) -> None:
@@ -78,39 +95,39 @@ def train_engine_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    _needs_length(minutes, steps)
+    flags: dict[str, Any] = {
+        "data": data,
+        "run": run,
+        "cache": cache,
+        "minutes": minutes,
+        "steps": steps,
+        "batch": batch,
+    }
+    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init, "teacher": teacher}
+    options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.engine import EngineConfig, train_engine
 
-    config = EngineConfig(
-        data,
-        run,
-        cache,
-        minutes=minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-        device=device,
-        threads=threads,
-        init=init,
-        teacher=None if teacher is None else teacher / "last.pt",
-    )
-    typer.echo(train_engine(config))
+    built = build(EngineConfig, options, _where(config), sources=sources)
+    if built.teacher is not None:
+        built.teacher /= "last.pt"
+    typer.echo(train_engine(built))
 
 
 @train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")
 def train_teacher_command(
-    data: Data,
-    run: RunFolder,
-    cache: Cache = _CACHE,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
     minutes: Minutes = None,
     steps: Steps = None,
-    batch: Batch = 128,
-    rate: Rate = 2e-3,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = 2,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.", show_default="128")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
 ) -> None:
     """Train the emotion teacher on FER+'s 48x48 crops; `rtface train engine --teacher RUN` learns from it.
 
@@ -118,40 +135,39 @@ def train_teacher_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    _needs_length(minutes, steps)
+    flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
+    flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
+    options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.teacher import TeacherConfig, train_teacher
 
-    config = TeacherConfig(
-        data,
-        run,
-        cache,
-        minutes=minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-        device=device,
-        threads=threads,
-    )
-    typer.echo(train_teacher(config))
+    typer.echo(train_teacher(build(TeacherConfig, options, _where(config), sources=sources)))
 
 
 @train.command("detector", epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000")
 def train_detector_command(
-    data: Data,
-    run: RunFolder,
-    cache: Cache = _CACHE,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
     minutes: Minutes = None,
     steps: Steps = None,
-    batch: Batch = 32,
-    rate: Rate = 2e-3,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = 2,
-    cross_stitch: Annotated[bool, typer.Option(help="Mix the task stems by cross-stitch units.")] = True,
-    uncertainty: Annotated[bool, typer.Option(help="Learn the task weights.")] = True,
-    feedback: Annotated[bool, typer.Option(help="Online feedback sampling.")] = True,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pictures a step.", show_default="32")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    cross_stitch: Annotated[
+        bool | None,
+        typer.Option("--cross-stitch/--no-cross-stitch", help="Mix the task stems by cross-stitch units; default on."),
+    ] = None,
+    uncertainty: Annotated[
+        bool | None, typer.Option("--uncertainty/--no-uncertainty", help="Learn the task weights; default on.")
+    ] = None,
+    feedback: Annotated[
+        bool | None, typer.Option("--feedback/--no-feedback", help="Online feedback sampling; default on.")
+    ] = None,
 ) -> None:
     """Train the MOS-style detector (box, 5 points, head pose) on stitched and scaled scenes.
 
@@ -159,85 +175,76 @@ def train_detector_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    _needs_length(minutes, steps)
+    flags: dict[str, Any] = {
+        "data": data,
+        "run": run,
+        "cache": cache,
+        "minutes": minutes,
+        "steps": steps,
+        "batch": batch,
+    }
+    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads}
+    flags |= {"cross_stitch": cross_stitch, "uncertainty": uncertainty, "feedback": feedback}
+    options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.detector import DetectorConfig, train_detector
 
-    config = DetectorConfig(
-        data,
-        run,
-        cache,
-        minutes=minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-        device=device,
-        threads=threads,
-        cross_stitch=cross_stitch,
-        uncertainty=uncertainty,
-        feedback=feedback,
-    )
-    typer.echo(train_detector(config))
+    typer.echo(train_detector(build(DetectorConfig, options, _where(config), sources=sources)))
 
 
-Weight = Annotated[float, typer.Option(min=0.0, help="Weight of this loss term; 0 leaves it out.")]
+Weight = Annotated[float | None, typer.Option(min=0.0, help="Weight of this loss term; 0 leaves it out.")]
 
 
 @train.command("superfan", epilog="Example: rtface train superfan --data corpus --run runs/superfan --minutes 120")
 def train_superfan_command(
-    data: Data,
-    run: RunFolder,
-    cache: Cache = _CACHE,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
     minutes: Minutes = None,
     steps: Steps = None,
-    batch: Batch = 32,
-    rate: Rate = 1e-3,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = 2,
-    pixel: Weight = 1.0,
-    perceptual: Weight = 0.1,
-    heat: Weight = 1.0,
-    gan: Weight = 0.001,
-    gan_at: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the run at which the critic begins.")] = 0.8,
-    sizes: Annotated[str, typer.Option(help="Small sides in px, comma-separated.")] = "16,24,32",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops of the smallest size a step.", show_default="32")
+    ] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    pixel: Weight = None,
+    perceptual: Weight = None,
+    heat: Weight = None,
+    gan: Weight = None,
+    gan_at: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of the run at which the critic begins.", show_default="0.8"),
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(help="Small sides in px, comma-separated.", show_default="16,24,32")
+    ] = None,
     engine: Annotated[
         Path | None,
-        typer.Option(
-            help="Exported float32 engine that the losses look through.", show_default="rtface's engine-iter1.onnx"
-        ),
+        typer.Option(help="Exported float32 engine that the losses look through.", show_default="engine-iter1.onnx"),
     ] = None,
 ) -> None:
     """Train the enhancer: small spoilt faces to clean ones, four times as large.
+
+    The loss terms' weights are by default 1 (pixel), 0.1 (perceptual), 1 (heat map) and 0.001 (WGAN-GP). Of --source the
+    files are read; shares and tasks do not matter here.
 
     Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
 
     Ctrl-C saves; the same command goes on.
     """
-    _needs_length(minutes, steps)
-    small = _whole_numbers("--sizes", sizes, 8, 64)
+    flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
+    flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
+    flags |= {"pixel": pixel, "perceptual": perceptual, "heat": heat, "gan": gan, "gan_at": gan_at}
+    flags |= {"sizes": sizes, "engine": engine}
+    options, sources = _options(config, source, flags)
     require("torch", extra="train")
-    from rtface.train.superfan import SHIPPED, SuperFanConfig, train_superfan
-    from rtface.train.superfan_losses import Weights
+    from rtface.train.superfan import SuperFanConfig, train_superfan
 
-    config = SuperFanConfig(
-        data,
-        run,
-        cache,
-        minutes=minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-        device=device,
-        threads=threads,
-        sizes=small,
-        weights=Weights(pixel, perceptual, heat, gan),
-        gan_at=gan_at,
-        engine=engine or SHIPPED,
-    )
-    typer.echo(train_superfan(config))
+    typer.echo(train_superfan(build(SuperFanConfig, options, _where(config), sources=sources)))
 
 
 @export.command("engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus")
@@ -246,7 +253,7 @@ def export_engine_command(
     out: OutFolder = _MODELS,
     int8: Int8 = False,
     data: Calibration = None,
-    cache: Cache = _CACHE,
+    cache: CacheFolder = _CACHE,
 ) -> None:
     """Write engine-iter0.onnx and engine-iter1.onnx from RUN's averaged weights.
 
@@ -277,7 +284,7 @@ def export_detector_command(
     out: OutFolder = _MODELS,
     int8: Int8 = False,
     data: Calibration = None,
-    cache: Cache = _CACHE,
+    cache: CacheFolder = _CACHE,
 ) -> None:
     """Write detector.onnx from RUN's averaged weights.
 
@@ -314,26 +321,29 @@ def export_superfan_command(run: CheckpointFolder, out: OutFolder = _MODELS) -> 
     _say(exported, _FROM_TORCH)
 
 
-def _whole_numbers(flag: str, text: str, low: int, high: int) -> tuple[int, ...]:
-    """Ascending numbers of "16,24"; each a multiple of 4, which the critic and the engine's strides need."""
-    try:
-        numbers = tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError:
-        numbers = ()
-    if not numbers or any(n % 4 or not low <= n <= high for n in numbers):
-        why = f"expected multiples of 4 from {low} to {high}, comma-separated, got {text!r}"
-        raise UsageError(flag, why, "Write it as 16,24,32")
-    return numbers
-
-
 def _say(exported: Exported, measure: str) -> None:
     difference = ", ".join(f"{name} {value:.2g}" for name, value in exported.difference.items())
     typer.echo(f"{exported.path}  {exported.bytes} bytes  {measure}: {difference}")
 
 
-def _needs_length(minutes: float | None, steps: int | None) -> None:
-    if minutes is None and steps is None:
+def _options(
+    config: Path | None, source_flags: list[str] | None, flags: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[mix.Source, ...]]:
+    """A run's options (flags over the TOML file) and its sources (the flags' instead of the file's)."""
+    options, sources = ({}, ()) if config is None else mix.load(config)
+    if source_flags:
+        sources = mix.from_flags(source_flags)
+    given = {name: value for name, value in flags.items() if value is not None}
+    options = {"cache": _CACHE, "threads": 2} | options | given
+    if sources:
+        options.setdefault("data", sources[0].files[0].parent)
+    if not options.keys() & {"minutes", "steps"}:
         raise UsageError("rtface train", "the length of the run is missing", "Pass --minutes N or --steps N")
+    return {"minutes": None} | options, sources
+
+
+def _where(config: Path | None) -> str:
+    return "rtface train" if config is None else str(config)
 
 
 def _needs_data(int8: bool, data: Path | None) -> Path | None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from rtface.train.data.corpus import read_corpus
+from rtface.train.data.mixed import mixed_scenes
 from rtface.train.data.scenes import Scene, SceneMaker, build_sources
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, pick_device, prefetch
@@ -99,9 +100,14 @@ def train_detector(config: DetectorConfig) -> Path:
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)
-    sources = build_sources(read_corpus([config.data / f"{name}.parquet" for name in FILES], config.cache))
+    rng = np.random.default_rng(config.seed)
+    if config.sources:
+        groups, shares = mixed_scenes(config.sources, config.cache)
+        maker = SceneMaker(groups, 256, rng, shares)
+    else:
+        files = [config.data / f"{name}.parquet" for name in FILES]
+        maker = SceneMaker(build_sources(read_corpus(files, config.cache)), 256, rng)
     feedback = Feedback(config.feedback)
-    maker = SceneMaker(sources, 256, np.random.default_rng(config.seed))
 
     net = DetectorNet(cross_stitch=config.cross_stitch).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = UncertaintyWeights(config.uncertainty).to(device)

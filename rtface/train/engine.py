@@ -12,7 +12,7 @@ A run may begin with an exported network's weights (`init`), and may learn emoti
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from rtface.errors import InputError
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Item, Sample, build_samples
+from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
@@ -49,15 +50,17 @@ class EngineConfig(RunConfig):
 class Sampler:
     """Draws augmented batches: a fixed share from every set, each shuffled through before it repeats."""
 
-    def __init__(self, groups: dict[str, list[Sample]], batch: int, seed: int) -> None:
-        self.groups = {g: s for g, s in groups.items() if g in MIX}
+    def __init__(
+        self, groups: Mapping[str, list[Sample]], batch: int, seed: int, shares: Mapping[str, float] = MIX
+    ) -> None:
+        self.groups = {g: s for g, s in groups.items() if g in shares}
         if not self.groups:
             raise InputError("nothing to train on", "the corpus holds no labelled faces", "Check --data")
-        total = sum(MIX[g] for g in self.groups)
-        self.counts = {g: max(1, round(batch * MIX[g] / total)) for g in self.groups}
+        total = sum(shares[g] for g in self.groups)
+        self.counts = {g: max(1, round(batch * shares[g] / total)) for g in self.groups}
         self.rng = np.random.default_rng(seed)
         self.orders: dict[str, list[int]] = {g: [] for g in self.groups}
-        self.weights = {g: _rarity(s) if g == "emotion" else None for g, s in self.groups.items()}
+        self.weights = {g: _rarity(s) for g, s in self.groups.items()}
         self.size = 64
 
     def __call__(self) -> tuple[torch.Tensor, Targets]:
@@ -66,17 +69,23 @@ class Sampler:
 
     def _draw(self, group: str, count: int) -> list[Sample]:
         samples, order = self.groups[group], self.orders[group]
-        if len(order) < count:
+        while len(order) < count:  # a set may be smaller than its part of a batch
             weights = self.weights[group]
-            order[:] = self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
+            order += self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
         picked, self.orders[group] = order[:count], order[count:]
         return [samples[i] for i in picked]
 
 
-def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
-    """Draw probability by the inverse fourth root of the majority emotion's frequency."""
-    labels = np.array([int(s.emotion.argmax()) for s in samples if s.emotion is not None])
-    weight: npt.NDArray[np.float64] = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
+def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64] | None:
+    """Draw probability by the inverse fourth root of the majority emotion's frequency; the mean for samples without
+    votes; None where no sample has any."""
+    voted = np.array([s.group == "emotion" and s.emotion is not None for s in samples])
+    if not voted.any():
+        return None
+    labels = np.array([int(s.emotion.argmax()) for s in samples if s.group == "emotion" and s.emotion is not None])
+    rare = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
+    weight = np.full(len(samples), rare.mean())
+    weight[voted] = rare
     chance: npt.NDArray[np.float64] = weight / weight.sum()
     return chance
 
@@ -107,12 +116,10 @@ def train_engine(config: EngineConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
     device = pick_device(config.device)
-    files = [config.data / f"{name}.parquet" for name in FILES]
-    groups = build_samples(read_corpus(files, config.cache))
-    validation = build_samples(read_corpus(files, config.cache, splits=("val",)))
+    mixed, validation = _data(config)
     if config.teacher is not None:
-        learn_from(load_teacher(config.teacher).to(device), groups)
-    sampler = Sampler(groups, config.batch, config.seed)
+        learn_from(load_teacher(config.teacher).to(device), mixed.by_group("emotion"))
+    sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
 
     net = EngineNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(config.run, net, optimizer(net, config.rate), Schedule(config.rate, config.minutes, config.steps))
@@ -120,7 +127,7 @@ def train_engine(config: EngineConfig) -> Path:
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     elif config.init is not None:
-        _begin_with(net, config.init, groups, device)
+        _begin_with(net, config.init, mixed, device)
         run.ema.copy(net)
     last_validation = run.seconds
     batches = prefetch(sampler)
@@ -147,10 +154,21 @@ def train_engine(config: EngineConfig) -> Path:
     return run.checkpoint
 
 
-def _begin_with(net: EngineNet, model: Path, groups: dict[str, list[Sample]], device: torch.device) -> None:
+def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
+    """What is drawn from, and the samples to validate on by group."""
+    if config.sources:
+        mixed = mixed_samples(config.sources, config.cache)
+        print(mixed.table(), file=sys.stderr)
+        return mixed, validation_samples(config.sources, config.cache)
+    files = [config.data / f"{name}.parquet" for name in FILES]
+    mixed = Mixed(build_samples(read_corpus(files, config.cache)), MIX)
+    return mixed, build_samples(read_corpus(files, config.cache, splits=("val",)))
+
+
+def _begin_with(net: EngineNet, model: Path, mixed: Mixed, device: torch.device) -> None:
     from rtface.train.warm import warm_start  # needs onnx, which training alone does not
 
-    first = Sampler(groups, 256, seed=0)
+    first = Sampler(mixed.samples, 256, seed=0, shares=mixed.shares)
     first.size = 128
     images, targets = first()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
-from rtface.tasks.enhance import SCALE, SIZES
+from rtface.tasks.enhance import SCALE
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.small import Pairs
 from rtface.train.loop import (
@@ -44,14 +45,48 @@ VALIDATED = 128  # pairs of the val split
 
 @dataclass
 class SuperFanConfig(RunConfig):
-    """One training run of the enhancer."""
+    """One training run of the enhancer.
+
+    Raises:
+        OptionError: A weight is negative, or `sizes` are not what is expected.
+    """
 
     batch: int = 32
     rate: float = 1e-3
-    sizes: tuple[int, ...] = SIZES  # small sides in px; 16 is the paper's
-    weights: Weights = field(default_factory=Weights)
+    sizes: str = "16,24,32"  # small sides in px; 16 is the paper's
+    pixel: float = Weights.pixel
+    perceptual: float = Weights.perceptual
+    heat: float = Weights.heat
+    gan: float = Weights.gan
     gan_at: float = 0.8  # share of the run at which the critic begins
     engine: Path = SHIPPED  # whose encoder and landmarks the losses look through
+
+    def __post_init__(self) -> None:
+        for name in ("pixel", "perceptual", "heat", "gan"):
+            if not getattr(self, name) >= 0.0:
+                raise OptionError(
+                    name, f"expected a weight of at least 0, got {getattr(self, name)}", "0 leaves it out"
+                )
+        if not self.small_sides:
+            why = f"expected multiples of 4 from 8 to 64, comma-separated, got {self.sizes!r}"
+            raise OptionError("sizes", why, "Write it as 16,24,32")
+
+    @property
+    def small_sides(self) -> tuple[int, ...]:
+        """`sizes` as numbers, ascending; none where they are not what is expected.
+
+        A multiple of 4 is, four times enlarged, one of 16, which the critic's strides need.
+        """
+        try:
+            sides = tuple(sorted({int(part) for part in self.sizes.split(",")}))
+        except ValueError:
+            return ()
+        return sides if all(side % 4 == 0 and 8 <= side <= 64 for side in sides) else ()
+
+    @property
+    def weights(self) -> Weights:
+        """Of the loss terms."""
+        return Weights(self.pixel, self.perceptual, self.heat, self.gan)
 
 
 class AdversarialRun(Run):
@@ -95,9 +130,8 @@ def train_superfan(config: SuperFanConfig) -> Path:
     """
     prepare(config)
     device, weights = pick_device(config.device), config.weights
-    files = [config.data / f"{name}.parquet" for name in FILES]
-    pairs = Pairs(read_corpus(files, config.cache), config.sizes, config.batch, config.seed, SCALE)
-    validation = read_corpus(files, config.cache, splits=("val",))
+    pictures, validation = _pictures(config)
+    pairs = Pairs(pictures, config.small_sides, config.batch, config.seed, SCALE)
     judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
 
     net = SuperFan().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -121,13 +155,26 @@ def train_superfan(config: SuperFanConfig) -> Path:
                 run.criticise(made.float(), truth, weights.penalty)
             if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
                 run.pause()
-                run.report(validate(run, validation, config.sizes, device))
+                run.report(validate(run, validation, config.small_sides, device))
                 run.save()
                 run.unpause()
                 last_validation = run.seconds
             elif run.step % 100 == 0:
                 run.report()
     return run.checkpoint
+
+
+def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:
+    """Those to learn from, and those of the val splits."""
+    files = [config.data / f"{name}.parquet" for name in FILES]
+    if not config.sources:
+        return read_corpus(files, config.cache), read_corpus(files, config.cache, splits=("val",))
+    learned: list[Picture] = []
+    for one in config.sources:
+        read = read_corpus(one.files, config.cache, one.splits)
+        learned += [picture for picture in read if not one.only or picture.source in one.only]
+    every = dict.fromkeys(file for one in config.sources for file in one.files)
+    return learned, read_corpus(every, config.cache, splits=("val",)) or learned
 
 
 @torch.no_grad()

@@ -180,7 +180,11 @@ def test_training_goes_on_with_its_critic_and_the_export_agrees_with_torch(
         assert engine.run(crops, (OUTPUT,))[OUTPUT] == pytest.approx(expected, abs=0.5)
 
 
-def test_wrong_sizes_say_what_is_expected(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_say_what_is_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for sizes in ("15", "16,x", "", "128"):
         assert run("train", "superfan", "--data", "d", "--run", "r", "--steps", 1, "--sizes", sizes) == 2
-        assert "--sizes: expected multiples of 4 from 8 to 64" in capsys.readouterr().err
+        assert "sizes: expected multiples of 4 from 8 to 64" in capsys.readouterr().err
+    toml = tmp_path / "run.toml"
+    toml.write_text('data = "d"\nrun = "r"\nsteps = 1\nheat = -1.0\n')
+    assert run("train", "superfan", "--config", toml) == 2
+    assert "heat: expected a weight of at least 0, got -1.0" in capsys.readouterr().err
