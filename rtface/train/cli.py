@@ -229,8 +229,8 @@ def train_superfan_command(
 ) -> None:
     """Train the enhancer: small spoilt faces to clean ones, four times as large.
 
-    The loss terms' weights are by default 1 (pixel), 0.1 (perceptual), 1 (heat map) and 0.001 (WGAN-GP). Of --source the
-    files are read; shares and tasks do not matter here.
+    The loss terms' weights are by default 1 (pixel), 0.1 (perceptual), 1 (heat map) and 0.001 (WGAN-GP). Of --source
+    the files are read; shares and tasks do not matter here.
 
     Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
 
