@@ -8,7 +8,11 @@ from statistics import median
 
 MISSES = 3
 WITHIN = 60
-"""Down after so many missed frames among so many (two seconds at 30 fps): one hiccup is no reason."""
+"""Down after so many late frames among so many (two seconds at 30 fps): one hiccup is no reason."""
+
+SHORTS = 12
+"""Down after so many frames among `WITHIN` that left a stage out to be in time: the deadline held, so that a noisy
+cost estimate alone is no reason, but a level that keeps leaving things out promises what it does not do."""
 
 WAIT = 30
 """Up after so many frames in a row with headroom; a failed climb doubles it."""
@@ -42,7 +46,8 @@ class Ladder:
         self.level = fixed or 0
         self.moves = 0
         self._frame = 0
-        self._misses: deque[int] = deque(maxlen=MISSES)
+        self._late: deque[int] = deque(maxlen=MISSES)
+        self._short: deque[int] = deque(maxlen=SHORTS)
         self._spent: deque[float] = deque(maxlen=WAIT)  # of the latest frames at this level
         self._streak = 0
         self._wait = WAIT
@@ -50,22 +55,31 @@ class Ladder:
         self._above: dict[int, float] = {}  # level → median share spent at the level that was left for it
         self._gain: dict[int, float] = {}  # level → cost of one level up, over its own
 
-    def judge(self, spent: float, *, missed: bool = False, useful: Callable[[int], bool] = lambda level: True) -> bool:
+    def judge(
+        self,
+        spent: float,
+        *,
+        late: bool = False,
+        short: bool = False,
+        useful: Callable[[int], bool] = lambda level: True,
+    ) -> bool:
         """Count a frame; whether the level moved.
 
         Args:
             spent: Age of the result over the budget; above 1 = late.
-            missed: The frame was late, or something was left out to be in time.
+            late: The frame missed its deadline.
+            short: Something was left out to be in time.
             useful: Whether a level (its number) does less than the one above it just now. Others are passed through.
         """
         self._frame += 1
         if self._fixed is not None:
             return False
         self._learn(spent)
-        if missed:
+        if late or short:
             self._streak = 0
-            self._misses.append(self._frame)
-            full = len(self._misses) == MISSES and self._frame - self._misses[0] < WITHIN
+            counted = self._late if late else self._short
+            counted.append(self._frame)
+            full = len(counted) == counted.maxlen and self._frame - counted[0] < WITHIN
             return full and self._down(useful)
         gain = self._gain.get(self.level, UNKNOWN_GAIN)
         self._streak = self._streak + 1 if spent * gain <= HEADROOM else 0
@@ -82,7 +96,7 @@ class Ladder:
 
     def _down(self, useful: Callable[[int], bool]) -> bool:
         below = next((level for level in range(self.level + 1, self._lowest + 1) if useful(level)), None)
-        self._misses.clear()
+        self._forget()
         if below is None:
             return False
         if self._climbed_at is not None:
@@ -102,6 +116,10 @@ class Ladder:
     def _move(self, level: int) -> bool:
         self.level, self._streak = level, 0
         self.moves += 1
-        self._misses.clear()
+        self._forget()
         self._spent.clear()
         return True
+
+    def _forget(self) -> None:
+        self._late.clear()
+        self._short.clear()

@@ -138,7 +138,7 @@ class Planner(Budget):
             if self._short:  # in time only as something was left out: the level itself costs more than there is
                 spent = max(spent, 1.0)
             level = self.ladder.level
-            self.ladder.judge(spent, missed=late or self._short, useful=self._useful)
+            self.ladder.judge(spent, late=late, short=self._short, useful=self._useful)
             if self.ladder.level < level:  # what more work cost when it was too much may be true no longer
                 self._costs.forget(OLD)
         return late

@@ -89,6 +89,8 @@ class CpuEngine:
                 self._session(WIDE, whole)
             if self._threads > 1:
                 self._session(LANES, whole)
+        for session in self._sessions.values():
+            session.warm()
         if self._threads > 1 and self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads - 1, thread_name_prefix=f"rtface-{self._name}")
 

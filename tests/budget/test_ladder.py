@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rtface.budget.ladder import LONGEST_WAIT, SOON, WAIT, WITHIN, Ladder
+from rtface.budget.ladder import LONGEST_WAIT, SHORTS, SOON, WAIT, WITHIN, Ladder
 
 
 def late(ladder: Ladder, frames: int = 3) -> bool:
-    return sum(ladder.judge(1.2, missed=True) for _ in range(frames)) > 0
+    return sum(ladder.judge(1.2, late=True) for _ in range(frames)) > 0
 
 
 def frames_until_up(ladder: Ladder, spent: float = 0.3, most: int = 5000) -> int:
@@ -29,10 +29,20 @@ def test_down_after_three_late_frames_not_before() -> None:
 def test_hiccups_far_apart_are_no_reason() -> None:
     ladder = Ladder(4)
     for _ in range(20):
-        ladder.judge(1.5, missed=True)
+        ladder.judge(1.5, late=True)
         for _ in range(WITHIN // 2):
             ladder.judge(0.9)
     assert ladder.level == 0
+
+
+def test_things_left_out_in_time_weigh_less_than_late_frames() -> None:
+    ladder = Ladder(4)
+    moved = [ladder.judge(0.9, short=True) for _ in range(SHORTS)]
+    assert moved == [False] * (SHORTS - 1) + [True] and ladder.level == 1
+    for _ in range(20):  # a few a minute are no reason at all
+        ladder.judge(0.9, short=True)
+        assert not any(ladder.judge(0.9) for _ in range(WITHIN // 4))
+    assert ladder.level == 1
 
 
 def test_up_after_thirty_frames_with_headroom() -> None:
@@ -103,14 +113,14 @@ def test_rungs_that_change_nothing_now_are_passed() -> None:
         return level in (2, 5)
 
     def move(spent: float, missed: bool) -> None:
-        while not ladder.judge(spent, missed=missed, useful=useful):
+        while not ladder.judge(spent, late=missed, useful=useful):
             pass
 
     move(1.2, True)
     assert ladder.level == 2
     move(1.2, True)
     assert ladder.level == 5
-    assert not any(ladder.judge(1.2, missed=True, useful=useful) for _ in range(10))
+    assert not any(ladder.judge(1.2, late=True, useful=useful) for _ in range(10))
     move(0.1, False)
     assert ladder.level == 4  # the rung that mattered is undone
     move(0.1, False)
@@ -123,7 +133,7 @@ def test_rungs_that_change_nothing_now_are_passed() -> None:
 def test_few_late_frames_are_borne(share: float) -> None:
     ladder = Ladder(4)
     for frame in range(3000):
-        ladder.judge(1.1 if frame % round(1 / share) == 0 else 0.5, missed=frame % round(1 / share) == 0)
+        ladder.judge(1.1 if frame % round(1 / share) == 0 else 0.5, late=frame % round(1 / share) == 0)
     assert ladder.level == 0
 
 
@@ -132,5 +142,5 @@ def test_steady_overload_moves_rarely() -> None:
     ladder = Ladder(4)
     for _ in range(1800):
         spent = 1.3 if ladder.level == 0 else 0.6
-        ladder.judge(spent, missed=spent > 1)
+        ladder.judge(spent, late=spent > 1)
     assert ladder.level == 1 and ladder.moves <= 6

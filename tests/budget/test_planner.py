@@ -90,7 +90,7 @@ def test_overload_goes_down_rung_by_rung_until_it_fits_and_says_so() -> None:
     assert rig.planner.ladder.moves - moves <= 2  # what full quality once cost does not send it down again
 
 
-def test_a_missed_stage_counts_as_much_as_a_late_frame() -> None:
+def test_a_level_that_keeps_leaving_things_out_is_left() -> None:
     rig = Rig(look=0.05)
     rig.frame("a", 1.0)
     for _ in range(40):
