@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.budget import Budget, Carry, Planner, ladder_levels, parsing_matters_most
+from rtface.budget import Budget, Carry, Planner, faces_stage, ladder_levels, parsing_matters_most
 from rtface.capture.image import as_bgr
 from rtface.clock import Clock, SystemClock
 from rtface.detect import Detector, from_boxes
 from rtface.engine import Engine, Preparable, Tensors
 from rtface.errors import OptionError
 from rtface.models import ModelEntry
-from rtface.networks import open_cheaper_engines, open_detector, open_engine
+from rtface.networks import open_cheaper_engines, open_detector, open_engine, open_enhancer
 from rtface.options import Options, check_tasks
 from rtface.smooth import Smoother, moved
-from rtface.tasks import landmarks, parsing
+from rtface.tasks import enhance, landmarks, parsing
 from rtface.tasks.crop import (
     CROP_SIZE,
     Crop,
@@ -55,6 +55,7 @@ class Analyzer:
         options: What to do; None = the defaults.
         detector: Finds faces; None = the detector that ships.
         engine: Runs the multi-task network; None = ONNX Runtime with the network that ships.
+        enhancer: Super-resolves small faces; None = the network that ships where `Options.enhance` is on, else none.
         clock: Time of deadlines and measurements.
 
     Raises:
@@ -68,10 +69,14 @@ class Analyzer:
         *,
         detector: Detector | None = None,
         engine: Engine | None = None,
+        enhancer: Engine | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.options = options or Options()
         self._models: list[ModelEntry] = []
+        self.enhancer = enhancer
+        if enhancer is None and self.options.enhance:
+            self.enhancer = self._opened(open_enhancer(self.options))
         self.detector = detector or self._opened(open_detector(self.options))
         self.engine = engine or self._opened(open_engine(self.options))
         self._engines = [self.engine]  # the best first, for the quality ladder
@@ -111,6 +116,8 @@ class Analyzer:
         for engine in self._engines:
             engine.close()
         getattr(self.detector, "close", lambda: None)()  # a detector of one's own need not have any
+        if self.enhancer is not None:
+            self.enhancer.close()
 
     def describe(self) -> dict[str, Any]:
         """What runs: `models` (name → SHA-256 of those opened here), `levels` by name, and the engine's own facts."""
@@ -291,7 +298,7 @@ class Analyzer:
             skipped["parsing"] = work.fewer_parsed
         looked = [tracks[row] for row in work.rows]
         crops = [track.crop for track in looked]
-        tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed)
+        tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed, skipped)
         to_frame = _matrices(crops)
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
         values = typed(wanted, tensors, crops, to_frame, points)
@@ -305,13 +312,20 @@ class Analyzer:
                     value = self._smoother(track.track_id, value, at, track.crop.side)
                 self._carry.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)
         self._planner.lap("smooth")
-        self._planner.looked(looked, work.parsed, at, since)
+        # Enhancing is a stage of its own; it must not make looking seem dear.
+        enhancing = self._planner.laps_ms.get("enhance", 0.0) / 1e3
+        self._planner.looked(looked, work.parsed, at, since + enhancing)
 
-    def _see(self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], parsed: int) -> Tensors:
+    def _see(
+        self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], parsed: int, skipped: dict[str, str]
+    ) -> Tensors:
         """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
         engine = self._engines[self._planner.level.network]
         batch = warp_crops(frame.image, crops, out=self._buffer)
         self._planner.lap("crop")
+        rest = faces_stage(len(crops), parsed, self._planner.level.network)
+        if why := self._enhance(frame, crops, batch, self._planner, rest):
+            skipped["enhance"] = why
         quick = [name for name in names if name != parsing.OUTPUT]
         parts = [(batch[:parsed], names), (batch[parsed:], quick)]
         answers = [engine.run(part, asked) for part, asked in parts if len(part)]
@@ -355,8 +369,30 @@ class Analyzer:
             for old, new in zip(crops, again, strict=True)
         ]
 
+    def _enhance(
+        self, frame: Frame, crops: Sequence[Crop], batch: NDArray[np.uint8], budget: Budget, *later: str
+    ) -> str | None:
+        """Super-resolve the small faces of a batch in place where the `later` stages still fit, else say why not."""
+        enhancer, rows = self.enhancer, enhance.small_rows(crops)
+        if enhancer is None or not rows:
+            return None
+        stage = f"enhance, {len(rows)} faces"
+        if why := budget.fits_before(stage, *later):
+            return why
+        enhance.enhance(
+            frame.image, crops, batch, rows, lambda small: enhancer.run(small, (enhance.OUTPUT,))[enhance.OUTPUT]
+        )
+        budget.lap("enhance", stage=stage)
+        return None
+
     def _look(
-        self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], budget: Budget, *, mirror: bool = False
+        self,
+        frame: Frame,
+        crops: Sequence[Crop],
+        names: Sequence[str],
+        budget: Budget,
+        *,
+        mirror: bool = False,
     ) -> Tensors:
         """The engine's answers for every crop, by name; `mirror` asks its mirror image.
 
@@ -365,8 +401,10 @@ class Analyzer:
         answers: list[Tensors] = []
         most = len(self._buffer)
         for start in range(0, len(crops), most):
-            batch = warp_crops(frame.image, crops[start : start + most], out=self._buffer)
+            some = crops[start : start + most]
+            batch = warp_crops(frame.image, some, out=self._buffer)
             budget.lap("crop")
+            self._enhance(frame, some, batch, budget)  # a still has no deadline
             answers.append(
                 unmirrored(self.engine.run(mirrored(batch), names)) if mirror else self.engine.run(batch, names)
             )

@@ -90,6 +90,15 @@ def open_network(role: str, options: Options) -> tuple[Engine, ModelEntry]:
         return _open(role, Choice("onnx", _on_cpu(choice.precision), "the chosen one failed"), options)
 
 
+def open_enhancer(options: Options) -> tuple[Engine, ModelEntry]:
+    """The network that super-resolves small faces, and its registry entry; raises as `open_detector`.
+
+    On ONNX Runtime on the CPU, whatever runs the others: there is one small file of it, in float32.
+    """
+    model = find("enhancer", models_dir=options.models_dir)
+    return CpuEngine(load(model), model.name, options.threads), model
+
+
 def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEntry]:
     iterations = options.iterations if role == "engine" else None
     precision = precision_of(role, choice, options)

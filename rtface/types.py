@@ -177,6 +177,7 @@ class Timing:
     detect_ms: float = 0.0
     track_ms: float = 0.0
     crop_ms: float = 0.0
+    enhance_ms: float = 0.0
     engine_ms: float = 0.0
     tasks_ms: float = 0.0
     smooth_ms: float = 0.0

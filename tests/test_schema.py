@@ -35,7 +35,7 @@ GOLDEN = (
     '"parsing":{"width":3,"height":2,"to_frame_px":[[2.0,0.0,5.5],[0.0,2.0,6.5]],"labels":[0,1,13],"counts":[2,3,1]},'
     '"emotion":"happiness","emotion_probs":[0.1,0.9,0.0,0.0,0.0,0.0,0.0,0.0],'
     '"yaw_deg":-12.35,"pitch_deg":3.0,"roll_deg":0.5}],'
-    '"timing_ms":{"capture":0.0,"detect":1.235,"track":0.0,"crop":0.0,"engine":2.5,"tasks":0.0,"smooth":0.0,'
+    '"timing_ms":{"capture":0.0,"detect":1.235,"track":0.0,"crop":0.0,"enhance":0.0,"engine":2.5,"tasks":0.0,"smooth":0.0,'
     '"total":4.0,"age":9.0},"level":1,"late":true,"dropped":2,"skipped":{"parsing":"over budget"},'
     '"events":[{"kind":"source_back","at_s":12.25,"what":"camera 0","duration_s":1.5},'
     '{"kind":"emotion_onset","at_s":12.345679,"what":"happiness","track_id":3}]}\n'

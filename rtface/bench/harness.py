@@ -16,7 +16,7 @@ from rtface.clock import Clock, SystemClock
 from rtface.types import Frame, FrameResult
 
 #: Stages as `rtface.types.Timing` names them. `capture` and `total` are timed here, the rest by the analyzer.
-INNER = ("detect", "track", "crop", "engine", "tasks", "smooth")
+INNER = ("detect", "track", "crop", "enhance", "engine", "tasks", "smooth")
 STAGES = ("capture", *INNER, "total")
 
 

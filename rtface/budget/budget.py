@@ -27,9 +27,14 @@ class Budget:
 
         Its cost is the running 95th percentile; a stage that never ran is let through.
         """
+        return self.fits_before(stage)
+
+    def fits_before(self, stage: str, *later: str) -> str | None:
+        """As `fits`, where the `later` stages must still fit after it: for what is nice to have."""
         if self._deadline is None:
             return None
-        left, cost = self._deadline - self._clock.now(), self._costs.p95(stage)
+        left = self._deadline - self._clock.now()
+        cost = self._costs.p95(stage) + sum(self._costs.p95(other) for other in later)
         if cost <= left:
             return None
         self._costs.refuse(stage)

@@ -38,6 +38,9 @@ Detector = Annotated[
     str | None, typer.Option("--detector", metavar="NAME", help="mos; mediapipe says what to do instead.")
 ]
 Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
+Enhance = Annotated[
+    bool | None, typer.Option("--enhance/--no-enhance", help="Super-resolve faces under 32 px first; default no.")
+]
 Level = Annotated[int | None, typer.Option("--level", metavar="N", min=0, help="Stay at this quality level; 0 = full.")]
 Floor = Annotated[
     int | None,

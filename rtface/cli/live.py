@@ -48,6 +48,7 @@ def live_command(
     engine: flags.Engine = None,
     precision: flags.Precision = None,
     smooth: flags.Smooth = None,
+    enhance: flags.Enhance = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -67,6 +68,7 @@ def live_command(
         engine=engine,
         precision=precision,
         smooth=smooth,
+        enhance=enhance,
         budget_ms=budget,
         level=level,
         floor=floor,

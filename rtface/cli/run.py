@@ -42,6 +42,7 @@ def run_command(
     engine: flags.Engine = None,
     precision: flags.Precision = None,
     smooth: flags.Smooth = None,
+    enhance: flags.Enhance = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -60,6 +61,7 @@ def run_command(
         engine=engine,
         precision=precision,
         smooth=smooth,
+        enhance=enhance,
     )
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream

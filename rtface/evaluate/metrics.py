@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -143,3 +144,42 @@ def average_precision(scores: Array, hits: Array, truths: int) -> float:
     precision = np.maximum.accumulate((found / said)[::-1])[::-1] if len(said) else np.zeros(0)
     steps = np.diff(np.concatenate([[0], found])) / truths
     return float((steps * precision).sum())
+
+
+def psnr(picture: Array, truth: Array) -> float:
+    """Peak signal-to-noise ratio in dB of a picture (H, W, 3) 0..255 over all channels; infinity where they are equal.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if picture.shape != truth.shape:
+        raise ValueError(f"expected a picture of shape {truth.shape}, got {picture.shape}")
+    error = np.square(picture.astype(np.float64) - truth).mean()
+    return float(10.0 * np.log10(255.0**2 / error)) if error > 0 else float("inf")
+
+
+def ssim(picture: Array, truth: Array) -> float:
+    """Mean structural similarity of two BGR pictures' grey values, -1..1, 1 = equal.
+
+    Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP 13, 2004: Gaussian
+    window of 11 px, sigma 1.5, K1 = 0.01, K2 = 0.03; only where the whole window is inside the picture.
+
+    Args:
+        picture: (H, W, 3) uint8, at least 11 px each way.
+        truth: Likewise.
+
+    Raises:
+        ValueError: The shapes differ, or a side is under 11 px.
+    """
+    if picture.shape != truth.shape or min(truth.shape[:2]) < 11:
+        raise ValueError(f"expected two pictures of one shape from 11 px, got {picture.shape} and {truth.shape}")
+    a, b = (cv2.cvtColor(one, cv2.COLOR_BGR2GRAY).astype(np.float64) for one in (picture, truth))
+
+    def mean(values: Array) -> Array:
+        return np.asarray(cv2.GaussianBlur(values, (11, 11), 1.5))[5:-5, 5:-5]
+
+    mean_a, mean_b = mean(a), mean(b)
+    spread_a, spread_b, both = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2, mean(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    alike = (2 * mean_a * mean_b + c1) * (2 * both + c2)
+    return float((alike / ((mean_a**2 + mean_b**2 + c1) * (spread_a + spread_b + c2))).mean())

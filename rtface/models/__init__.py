@@ -46,7 +46,7 @@ class ModelEntry:
 
     Attributes:
         name: What the registry and the command line call it.
-        role: `detector` (whole pictures) or `engine` (face crops).
+        role: `detector` (whole pictures), `engine` (face crops) or `enhancer` (small crops to large ones).
         path: The ONNX file.
         sha256: Its hash, hexadecimal.
         bytes: Its size.

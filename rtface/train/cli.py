@@ -1,4 +1,7 @@
-"""`rtface train detector|engine|teacher` and `rtface export detector|engine`; torch loads only once a command runs."""
+"""`rtface train detector|engine|teacher|superfan` and `rtface export detector|engine|superfan`.
+
+Torch loads only once a command runs.
+"""
 
 from __future__ import annotations
 
@@ -189,6 +192,61 @@ def train_detector_command(
     typer.echo(train_detector(build(DetectorConfig, options, _where(config), sources=sources)))
 
 
+Weight = Annotated[float | None, typer.Option(min=0.0, help="Weight of this loss term; 0 leaves it out.")]
+
+
+@train.command("superfan", epilog="Example: rtface train superfan --data corpus --run runs/superfan --minutes 120")
+def train_superfan_command(
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops of the smallest size a step.", show_default="32")
+    ] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    pixel: Weight = None,
+    perceptual: Weight = None,
+    heat: Weight = None,
+    gan: Weight = None,
+    gan_at: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of the run at which the critic begins.", show_default="0.8"),
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(help="Small sides in px, comma-separated.", show_default="16,24,32")
+    ] = None,
+    engine: Annotated[
+        Path | None,
+        typer.Option(help="Exported float32 engine that the losses look through.", show_default="engine-iter1.onnx"),
+    ] = None,
+) -> None:
+    """Train the enhancer: small spoilt faces to clean ones, four times as large.
+
+    The loss terms' weights are by default 1 (pixel), 0.1 (perceptual), 1 (heat map) and 0.001 (WGAN-GP). Of --source
+    the files are read; shares and tasks do not matter here.
+
+    Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
+
+    Ctrl-C saves; the same command goes on.
+    """
+    flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
+    flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
+    flags |= {"pixel": pixel, "perceptual": perceptual, "heat": heat, "gan": gan, "gan_at": gan_at}
+    flags |= {"sizes": sizes, "engine": engine}
+    options, sources = _options(config, source, flags)
+    require("torch", extra="train")
+    from rtface.train.superfan import SuperFanConfig, train_superfan
+
+    typer.echo(train_superfan(build(SuperFanConfig, options, _where(config), sources=sources)))
+
+
 @export.command("engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus")
 def export_engine_command(
     run: CheckpointFolder,
@@ -246,6 +304,21 @@ def export_detector_command(
         exported = q.quantize(exported.path, target, *q.detector_batches(data, cache), q.FLOAT_DETECTOR, manifest)
         register(out, target.stem, "detector", exported, "int8", None)
         _say(exported, _FROM_FLOAT)
+
+
+@export.command("superfan", epilog="Example: rtface export superfan --run runs/superfan")
+def export_superfan_command(run: CheckpointFolder, out: OutFolder = _MODELS) -> None:
+    """Write enhancer.onnx from RUN's averaged weights.
+
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    """
+    require("torch", extra="train")
+    from rtface.train.export import export_superfan
+    from rtface.train.registry import register
+
+    exported = export_superfan(run / "last.pt", out / "enhancer.onnx")
+    register(out, "enhancer", "enhancer", exported, "fp32", None)
+    _say(exported, _FROM_TORCH)
 
 
 def _say(exported: Exported, measure: str) -> None:

@@ -24,10 +24,12 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from rtface.errors import ModelError
+from rtface.tasks.enhance import OUTPUT
 from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import MEAN, SPREAD, fold_all
 from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport, EngineNet
 from rtface.train.nets.mos import DetectorExport, DetectorNet
+from rtface.train.nets.superfan import SuperFan, SuperFanExport
 
 TOLERANCE = 1e-3  # px, degrees, probabilities alike; relative above 1, where float32 itself ends (a 1000 px box)
 LABELS_AGREE = 0.999  # share of equal parsing labels: two equal logits may fall either way
@@ -60,6 +62,11 @@ def load_detector(checkpoint: Path) -> DetectorNet:
     return _filled(DetectorNet(), net, checkpoint)
 
 
+def load_superfan(checkpoint: Path) -> SuperFan:
+    """The averaged weights of an enhancer run, in eval mode. Raises ModelError where they cannot be read."""
+    return _filled(SuperFan(), _averaged(checkpoint), checkpoint)
+
+
 def _averaged(checkpoint: Path) -> dict[str, Tensor]:
     state: dict[str, Tensor] = read_checkpoint(checkpoint, ("ema",))["ema"]
     return state
@@ -89,6 +96,14 @@ def export_detector(checkpoint: Path, target: Path) -> Exported:
     rng = np.random.default_rng(0)
     inputs = [rng.integers(0, 256, (1, h, w, 3), dtype=np.uint8) for h, w in ((256, 320), (480, 640))]
     return _write(net, inputs, target, "image", ("detections",), {1: "height", 2: "width"})
+
+
+def export_superfan(checkpoint: Path, target: Path) -> Exported:
+    """Write the enhancer with the number of faces and their size left open."""
+    net = SuperFanExport(_rounded(load_superfan(checkpoint))).eval()
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8) for n, size in ((1, 16), (3, 24), (2, 32))]
+    return _write(net, inputs, target, "crops", (OUTPUT,), {0: "faces", 1: "height", 2: "width"})
 
 
 def _rounded(net: Net) -> Net:

@@ -30,6 +30,12 @@ DETECTOR_IO = (
     ["detections float32 (1, cells, 18): x0 y0 x1 y1 px, score, 5 points px, yaw pitch roll degrees"],
 )
 
+ENHANCER_IO = (
+    ["crops uint8 (faces, size, size, 3) BGR, size 16, 24 or 32"],
+    ["enhanced float32 (faces, 4 size, 4 size, 3) BGR, 0..255"],
+)
+_IO = {"engine": ENGINE_IO, "detector": DETECTOR_IO, "enhancer": ENHANCER_IO}
+
 
 def register(folder: Path, name: str, role: str, exported: Exported, precision: str, iterations: int | None) -> None:
     """Add or replace the `[[model]]` called `name` in `folder`/registry.toml."""
@@ -41,7 +47,7 @@ def register(folder: Path, name: str, role: str, exported: Exported, precision: 
         table = tomlkit.table()
         models.append(table)
         table = models[-1]
-    inputs, outputs = ENGINE_IO if role == "engine" else DETECTOR_IO
+    inputs, outputs = _IO[role]
     table.update(
         {
             "name": name,

@@ -48,6 +48,18 @@ def test_a_stage_starts_only_if_its_cost_still_fits() -> None:
     assert budget.fits("never ran") is None
 
 
+def test_what_is_nice_to_have_leaves_time_for_what_comes_after() -> None:
+    clock = FakeClock()
+    budget = Budget(clock)
+    spend(budget, clock, 0.010)
+    clock.time += 0.005
+    budget.lap("enhance", stage="enhance")
+    budget.begin(clock.time + 0.012)
+    assert budget.fits("engine") is None and budget.fits("enhance") is None
+    assert budget.fits_before("enhance", "engine") == "over budget: needs 15.0 ms, 12.0 ms left"
+    assert budget.fits_before("enhance", "never ran") is None
+
+
 def test_a_refused_stage_is_tried_again_in_time() -> None:
     clock = FakeClock()
     budget = Budget(clock)

@@ -90,3 +90,26 @@ def test_average_precision_at_its_ends() -> None:
     assert metrics.average_precision(np.array([0.9, 0.8]), np.array([True, True]), 2) == pytest.approx(1.0)
     assert metrics.average_precision(np.array([]), np.array([]), 3) == 0.0
     assert math.isnan(metrics.average_precision(np.array([0.4]), np.array([False]), 0))
+
+
+def test_psnr_of_a_known_error() -> None:
+    truth = np.full((4, 4, 3), 100, np.uint8)
+    assert metrics.psnr(truth + np.uint8(5), truth) == pytest.approx(20 * math.log10(255 / 5))
+    assert metrics.psnr(truth, truth) == math.inf
+    with pytest.raises(ValueError, match="shape"):
+        metrics.psnr(truth[:3], truth)
+
+
+def test_ssim_against_another_hands_code() -> None:
+    from skimage.metrics import structural_similarity
+
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, (40, 32, 1), dtype=np.uint8).repeat(3, axis=2)
+    noisy = np.clip(grey + rng.normal(0, 20, grey.shape[:2])[..., None], 0, 255).astype(np.uint8)
+    theirs = structural_similarity(
+        grey[..., 0], noisy[..., 0], gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert metrics.ssim(noisy, grey) == pytest.approx(theirs, abs=1e-3)
+    assert metrics.ssim(grey, grey) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="from 11 px"):
+        metrics.ssim(grey[:8], grey[:8])

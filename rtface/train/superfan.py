@@ -1,0 +1,196 @@
+"""Training of the enhancer (Super-FAN, see nets.superfan): small spoilt faces to large clean ones.
+
+As in the paper, the picture terms come first and the critic joins for the last part of the run: a generator that is
+blurred but right is what WGAN can refine. A term whose weight is 0 is not computed, so an arm of an ablation costs
+what it says.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from rtface.errors import OptionError
+from rtface.evaluate.metrics import psnr, ssim
+from rtface.tasks.enhance import SCALE
+from rtface.train.data.corpus import Picture, read_corpus
+from rtface.train.data.small import Pairs
+from rtface.train.loop import (
+    Run,
+    RunConfig,
+    Schedule,
+    keeping,
+    optimizer,
+    pick_device,
+    prefetch,
+    prepare,
+    read_checkpoint,
+)
+from rtface.train.nets.blocks import Normalise
+from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
+from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
+
+FILES = ("landmarks", "parsing", "unlabelled", "points5")
+SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
+VALIDATED = 128  # pairs of the val split
+
+
+@dataclass
+class SuperFanConfig(RunConfig):
+    """One training run of the enhancer.
+
+    Raises:
+        OptionError: A weight is negative, or `sizes` are not what is expected.
+    """
+
+    batch: int = 32
+    rate: float = 1e-3
+    sizes: str = "16,24,32"  # small sides in px; 16 is the paper's
+    pixel: float = Weights.pixel
+    perceptual: float = Weights.perceptual
+    heat: float = Weights.heat
+    gan: float = Weights.gan
+    gan_at: float = 0.8  # share of the run at which the critic begins
+    engine: Path = SHIPPED  # whose encoder and landmarks the losses look through
+
+    def __post_init__(self) -> None:
+        for name in ("pixel", "perceptual", "heat", "gan"):
+            if not getattr(self, name) >= 0.0:
+                raise OptionError(
+                    name, f"expected a weight of at least 0, got {getattr(self, name)}", "0 leaves it out"
+                )
+        if not self.small_sides:
+            why = f"expected multiples of 4 from 8 to 64, comma-separated, got {self.sizes!r}"
+            raise OptionError("sizes", why, "Write it as 16,24,32")
+
+    @property
+    def small_sides(self) -> tuple[int, ...]:
+        """`sizes` as numbers, ascending; none where they are not what is expected.
+
+        A multiple of 4 is, four times enlarged, one of 16, which the critic's strides need.
+        """
+        try:
+            sides = tuple(sorted({int(part) for part in self.sizes.split(",")}))
+        except ValueError:
+            return ()
+        return sides if all(side % 4 == 0 and 8 <= side <= 64 for side in sides) else ()
+
+    @property
+    def weights(self) -> Weights:
+        """Of the loss terms."""
+        return Weights(self.pixel, self.perceptual, self.heat, self.gan)
+
+
+class AdversarialRun(Run):
+    """A run with a critic, whose weights and optimiser lie beside `last.pt` in `critic.pt`."""
+
+    def __init__(self, critic: Critic, rate: float, *args: Any) -> None:
+        super().__init__(*args)
+        self.critic = critic
+        self.critic_optimizer = torch.optim.Adam(critic.parameters(), rate, betas=(0.0, 0.9))
+
+    def resume(self) -> bool:
+        """As `Run.resume`; a critic that was not saved begins again."""
+        resumed, path = super().resume(), self.folder / "critic.pt"
+        if resumed and path.is_file():
+            saved = read_checkpoint(path, ("net", "optimizer"))
+            self.critic.load_state_dict(saved["net"])
+            self.critic_optimizer.load_state_dict(saved["optimizer"])
+        return resumed
+
+    def save(self) -> None:
+        """As `Run.save`, and the critic."""
+        super().save()
+        part = self.folder / "critic.part"
+        torch.save({"net": self.critic.state_dict(), "optimizer": self.critic_optimizer.state_dict()}, part)
+        part.replace(self.folder / "critic.pt")
+
+    def criticise(self, made: Tensor, truth: Tensor, penalty: float) -> None:
+        """One step of the critic."""
+        loss = critic_loss(self.critic, made, truth, penalty)
+        self.critic_optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.critic_optimizer.step()
+
+
+def train_superfan(config: SuperFanConfig) -> Path:
+    """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves.
+
+    Raises:
+        InputError: The corpus is missing or holds no face that is large enough.
+        ModelError: `config.engine` is no exported engine, or the run's checkpoint is damaged.
+    """
+    prepare(config)
+    device, weights = pick_device(config.device), config.weights
+    pictures, validation = _pictures(config)
+    pairs = Pairs(pictures, config.small_sides, config.batch, config.seed, SCALE)
+    judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
+
+    net = SuperFan().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    schedule = Schedule(config.rate, config.minutes, config.steps, warmup=100)
+    run = AdversarialRun(Critic().to(device), 1e-4, config.run, net, optimizer(net, config.rate), schedule)
+    if run.resume():
+        print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+    normalise, last_validation = Normalise(), run.seconds
+    batches = prefetch(pairs)
+    with keeping(run, batches):
+        while run.progress < 1.0:
+            small, large = (torch.from_numpy(part).to(device) for part in next(batches))
+            truth = normalise(large)
+            net.train()
+            with torch.autocast(device.type, torch.bfloat16):
+                made = net(small)
+                critic = run.critic if weights.gan and run.progress >= config.gan_at else None
+                losses = generator_losses(made.float(), truth, weights, judge, critic)
+            run.update(losses, len(small))
+            if critic is not None:
+                run.criticise(made.float(), truth, weights.penalty)
+            if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
+                run.pause()
+                run.report(validate(run, validation, config.small_sides, device))
+                run.save()
+                run.unpause()
+                last_validation = run.seconds
+            elif run.step % 100 == 0:
+                run.report()
+    return run.checkpoint
+
+
+def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:
+    """Those to learn from, and those of the val splits."""
+    files = [config.data / f"{name}.parquet" for name in FILES]
+    if not config.sources:
+        return read_corpus(files, config.cache), read_corpus(files, config.cache, splits=("val",))
+    learned: list[Picture] = []
+    for one in config.sources:
+        read = read_corpus(one.files, config.cache, one.splits)
+        learned += [picture for picture in read if not one.only or picture.source in one.only]
+    every = dict.fromkeys(file for one in config.sources for file in one.files)
+    return learned, read_corpus(every, config.cache, splits=("val",)) or learned
+
+
+@torch.no_grad()
+def validate(run: Run, pictures: Sequence[Picture], sizes: Sequence[int], device: torch.device) -> dict[str, float]:
+    """PSNR in dB and SSIM in per cent of the averaged weights on val pairs of the smallest size, and, as `plain_…`,
+    of a bilinear enlargement."""
+    net = SuperFan().to(device).eval()
+    net.load_state_dict(run.ema.state)
+    pairs = Pairs(pictures, (min(sizes),), min(VALIDATED, 8 * len(pictures)), 0, SCALE)
+    small, large = pairs()
+    made = torch.cat([to_pixels(net(part.to(device))).cpu() for part in torch.split(torch.from_numpy(small), 32)])
+    side = large.shape[1]
+    plain = [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in small]
+    figures: dict[str, float] = {}
+    for name, shown in (("", made.round().to(torch.uint8).numpy()), ("plain_", plain)):
+        rows = list(zip(shown, large, strict=True))
+        figures[f"{name}psnr"] = float(np.mean([psnr(a, b) for a, b in rows]))
+        figures[f"{name}ssim"] = 100.0 * float(np.mean([ssim(np.asarray(a), b) for a, b in rows]))
+    return figures
