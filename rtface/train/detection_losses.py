@@ -90,10 +90,12 @@ def assign(boxes: Tensor, score: Tensor, truth: Truth, centres: Tensor, strides:
     face = torch.arange(len(near), device=score.device)[:, None].expand_as(keep)[keep]
     cell, agree = best.indices[keep], best.values[keep]
     picture = truth.picture[face]
-    # a cell wanted by two faces goes to the better aligned one
+    # a cell wanted by two faces goes to the better aligned one, of equals to the first
     place = picture * count + cell
-    winner = score.new_zeros(score.numel()).scatter_reduce_(0, place, agree, "amax")
-    won = agree >= winner[place]
+    best_agree = score.new_zeros(score.numel()).scatter_reduce_(0, place, agree, "amax")
+    claim = torch.where(agree >= best_agree[place], face, len(near))
+    first = place.new_full((score.numel(),), len(near)).scatter_reduce_(0, place, claim, "amin")
+    won = face == first[place]
     face, cell, agree, picture = face[won], cell[won], agree[won], picture[won]
     iou = pair_iou(boxes[picture, cell], truth.boxes[face])
     top_agree = score.new_zeros(len(near)).scatter_reduce_(0, face, agree, "amax")

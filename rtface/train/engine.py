@@ -4,7 +4,8 @@ Every step draws from each single-label set in turn and stacks the draws into on
 statistics serves every world the crop may come from; each decoder runs on the samples of its own task only. Resolution
 grows 64 -> 96 -> 128 px (a third of the cost early). Interaction comes last, as the second of the paper's two stages:
 re-encoders and integrator learn on top of a network that stays as it is, so that ITER 0 is what it was and further
-rounds can only be added to it.
+rounds can only be added to it. With `joint` it is Algorithm 1 of the paper instead: the whole network learns on, from
+every round's loss.
 
 A run may begin with an exported network's weights (`init`), and may learn emotion from a teacher as well (`teacher`).
 """
@@ -12,7 +13,7 @@ A run may begin with an exported network's weights (`init`), and may learn emoti
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +23,23 @@ import torch
 import torch.nn.functional as F
 
 from rtface.errors import InputError
+from rtface.train.association import association_losses
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Item, Sample, build_samples
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
+from rtface.train.nets.build import Network, build_engine
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import SUB, EngineNet, Outputs
+from rtface.train.nets.norms import TaskIds, naming, reestimate, task_norms
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 # Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
 MIX = {"landmarks": 16, "video": 3, "parsing": 12, "faces": 7, "five": 4, "emotion": 19, "negative": 3}
+TASKS = ("landmarks", "parsing", "emotion")  # of iFAN; each with its batch norm statistics where `task_norm` is on
+TASK_OF = {"parsing": 1, "emotion": 2, "negative": 2}  # by set; the others' is landmarks
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
+MIXED_BATCHES = 8  # that the statistics of the mix are measured on
 TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
 
 
@@ -44,6 +51,19 @@ class EngineConfig(RunConfig):
     interact_at: float = 0.88
     init: Path | None = None  # an exported ONNX file to begin with, at 128 px at once
     teacher: Path | None = None  # a checkpoint of `rtface train teacher`
+    network: str = "fast"  # or ifan-paper
+    iterations: int = 1  # rounds of interaction from `interact_at` on
+    joint: bool = False  # the whole network learns then, not the interaction alone
+    residual: bool = False  # RMT-Net's corrections
+    association: bool = False  # RMT-Net's stand-ins for missing labels
+    reencode: bool = True  # False: predictions go back unencoded
+    task_norm: bool = False  # batch norm statistics by task in the encoder, measured on the mix at the end
+    warmup: int = 300  # steps
+
+    def build(self) -> tuple[Network, TaskIds | None]:
+        """The network as configured, and what names its norms' tasks. Raises OptionError for parts it has not."""
+        net = build_engine(self.network, self.residual, self.association, self.reencode)
+        return net, task_norms(net.encoder, len(TASKS)) if self.task_norm else None
 
 
 class Sampler:
@@ -63,6 +83,10 @@ class Sampler:
     def __call__(self) -> tuple[torch.Tensor, Targets]:
         augment = Augment(self.size, self.rng)
         return collate([augment(s) for g, n in self.counts.items() for s in self._draw(g, n)])
+
+    def tasks(self) -> torch.Tensor:
+        """Which of `TASKS` each row of a batch is of."""
+        return torch.tensor([TASK_OF.get(g, 0) for g, n in self.counts.items() for _ in range(n)])
 
     def _draw(self, group: str, count: int) -> list[Sample]:
         samples, order = self.groups[group], self.orders[group]
@@ -106,16 +130,22 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
 def train_engine(config: EngineConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
-    device = pick_device(config.device)
     files = [config.data / f"{name}.parquet" for name in FILES]
     groups = build_samples(read_corpus(files, config.cache))
     validation = build_samples(read_corpus(files, config.cache, splits=("val",)))
     if config.teacher is not None:
-        learn_from(load_teacher(config.teacher).to(device), groups)
-    sampler = Sampler(groups, config.batch, config.seed)
+        learn_from(load_teacher(config.teacher).to(pick_device(config.device)), groups)
+    return learn(config, groups, validation)
 
-    net = EngineNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run(config.run, net, optimizer(net, config.rate), Schedule(config.rate, config.minutes, config.steps))
+
+def learn(config: EngineConfig, groups: dict[str, list[Sample]], validation: dict[str, list[Sample]]) -> Path:
+    """`train_engine` on samples that are read already."""
+    device = pick_device(config.device)
+    sampler = Sampler(groups, config.batch, config.seed)
+    net, ids = config.build()
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup)
+    run = Run(config.run, net, optimizer(net, config.rate), schedule)
     sizes, grow_at = ((64, 96, 128), config.grow_at) if config.init is None else ((128,), ())
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
@@ -128,17 +158,22 @@ def train_engine(config: EngineConfig) -> Path:
         while run.progress < 1.0:
             sampler.size = sizes[sum(run.progress >= share for share in grow_at)]
             images, targets = next(batches)
-            iterations = int(run.progress >= config.interact_at)
+            iterations = config.iterations if run.progress >= config.interact_at else 0
             net.train()
-            if iterations:
+            if iterations and not config.joint:
                 net.freeze_base()
-            with torch.autocast(device.type, torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16), naming(ids, sampler.tasks()):
                 rounds = net(images.to(device), iterations, rows=targets.rows())
-            learning = rounds[1:] if iterations else rounds  # ITER 0 no longer learns by then
-            run.update(engine_losses(learning, targets.to(device)), len(images))
+            frozen = iterations > 0 and not config.joint  # ITER 0 no longer learns by then
+            losses = engine_losses(rounds[frozen:], targets.to(device))
+            if isinstance(net, EngineNet) and net.association is not None and not frozen:
+                losses |= association_losses(rounds[-1], targets.to(device), net.association)
+            run.update(losses, len(images))
             if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
                 run.pause()
-                run.report(validate(run, validation, device, sampler.size))
+                if ids is not None:
+                    measure_mix(run, config, [next(batches)[0].to(device) for _ in range(MIXED_BATCHES)])
+                run.report(validate(run, validation, device, sampler.size, config))
                 run.save()
                 run.unpause()
                 last_validation = run.seconds
@@ -147,7 +182,26 @@ def train_engine(config: EngineConfig) -> Path:
     return run.checkpoint
 
 
-def _begin_with(net: EngineNet, model: Path, groups: dict[str, list[Sample]], device: torch.device) -> None:
+def measure_mix(run: Run, config: EngineConfig, batches: Sequence[torch.Tensor]) -> None:
+    """Give the averaged weights, and the run's own, the statistics of mixed batches, with which one pass serves all."""
+    net = averaged(run.ema.state, config, batches[0].device)[0]
+    reestimate(net, batches)
+    plain = (".running_mean", ".running_var", ".num_batches_tracked")
+    measured = {name: value for name, value in net.state_dict().items() if name.endswith(plain)}
+    run.ema.state |= {name: value.clone() for name, value in measured.items()}
+    run.net.load_state_dict(measured, strict=False)
+
+
+def averaged(
+    state: Mapping[str, torch.Tensor], config: EngineConfig, device: torch.device
+) -> tuple[Network, TaskIds | None]:
+    """A run's averaged weights as a network in eval mode, and what names its norms' tasks."""
+    net, ids = config.build()
+    net.load_state_dict(state)
+    return net.to(device).eval(), ids
+
+
+def _begin_with(net: Network, model: Path, groups: dict[str, list[Sample]], device: torch.device) -> None:
     from rtface.train.warm import warm_start  # needs onnx, which training alone does not
 
     first = Sampler(groups, 256, seed=0)
@@ -180,19 +234,32 @@ def learn_from(teacher: EmotionNet, groups: dict[str, list[Sample]]) -> None:
 
 
 @torch.no_grad()
-def validate(run: Run, groups: dict[str, list[Sample]], device: torch.device, size: int) -> dict[str, float]:
-    """Averaged weights on clean crops of `size` px at ITER 0 and 1: quick figures to steer by, in per cent."""
-    net = EngineNet().to(device).eval()
-    net.load_state_dict(run.ema.state)
+def validate(
+    run: Run, groups: dict[str, list[Sample]], device: torch.device, size: int, config: EngineConfig
+) -> dict[str, float]:
+    """Averaged weights on clean crops of `size` px after every round: quick figures to steer by, in per cent."""
+    return scores(averaged(run.ema.state, config, device)[0], groups, size, config.iterations)
+
+
+@torch.no_grad()
+def scores(
+    net: Network, groups: dict[str, list[Sample]], size: int, iterations: int, ids: TaskIds | None = None
+) -> dict[str, float]:
+    """Scores by set and round (landmarks0, landmarks1 ...) of a network in eval mode, in per cent.
+
+    With `ids`, each set's crops are normalised by their own task's statistics.
+    """
+    device = next(net.parameters()).device
     augment = Augment(size, np.random.default_rng(0), strength=0.0)
     metrics: dict[str, float] = {}
     for name, (count, score) in _SCORES.items():
         samples = groups.get(name, [])[:count]
-        sums = np.zeros((2, 2))  # by rounds of interaction: sum of scores, what it is over
+        sums = np.zeros((iterations + 1, 2))  # by rounds of interaction: sum of scores, what it is over
         for start in range(0, len(samples), 50):
             images, targets = collate([augment(s) for s in samples[start : start + 50]])
-            with torch.autocast(device.type, torch.bfloat16):
-                rounds = net(images.to(device), 1)
+            tasks = torch.full((len(images),), TASK_OF.get(name, 0))
+            with torch.autocast(device.type, torch.bfloat16), naming(ids, tasks):
+                rounds = net(images.to(device), iterations)
             for i, out in enumerate(rounds):
                 sums[i] += score(out, targets.to(device))
         if samples:

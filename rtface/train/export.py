@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from rtface.errors import ModelError
 from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import MEAN, SPREAD, fold_all
-from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport, EngineNet
+from rtface.train.nets.build import Network, engine_like
+from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
 from rtface.train.nets.mos import DetectorExport, DetectorNet
 
 TOLERANCE = 1e-3  # px, degrees, probabilities alike; relative above 1, where float32 itself ends (a 1000 px box)
@@ -48,9 +49,10 @@ class Exported:
     difference: dict[str, float]
 
 
-def load_engine(checkpoint: Path) -> EngineNet:
+def load_engine(checkpoint: Path) -> Network:
     """The averaged weights of an engine run, in eval mode. Raises ModelError where they cannot be read."""
-    return _filled(EngineNet(), _averaged(checkpoint), checkpoint)
+    net, state = engine_like(_averaged(checkpoint))
+    return _filled(net, state, checkpoint)
 
 
 def load_detector(checkpoint: Path) -> DetectorNet:
