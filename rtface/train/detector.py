@@ -113,7 +113,7 @@ def learn(config: DetectorConfig, sources: dict[str, list[SourcePicture]]) -> Pa
     weights = UncertaintyWeights(config.uncertainty).to(device)
     trained = torch.nn.ModuleDict({"net": net, "weights": weights})
     schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup)
-    run = Run(config.run, trained, _optimizer(trained, config.rate), schedule)
+    run = Run(config.run, trained, optimizer(trained, config.rate), schedule)
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     last_save = run.seconds
@@ -140,7 +140,7 @@ def learn(config: DetectorConfig, sources: dict[str, list[SourcePicture]]) -> Pa
     return run.checkpoint
 
 
-def _optimizer(trained: torch.nn.Module, rate: float) -> torch.optim.Optimizer:
+def optimizer(trained: torch.nn.Module, rate: float) -> torch.optim.Optimizer:
     """AdamW; weights decay. Task weights, cross-stitch weights, biases and batch norms do not: pulled towards 0, a
     log variance would forget its task's scale, a stitch its 0.9 / 0.1, a norm its features."""
     parameters = {name: p for name, p in trained.named_parameters() if p.requires_grad}

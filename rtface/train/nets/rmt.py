@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 POINTS = 68
 EMOTIONS = 8
+PACE = 5.0  # Adam steps are of one size: a mean shape, of order 1 from 0, should be there before the network needs it
 EYES = (36, 45)  # outer corners in iBUG-68
 
 
@@ -72,5 +73,5 @@ class Association(nn.Module):
 
     def shape(self, emotion: Tensor) -> tuple[Tensor, Tensor]:
         """Mean shape (N, 68, 2) and its spread (N, 68, 2), above 0, of emotion probabilities (N, 8)."""
-        mean = self.mean(emotion).reshape(-1, POINTS, 2)
+        mean = PACE * self.mean(emotion).reshape(-1, POINTS, 2)
         return mean, self.log_spread(emotion).clamp(-4.0, 1.0).exp().reshape(-1, POINTS, 2)
