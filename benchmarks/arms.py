@@ -18,7 +18,8 @@ from rtface.evaluate.metrics import average_precision
 from rtface.train import detector, engine
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Sample, build_samples
-from rtface.train.data.scenes import SourcePicture, build_sources
+from rtface.train.data.mixed import Mixed
+from rtface.train.data.scenes import SceneMaker, SourcePicture, build_sources
 from rtface.train.export import load_detector
 from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import count_parameters
@@ -115,7 +116,7 @@ class Bench:
         settings = {**plain, "steps": budget.steps, "batch": batch, "validate_minutes": 1e6, "threads": self.threads}
         config = engine.EngineConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
         torch.manual_seed(config.seed)
-        checkpoint = engine.learn(config, groups, {})
+        checkpoint = engine.learn(config, Mixed(groups, engine.MIX), {})
         net, ids = engine.averaged(read_checkpoint(checkpoint, ("ema",))["ema"], config, torch.device("cpu"))
         rounds = config.iterations if config.interact_at < 1 else 0
         record = {"scores": engine.scores(net, validation, 64, rounds), "parameters": count_parameters(net)}
@@ -138,7 +139,8 @@ class Bench:
         settings |= {"warmup": max(1, budget.detector_steps // 10), "validate_minutes": 1e6, "threads": self.threads}
         config = detector.DetectorConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
         torch.manual_seed(config.seed)
-        net = load_detector(detector.learn(config, sources))
+        maker = SceneMaker(sources, 256, np.random.default_rng(config.seed))
+        net = load_detector(detector.learn(config, maker))
         scores = score_detector(net, validation)
         common = {"network": "detector", "seed": config.seed, "batch": config.batch}
         return {**common, "scores": scores, "parameters": count_parameters(net)}

@@ -36,10 +36,12 @@ VERBS = {
     "live": Verb("rtface.cli.live", "live", "A camera or stream as it comes, in a window; the newest frame wins"),
     "bench": Verb("rtface.cli.bench", "bench", "How long each stage takes on this machine"),
     "eval": Verb("rtface.cli.evaluate", "evaluate", "Accuracy on a labelled data set"),
+    "import": Verb("rtface.cli.importing", "importing", "A public data set's own layout into a corpus file"),
     "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),
     "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
     "train": Verb("rtface.train.cli", "train", "Train a network (needs rtface[train])"),
+    "label": Verb("rtface.train.label_cli", "label", "Label pictures by the own networks, to train on"),
     "export": Verb("rtface.train.cli", "export", "Write a trained network as ONNX (needs rtface[train])"),
 }
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +15,8 @@ from rtface.errors import OutputError, SourceError
 from rtface.options import Options
 
 if TYPE_CHECKING:
+    from rtface.evaluate.corpus import Corpus
+    from rtface.evaluate.layout import Layout
     from rtface.evaluate.measure import Measure
     from rtface.evaluate.report import Report
     from rtface.evaluate.worst import Worst
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 evaluate = typer.Typer(add_completion=False)
 
 WORST = 30
+PARQUET = "parquet"
 
 EXAMPLES = """
 Examples:
@@ -34,6 +35,8 @@ Examples:
 
   rtface eval all --data corpus/ --json figures.jsonl
 
+  rtface eval landmarks --data 300w/afw --format pts
+
   rtface eval emotion --data corpus/ --set iterations=0
 """
 
@@ -41,11 +44,19 @@ Examples:
 @evaluate.command(epilog=EXAMPLES)
 def evaluate_command(
     task: Annotated[str, typer.Argument(help="landmarks, points5, parsing, emotion, pose, detection, or all.")],
-    data: Annotated[Path, typer.Option(metavar="PATH", help="A parquet file of the corpus, or a folder of them.")],
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help="A parquet file of the corpus, a folder of them, or --format's.")
+    ],
+    layout: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="Read a public set's own layout: see rtface import --help."),
+    ] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Only rows of this source, e.g. afw.")] = None,
     split: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="train, val, any …; default val, and all of FASSEG, which has no val."),
+        typer.Option(
+            metavar="NAME", help="train, val, any …; default val (all of FASSEG), and with --format all but train."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N pictures a task.")] = None,
     worst: Annotated[Path | None, typer.Option(metavar="PNG", help=f"A picture of the {WORST} worst cases.")] = None,
@@ -74,7 +85,7 @@ def evaluate_command(
     reports = []
     for kind in measures:
         measure = kind(Worst(WORST if pictures else 0))
-        report = _report(measure, data, source, split, limit, options)
+        report = _report(measure, _corpus(measure, data, layout, source, split, limit), options)
         if report is None:
             continue
         _show(report)
@@ -94,36 +105,31 @@ def _worst_paths(path: Path | None, tasks: list[str]) -> dict[str, Path]:
     return {task: path if len(tasks) == 1 else path.with_stem(f"{path.stem}-{task}") for task in tasks}
 
 
-def _report(
-    measure: Measure, data: Path, source: str | None, split: str | None, limit: int | None, options: Options
-) -> Report | None:
+def _corpus(
+    measure: Measure, data: Path, layout: str | None, source: str | None, split: str | None, limit: int | None
+) -> Corpus | Layout:
+    """The rows to measure a task on."""
+    if layout is None or layout == PARQUET:
+        from rtface.evaluate.corpus import Corpus
+        from rtface.evaluate.measure import wanted
+
+        return Corpus(data, wanted(measure, source, split), limit)
+    from rtface.evaluate.layout import Layout
+    from rtface.evaluate.layout import wanted as wanted_of_layout
+
+    return Layout(layout, data, wanted_of_layout(measure, source, split), limit)
+
+
+def _report(measure: Measure, corpus: Corpus | Layout, options: Options) -> Report | None:
     """Measure one task; None where the data has nothing for it."""
     from rtface.analyzer import Analyzer
-    from rtface.evaluate.corpus import Corpus
+    from rtface.cli.steps import steps
     from rtface.evaluate.measure import evaluate as run
-    from rtface.evaluate.measure import wanted
 
-    corpus = Corpus(data, wanted(measure, source, split), limit)
     if not len(corpus):
         return None
-    with Analyzer(replace(options, **measure.options)) as analyzer, _progress(measure.name, len(corpus)) as step:
-        return run(measure, corpus, analyzer, step)
-
-
-@contextmanager
-def _progress(name: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal's stderr; elsewhere a line before the work."""
-    if not sys.stderr.isatty():
-        print(f"{name}: {total} pictures", file=sys.stderr)
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=total)
-        yield lambda: bar.advance(task)
+    with Analyzer(replace(options, **measure.options)) as analyzer, steps(measure.name, len(corpus)) as step:
+        return run(measure, corpus, analyzer, lambda: step(1))
 
 
 def _show(report: Report) -> None:

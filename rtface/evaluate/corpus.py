@@ -40,7 +40,7 @@ class Truth:
         box_xyxy: (4,) forehead to chin; ``box_source`` human, teacher, landmarks or crop (the whole picture).
         points5: (5, 2) as `rtface.types.Face.points5`; ``points5_source`` human, semi-automatic or teacher.
         landmarks68: (68, 2) iBUG-68 order.
-        pose: (3,) yaw, pitch, roll in degrees, by teachers.
+        pose: (3,) yaw, pitch, roll in degrees, by teachers (in AFLW2000-3D by a fitted model).
         yaw_true: Measured yaw in degrees.
     """
 
@@ -60,6 +60,7 @@ class Row:
     Attributes:
         parsing_scheme: celebamask19 or fasseg6; None = no mask. ``parsing_source`` human or teacher.
         emotion_votes: (10,) FER+ votes, or None.
+        ignored: (K, 4) boxes of faces that detection must neither find nor miss, or None.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Row:
     parsing_scheme: str | None = None
     parsing_source: str | None = None
     emotion_votes: Array | None = None
+    ignored: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,8 +22,9 @@ IOU = 0.5
 class DetectionMeasure(Measure):
     """WIDER FACE's measure (Yang et al., CVPR 2016) with faces sorted by height in px of the picture as evaluated.
 
-    A labelled face below the size is an ignore region: what detects it is neither right nor wrong. Detections are
-    matched in order of score, each labelled face once, at IoU ≥ 0.5; a second detection of a face is wrong.
+    A labelled face below the size, or one that the set says to ignore, is an ignore region: what detects it is
+    neither right nor wrong. Detections are matched in order of score, each labelled face once, at IoU ≥ 0.5; a second
+    detection of a face is wrong.
     AP is over all pictures together, all-point interpolation (see `metrics.average_precision`).
     """
 
@@ -50,18 +51,19 @@ class DetectionMeasure(Measure):
 
     def add(self, sample: Sample, result: FrameResult) -> None:
         truths = np.array([t.box_xyxy for t in sample.row.faces if t.box_xyxy is not None]).reshape(-1, 4)
+        ignored = np.zeros((0, 4)) if sample.row.ignored is None else sample.row.ignored
         guesses = np.array([face.box_xyxy for face in result.faces], np.float64).reshape(-1, 4)
         scores = np.array([face.score for face in result.faces])
         for size in MIN_HEIGHTS_PX:
-            counted, hits = judge(guesses, scores, truths, size)
+            counted, hits = judge(guesses, scores, truths, size, ignored)
             self._scores[size].append(scores[counted])
             self._hits[size].append(hits[counted])
             self._truths[size] += int((_heights(truths) >= size).sum())
-        self._offer(sample, truths, guesses, scores)
+        self._offer(sample, truths, guesses, scores, ignored)
 
-    def _offer(self, sample: Sample, truths: Array, guesses: Array, scores: Array) -> None:
+    def _offer(self, sample: Sample, truths: Array, guesses: Array, scores: Array, ignored: Array) -> None:
         """How bad: the best score of a false detection, plus a point for each face of 24 px or more that was missed."""
-        counted, hits = judge(guesses, scores, truths, 24)
+        counted, hits = judge(guesses, scores, truths, 24, ignored)
         false = scores[counted & ~hits].max(initial=0.0)
         sure = scores >= 0.5
         missed = int((_heights(truths) >= 24).sum()) - int((hits & counted & sure).sum())
@@ -82,20 +84,25 @@ class DetectionMeasure(Measure):
             yield Metric(f"ap50_{size}px_pct", value, f"AP, faces of {size} px and more, %", self._truths[size])
 
 
-def judge(guesses: Array, scores: Array, truths: Array, min_height: float) -> tuple[Array, Array]:
+def judge(
+    guesses: Array, scores: Array, truths: Array, min_height: float, ignore: Array | None = None
+) -> tuple[Array, Array]:
     """Which detections of a picture count, and which of those are right.
 
     Args:
         guesses: (N, 4) boxes found; ``scores`` (N,).
         truths: (M, 4) labelled boxes.
         min_height: Labelled boxes less high, px, are ignore regions.
+        ignore: (K, 4) further ignore regions.
 
     Returns:
         counted (N,) bool and hits (N,) bool. Not counted: what lies on an ignore region (IoU ≥ 0.5, or more than
         half of it inside) and found no face.
     """
-    overlap = iou_matrix(guesses, truths)
     ignored = _heights(truths) < min_height
+    if ignore is not None and len(ignore):
+        truths, ignored = np.concatenate([truths, ignore]), np.append(ignored, np.ones(len(ignore), bool))
+    overlap = iou_matrix(guesses, truths)
     counted, hits = np.ones(len(guesses), bool), np.zeros(len(guesses), bool)
     free = ~ignored
     for at in np.argsort(-scores, kind="stable"):

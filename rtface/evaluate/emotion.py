@@ -34,7 +34,7 @@ def absolute_majority(votes: Array) -> int | None:
 
 
 class EmotionMeasure(Measure):
-    """Plain accuracy against the majority vote, the whole picture given as the face's box.
+    """Plain accuracy against the majority vote, the labelled box or else the whole picture given as the face's box.
 
     ``mean_recall`` is the mean of the classes' recalls (Barsoum et al. report accuracy; RAF-DB and AffectNet the
     mean of the confusion matrix' diagonal, which is this).
@@ -52,7 +52,9 @@ class EmotionMeasure(Measure):
         return row.emotion_votes is not None and majority(row.emotion_votes) is not None
 
     def boxes(self, sample: Sample) -> Array:
-        height, width = sample.image.shape[:2]
+        faces, (height, width) = sample.row.faces, sample.image.shape[:2]
+        if len(faces) == 1 and faces[0].box_xyxy is not None and faces[0].box_source != "crop":
+            return np.asarray(faces[0].box_xyxy, np.float64)[None]
         return np.array([[0.0, 0.0, width, height]])
 
     def add(self, sample: Sample, result: FrameResult) -> None:

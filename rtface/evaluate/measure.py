@@ -78,6 +78,6 @@ def evaluate(
     data: Counter[str] = Counter()
     for sample in samples:
         measure.add(sample, analyzer.image(sample.image, boxes=measure.boxes(sample), tasks=measure.tasks))
-        data[f"{sample.row.source} {sample.row.split}"] += 1
+        data[f"{sample.row.source} {sample.row.split}".rstrip()] += 1
         step()
     return Report(measure.name, tuple(measure.metrics()), dict(data))

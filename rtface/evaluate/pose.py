@@ -1,4 +1,4 @@
-"""Head pose: yaw against a measured pan, and all three angles against two averaged teachers."""
+"""Head pose: yaw against a measured pan, and all three angles against labelled ones."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ class PoseMeasure(Measure):
     Keypoints", CVPR-W 2018, and after it), end to end.
 
     ``yaw_true`` is the pan at which FASSEG's pictures were taken, 15° steps; the corpus keeps no val part of it, so
-    all its rows are measured whatever their split, and the report names them. The teachers' angles are good to some
-    degrees only: that figure says how well the network learned them, not how right it is.
+    all its rows are measured whatever their split, and the report names them. The corpus' other
+    angles are two averaged teachers', good to some degrees only: that figure says how well the network learned them,
+    not how right it is. On AFLW2000-3D (``--format aflw2000``) it is the usual test: its angles are a fitted model's,
+    those beyond ±99° are left out, and each angle is compared as it stands (Ruiz et al.).
     """
 
     name = "pose"
@@ -71,7 +73,7 @@ class PoseMeasure(Measure):
             yield Metric(f"yaw_bias_at_{yaw:+.0f}_deg", bias, f"mean yaw minus truth at {yaw:+.0f}°, °", len(some))
         angles = np.mean(self._teacher, axis=0).tolist() if self._teacher else [math.nan] * 3
         for name, angle in zip(("yaw", "pitch", "roll"), angles, strict=True):
-            yield Metric(f"teacher_{name}_mae_deg", angle, f"{name} against the teachers, °", len(self._teacher))
+            yield Metric(f"teacher_{name}_mae_deg", angle, f"{name} against labelled angles, °", len(self._teacher))
         mae = sum(angles) / 3.0
         yield Metric("teacher_mae_deg", mae, "mean of the three, °", len(self._teacher))
         missed = 100.0 * self._missed / self._faces if self._faces else math.nan

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rtface.errors import UsageError, require
+from rtface.train import mix
+from rtface.train.settings import build
 
 if TYPE_CHECKING:
     from rtface.train.export import Exported
@@ -25,20 +28,32 @@ export = typer.Typer(
     epilog="Example: rtface export detector --run runs/detector --out models",
 )
 
-Data = Annotated[Path, typer.Option(help="Folder with the corpus's parquet files.")]
-RunFolder = Annotated[Path, typer.Option(help="Folder of the run; it goes on where it stopped.")]
+Data = Annotated[Path | None, typer.Option(help="Folder with the corpus's parquet files.")]
+RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; it goes on where it stopped.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="PATH[=SHARE][:TASKS]",
+        help="Draw from these files instead of --data's, e.g. wflw.parquet=12:landmarks,pose; repeatable.",
+    ),
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="TOML", help="Any of these options, and [[source]] tables: see rtface.train.mix.")
+]
+# Flags without a value leave the option to the TOML file, then to the default that the help shows.
 Cache = Annotated[
-    Path, typer.Option(help="Folder for decoded pixels, about 3 GB.", show_default="~/.cache/rtface/corpus")
+    Path | None, typer.Option(help="Folder for decoded pixels, about 3 GB.", show_default="~/.cache/rtface/corpus")
 ]
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="Length of the schedule in minutes of training.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Its length in steps; with --minutes, what comes first.")]
-Batch = Annotated[int, typer.Option(min=1, help="Pictures or crops a step.")]
-Rate = Annotated[float, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).")]
+Rate = Annotated[float | None, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).", show_default="0.002")]
 Init = Annotated[Path | None, typer.Option(help="Begin with an exported engine, e.g. rtface/models/engine-iter1.onnx.")]
 Teacher = Annotated[Path | None, typer.Option(help="Run folder of `rtface train teacher`: learn emotion from it too.")]
-Seed = Annotated[int, typer.Option(help="Seed of weights and augmentation.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Threads = Annotated[int, typer.Option(min=1, help="Torch threads.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of weights and augmentation.", show_default="0")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads.", show_default="2")]
+CacheFolder = Annotated[Path, typer.Option(help="Folder for decoded pixels.", show_default="~/.cache/rtface/corpus")]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder of the training run; its last.pt is read.")]
 OutFolder = Annotated[
     Path, typer.Option(help="Models folder: ONNX files and registry.toml.", show_default="rtface's own")
@@ -56,16 +71,18 @@ _FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference fro
 
 @train.command("engine", epilog="Example: rtface train engine --data corpus --run runs/engine --minutes 120")
 def train_engine_command(
-    data: Data,
-    run: RunFolder,
-    cache: Cache = _CACHE,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
     minutes: Minutes = None,
     steps: Steps = None,
-    batch: Batch = 64,
-    rate: Rate = 2e-3,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = 2,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.", show_default="64")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
     init: Init = None,
     teacher: Teacher = None,
 ) -> None:
@@ -75,39 +92,39 @@ def train_engine_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    _needs_length(minutes, steps)
+    flags: dict[str, Any] = {
+        "data": data,
+        "run": run,
+        "cache": cache,
+        "minutes": minutes,
+        "steps": steps,
+        "batch": batch,
+    }
+    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init, "teacher": teacher}
+    options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.engine import EngineConfig, train_engine
 
-    config = EngineConfig(
-        data,
-        run,
-        cache,
-        minutes=minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-        device=device,
-        threads=threads,
-        init=init,
-        teacher=None if teacher is None else teacher / "last.pt",
-    )
-    typer.echo(train_engine(config))
+    built = build(EngineConfig, options, _where(config), sources=sources)
+    if built.teacher is not None:
+        built.teacher /= "last.pt"
+    typer.echo(train_engine(built))
 
 
 @train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")
 def train_teacher_command(
-    data: Data,
-    run: RunFolder,
-    cache: Cache = _CACHE,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
     minutes: Minutes = None,
     steps: Steps = None,
-    batch: Batch = 128,
-    rate: Rate = 2e-3,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = 2,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.", show_default="128")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
 ) -> None:
     """Train the emotion teacher on FER+'s 48x48 crops; `rtface train engine --teacher RUN` learns from it.
 
@@ -115,40 +132,39 @@ def train_teacher_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    _needs_length(minutes, steps)
+    flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
+    flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
+    options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.teacher import TeacherConfig, train_teacher
 
-    config = TeacherConfig(
-        data,
-        run,
-        cache,
-        minutes=minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-        device=device,
-        threads=threads,
-    )
-    typer.echo(train_teacher(config))
+    typer.echo(train_teacher(build(TeacherConfig, options, _where(config), sources=sources)))
 
 
 @train.command("detector", epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000")
 def train_detector_command(
-    data: Data,
-    run: RunFolder,
-    cache: Cache = _CACHE,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
     minutes: Minutes = None,
     steps: Steps = None,
-    batch: Batch = 32,
-    rate: Rate = 2e-3,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = 2,
-    cross_stitch: Annotated[bool, typer.Option(help="Mix the task stems by cross-stitch units.")] = True,
-    uncertainty: Annotated[bool, typer.Option(help="Learn the task weights.")] = True,
-    feedback: Annotated[bool, typer.Option(help="Online feedback sampling.")] = True,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pictures a step.", show_default="32")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    cross_stitch: Annotated[
+        bool | None,
+        typer.Option("--cross-stitch/--no-cross-stitch", help="Mix the task stems by cross-stitch units; default on."),
+    ] = None,
+    uncertainty: Annotated[
+        bool | None, typer.Option("--uncertainty/--no-uncertainty", help="Learn the task weights; default on.")
+    ] = None,
+    feedback: Annotated[
+        bool | None, typer.Option("--feedback/--no-feedback", help="Online feedback sampling; default on.")
+    ] = None,
 ) -> None:
     """Train the MOS-style detector (box, 5 points, head pose) on stitched and scaled scenes.
 
@@ -156,26 +172,21 @@ def train_detector_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    _needs_length(minutes, steps)
+    flags: dict[str, Any] = {
+        "data": data,
+        "run": run,
+        "cache": cache,
+        "minutes": minutes,
+        "steps": steps,
+        "batch": batch,
+    }
+    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads}
+    flags |= {"cross_stitch": cross_stitch, "uncertainty": uncertainty, "feedback": feedback}
+    options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.detector import DetectorConfig, train_detector
 
-    config = DetectorConfig(
-        data,
-        run,
-        cache,
-        minutes=minutes,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-        device=device,
-        threads=threads,
-        cross_stitch=cross_stitch,
-        uncertainty=uncertainty,
-        feedback=feedback,
-    )
-    typer.echo(train_detector(config))
+    typer.echo(train_detector(build(DetectorConfig, options, _where(config), sources=sources)))
 
 
 @export.command("engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus")
@@ -184,7 +195,7 @@ def export_engine_command(
     out: OutFolder = _MODELS,
     int8: Int8 = False,
     data: Calibration = None,
-    cache: Cache = _CACHE,
+    cache: CacheFolder = _CACHE,
 ) -> None:
     """Write engine-iter0.onnx and engine-iter1.onnx from RUN's averaged weights.
 
@@ -215,7 +226,7 @@ def export_detector_command(
     out: OutFolder = _MODELS,
     int8: Int8 = False,
     data: Calibration = None,
-    cache: Cache = _CACHE,
+    cache: CacheFolder = _CACHE,
 ) -> None:
     """Write detector.onnx from RUN's averaged weights.
 
@@ -242,9 +253,24 @@ def _say(exported: Exported, measure: str) -> None:
     typer.echo(f"{exported.path}  {exported.bytes} bytes  {measure}: {difference}")
 
 
-def _needs_length(minutes: float | None, steps: int | None) -> None:
-    if minutes is None and steps is None:
+def _options(
+    config: Path | None, source_flags: list[str] | None, flags: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[mix.Source, ...]]:
+    """A run's options (flags over the TOML file) and its sources (the flags' instead of the file's)."""
+    options, sources = ({}, ()) if config is None else mix.load(config)
+    if source_flags:
+        sources = mix.from_flags(source_flags)
+    given = {name: value for name, value in flags.items() if value is not None}
+    options = {"cache": _CACHE, "threads": 2} | options | given
+    if sources:
+        options.setdefault("data", sources[0].files[0].parent)
+    if not options.keys() & {"minutes", "steps"}:
         raise UsageError("rtface train", "the length of the run is missing", "Pass --minutes N or --steps N")
+    return {"minutes": None} | options, sources
+
+
+def _where(config: Path | None) -> str:
+    return "rtface train" if config is None else str(config)
 
 
 def _needs_data(int8: bool, data: Path | None) -> Path | None:

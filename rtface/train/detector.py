@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from rtface.train.data.corpus import read_corpus
-from rtface.train.data.scenes import Scene, SceneMaker, SourcePicture, build_sources
+from rtface.train.data.mixed import mixed_scenes
+from rtface.train.data.scenes import Scene, SceneMaker, build_sources
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, pick_device, prefetch
 from rtface.train.nets.mos import DetectorNet, cells, decode
@@ -100,14 +101,18 @@ def train_detector(config: DetectorConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
-    return learn(config, build_sources(read_corpus([config.data / f"{n}.parquet" for n in FILES], config.cache)))
+    rng = np.random.default_rng(config.seed)
+    if config.sources:
+        groups, shares = mixed_scenes(config.sources, config.cache)
+        return learn(config, SceneMaker(groups, 256, rng, shares))
+    files = [config.data / f"{name}.parquet" for name in FILES]
+    return learn(config, SceneMaker(build_sources(read_corpus(files, config.cache)), 256, rng))
 
 
-def learn(config: DetectorConfig, sources: dict[str, list[SourcePicture]]) -> Path:
-    """`train_detector` on pictures that are read already."""
+def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
+    """`train_detector` on scenes made of pictures that are read already."""
     device = pick_device(config.device)
     feedback = Feedback(config.feedback)
-    maker = SceneMaker(sources, 256, np.random.default_rng(config.seed))
 
     net = DetectorNet(cross_stitch=config.cross_stitch).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = UncertaintyWeights(config.uncertainty).to(device)

@@ -26,12 +26,13 @@ from rtface.errors import InputError
 from rtface.train.association import association_losses
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Item, Sample, build_samples
+from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
 from rtface.train.nets.build import Network, build_engine
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import SUB, EngineNet, Outputs
-from rtface.train.nets.norms import TaskIds, naming, reestimate, task_norms
+from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 # Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
@@ -69,15 +70,17 @@ class EngineConfig(RunConfig):
 class Sampler:
     """Draws augmented batches: a fixed share from every set, each shuffled through before it repeats."""
 
-    def __init__(self, groups: dict[str, list[Sample]], batch: int, seed: int) -> None:
-        self.groups = {g: s for g, s in groups.items() if g in MIX}
+    def __init__(
+        self, groups: Mapping[str, list[Sample]], batch: int, seed: int, shares: Mapping[str, float] = MIX
+    ) -> None:
+        self.groups = {g: s for g, s in groups.items() if g in shares}
         if not self.groups:
             raise InputError("nothing to train on", "the corpus holds no labelled faces", "Check --data")
-        total = sum(MIX[g] for g in self.groups)
-        self.counts = {g: max(1, round(batch * MIX[g] / total)) for g in self.groups}
+        total = sum(shares[g] for g in self.groups)
+        self.counts = {g: max(1, round(batch * shares[g] / total)) for g in self.groups}
         self.rng = np.random.default_rng(seed)
         self.orders: dict[str, list[int]] = {g: [] for g in self.groups}
-        self.weights = {g: _rarity(s) if g == "emotion" else None for g, s in self.groups.items()}
+        self.weights = {g: _rarity(s) for g, s in self.groups.items()}
         self.size = 64
 
     def __call__(self) -> tuple[torch.Tensor, Targets]:
@@ -86,21 +89,27 @@ class Sampler:
 
     def tasks(self) -> torch.Tensor:
         """Which of `TASKS` each row of a batch is of."""
-        return torch.tensor([TASK_OF.get(g, 0) for g, n in self.counts.items() for _ in range(n)])
+        return torch.tensor([TASK_OF.get(self.groups[g][0].group, 0) for g, n in self.counts.items() for _ in range(n)])
 
     def _draw(self, group: str, count: int) -> list[Sample]:
         samples, order = self.groups[group], self.orders[group]
-        if len(order) < count:
+        while len(order) < count:  # a set may be smaller than its part of a batch
             weights = self.weights[group]
-            order[:] = self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
+            order += self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
         picked, self.orders[group] = order[:count], order[count:]
         return [samples[i] for i in picked]
 
 
-def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
-    """Draw probability by the inverse fourth root of the majority emotion's frequency."""
-    labels = np.array([int(s.emotion.argmax()) for s in samples if s.emotion is not None])
-    weight: npt.NDArray[np.float64] = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
+def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64] | None:
+    """Draw probability by the inverse fourth root of the majority emotion's frequency; the mean for samples without
+    votes; None where no sample has any."""
+    voted = np.array([s.group == "emotion" and s.emotion is not None for s in samples])
+    if not voted.any():
+        return None
+    labels = np.array([int(s.emotion.argmax()) for s in samples if s.group == "emotion" and s.emotion is not None])
+    rare = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
+    weight = np.full(len(samples), rare.mean())
+    weight[voted] = rare
     chance: npt.NDArray[np.float64] = weight / weight.sum()
     return chance
 
@@ -130,18 +139,16 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
 def train_engine(config: EngineConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
-    files = [config.data / f"{name}.parquet" for name in FILES]
-    groups = build_samples(read_corpus(files, config.cache))
-    validation = build_samples(read_corpus(files, config.cache, splits=("val",)))
+    mixed, validation = _data(config)
     if config.teacher is not None:
-        learn_from(load_teacher(config.teacher).to(pick_device(config.device)), groups)
-    return learn(config, groups, validation)
+        learn_from(load_teacher(config.teacher).to(pick_device(config.device)), mixed.by_group("emotion"))
+    return learn(config, mixed, validation)
 
 
-def learn(config: EngineConfig, groups: dict[str, list[Sample]], validation: dict[str, list[Sample]]) -> Path:
+def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]]) -> Path:
     """`train_engine` on samples that are read already."""
     device = pick_device(config.device)
-    sampler = Sampler(groups, config.batch, config.seed)
+    sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
     net, ids = config.build()
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup)
@@ -150,7 +157,7 @@ def learn(config: EngineConfig, groups: dict[str, list[Sample]], validation: dic
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     elif config.init is not None:
-        _begin_with(net, config.init, groups, device)
+        _begin_with(net, config.init, mixed, device)
         run.ema.copy(net)
     last_validation = run.seconds
     batches = prefetch(sampler)
@@ -186,8 +193,9 @@ def measure_mix(run: Run, config: EngineConfig, batches: Sequence[torch.Tensor])
     """Give the averaged weights, and the run's own, the statistics of mixed batches, with which one pass serves all."""
     net = averaged(run.ema.state, config, batches[0].device)[0]
     reestimate(net, batches)
-    plain = (".running_mean", ".running_var", ".num_batches_tracked")
-    measured = {name: value for name, value in net.state_dict().items() if name.endswith(plain)}
+    names = [name for name, module in net.named_modules() if isinstance(module, TaskNorm)]
+    state = net.state_dict()
+    measured = {key: state[key] for name in names for key in (f"{name}.running_mean", f"{name}.running_var")}
     run.ema.state |= {name: value.clone() for name, value in measured.items()}
     run.net.load_state_dict(measured, strict=False)
 
@@ -201,10 +209,21 @@ def averaged(
     return net.to(device).eval(), ids
 
 
-def _begin_with(net: Network, model: Path, groups: dict[str, list[Sample]], device: torch.device) -> None:
+def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
+    """What is drawn from, and the samples to validate on by group."""
+    if config.sources:
+        mixed = mixed_samples(config.sources, config.cache)
+        print(mixed.table(), file=sys.stderr)
+        return mixed, validation_samples(config.sources, config.cache)
+    files = [config.data / f"{name}.parquet" for name in FILES]
+    mixed = Mixed(build_samples(read_corpus(files, config.cache)), MIX)
+    return mixed, build_samples(read_corpus(files, config.cache, splits=("val",)))
+
+
+def _begin_with(net: Network, model: Path, mixed: Mixed, device: torch.device) -> None:
     from rtface.train.warm import warm_start  # needs onnx, which training alone does not
 
-    first = Sampler(groups, 256, seed=0)
+    first = Sampler(mixed.samples, 256, seed=0, shares=mixed.shares)
     first.size = 128
     images, targets = first()
 

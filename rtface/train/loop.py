@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from rtface.errors import ModelError, OptionError
+from rtface.train.mix import Source
 
 T = TypeVar("T")
 _MEND = "Delete it, or choose another --run folder"
@@ -65,6 +66,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 1
     validate_minutes: float = 10.0
+    sources: tuple[Source, ...] = ()  # drawn from instead of the corpus' own files in `data`
 
 
 def prepare(config: RunConfig) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
+from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
 from rtface.train.engine import Sampler, collate
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.nets.emotion import SIZE, EmotionNet
@@ -28,11 +29,9 @@ def train_teacher(config: TeacherConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
     device = pick_device(config.device)
-    files = [config.data / "emotion.parquet"]
-    groups = build_samples(read_corpus(files, config.cache))
-    sampler = Sampler({"emotion": groups["emotion"]}, config.batch, config.seed)
+    mixed, validation = _data(config)
+    sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
     sampler.size = SIZE
-    validation = build_samples(read_corpus(files, config.cache, splits=("val",)))["emotion"]
 
     net = EmotionNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(config.run, net, optimizer(net, config.rate, 0.05), Schedule(config.rate, config.minutes, config.steps))
@@ -59,9 +58,23 @@ def train_teacher(config: TeacherConfig) -> Path:
     return run.checkpoint
 
 
+def _data(config: TeacherConfig) -> tuple[Mixed, list[Sample]]:
+    """What is drawn from, and the samples to validate on; these may be none where sources are given."""
+    if config.sources:
+        mixed = mixed_samples(config.sources, config.cache).of_group("emotion")
+        print(mixed.table(), file=sys.stderr)
+        return mixed, validation_samples(config.sources, config.cache).get("emotion", [])
+    files = [config.data / "emotion.parquet"]
+    groups = build_samples(read_corpus(files, config.cache))
+    validation = build_samples(read_corpus(files, config.cache, splits=("val",)))["emotion"]
+    return Mixed({"emotion": groups["emotion"]}, {"emotion": 1.0}), validation
+
+
 @torch.no_grad()
 def validate(run: Run, samples: list[Sample], device: torch.device) -> dict[str, float]:
     """Accuracy by majority vote and mean recall over the eight classes, per cent, of the averaged weights."""
+    if not samples:
+        return {}
     net = EmotionNet().to(device).eval()
     net.load_state_dict(run.ema.state)
     augment = Augment(SIZE, np.random.default_rng(0), strength=0.0)

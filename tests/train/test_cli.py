@@ -46,6 +46,45 @@ def detector_run(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
+@pytest.mark.parametrize("net", ["engine", "detector"])
+def test_a_mix_from_toml_trains_and_flags_go_before_it(
+    corpus: Path, cache: Path, tmp_path: Path, net: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "train.toml"
+    config.write_text(
+        f"""
+        run = "{tmp_path / "by-toml"}"
+        cache = "{cache}"
+        steps = 1
+        batch = 6
+        threads = 1
+        device = "cpu"
+
+        [[source]]
+        path = "{corpus / "landmarks.parquet"}"
+        share = 2
+        tasks = ["landmarks", "points5", "pose"]
+
+        [[source]]
+        path = "{corpus / "negatives.parquet"}"
+        boxed = true
+        """,
+        encoding="utf-8",
+    )
+    assert run("train", net, "--config", config) == 0
+    said = capfd.readouterr()
+    assert said.out.strip() == str(tmp_path / "by-toml" / "last.pt")
+    if net == "engine":
+        assert "landmarks: 67 % of a batch, 3 samples: landmarks 3, pose 3" in said.err
+    assert torch.load(tmp_path / "by-toml" / "last.pt", weights_only=True)["step"] == 1
+
+    flags = ("--run", tmp_path / "by-flags", "--steps", 2, "--source", f"{corpus / 'landmarks.parquet'}=1:landmarks")
+    assert run("train", net, "--config", config, *flags) == 0
+    assert torch.load(tmp_path / "by-flags" / "last.pt", weights_only=True)["step"] == 2
+    if net == "engine":
+        assert "landmarks: 100 % of a batch, 3 samples: landmarks 3" in capfd.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def engine_models(engine_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("engine-models") / "new"  # made by the export
@@ -231,6 +270,10 @@ def test_int8_writes_a_quantised_file_and_how_it_was_made(
     ("args", "code", "said"),
     [
         (("train", "engine", "--data", "d", "--run", "r"), 2, "Pass --minutes N or --steps N"),
+        (("train", "engine", "--run", "r", "--steps", "1"), 2, "rtface train: data: is missing. Pass --data"),
+        (("train", "detector", "--data", "d", "--steps", "1"), 2, "rtface train: run: is missing. Pass --run"),
+        (("train", "engine", "--run", "r", "--steps", "1", "--source", "no.parquet"), 2, "there is no parquet file"),
+        (("train", "engine", "--config", "no.toml"), 2, "no.toml: No such file"),
         (("train", "engine", "--data", "d", "--run", "r", "--steps", "0"), 2, "--steps"),
         (("train", "engine", "--data", "d", "--run", "r", "--steps", "1"), 2, "landmarks.parquet: no such file"),
         (("train", "detector", "--data", "d", "--run", "r", "--steps", "1", "--device", "tpu"), 2, "auto, cpu or cuda"),

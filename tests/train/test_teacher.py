@@ -12,8 +12,9 @@ from rtface.errors import ModelError
 from rtface.train.data.corpus import Picture
 from rtface.train.data.faces import Sample
 from rtface.train.engine import TAUGHT_WEIGHT, EngineConfig, learn_from, train_engine
+from rtface.train.mix import Source
 from rtface.train.nets.emotion import EmotionNet, load_teacher
-from rtface.train.teacher import TeacherConfig, train_teacher
+from rtface.train.teacher import TeacherConfig, train_teacher, validate
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,16 @@ def test_votes_and_teacher_share_a_target() -> None:
 def test_the_engine_trains_with_a_teacher(teacher: Path, corpus: Path, cache: Path, tmp_path: Path) -> None:
     config = EngineConfig(corpus, tmp_path, cache, minutes=None, steps=1, batch=8, device="cpu", teacher=teacher)
     assert train_engine(config).is_file()
+
+
+def test_the_teacher_trains_on_a_mix(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    files = (corpus / "emotion.parquet", corpus / "negatives.parquet")
+    sources = (Source("all", files), Source("five", (corpus / "points5.parquet",)))
+    config = TeacherConfig(corpus, tmp_path, cache, minutes=None, steps=1, batch=4, device="cpu", sources=sources)
+    assert train_teacher(config).is_file()
+    header = (tmp_path / "log.csv").read_text().splitlines()[0]
+    assert "accuracy" in header
+
+
+def test_nothing_to_validate_on_gives_no_figures() -> None:
+    assert validate(None, [], torch.device("cpu")) == {}  # type: ignore[arg-type]

@@ -34,6 +34,7 @@ class FaceLabel:
     points5_source: str = ""
     landmarks68: Float32 | None = None  # (68, 2)
     landmarks68_source: str = ""
+    landmarks68_spread: float = 0.0  # % of the outer eye corners' distance
     mesh478: Float32 | None = None  # (478, 2)
     pose: Float32 | None = None  # (3,) yaw, pitch, roll in degrees
     pose_spread: float = 0.0  # degrees
@@ -119,6 +120,7 @@ def _face(raw: dict[str, Any]) -> FaceLabel:
         points5_source=raw.get("points5_source") or "",
         landmarks68=array("landmarks68", 68, 2),
         landmarks68_source=raw.get("landmarks68_source") or "",
+        landmarks68_spread=float(raw.get("landmarks68_spread") or 0.0),
         mesh478=array("mesh478", 478, 2),
         pose=array("pose", 3),
         pose_spread=float(raw.get("pose_spread") or 0.0),

@@ -8,7 +8,7 @@ whole canvases. Boxes shrink to an ignore mark where they get too small to learn
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -24,6 +24,8 @@ from rtface.train.data.faces import FLIP_5
 BOX_HEIGHT = 2.8  # detector box height over face size (larger of eye and eye-to-mouth distance): corpus median
 BOX_ASPECT = 0.74
 SMALLEST = 8.0  # px of the longer side; smaller faces are neither positive nor negative
+# How often a picture of each group is drawn.
+SHARES = {"crowd": 0.48, "portrait": 0.24, "masked": 0.12, "tight": 0.08, "negative": 0.08}
 # A background detection counts against the net only where every face is boxed.
 TRUSTED = ("wider", "mafa", "negative", "mtfl", "celebamask", "fasseg2", "fasseg3", "utkface")
 
@@ -77,15 +79,20 @@ class Scene:
 
 def build_sources(pictures: Sequence[Picture]) -> dict[str, list[SourcePicture]]:
     """Pictures by group: crowd (WIDER), masked (MAFA), portrait, tight (MTFL crops), negative."""
-    group_of = {"wider": "crowd", "mafa": "masked", "mtfl": "tight", "negative": "negative"}
     groups: dict[str, list[SourcePicture]] = {}
     for picture in pictures:
-        group = group_of.get(picture.source, "portrait")
-        faces = [f for f in (_scene_face(picture.source, face) for face in picture.faces) if f is not None]
-        if faces or group == "negative":
-            source = SourcePicture(picture.image, faces, picture.source in TRUSTED, group)
-            groups.setdefault(group, []).append(source)
+        source = source_picture(picture)
+        if source.faces or source.group == "negative":
+            groups.setdefault(source.group, []).append(source)
     return groups
+
+
+def source_picture(picture: Picture) -> SourcePicture:
+    """A picture as scenes are made of it; it may show no face."""
+    group_of = {"wider": "crowd", "mafa": "masked", "mtfl": "tight", "negative": "negative"}
+    faces = [f for f in (_scene_face(picture.source, face) for face in picture.faces) if f is not None]
+    group = group_of.get(picture.source, "portrait")
+    return SourcePicture(picture.image, faces, picture.source in TRUSTED, group)
 
 
 def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
@@ -104,13 +111,22 @@ def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
 class SceneMaker:
     """Draws scenes of `size` px. `small` shifts the mix to stitches of small faces (MOS's feedback asks for it).
 
-    Raises InputError where `groups` are empty.
+    `shares`: how often a picture of each group is drawn, in proportion. Raises InputError where `groups` are empty.
     """
 
-    def __init__(self, groups: dict[str, list[SourcePicture]], size: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        groups: Mapping[str, list[SourcePicture]],
+        size: int,
+        rng: np.random.Generator,
+        shares: Mapping[str, float] = SHARES,
+    ) -> None:
         if not groups:
             raise InputError("nothing to train on", "the corpus holds no boxed faces", "Check --data")
         self.groups, self.size, self.rng, self.small = groups, size, rng, False
+        self._names = list(shares)
+        weights = np.array([share * (name in groups) for name, share in shares.items()])
+        self._chances = weights / weights.sum()
 
     def __call__(self) -> Scene:
         rng = self.rng
@@ -134,10 +150,8 @@ class SceneMaker:
         return Scene(image, trusted=np.ones((size // 8, size // 8), np.bool_))
 
     def _pick(self, group: str | None = None) -> SourcePicture:
-        if group not in self.groups:
-            names = ("crowd", "portrait", "masked", "tight", "negative")
-            weights = np.array((0.48, 0.24, 0.12, 0.08, 0.08)) * [n in self.groups for n in names]
-            group = names[int(self.rng.choice(len(names), p=weights / weights.sum()))]
+        if group is None or group not in self.groups:
+            group = self._names[int(self.rng.choice(len(self._names), p=self._chances))]
         pictures = self.groups[group]
         return pictures[int(self.rng.integers(len(pictures)))]
 

@@ -81,11 +81,11 @@ def naming(ids: TaskIds | None, rows: Tensor | None) -> Iterator[None]:
 
 @torch.no_grad()
 def reestimate(net: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Measure every batch norm's plain statistics anew, on crops (N, S, S, 3) as the network will meet them: mixed.
+    """Measure the task-wise norms' plain statistics on crops (N, S, S, 3) as the network will meet them: mixed.
 
     Each layer's statistics are those behind layers that are normalised by the mixed batch too; the mean over `batches`.
     """
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in net.modules() if isinstance(m, TaskNorm)]
     kept = [(m.training, m.momentum) for m in norms]
     for norm in norms:
         norm.train()

@@ -1,0 +1,43 @@
+"""Finding files of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rtface.errors import SourceError
+
+PICTURES = (".jpg", ".png", ".jpeg", ".bmp", ".JPG", ".PNG", ".JPEG")
+
+
+def folder(path: Path) -> Path:
+    """The path, if it is a folder. Raises SourceError."""
+    if not path.is_dir():
+        why = "is not a folder" if path.exists() else "does not exist"
+        raise SourceError(str(path), why, "Give the set's folder as it was published")
+    return path
+
+
+def picture_of(stem: Path) -> Path:
+    """The picture with this name and any usual extension; where there is none, the .jpg that is missing."""
+    for extension in PICTURES:
+        path = stem.with_name(stem.name + extension)
+        if path.is_file():
+            return path
+    return stem.with_name(stem.name + PICTURES[0])
+
+
+def first_of(root: Path, names: Sequence[str]) -> Path:
+    """The first of these relative paths that exists. Raises SourceError where none does."""
+    for name in names:
+        if (root / name).exists():
+            return root / name
+    raise SourceError(str(root), f"has none of {', '.join(names)}", "Give the set's folder as it was published")
+
+
+def some(root: Path, pattern: str) -> list[Path]:
+    """Files below a folder that match, sorted. Raises SourceError where there are none."""
+    found = sorted(folder(root).rglob(pattern))
+    if not found:
+        raise SourceError(str(root), f"has no {pattern} in it", "Give the set's folder as it was published")
+    return found

@@ -1,0 +1,177 @@
+"""What a training draws from: any mix of corpus files, each with its share of a batch and its tasks.
+
+In TOML, beside the run's own options::
+
+    minutes = 120
+
+    [[source]]
+    path = "corpus/wflw.parquet"                  # a file, a folder of files or a pattern, from the TOML's folder
+    share = 12                                    # of a batch, in proportion to the other sources; default 1
+    tasks = ["landmarks", "pose"]                 # labels that are learned from; default all that are there
+    # or with a factor on each task's loss:       tasks = { landmarks = 1.0, pose = 0.3 }
+    only = ["wflw"]                               # rows of these sources; default all
+    splits = ["train", "unlabelled"]              # rows of these splits; this is the default, val may not be in it
+    name = "wflw"                                 # in messages and logs; default the file's name
+    boxed = false                                 # for the detector: every face in the pictures has a box, so what is
+                                                  # found elsewhere is wrong; default true for WIDER FACE and the like
+
+On the command line the same is ``--source corpus/wflw.parquet=12:landmarks,pose``, as often as there are sources.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rtface.errors import OptionError
+from rtface.options import unknown
+from rtface.train.settings import load_toml
+
+TASKS = ("landmarks", "points5", "parsing", "emotion", "pose")
+#: Every pixel of a mask weighs alike in its loss: a share, not a weight, says how much masks count.
+UNWEIGHTED = ("parsing",)
+SPLITS = ("train", "unlabelled")
+KEYS = ("path", "share", "tasks", "only", "splits", "name", "boxed")
+_FLAG = re.compile(r"(?P<path>.+?)(=(?P<share>[^=:]*))?(:(?P<tasks>[\w,]+))?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One entry of a mix.
+
+    Attributes:
+        name: Unique in the mix.
+        files: Corpus files that exist.
+        share: Of a batch, in proportion to the other sources.
+        tasks: Task → factor on its loss; what is not in it is not learned from.
+        only: The rows' sources; empty = all.
+        splits: The rows' splits.
+        boxed: Whether every face in the pictures has a box; None = as is known of the rows' sources.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    share: float = 1.0
+    tasks: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
+    only: tuple[str, ...] = ()
+    splits: tuple[str, ...] = SPLITS
+    boxed: bool | None = None
+
+
+def load(path: Path) -> tuple[dict[str, Any], tuple[Source, ...]]:
+    """The run's options and the sources of a TOML file; relative paths of sources start at the file's folder.
+
+    Raises:
+        OptionError: The file is missing or no TOML, or a source is not as described above; it says which and why.
+    """
+    options = load_toml(path)
+    tables = options.pop("source", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise OptionError(f"{path}: source", "expected [[source]] tables", "Write [[source]] before each of them")
+    return options, distinct(
+        [_source(table, path.parent, f"{path}: source {at}") for at, table in enumerate(tables, 1)]
+    )
+
+
+def from_flags(flags: Sequence[str]) -> tuple[Source, ...]:
+    """Sources of ``--source PATH[=SHARE][:TASK,TASK…]`` flags. Raises OptionError."""
+    sources = []
+    for flag in flags:
+        match = _FLAG.fullmatch(flag)
+        if match is None:
+            raise OptionError("--source", f"expected PATH[=SHARE][:TASKS], got {flag!r}", "See rtface train --help")
+        table: dict[str, Any] = {"path": match["path"]}
+        if match["share"] is not None:
+            table["share"] = _number(match["share"], f"--source {flag}: share")
+        if match["tasks"] is not None:
+            table["tasks"] = match["tasks"].split(",")
+        sources.append(_source(table, Path(), f"--source {flag}"))
+    return distinct(sources)
+
+
+def distinct(sources: Sequence[Source]) -> tuple[Source, ...]:
+    """The sources, if each has a name of its own. Raises OptionError."""
+    names = [source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"source {name!r}", "is there more than once", "Give each [[source]] a name of its own")
+    return tuple(sources)
+
+
+def _source(table: Mapping[str, Any], root: Path, where: str) -> Source:
+    for key in table:
+        if key not in KEYS:
+            raise unknown(f"{where}: key", key, KEYS, OptionError)
+    files = _files(table.get("path"), root, where)
+    share = _number(table.get("share", 1.0), f"{where}: share")
+    if not share > 0:
+        raise OptionError(f"{where}: share", f"expected more than 0, got {share:g}", "Leave the source out instead")
+    splits = _texts(table, "splits", SPLITS, where)
+    if "val" in splits or "test" in splits:
+        raise OptionError(f"{where}: splits", "val and test are for measuring", f"Take some of {', '.join(SPLITS)}")
+    name = table.get("name", files[0].stem if len(files) == 1 else files[0].parent.name)
+    if not isinstance(name, str) or not name:
+        raise OptionError(f"{where}: name", f"expected a text, got {name!r}", "Write it in quotes")
+    boxed = table.get("boxed")
+    if boxed not in (None, True, False):
+        raise OptionError(f"{where}: boxed", f"expected true or false, got {boxed!r}", "Write it without quotes")
+    only = _texts(table, "only", (), where)
+    return Source(name, files, share, _tasks(table.get("tasks"), where), only, splits, boxed)
+
+
+def _files(pattern: Any, root: Path, where: str) -> tuple[Path, ...]:
+    if not isinstance(pattern, str) or not pattern:
+        raise OptionError(f"{where}: path", f"expected a text, got {pattern!r}", "Name a parquet file")
+    path = root / pattern
+    if path.is_dir():
+        found = sorted(path.glob("*.parquet"))
+    elif any(mark in path.name for mark in "*?["):
+        found = sorted(path.parent.glob(path.name))
+    else:
+        found = [path] if path.is_file() else []
+    if not found:
+        raise OptionError(f"{where}: path", f"there is no parquet file at {path}", "rtface import makes them")
+    return tuple(found)
+
+
+def _tasks(value: Any, where: str) -> dict[str, float]:
+    if value is None:
+        return dict.fromkeys(TASKS, 1.0)
+    if isinstance(value, list):
+        value = dict.fromkeys(map(str, value), 1.0)
+    if not isinstance(value, dict) or not value:
+        raise OptionError(
+            f"{where}: tasks", f"expected a list or a table, got {value!r}", f"Known are {', '.join(TASKS)}"
+        )
+    tasks = {}
+    for task, factor in value.items():
+        if task not in TASKS:
+            raise unknown(f"{where}: task", task, TASKS, OptionError)
+        weight = _number(factor, f"{where}: tasks.{task}")
+        if not weight > 0:
+            raise OptionError(f"{where}: tasks.{task}", f"expected more than 0, got {weight:g}", "Leave the task out")
+        if task in UNWEIGHTED and weight != 1.0:
+            raise OptionError(f"{where}: tasks.{task}", f"has no factor but 1, got {weight:g}", "Change the share")
+        tasks[task] = weight
+    return tasks
+
+
+def _texts(table: Mapping[str, Any], key: str, default: tuple[str, ...], where: str) -> tuple[str, ...]:
+    value = table.get(key, list(default))
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise OptionError(f"{where}: {key}", f"expected a list of texts, got {value!r}", f'Write {key} = ["…"]')
+    return tuple(value)
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise OptionError(where, f"expected a number, got {value!r}", "Write it without quotes")
+    return number

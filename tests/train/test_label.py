@@ -1,0 +1,128 @@
+"""Own labels, by the shipped networks on a portrait: what they are, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from skimage import data
+
+from rtface import Analyzer, Options
+from rtface.errors import SourceError
+from rtface.formats.record import Record
+from rtface.tasks.looks import MIRROR_68, MIRROR_CLASSES
+from rtface.train.data.corpus import read_corpus
+from rtface.train.data.mixed import mixed_samples
+from rtface.train.label import Labeller, corpus_pictures
+from rtface.train.mix import Source
+from tests.conftest import Cli
+from tests.evaluate.made import record, write
+
+
+@pytest.fixture(scope="module")
+def portrait() -> np.ndarray:
+    return np.ascontiguousarray(data.astronaut()[:300, 70:370, ::-1])
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Iterator[Analyzer]:
+    with Analyzer(Options(precision="fp32", threads=1)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def labelled(portrait: np.ndarray, analyzer: Analyzer) -> Record:
+    made = Labeller(analyzer)(Record("p", "made", portrait, pose_class=3))
+    assert made is not None
+    return made
+
+
+def test_a_face_has_points_pose_and_how_sure_they_are(
+    labelled: Record, portrait: np.ndarray, analyzer: Analyzer
+) -> None:
+    (face,) = labelled.faces
+    (seen,) = analyzer.image(portrait).faces
+    assert face.landmarks68 is not None and seen.landmarks is not None and seen.pose is not None
+    ocular = float(np.linalg.norm(seen.landmarks.points[36] - seen.landmarks.points[45]))
+    assert np.linalg.norm(face.landmarks68 - seen.landmarks.points, axis=1).mean() < 0.05 * ocular
+    assert face.landmarks68_spread is not None and 0.0 < face.landmarks68_spread < 4.0
+    assert face.pose == pytest.approx((seen.pose.yaw, seen.pose.pitch, seen.pose.roll), abs=8)
+    assert face.pose_spread is not None and 0.0 < face.pose_spread < 8.0
+    assert {face.landmarks68_source, face.points5_source, face.box_source, labelled.parsing_source} == {"own"}
+    assert labelled.pose_class is None  # the picture's other labels are not taken over
+
+
+def test_the_mask_is_unknown_where_looks_disagree_and_elsewhere(labelled: Record, portrait: np.ndarray) -> None:
+    image, mask = labelled.load()
+    assert mask is not None and mask.shape == image.shape[:2] == portrait.shape[:2]
+    assert {1, 2, 4, 5, 12, 13} <= set(np.unique(mask).tolist())
+    points = labelled.faces[0].landmarks68
+    assert points is not None
+    for part, label in ((slice(36, 42), 5), (slice(42, 48), 4)):  # the image's left eye is the subject's right
+        x, y = points[part].mean(0).round().astype(int)
+        assert mask[y, x] == label
+    assert mask[-1, 0] == 255 and (mask == 255).mean() > 0.05
+    inside = mask[int(points[:, 1].min()) : int(points[:, 1].max()), int(points[:, 0].min()) : int(points[:, 0].max())]
+    assert 0.0 < (inside == 255).mean() < 0.25  # seams between the parts
+
+
+def test_the_mirror_image_has_the_mirrored_labels(labelled: Record, portrait: np.ndarray, analyzer: Analyzer) -> None:
+    other = Labeller(analyzer)(Record("m", "made", np.ascontiguousarray(portrait[:, ::-1])))
+    assert other is not None
+    points, back = labelled.faces[0].landmarks68, other.faces[0].landmarks68
+    assert points is not None and back is not None
+    turned = back[MIRROR_68] * (-1, 1) + (portrait.shape[1] - 1, 0)
+    ocular = float(np.linalg.norm(points[36] - points[45]))
+    assert np.linalg.norm(turned - points, axis=1).mean() < 0.02 * ocular
+    mask, mirrored = labelled.load()[1], other.load()[1]
+    assert mask is not None and mirrored is not None
+    unmirrored = np.append(MIRROR_CLASSES, np.full(256 - len(MIRROR_CLASSES), 255, np.uint8))[mirrored[:, ::-1]]
+    known = (mask != 255) & (unmirrored != 255)
+    assert (mask == unmirrored)[known].mean() > 0.97
+
+
+def test_unsure_faces_are_left_out(portrait: np.ndarray, analyzer: Analyzer) -> None:
+    one = Record("p", "made", portrait)
+    assert Labeller(analyzer, max_spread=0.0)(one) is None
+    assert Labeller(analyzer, min_quality=1.0)(one) is None
+    assert Labeller(analyzer)(replace(one, picture=np.full((200, 200, 3), 127, np.uint8))) is None
+
+
+def test_from_pictures_to_samples(portrait: np.ndarray, tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in/face.png"), portrait)
+    cv2.imwrite(str(tmp_path / "in/grey.png"), np.full((60, 60, 3), 90, np.uint8))
+    out = tmp_path / "own.parquet"
+    done = cli("label", tmp_path / "in", "--out", out, "--threads", 1)
+    assert done.code == 0, done.err
+    assert done.out.strip() == f"{out}  1 pictures, 1 without a sure face"
+    (picture,) = read_corpus([out], tmp_path / "cache")
+    assert (picture.split, picture.parsing_source) == ("unlabelled", "own")
+    (sample,) = mixed_samples([Source("own", (out,))], tmp_path / "cache").samples["own"]
+    spread = picture.faces[0].landmarks68_spread
+    assert spread > 0 and sample.landmark_weight is not None
+    assert sample.landmark_weight[0] == pytest.approx(0.35 / (1 + (spread / 2.0) ** 2), rel=1e-4)
+    assert sample.picture.parsing is not None and sample.pose is not None
+    again = cli("label", tmp_path / "in", "--out", out)
+    assert again.code == 1 and "exists already" in again.err
+    assert cli("label", tmp_path / "in", "--out", tmp_path / "no/own.parquet").code == 1
+
+
+def test_a_corpus_file_gives_its_pictures_but_vals(portrait: np.ndarray, tmp_path: Path, cli: Cli) -> None:
+    rows = [record(f"{split}0", portrait, split=split) for split in ("train", "val", "unlabelled")]
+    path = write(tmp_path / "some.parquet", rows)
+    assert [r.id for r in corpus_pictures(path)] == ["train0", "unlabelled0"]
+    done = cli("label", path, "--format", "parquet", "--out", tmp_path / "own.parquet", "--limit", 1, "--threads", 1)
+    assert done.code == 0, done.err
+    assert pq.read_table(tmp_path / "own.parquet")["id"].to_pylist() == ["train0"]
+    broken = write(tmp_path / "broken.parquet", [rows[0] | {"image": b"no picture"}])
+    with pytest.raises(SourceError, match="train0: its bytes do not decode"):
+        corpus_pictures(broken)[0].load()
+    broken.write_bytes(b"no parquet file")
+    with pytest.raises(SourceError, match=r"broken\.parquet: is not a corpus file"):
+        corpus_pictures(broken)
