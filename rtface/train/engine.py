@@ -29,7 +29,7 @@ from rtface.train.data.faces import Augment, Item, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
-from rtface.train.nets.build import Network, build_engine
+from rtface.train.nets.build import Network, build_engine, check_parts
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import SUB, EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
@@ -61,8 +61,12 @@ class EngineConfig(RunConfig):
     task_norm: bool = False  # batch norm statistics by task in the encoder, measured on the mix at the end
     warmup: int = 300  # steps
 
+    def __post_init__(self) -> None:
+        """Raises OptionError, before any data is read, for a network or part that there is not."""
+        check_parts(self.network, self.residual, self.association, self.reencode)
+
     def build(self) -> tuple[Network, TaskIds | None]:
-        """The network as configured, and what names its norms' tasks. Raises OptionError for parts it has not."""
+        """The network as configured, and what names its norms' tasks."""
         net = build_engine(self.network, self.residual, self.association, self.reencode)
         return net, task_norms(net.encoder, len(TASKS)) if self.task_norm else None
 

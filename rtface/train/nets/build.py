@@ -17,17 +17,20 @@ _TRAINING_ONLY = ("association.",)  # names that only training reads
 _TRAINING_ONLY_ENDS = (".task_mean", ".task_var")
 
 
+def check_parts(network: str, residual: bool, association: bool, reencode: bool) -> None:
+    """Raises OptionError for an unknown network, or a part that it does not have."""
+    if network not in NETWORKS:
+        raise OptionError("--network", f"expected {' or '.join(NETWORKS)}, got {network!r}", "Pass one of these")
+    if network == "ifan-paper" and (residual or association or not reencode):
+        raise OptionError("--network", "ifan-paper has no residual, association or bare feedback", "Use network fast")
+
+
 def build_engine(
     network: str = "fast", residual: bool = False, association: bool = False, reencode: bool = True
 ) -> Network:
-    """A fresh network by name, with the fast one's optional parts. Raises OptionError for a name or part it has not."""
-    if network == "fast":
-        return EngineNet(residual, association, reencode)
-    if network != "ifan-paper":
-        raise OptionError("--network", f"expected {' or '.join(NETWORKS)}, got {network!r}", "Pass one of these")
-    if residual or association or not reencode:
-        raise OptionError("--network", "ifan-paper has no residual, association or bare feedback", "Use network fast")
-    return PaperNet()
+    """A fresh network by name, with the fast one's optional parts. Raises OptionError as `check_parts`."""
+    check_parts(network, residual, association, reencode)
+    return EngineNet(residual, association, reencode) if network == "fast" else PaperNet()
 
 
 def engine_like(state: Mapping[str, Tensor]) -> tuple[Network, dict[str, Tensor]]:
