@@ -154,12 +154,13 @@ def single_task(groups: Mapping[str, list[Sample]], task: str) -> dict[str, list
 
 def _strip(sample: Sample, task: str) -> Sample:
     """The sample without the labels of other tasks."""
-    pose = {"pose": None, "pose_weight": None}
-    emotion = {} if task == "emotion" else {"emotion": None}
-    # points stay, since crops are cut by them, but weigh nothing
-    points = {} if task == "landmarks" else {"landmark_weight": None, "five_weight": 0.0}
+    without: dict[str, Any] = {"pose": None, "pose_weight": None}
+    if task != "emotion":
+        without["emotion"] = None
+    if task != "landmarks":  # points stay, since crops are cut by them, but weigh nothing
+        without |= {"landmark_weight": None, "five_weight": 0.0}
     picture = sample.picture if task == "parsing" else replace(sample.picture, parsing=None)
-    return replace(sample, picture=picture, **pose, **emotion, **points)
+    return replace(sample, picture=picture, **without)
 
 
 @torch.no_grad()

@@ -101,6 +101,7 @@ def train_detector(config: DetectorConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
+    pick_device(config.device)  # a wrong name is said before minutes of reading
     rng = np.random.default_rng(config.seed)
     if config.sources:
         groups, shares = mixed_scenes(config.sources, config.cache)

@@ -143,9 +143,10 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
 def train_engine(config: EngineConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
+    device = pick_device(config.device)
     mixed, validation = _data(config)
     if config.teacher is not None:
-        learn_from(load_teacher(config.teacher).to(pick_device(config.device)), mixed.by_group("emotion"))
+        learn_from(load_teacher(config.teacher).to(device), mixed.by_group("emotion"))
     return learn(config, mixed, validation)
 
 
