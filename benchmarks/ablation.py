@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -40,6 +41,7 @@ ROWS = {  # arm: what a reader calls it
     "paper-iter1": "iFAN's own network: ITER 1",
 }
 COLUMNS = {"landmarks": "NME 68, AFW", "five": "NME 5, MTFL", "parsing": "F parsing", "emotion": "acc. FER+"}
+COST = "M mult-adds"
 DETECTOR_ROWS = {
     "mos": "MOS: cross-stitch, uncertainty, feedback",
     "mos-seed1": "   the same, another seed",
@@ -67,14 +69,14 @@ def table(records: Iterable[dict[str, Any]]) -> str:
     for arm, label in ROWS.items():
         figures = [_figure(by_arm, arm, column) for column in COLUMNS]
         if any(figures):
-            rows.append([label, *figures])
-    text = _markdown(["engine", *COLUMNS.values()], rows)
+            rows.append([label, *figures, _spent(by_arm, arm)])
+    text = _markdown(["engine", *COLUMNS.values(), COST], rows)
     rows = [
-        [label, *(f"{by_arm[arm]['scores'][column]:.2f}" for column in DETECTOR_COLUMNS)]
+        [label, *(f"{by_arm[arm]['scores'][column]:.2f}" for column in DETECTOR_COLUMNS), _spent(by_arm, arm)]
         for arm, label in DETECTOR_ROWS.items()
         if arm in by_arm
     ]
-    return text + ("\n\n" + _markdown(["detector, WIDER val", *DETECTOR_COLUMNS.values()], rows) if rows else "")
+    return text + ("\n\n" + _markdown(["detector, WIDER val", *DETECTOR_COLUMNS.values(), COST], rows) if rows else "")
 
 
 def _figure(by_arm: dict[str, dict[str, Any]], arm: str, column: str) -> str:
@@ -85,6 +87,13 @@ def _figure(by_arm: dict[str, dict[str, Any]], arm: str, column: str) -> str:
     record = by_arm.get(arm.removesuffix("*"))
     value = record[key].get(f"{column}{record['rounds']}") if record else None
     return "" if value is None else f"{value:.2f}"
+
+
+def _spent(by_arm: dict[str, dict[str, Any]], arm: str) -> str:
+    """Millions of multiply-adds; of three networks together in the row of single tasks."""
+    arms = [f"single-{task}" for task in ("landmarks", "parsing", "emotion")] if arm == "single" else [arm.strip("*")]
+    values = [by_arm[name]["m_multiply_adds"] for name in arms if name in by_arm]
+    return f"{sum(values):.0f}" if len(values) == len(arms) else ""
 
 
 def _markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -127,6 +136,7 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         known = ", ".join((*ENGINE_ARMS, *DETECTOR_ARMS))
         parser.error(f"unknown arm {', '.join(sorted(unknown))}; there are {known}")
     budget = Budget(options.steps, options.batch, options.detector_steps, options.detector_batch, options.seed)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped arm saves, as after Ctrl-C
     bench = Bench(options.data, options.cache, options.runs, budget, options.threads)
     for arm in options.arms or (*ENGINE_ARMS, *DETECTOR_ARMS):
         done = {r["arm"] for r in read(options.out) if r["budget"] == asdict(budget)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from rtface.detect.nms import nms
 from rtface.evaluate.detection import MIN_HEIGHTS_PX, judge
@@ -119,7 +120,7 @@ class Bench:
         checkpoint = engine.learn(config, Mixed(groups, engine.MIX), {})
         net, ids = engine.averaged(read_checkpoint(checkpoint, ("ema",))["ema"], config, torch.device("cpu"))
         rounds = config.iterations if config.interact_at < 1 else 0
-        record = {"scores": engine.scores(net, validation, 64, rounds), "parameters": count_parameters(net)}
+        record = {"scores": engine.scores(net, validation, 64, rounds), **_cost(net, (1, 128, 128, 3), rounds)}
         if ids is not None:
             record["scores_by_task_statistics"] = engine.scores(net, validation, 64, rounds, ids)
         return {"network": "engine", "rounds": rounds, "seed": config.seed, "batch": batch, **record}
@@ -143,7 +144,14 @@ class Bench:
         net = load_detector(detector.learn(config, maker))
         scores = score_detector(net, validation)
         common = {"network": "detector", "seed": config.seed, "batch": config.batch}
-        return {**common, "scores": scores, "parameters": count_parameters(net)}
+        return {**common, "scores": scores, **_cost(net, (1, 256, 320, 3))}
+
+
+def _cost(net: torch.nn.Module, shape: tuple[int, ...], *arguments: int) -> dict[str, float]:
+    """Parameters, and millions of multiply-adds of a crop at 128 px or a picture at 320x256."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.zeros(shape, dtype=torch.uint8), *arguments)
+    return {"parameters": count_parameters(net), "m_multiply_adds": round(counter.get_total_flops() / 2e6, 1)}
 
 
 def single_task(groups: Mapping[str, list[Sample]], task: str) -> dict[str, list[Sample]]:

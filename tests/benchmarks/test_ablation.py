@@ -42,6 +42,7 @@ def test_arms_are_trained_once(corpus: Path, tmp_path: Path, capsys: pytest.Capt
     assert one["budget"] == {"steps": 1, "batch": 8, "detector_steps": 1, "detector_batch": 2, "seed": 0}
     assert one["rounds"] == 1 and {"landmarks0", "landmarks1", "emotion1"} <= set(one["scores"])
     assert set(normed["scores_by_task_statistics"]) == set(normed["scores"])
+    assert one["m_multiply_adds"] > normed["m_multiply_adds"] > 100  # a round of interaction more
     assert one["machine"]["cpu"] and one["seconds"] > 0
     again = ablate(corpus, tmp_path, "--arms", "task-norm", "iter1")
     assert again == first
@@ -71,17 +72,19 @@ def test_the_table_takes_the_last_round_and_the_single_networks_together() -> No
         {"arm": "task-norm", "rounds": 0, "scores": {"parsing0": 1.0}, "scores_by_task_statistics": {"parsing0": 2.0}},
         {"arm": "mos", "scores": {"ap50_16px": 10.0, "ap50_24px": 20.0, "ap50_40px": 30.0}},
     ]
+    for record in records:
+        record["m_multiply_adds"] = 7.0
     lines = ablation.table(records).splitlines()
-    cells_of = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in lines if "|" in line}
-    assert cells_of["iFAN: ITER 1"] == ["8.00", "4.50", "70.00", "60.00"]
-    assert [c.strip() for c in cells_of["iFAN: a network for each task"]] == ["10.00", "6.00", "", "55.00"]
+    cells_of = {line.split(" | ")[0].strip("| "): line[2:-2].split(" | ")[1:] for line in lines if "|" in line}
+    assert cells_of["iFAN: ITER 1"] == ["8.00", "4.50", "70.00", "60.00", "7"]
+    assert [c.strip() for c in cells_of["iFAN: a network for each task"]] == ["10.00", "6.00", "", "55.00", ""]
     assert "2.00" in cells_of["iFAN: ITER 0, task-wise batch norm, each set by its own statistics"]
-    assert cells_of["MOS: cross-stitch, uncertainty, feedback"] == ["10.00", "20.00", "30.00"]
+    assert cells_of["MOS: cross-stitch, uncertainty, feedback"] == ["10.00", "20.00", "30.00", "7"]
     assert "RMT-Net: residual on" not in cells_of  # not trained yet
 
 
 def test_the_table_can_be_printed_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = {"arm": "iter0", "rounds": 0, "scores": {"landmarks0": 9.0}, "budget": {"steps": 7}}
+    record = {"arm": "iter0", "rounds": 0, "scores": {"landmarks0": 9.0}, "budget": {"steps": 7}, "m_multiply_adds": 1}
     (tmp_path / "out.jsonl").write_text(json.dumps(record) + "\n")
     ablation.main(["--table", "--out", str(tmp_path / "out.jsonl")])
     out = capsys.readouterr().out
