@@ -15,16 +15,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.budget import Budget, Carry
+from rtface.budget import Budget, Carry, Planner, ladder_levels, parsing_matters_most
 from rtface.capture.image import as_bgr
 from rtface.clock import Clock, SystemClock
 from rtface.detect import Detector, from_boxes
-from rtface.engine import Engine, Tensors
+from rtface.engine import Engine, Preparable, Tensors
+from rtface.errors import OptionError
 from rtface.models import ModelEntry
-from rtface.networks import open_detector, open_engine
+from rtface.networks import open_cheaper_engines, open_detector, open_engine
 from rtface.options import Options, check_tasks
 from rtface.smooth import Smoother
-from rtface.tasks import landmarks
+from rtface.tasks import landmarks, parsing
 from rtface.tasks.crop import (
     CROP_SIZE,
     Crop,
@@ -70,27 +71,66 @@ class Analyzer:
         self._models: list[ModelEntry] = []
         self.detector = detector or self._opened(open_detector(self.options))
         self.engine = engine or self._opened(open_engine(self.options))
+        self._engines = [self.engine]  # the best first, for the quality ladder
+        if engine is None and (self.options.budget_ms is not None or self.options.level is not None):
+            self._engines += map(self._opened, open_cheaper_engines(self.options))
+        self._prepared = False
         self._clock = clock or SystemClock()
         # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms
         # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
         cv2.setNumThreads(1)
         batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
         self._buffer = np.empty((batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        self._levels = ladder_levels(
+            self.options.tasks,
+            networks=[str(model.name) for model in self._models[-len(self._engines) :]] or ["engine"],
+            max_faces=self.options.max_faces,
+            priority=self.options.priority,
+        )
+        _check_levels(self.options, [level.name for level in self._levels])
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream: its faces, their smoothing, and what stages cost."""
         self._tracker = Tracker(self.options.detect_every_ms / 1e3, self.options.max_faces)
-        self._budget, self._carry, self._smoother = Budget(self._clock), Carry(), Smoother()
+        self._planner = Planner(
+            self._clock,
+            self._levels,
+            floor=self.options.floor,
+            fixed=self.options.level,
+            parsing_first=parsing_matters_most(self.options.tasks, self.options.priority),
+        )
+        self._carry, self._smoother = Carry(), Smoother()
         self._index = 0
 
     def close(self) -> None:
-        """Give the engine's memory and threads back."""
-        self.engine.close()
+        """Give the engines' memory and threads back."""
+        for engine in self._engines:
+            engine.close()
 
     def describe(self) -> dict[str, Any]:
-        """What runs: `models` (name → SHA-256 of those opened here), and the engine's own facts."""
-        return {"models": {model.name: model.sha256 for model in self._models}, **self.engine.describe()}
+        """What runs: `models` (name → SHA-256 of those opened here), `levels` by name, and the engine's own facts."""
+        return {
+            "models": {model.name: model.sha256 for model in self._models},
+            "levels": [level.name for level in self._levels],
+            **self.engine.describe(),
+        }
+
+    def costs(self) -> dict[str, dict[str, float]]:
+        """What the stream's stages cost of late: stage → `p50_ms`, `p95_ms`, and of how many `runs` those are."""
+        return self._planner.costs()
+
+    def prepare(self) -> None:
+        """Open what a stream needs beyond stills, so that its first frame need not wait; `video` does it otherwise.
+
+        Raises:
+            EngineError: A network cannot be opened.
+        """
+        self._prepared = True
+        full = outputs_for(self.options.tasks, places=True)
+        for part in (self.detector, *self._engines):
+            if isinstance(part, Preparable):
+                part.prepare(full, tuple(name for name in full if name != parsing.OUTPUT))
 
     def __enter__(self) -> Analyzer:
         return self
@@ -119,7 +159,7 @@ class Analyzer:
         found = self.detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
         budget.lap("detect")
         crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
-        # One list for both passes: a shorter first one saves nothing, ONNX Runtime computes every output.
+        # One list for all passes: a first one without parsing would need a session of its own, 50 ms to open.
         names = outputs_for(wanted, places=self.options.still_passes > 1)
         for _ in range(self.options.still_passes - 1):
             crops = self._recut(frame, crops, names, budget)
@@ -187,53 +227,85 @@ class Analyzer:
         self._index = frame.index + 1
         if deadline is None and captured_at is not None and self.options.budget_ms is not None:
             deadline = captured_at + self.options.budget_ms / 1e3
-        self._budget.begin(deadline)
-        self._find(frame, at, skipped)
-        self._understand(frame, at, wanted, skipped)
+        if not self._prepared:
+            self.prepare()
+        self._planner.begin(deadline, captured_at)
+        level, rests = self._planner.ladder.level, self._planner.rests()
+        self._move_on(frame, at)
+        if rests:
+            skipped.update(dict.fromkeys(("detect", *wanted), rests))
+        else:
+            self._find(frame, skipped)
+            self._understand(frame, at, wanted, skipped)
         faces = tuple(self._face(track, wanted, at) for track in self._tracker.shown())
         self._forget()
-        self._budget.lap("tasks")
-        late = deadline is not None and self._clock.now() > deadline
-        return FrameResult(frame, faces, _timing(self._budget), tasks=wanted, late=late, skipped=skipped)
+        self._planner.lap("tasks")
+        late = self._planner.finish(rested=rests is not None)
+        timing = _timing(self._planner)
+        return FrameResult(frame, faces, timing, tasks=wanted, level=level, late=late, skipped=skipped)
 
-    def _find(self, frame: Frame, at: float, skipped: dict[str, str]) -> None:
-        """Move the tracks on, and let the detector look where it should and there is time."""
+    def _move_on(self, frame: Frame, at: float) -> None:
         height, width = frame.image.shape[:2]
         self._tracker.advance(at, width, height)
-        self._budget.lap("track")
+        self._planner.lap("track")
+
+    def _find(self, frame: Frame, skipped: dict[str, str]) -> None:
+        """Let the detector look where it should, may, and there is time."""
         if not self._tracker.wants_detection:
             return
-        if why := self._budget.fits("detect"):
+        if why := self._planner.detects():
             skipped["detect"] = why
             return
         found = self.detector.detect(frame.image)
-        self._budget.lap("detect", stage="detect")
+        self._planner.lap("detect", stage="detect")
         self._tracker.meet(found.boxes_xyxy, found.scores, found.points5)
-        self._budget.lap("track")
+        self._planner.lap("track")
 
     def _understand(self, frame: Frame, at: float, wanted: tuple[str, ...], skipped: dict[str, str]) -> None:
-        """Run the engine on every track's crop where there is time; remember what it says, and follow the faces."""
+        """Run the engine on the faces whose turn it is and that there is time for; remember, and follow them."""
         tracks = self._tracker.tracks
         if not tracks:
             return
-        if why := self._budget.fits(f"engine, {len(tracks)} faces"):
-            skipped.update(dict.fromkeys(wanted, why))
+        since = self._planner.mark
+        sizes = [track.crop.side for track in tracks]
+        work = self._planner.work(tracks, sizes, at, parsing="parsing" in wanted)
+        if isinstance(work, str):
+            skipped.update(dict.fromkeys(wanted, work))
             return
-        crops = [track.crop for track in tracks]
-        tensors = self._look(frame, crops, outputs_for(wanted, places=True), self._budget)
+        if work.fewer_faces:
+            skipped["faces"] = work.fewer_faces
+        if work.fewer_parsed:
+            skipped["parsing"] = work.fewer_parsed
+        looked = [tracks[row] for row in work.rows]
+        crops = [track.crop for track in looked]
+        tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed)
         to_frame = _matrices(crops)
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
         values = typed(wanted, tensors, crops, to_frame, points)
-        self._budget.lap("tasks")
+        self._planner.lap("tasks")
         seen = [crop_from_landmarks(face) for face in points]
-        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist())
-        self._budget.lap("track")
-        for track, value, quality in zip(tracks, values, tensors[QUALITY].tolist(), strict=True):
+        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), tracks=looked)
+        self._planner.lap("track")
+        for track, value, quality in zip(looked, values, tensors[QUALITY].tolist(), strict=True):
             if not track.predicted:
                 if self.options.smooth:
                     value = self._smoother(track.track_id, value, at, track.crop.side)
                 self._carry.put(track.track_id, {**value, QUALITY: quality}, at)
-        self._budget.lap("smooth")
+        self._planner.lap("smooth")
+        self._planner.looked(looked, work.parsed, at, since)
+
+    def _see(self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], parsed: int) -> Tensors:
+        """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
+        engine = self._engines[self._planner.level.network]
+        batch = warp_crops(frame.image, crops, out=self._buffer)
+        self._planner.lap("crop")
+        quick = [name for name in names if name != parsing.OUTPUT]
+        parts = [(batch[:parsed], names), (batch[parsed:], quick)]
+        answers = [engine.run(part, asked) for part, asked in parts if len(part)]
+        self._planner.lap("engine")
+        if len(answers) < 2:
+            return answers[0]
+        return {**answers[0], **{name: np.concatenate([answer[name] for answer in answers]) for name in quick}}
 
     def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
         values, ages = self._carry.get(track.track_id, (*wanted, QUALITY), at)
@@ -254,6 +326,7 @@ class Analyzer:
         alive = {track.track_id for track in self._tracker.tracks}
         self._carry.keep(alive)
         self._smoother.keep(alive)
+        self._planner.keep(self._tracker.tracks)
 
     def _recut(self, frame: Frame, crops: list[Crop], names: Sequence[str], budget: Budget) -> list[Crop]:
         """Crops of the landmarks seen in `crops`; a crop that ran away from its face stays as it was."""
@@ -281,7 +354,7 @@ class Analyzer:
             answers.append(
                 unmirrored(self.engine.run(mirrored(batch), names)) if mirror else self.engine.run(batch, names)
             )
-            budget.lap("engine", stage=f"engine, {len(crops)} faces")
+            budget.lap("engine")
         if len(answers) < 2:
             return answers[0] if answers else {}
         return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
@@ -297,6 +370,14 @@ class Analyzer:
 
 def _matrices(crops: Sequence[Crop]) -> NDArray[np.float64]:
     return np.array([crop_to_frame_matrix(crop) for crop in crops]).reshape(-1, 2, 3)
+
+
+def _check_levels(options: Options, levels: Sequence[str]) -> None:
+    for name in ("level", "floor"):
+        number = getattr(options, name)
+        if number is not None and number >= len(levels):
+            known = ", ".join(f"{index} {level}" for index, level in enumerate(levels))
+            raise OptionError(name, f"expected 0 to {len(levels) - 1}, got {number}", f"The levels are: {known}")
 
 
 def _timing(budget: Budget) -> Timing:

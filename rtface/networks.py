@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from rtface.detect import Detector, MosDetector
-from rtface.engine import Engine, OrtEngine
+from rtface.engine import CpuEngine, Engine
+from rtface.errors import ModelError
 from rtface.models import ModelEntry, find, load
 from rtface.options import Options
+from rtface.tasks import parsing
+from rtface.tasks.typed import outputs_for
 
 
 def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
@@ -26,15 +32,29 @@ def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
         min_face_px=options.min_face_px,
         max_faces=options.max_faces,
         still_max_faces=options.still_max_faces,
+        prepare=lambda: network.prepare(("detections",)),
     )
     return detector, model
 
 
 def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
     """The multi-task network under ONNX Runtime, and its registry entry; raises as `open_detector`."""
-    return _open("engine", options.iterations, options)
+    return _open("engine", options.iterations, options, outputs_for(options.tasks, places=True))
 
 
-def _open(role: str, iterations: int | None, options: Options) -> tuple[OrtEngine, ModelEntry]:
+def open_cheaper_engines(options: Options) -> list[tuple[Engine, ModelEntry]]:
+    """The same network with fewer rounds of interaction, as far as the registry has it, the best first."""
+    cheaper = []
+    for iterations in range(options.iterations - 1, -1, -1):
+        with suppress(ModelError):
+            find("engine", iterations, options.precision, options.models_dir)
+            cheaper.append(iterations)
+    return [_open("engine", iterations, options, outputs_for(options.tasks, places=True)) for iterations in cheaper]
+
+
+def _open(
+    role: str, iterations: int | None, options: Options, names: Sequence[str] | None = None
+) -> tuple[CpuEngine, ModelEntry]:
     model = find(role, iterations, options.precision, options.models_dir)
-    return OrtEngine(load(model), model.name, options.threads), model
+    dear = () if names is None else (parsing.OUTPUT,)
+    return CpuEngine(load(model), model.name, options.threads, dear=dear, names=names), model

@@ -48,6 +48,9 @@ class Options:
         precision: Which of the networks' files: "fp32", "int8", or "auto", int8 where the CPU computes it fast (VNNI).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
+        level: Quality level to stay at (0 = full; `Analyzer.describe` names them); None = as the budget demands.
+        floor: Lowest level (the highest number) that a missed budget may lead to; None = the last.
+        priority: Tasks that matter most, first; what is given up first follows from it (`rtface.budget.levels`).
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
 
@@ -71,6 +74,9 @@ class Options:
     precision: str = "auto"
     smooth: bool = False
     budget_ms: float | None = None
+    level: int | None = None
+    floor: int | None = None
+    priority: tuple[str, ...] = ()
     threads: int | None = None
     models_dir: str | None = None
 
@@ -230,6 +236,17 @@ def _task_names(value: Any) -> tuple[str, ...]:
     return check_tasks(value)
 
 
+def _priority(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, Iterable):
+        raise _Unfit(f"some of {', '.join(TASKS)}, the one that matters most first")
+    names = [str(name) for name in value]
+    if names:
+        check_tasks(names)
+    return tuple(dict.fromkeys(names))
+
+
 def _folder(value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise _Unfit("a folder")
@@ -253,6 +270,9 @@ _RULES: dict[str, Rule] = {
     "precision": _one_of("auto", "fp32", "int8"),
     "smooth": _switch,
     "budget_ms": _maybe(_budget),
+    "level": _maybe(_number(0, 99, whole=True)),
+    "floor": _maybe(_number(0, 99, whole=True)),
+    "priority": _priority,
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
 }

@@ -73,6 +73,8 @@ def summary_record(
     corrupt: int,
     dropped: int,
     late: int,
+    levels: Mapping[int, int],
+    level_moves: int,
     seconds: float,
     work_ms: Mapping[str, float | None],
     age_ms: Mapping[str, float | None],
@@ -87,6 +89,8 @@ def summary_record(
         corrupt: Frames that could not be decoded.
         dropped: Frames that were decoded and nobody analysed.
         late: Results after their deadline.
+        levels: Quality level → results at it.
+        level_moves: How often the level changed.
         seconds: From the first read to the end.
         work_ms: Percentiles of the analysis of a frame.
         age_ms: Percentiles of the time from grab to hand-over.
@@ -104,6 +108,8 @@ def summary_record(
         "corrupt": corrupt,
         "dropped": dropped,
         "late": late,
+        "levels": {str(level): count for level, count in sorted(levels.items())},
+        "level_moves": level_moves,
         "duration_s": round(seconds, 3),
         "fps": round(frames / seconds, 2) if seconds > 0 else None,
         "work_ms": dict(work_ms),

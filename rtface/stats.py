@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Tally:
         self._started_at = self._ended_at = 0.0
         self._running = False
         self.frames = self._faces = self._dropped = self._late = 0
+        self._levels: Counter[int] = Counter()
+        self._level, self._moves = 0, 0
         self._work, self._age = Percentiles(), Percentiles()
         self._error: BaseException | None = None
 
@@ -55,6 +58,9 @@ class Tally:
         self._faces += len(result.faces)
         self._dropped += result.dropped
         self._late += result.late
+        self._levels[result.level] += 1
+        self._moves += result.level != self._level and self.frames > 1
+        self._level = result.level
         self._work.add(result.timing.total_ms)
         self._age.add(result.timing.age_ms)
 
@@ -74,6 +80,8 @@ class Tally:
             corrupt=corrupt,
             dropped=self._dropped,
             late=self._late,
+            levels=self._levels,
+            level_moves=self._moves,
             seconds=seconds,
             work_ms={f"p{percent}": self._work.at(percent) for percent in (50, 95, 99)},
             age_ms={f"p{percent}": self._age.at(percent) for percent in (50, 95, 99)},

@@ -89,6 +89,8 @@ class Stream:
             not_started.callback(source.close)
             if self._analyzer is None:
                 self._analyzer = stack.enter_context(Analyzer(self._options))
+            if not source.stills:
+                self._analyzer.prepare()
             info = _run_info(source, self._options, self._analyzer)
             self._fanout = Fanout(sinks, info, live=self._live)
             self._source = source

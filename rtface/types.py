@@ -55,14 +55,17 @@ Array = NDArray[Any]
 
 def _freeze(owner: object, name: str, dtype: Any, shape: tuple[int | None, ...]) -> None:
     """Replace an array field by a read-only view of the dtype and shape it must have (None = any length)."""
-    value = getattr(owner, name)
-    array = np.asarray(value, dtype=dtype)
-    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
+    array = np.asarray(getattr(owner, name), dtype)
+    if array.shape != shape and not _fits(array.shape, shape):
         wanted = tuple("n" if want is None else want for want in shape)
         raise ValueError(f"{type(owner).__name__}.{name}: expected shape {wanted}, got {array.shape}")
     view = array.view()  # the caller's own array stays writable
-    view.flags.writeable = False
+    view.setflags(write=False)
     object.__setattr__(owner, name, view)
+
+
+def _fits(got: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(got) == len(wanted) and all(want in (None, have) for want, have in zip(wanted, got, strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,10 +190,11 @@ class FrameResult:
 
     Attributes:
         tasks: What was asked for.
-        level: Quality level, 0 = full.
+        level: Quality level that the frame was analysed at, 0 = full; `Analyzer.describe` names them.
         late: True where the result was handed over after its deadline.
         dropped: Frames that the source gave and nobody analysed, since the result before this one.
-        skipped: Task → why it was not run on this frame.
+        skipped: Task → why it was not run on this frame, for some faces or for all; likewise "detect", and "faces"
+            where not all were looked at.
     """
 
     frame: Frame

@@ -35,6 +35,24 @@ class Budget:
         self._costs.refuse(stage)
         return f"over budget: needs {1e3 * cost:.1f} ms, {1e3 * max(left, 0.0):.1f} ms left"
 
+    @property
+    def deadline(self) -> float | None:
+        """Of this frame, in the clock's seconds."""
+        return self._deadline
+
+    @property
+    def mark(self) -> float:
+        """When the last lap ended, in the clock's seconds."""
+        return self._mark
+
+    def learn(self, stage: str, since: float) -> None:
+        """Remember the time from `since` to the last lap as the stage's cost."""
+        self._costs.add(stage, self._mark - since)
+
+    def costs(self) -> dict[str, dict[str, float]]:
+        """What stages cost of late; see `Costs.table`."""
+        return self._costs.table()
+
     def lap(self, name: str, stage: str | None = None) -> None:
         """The time since the lap before was spent on `name`; with `stage` it is remembered as that stage's cost."""
         now = self._clock.now()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtface.cli import flags
-from rtface.errors import BudgetMissed, SourceError
+from rtface.errors import BudgetMissed, OptionError, SourceError
 from rtface.options import Options, parse_ms
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ Examples:
   rtface bench visit.mp4 --frames 600 --json bench.json
 
   rtface bench demo --assert-p95 33ms
+
+  rtface bench --live --faces 0..8 --load 5s --budget 33ms --timeline age.png
 """
 
 
@@ -45,6 +47,25 @@ def bench_command(
     assert_p95: Annotated[
         str | None, typer.Option(metavar="TIME", help="Exit with 5 when the p95 of a frame's analysis is longer.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="A live run on a simulated camera that shows the clip's face.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, metavar="S", help="Live: length; 2 s before do not count.")] = 20.0,
+    fps: Annotated[float, typer.Option(min=1.0, max=1000.0, help="Live: frames a second.")] = 30.0,
+    faces: Annotated[str, typer.Option(metavar="N", help="Live: faces in a frame; 0,3,8 or 0..8 = 3 s of each.")] = "1",
+    load: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Live: a second process takes a core for TIME, then rests for TIME; or always."
+        ),
+    ] = None,
+    budget: Annotated[str | None, typer.Option("--budget", metavar="TIME", help="Live: from grab to result.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Live: a picture (.png) of age and level over time.")
+    ] = None,
+    level: flags.Level = None,
+    floor: flags.Floor = None,
+    priority: flags.Priority = None,
     tasks: flags.Tasks = None,
     max_faces: flags.MaxFaces = None,
     threads: flags.Threads = None,
@@ -56,22 +77,37 @@ def bench_command(
 
     Every frame is analysed, in one thread, without a deadline. `total` is the whole analysis of a frame; `capture`,
     reading or decoding it, comes on top.
+
+    With --live a simulated camera shows SOURCE's face at --fps in real time, through all threads of a live run: age of
+    the results from grab to hand-over, late and dropped frames, levels of quality, CPU time and memory.
     """
     limit_ms = None if assert_p95 is None else parse_ms(assert_p95)
-    options = flags.options_from(config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth)
+    given = {"budget_ms": budget, "level": level, "floor": floor, "priority": priority}
+    options = flags.options_from(
+        config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, **given
+    )
     from rtface.outputs.choose import check_writable
 
-    if json_file is not None:
-        check_writable(json_file, overwrite)
-    record = _record(source, frames, warmup, options)
+    for file in (json_file, timeline):
+        if file is not None:
+            check_writable(file, overwrite)
+    if timeline is not None and (not live or timeline.suffix.lower() != ".png"):
+        raise OptionError("--timeline", "expected a .png file and --live", "rtface bench --live --timeline age.png")
+    if live:
+        from rtface.cli.bench_live import live_figures
+
+        record, text = live_figures(source, options, seconds, fps, faces, load, timeline)
+        what, p95 = "a result's age", record["age_ms"]["p95"]
+    else:
+        record = _record(source, frames, warmup, options)
+        text, what, p95 = _text(record), "a frame's analysis", record["stages"]["total"]["p95_ms"]
     line = json.dumps(record)
-    print(_text(record))
+    print(text)
     print(line, flush=True)
     if json_file is not None:
         json_file.write_text(line + "\n", encoding="utf-8")
-    p95 = record["stages"]["total"]["p95_ms"]
     if limit_ms is not None and p95 > limit_ms:
-        why = f"p95 of a frame's analysis is {p95:.1f} ms, not within {limit_ms:g} ms"
+        why = f"p95 of {what} is {p95:.1f} ms, not within {limit_ms:g} ms"
         raise BudgetMissed(source, why, "Try --tasks, --max-faces, --set iterations=0 or --set detect_width=256")
 
 

@@ -26,6 +26,14 @@ MaxFaces = Annotated[int | None, typer.Option("--max-faces", metavar="N", help="
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of the inference engine.")]
 Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
+Level = Annotated[int | None, typer.Option("--level", metavar="N", min=0, help="Stay at this quality level; 0 = full.")]
+Floor = Annotated[
+    int | None,
+    typer.Option("--floor", metavar="N", min=0, help="Lowest quality level a missed budget may lead to."),
+]
+Priority = Annotated[
+    str | None, typer.Option("--priority", metavar="TASKS", help="Tasks that matter most, first, e.g. parsing,pose.")
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[
     list[str] | None,

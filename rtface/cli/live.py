@@ -35,6 +35,9 @@ def live_command(
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
     ] = None,
+    level: flags.Level = None,
+    floor: flags.Floor = None,
+    priority: flags.Priority = None,
     output: flags.Outputs = None,
     overwrite: flags.Overwrite = False,
     tasks: flags.Tasks = None,
@@ -52,7 +55,16 @@ def live_command(
     if source is not None and camera is not None:
         raise UsageError("rtface live", "both a SOURCE and --camera are given", "Give one of them")
     options = flags.options_from(
-        config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, budget_ms=budget
+        config,
+        settings,
+        tasks=tasks,
+        max_faces=max_faces,
+        threads=threads,
+        smooth=smooth,
+        budget_ms=budget,
+        level=level,
+        floor=floor,
+        priority=priority,
     )
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream

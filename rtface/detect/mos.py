@@ -6,7 +6,7 @@ and Head Pose Estimation", BMVC 2021) decodes its anchors in the graph; here is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,7 @@ class MosDetector:
         nms_iou: Boxes that overlap a better one by more than this IoU are dropped.
         min_face_px: Faces whose longer side is below this, in px of the picture, are dropped.
         max_faces, still_max_faces: Most faces returned, of a stream's frame and of a still.
+        prepare: Gets the network ready for a stream.
     """
 
     def __init__(
@@ -56,14 +57,23 @@ class MosDetector:
         min_face_px: float = 16,
         max_faces: int = 8,
         still_max_faces: int = 256,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        self._forward = forward
+        self._forward, self._prepare = forward, prepare
         self._stream_px, self._still_px = stream_px, still_px
         self._stream = _Bar(score_threshold, max_faces)
         self._still = _Bar(still_score_threshold, still_max_faces)
         self._nms_iou, self._min_face_px = nms_iou, min_face_px
         self._view: View | None = None
         self._canvas = np.zeros((1, 0, 0, 3), np.uint8)
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """A stream is about to begin.
+
+        Raises:
+            EngineError: the network cannot be opened.
+        """
+        self._prepare()
 
     def detect(self, image: NDArray[np.uint8], *, still: bool = False) -> Detections:
         """Faces of `image` (H, W, 3) BGR, best score first; `still` tries further views until one shows a face.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ class Engine(Protocol):
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Feed `batch` to the network's one input; return the outputs asked for, by name.
 
-        Only what `names` needs is computed. Any batch length is taken in one call.
+        Any batch length is taken in one call. What `names` do not need may be computed or not.
 
         Raises:
             EngineError: the device or the network cannot run this.
@@ -34,3 +34,15 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give device memory and threads back; idempotent."""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """An engine or a detector that gets something ready for a stream beyond what stills need."""
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """A stream is about to begin, with calls that ask for each of these lists of outputs.
+
+        Raises:
+            EngineError: the device or the network cannot.
+        """

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -76,6 +77,12 @@ class OrtEngine:
                 "`rtface models verify` checks the file, `rtface doctor` the installation",
             ) from error
         return dict(zip(wanted, values, strict=True))
+
+    def warm(self, count: int = 1) -> None:
+        """Run once on nothing, so that the first real call finds its memory there."""
+        shape = self._session.get_inputs()[0].shape[1:]
+        if all(isinstance(side, int) for side in shape):
+            self.run(np.zeros((count, *shape), np.uint8), self._outputs)
 
     def describe(self) -> dict[str, str | int]:
         """Engine, version, device and threads."""

@@ -15,8 +15,8 @@ OUTPUT = "parsing"
 
 
 def parsings(tensor: NDArray[Any], to_frame: NDArray[np.float64]) -> list[Parsing]:
-    """Label maps (N, 128, 128), each with its crop's way to the frame (N, 2, 3)."""
-    return [Parsing(labels, matrix) for labels, matrix in zip(tensor, to_frame, strict=True)]
+    """Label maps (N, 128, 128), each with its crop's way to the frame (≥ N, 2, 3)."""
+    return [Parsing(labels, matrix) for labels, matrix in zip(tensor, to_frame, strict=False)]
 
 
 def labels_in_frame(parsing: Parsing, width: int, height: int) -> NDArray[np.uint8]:

@@ -49,7 +49,7 @@ def typed(
     to_frame: NDArray[np.float64],
     points: NDArray[np.float32] | None,
 ) -> list[dict[str, Any]]:
-    """For each of N crops, its typed results by task.
+    """For each of N crops, its typed results by task; a tensor of fewer rows is of the first crops.
 
     `to_frame` (N, 2, 3) maps the crops to the frame; `points` (N, 68, 2) are the landmarks there already, where the
     caller needed them.
@@ -59,10 +59,12 @@ def typed(
     columns: dict[str, Sequence[Any]] = {}
     if "landmarks" in tasks and points is not None:
         columns["landmarks"] = landmarks.landmarks(points, tensors[QUALITY])
-    if "parsing" in tasks:
+    if "parsing" in tasks and parsing.OUTPUT in tensors:
         columns["parsing"] = parsing.parsings(tensors[parsing.OUTPUT], to_frame)
     if "emotion" in tasks:
         columns["emotion"] = emotion.emotions(tensors[emotion.OUTPUT])
     if "pose" in tasks:
         columns["pose"] = pose.poses(tensors[pose.OUTPUT], [crop.roll for crop in crops])
-    return [{task: values[index] for task, values in columns.items()} for index in range(len(crops))]
+    return [
+        {task: values[index] for task, values in columns.items() if index < len(values)} for index in range(len(crops))
+    ]

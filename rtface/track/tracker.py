@@ -81,13 +81,15 @@ class Tracker:
                 track = self._begin(crop, float(scores[index]))
             track.meet(boxes_xyxy[index], points5[index], crop, float(scores[index]))
 
-    def follow(self, crops: Sequence[Crop], points5: Floats, face: Sequence[float]) -> None:
-        """What the engine saw in every track's crop, in the order of `tracks`.
+    def follow(
+        self, crops: Sequence[Crop], points5: Floats, face: Sequence[float], *, tracks: Sequence[Track] | None = None
+    ) -> None:
+        """What the engine saw in the crops of `tracks`, in their order; None = of all.
 
         `crops` are the squares cut from its landmarks, `points5` (N, 5, 2) px theirs, `face` how sure it is that the
         crop held a well-placed face.
         """
-        for track, crop, points, sure in zip(self.tracks, crops, points5, face, strict=True):
+        for track, crop, points, sure in zip(tracks or self.tracks, crops, points5, face, strict=True):
             track.unsure = not sure >= SURE
             if crop.finite and (sure >= SURE or (sure >= DOUBT and track.detected)):
                 track.follow(crop, points)

@@ -13,11 +13,19 @@ def test_p95_of_the_recent_runs() -> None:
     assert costs.p95("engine") == 0
     for ms in range(1, 101):
         costs.add("engine", ms / 1e3)
-    assert costs.p95("engine") == pytest.approx(97e-3)  # of 37 … 100
+    assert costs.p95("engine") == pytest.approx(96e-3)  # of 37 … 100
+    assert costs.table() == {"engine": {"p50_ms": 68.5, "p95_ms": 96.0, "runs": 64}}
     for _ in range(64):
         costs.add("engine", 2e-3)
     assert costs.p95("engine") == pytest.approx(2e-3)
     assert costs.p95("detect") == 0
+
+
+def test_one_hiccup_does_not_rule_a_stage_out() -> None:
+    costs = Costs()
+    for ms in (3, 3, 70, 3):
+        costs.add("engine", ms / 1e3)
+    assert costs.p95("engine") == pytest.approx(3e-3)
 
 
 def spend(budget: Budget, clock: FakeClock, seconds: float) -> None:
@@ -51,7 +59,7 @@ def test_a_refused_stage_is_tried_again_in_time() -> None:
     while budget.fits("engine"):
         refused += 1
         assert refused < 100
-    assert refused == 14  # 50 ms × 0.97^14 is under 33 ms
+    assert refused == 4  # 50 ms × 0.9^4 is under 33 ms
     spend(budget, clock, 0.050)
     budget.begin(clock.time + 0.033)
     assert budget.fits("engine") == "over budget: needs 50.0 ms, 33.0 ms left"

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rtface.analyzer import Analyzer
+from rtface.bench.scene import Scene
 from rtface.cli.app import main
 from rtface.clock import SystemClock
 from rtface.types import Frame, FrameResult, Timing
+from tests.fakes import FakeDetector, FakeEngine, Painted, paint
 
 
 class SlowAnalyzer:
@@ -79,6 +82,10 @@ def test_the_assertion_decides_the_exit_code(capsys: pytest.CaptureFixture[str],
         (["no-such-file.mp4"], 3, "does not exist"),
         (["--json", "."], 1, "is a folder"),
         (["--set", "no_such=1"], 2, "is unknown"),
+        (["--timeline", "age.png"], 2, "expected a .png file and --live"),
+        (["--live", "--timeline", "age.jpg"], 2, "expected a .png file and --live"),
+        (["--live", "--faces", "many"], 2, "expected numbers from 0 to 9"),
+        (["--live", "--load", "heavy"], 2, "expected a positive time"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(
@@ -86,3 +93,29 @@ def test_what_cannot_be_is_said_in_a_line(
 ) -> None:
     assert bench(*args) == code
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("limit", "code"), [("60s", 0), ("0.0001ms", 5)])
+def test_a_live_run_prints_draws_and_asserts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, limit: str, code: int
+) -> None:
+    monkeypatch.undo()  # real time, but a tenth of a second of it
+    painted = Painted(320, 240, 40)
+
+    def analyzer(options: Any, clock: Any = None) -> Analyzer:
+        return Analyzer(options, detector=FakeDetector([painted]), engine=FakeEngine(), clock=clock)
+
+    monkeypatch.setattr("rtface.bench.live.Analyzer", analyzer)
+    monkeypatch.setattr("rtface.bench.scene.scene_of", lambda clip: Scene([paint([painted])]))
+    monkeypatch.setattr("rtface.bench.live.WARMUP_S", 0.0)
+    png, file = tmp_path / "age.png", tmp_path / "live.json"
+    args = ["--live", "--seconds", "0.1", "--fps", "100", "--budget", "33ms", "--faces", "1"]
+    assert bench(*args, "--timeline", str(png), "--json", str(file), "--assert-p95", limit) == code
+    captured = capsys.readouterr()
+    *text, line = captured.out.splitlines()
+    record = json.loads(line)
+    assert record["schema"] == "rtface.bench-live/1" and record["budget_ms"] == 33.0
+    assert json.loads(file.read_text()) == record
+    assert any("levels:" in row for row in text)
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    assert ("p95 of a result's age is" in captured.err) == (code == 5)

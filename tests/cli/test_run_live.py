@@ -181,3 +181,16 @@ def test_live_takes_a_source_or_a_camera(cli: Cli) -> None:
     done = cli("live", "demo", "--camera", 0)
     assert done.code == 2
     assert "both a SOURCE and --camera" in done.err
+
+
+def test_live_at_a_level(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=3)
+    done = cli("live", clip, "--no-show", "--level", 2, "--floor", 3, "--priority", "parsing,pose", "--max-frames", 1)
+    assert done.code == 0
+    header, frame, summary = records(done.out)
+    assert frame["level"] == 2 and summary["levels"] == {"2": 1} and summary["level_moves"] == 0
+    assert header["runtime"]["levels"][0] == "full" and header["options"]["priority"] == ["parsing", "pose"]
+    (options,) = opened
+    assert (options.level, options.floor) == (2, 3)
+    beyond = cli("live", clip, "--no-show", "--level", 40)
+    assert beyond.code == 2 and "level: expected 0 to 7, got 40. The levels are: 0 full" in beyond.err

@@ -1,0 +1,54 @@
+"""Whose turn it is, where not all faces can be analysed on every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Sequence
+
+WAITED_LONG = 0.25
+"""Seconds after which a face goes before larger ones."""
+
+STARVES = 0.45
+"""Seconds that no face waits, whatever the level says: from 0.5 s on its values and its track would be lost."""
+
+
+class Turns:
+    """When each face was analysed last, and parsed last. Faces are any hashable things that stay the same."""
+
+    def __init__(self) -> None:
+        self._served: dict[Hashable, float] = {}
+        self._parsed: dict[Hashable, int] = {}
+        self._at = float("-inf")
+
+    def faces(self, faces: Sequence[Hashable], sizes: Sequence[float], most: int | None, at: float) -> list[int]:
+        """Rows of the faces to analyse at `at` seconds: `most` of them (None = all), and those that would starve.
+
+        Those that have waited long come first, the longest first; then the largest. A new face has waited long.
+        """
+        gap = max(at - self._at, 0.0) if self._at > float("-inf") else 0.0
+        self._at = at
+        most = len(faces) if most is None else most
+        waited = [at - self._served.setdefault(face, at - WAITED_LONG) for face in faces]
+
+        def rank(row: int) -> tuple[float, float]:
+            return (-waited[row] if waited[row] >= WAITED_LONG else 0.0, -sizes[row])
+
+        order = sorted(range(len(faces)), key=rank)
+        return order[:most] + [row for row in order[most:] if waited[row] + gap > STARVES]
+
+    def parsed(self, faces: Sequence[Hashable], every: int, frame: int) -> list[int]:
+        """Rows of the faces to parse on frame number `frame`: each on every `every`-th, not all on the same one."""
+        due = [row for row, face in enumerate(faces) if frame - self._parsed.get(face, -every) >= every]
+        due.sort(key=lambda row: self._parsed.get(faces[row], -every))
+        return due[: -(-len(faces) // every)]
+
+    def done(self, faces: Collection[Hashable], parsed: Collection[Hashable], at: float, frame: int) -> None:
+        """These were analysed, and those parsed."""
+        self._served.update(dict.fromkeys(faces, at))
+        self._parsed.update(dict.fromkeys(parsed, frame))
+
+    def keep(self, faces: Collection[Hashable]) -> None:
+        """Forget all others."""
+        alive = set(faces)
+        for known in (self._served, self._parsed):
+            for gone in known.keys() - alive:
+                del known[gone]

@@ -1,0 +1,73 @@
+"""``rtface bench --live``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtface.errors import OutputError, SourceError
+from rtface.options import Options, parse_ms
+
+if TYPE_CHECKING:
+    from rtface.bench.load import LoadPlan
+
+
+def live_figures(
+    source: str, options: Options, seconds: float, fps: float, faces: str, load: str | None, timeline_png: Path | None
+) -> tuple[dict[str, Any], str]:
+    """Run it; the JSON record, and the text for people.
+
+    Raises:
+        InputError: `faces` are no numbers.
+        OptionError: `load` is no time.
+        SourceError: The clip cannot be opened, or not one frame was analysed.
+        OutputError: The timeline cannot be written.
+    """
+    from rtface import __version__
+    from rtface.bench import machine
+    from rtface.bench.live import SCHEMA, LiveSetup, record, run_live
+    from rtface.bench.live_report import live_text
+    from rtface.bench.scene import parse_bursts, scene_of
+
+    setup = LiveSetup(fps=fps, seconds=seconds, bursts=parse_bursts(faces), load=_load(load))
+    facts = machine.facts()  # before anything runs: a figure's machine is the machine without us
+    run = run_live(setup, options, scene_of(source))
+    if not run.seen:
+        raise SourceError(source, "not one frame was analysed", "Give more --seconds")
+    figures = record(run)
+    if timeline_png is not None:
+        _draw(run, f"{source}, {faces} faces, load {load or 'none'}", timeline_png)
+    whole = {
+        "schema": SCHEMA,
+        "version": __version__,
+        "source": source,
+        **figures,
+        "tasks": list(options.tasks),
+        "analyzer": run.analyzer,
+        "machine": facts,
+    }
+    return whole, live_text(figures)
+
+
+def _load(text: str | None) -> LoadPlan | None:
+    from rtface.bench.load import LoadPlan
+
+    if text is None:
+        return None
+    if text == "always":
+        return LoadPlan(3600.0)
+    seconds = parse_ms(text) / 1e3
+    return LoadPlan(seconds, seconds)
+
+
+def _draw(run: Any, title: str, path: Path) -> None:
+    import cv2
+
+    from rtface.bench.timeline import timeline
+
+    coded, png = cv2.imencode(".png", timeline(run, title))
+    assert coded
+    try:
+        path.write_bytes(png.tobytes())
+    except OSError as error:
+        raise OutputError(str(path), f"cannot be written ({error.strerror})", "Name another file") from error

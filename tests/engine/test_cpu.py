@@ -1,0 +1,174 @@
+"""Several sessions of one network: the same answers by every way, cut graphs, and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from rtface import models
+from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
+from rtface.engine.cpu import LANES, SHAPES, WIDE
+from rtface.engine.prune import output_names, without_outputs
+from rtface.engine.race import PROBE_EVERY, Race
+from rtface.errors import EngineError
+from tests.fakes import OUTPUTS
+
+QUICK = tuple(name for name in OUTPUTS if name != "parsing")
+
+
+def crops(count: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, 128, 128, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return models.load(models.find("engine", 0))
+
+
+@pytest.fixture(scope="module")
+def engine(model: bytes) -> Iterator[CpuEngine]:
+    engine = CpuEngine(model, "engine", 2, dear=("parsing",))
+    engine.prepare(OUTPUTS, QUICK)
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("names", [OUTPUTS, QUICK])
+def test_every_way_gives_the_same(engine: CpuEngine, model: bytes, count: int, names: tuple[str, ...]) -> None:
+    batch = crops(count)
+    expected = OrtEngine(model, "plain", 1).run(batch, names)
+    for _ in range(8):  # both ways are tried
+        got = engine.run(batch, names)
+        assert list(got) == list(names)
+        for name in names:
+            assert got[name].shape == expected[name].shape and got[name].dtype == expected[name].dtype
+            if name == "parsing":
+                assert (got[name] == expected[name]).mean() > 0.999
+            else:
+                assert got[name] == pytest.approx(expected[name], abs=2e-2)
+
+
+def test_it_is_an_engine(engine: CpuEngine) -> None:
+    plain: Engine = engine
+    assert isinstance(plain, Preparable)
+    assert engine.outputs == OUTPUTS
+    assert engine.describe()["threads"] == 2 and engine.describe()["engine"] == "onnxruntime"
+
+
+def test_sessions_open_when_they_are_needed(model: bytes) -> None:
+    engine = CpuEngine(model, "engine", 2, dear=("parsing",), names=("pose",))
+    assert set(engine._sessions) == {(WIDE, False)}
+    engine.run(crops(3), ("pose",))
+    assert set(engine._sessions) == {(WIDE, False)}
+    engine.run(crops(1), ("parsing",))
+    assert set(engine._sessions) == {(WIDE, False), (WIDE, True)}
+    engine.prepare(QUICK)
+    assert (LANES, False) in engine._sessions
+    single = CpuEngine(model, "engine", 1)
+    single.prepare(OUTPUTS)
+    assert set(single._sessions) == {(WIDE, True)}
+
+
+def test_races_do_not_pile_up(engine: CpuEngine) -> None:
+    for side in range(2 * SHAPES):
+        engine._race(True, (1, side), (WIDE, LANES))
+    assert len(engine._races) <= SHAPES
+
+
+def test_errors_come_from_every_lane(engine: CpuEngine) -> None:
+    with pytest.raises(EngineError, match="float32 batch"):
+        engine.run(np.zeros((3, 64, 64, 3), np.float32), OUTPUTS)
+    with pytest.raises(EngineError, match=r"junk: onnxruntime .* cannot load it"):
+        CpuEngine(b"not a network", "junk")
+
+
+def test_a_closed_engine_says_so(model: bytes) -> None:
+    engine = CpuEngine(model, "engine", 2, dear=("parsing",))
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.run(crops(1), ("pose",))
+    with pytest.raises(EngineError, match="closed"):
+        engine.prepare(QUICK)
+
+
+class Ways:
+    """Costs by way, and what the race makes of them."""
+
+    def __init__(self, **costs: float) -> None:
+        self.costs, self.race = costs, Race(list(costs))
+
+    def run(self, count: int) -> list[str]:
+        chosen = []
+        for _ in range(count):
+            chosen.append(self.race.choose())
+            self.race.ran(chosen[-1], self.costs[chosen[-1]])
+        return chosen
+
+
+def test_the_quickest_way_wins_and_changes() -> None:
+    ways = Ways(wide=1.6, lanes=2.2)
+    chosen = ways.run(200)
+    assert set(chosen[:6]) == {"wide", "lanes"}
+    assert chosen[6:].count("lanes") <= 200 / PROBE_EVERY + 1
+    ways.costs["wide"] = 8.0  # somebody took a core
+    assert ways.run(20)[4:].count("wide") == 0
+    ways.costs["wide"] = 1.6
+    assert ways.run(2 * PROBE_EVERY)[-1] == "wide"
+
+
+def tiny(nodes: list[onnx.NodeProto], outputs: list[str]) -> bytes:
+    def info(name: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])
+
+    weights = [helper.make_tensor(name, TensorProto.FLOAT, [1], [2.0]) for name in ("w", "v")]
+    graph = helper.make_graph(nodes, "g", [info("x")], [info(name) for name in outputs], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+
+
+def test_what_only_a_cut_output_needs_goes_with_it() -> None:
+    nodes = [
+        helper.make_node("Mul", ["x", "w"], ["shared"]),
+        helper.make_node("Add", ["shared", "v"], ["a"]),
+        helper.make_node("Neg", ["shared"], ["b"]),
+    ]
+    model = tiny(nodes, ["a", "b"])
+    assert output_names(model) == ("a", "b")
+    cut = onnx.load_from_string(without_outputs(model, ["a"]))
+    onnx.checker.check_model(cut)
+    assert [node.op_type for node in cut.graph.node] == ["Mul", "Neg"]
+    assert [weight.name for weight in cut.graph.initializer] == ["w"]
+    assert [output.name for output in cut.graph.output] == ["b"]
+    assert onnx.load_from_string(without_outputs(model, [])) == onnx.load_from_string(model)
+    with pytest.raises(ValueError, match="that stays"):
+        without_outputs(model, ["a", "b"])
+    with pytest.raises(ValueError, match="ONNX file"):
+        output_names(b"\xff\xff not a network")
+
+
+def test_a_graph_with_a_branch_keeps_its_nodes() -> None:
+    then = helper.make_graph(
+        [helper.make_node("Neg", ["hidden"], ["t"])],
+        "t",
+        [],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, [1])],
+    )
+    nodes = [
+        helper.make_node("Mul", ["x", "w"], ["hidden"]),
+        helper.make_node("Cast", ["x"], ["flag"], to=TensorProto.BOOL),
+        helper.make_node("If", ["flag"], ["a"], then_branch=then, else_branch=then),
+        helper.make_node("Add", ["x", "v"], ["b"]),
+    ]
+    cut = onnx.load_from_string(without_outputs(tiny(nodes, ["a", "b"]), ["b"]))
+    assert len(cut.graph.node) == 4 and [output.name for output in cut.graph.output] == ["a"]
+
+
+def test_the_shipped_engine_without_parsing_is_smaller(model: bytes) -> None:
+    cut = without_outputs(model, ["parsing"])
+    assert output_names(cut) == QUICK
+    assert len(onnx.load_from_string(cut).graph.node) < 0.85 * len(onnx.load_from_string(model).graph.node)
