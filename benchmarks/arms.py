@@ -25,6 +25,8 @@ from rtface.train.export import load_detector
 from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import count_parameters
 from rtface.train.nets.mos import DetectorNet, cells, decode
+from rtface.train.sampling import MIX, Sampler
+from rtface.train.scores import scores
 
 Scores = dict[str, float]
 NEVER = 2.0  # a share of the run that is not reached
@@ -110,19 +112,19 @@ class Bench:
         budget, changes = self.budget, {"seed": self.budget.seed, **ENGINE_ARMS[arm]}
         batch = budget.batch
         if arm.startswith("single-"):
-            counts = engine.Sampler(groups, batch, 0).counts
+            counts = Sampler(groups, batch, 0).counts
             groups = single_task(groups, arm.removeprefix("single-"))
             batch = sum(counts[name] for name in groups)  # as many of its own crops a step as in the mix
         plain = {"minutes": None, "interact_at": NEVER, "grow_at": (NEVER, NEVER), "warmup": max(1, budget.steps // 10)}
         settings = {**plain, "steps": budget.steps, "batch": batch, "validate_minutes": 1e6, "threads": self.threads}
         config = engine.EngineConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
         torch.manual_seed(config.seed)
-        checkpoint = engine.learn(config, Mixed(groups, engine.MIX), {})
+        checkpoint = engine.learn(config, Mixed(groups, MIX), {})
         net, ids = engine.averaged(read_checkpoint(checkpoint, ("ema",))["ema"], config, torch.device("cpu"))
         rounds = config.iterations if config.interact_at < 1 else 0
-        record = {"scores": engine.scores(net, validation, 64, rounds), **_cost(net, (1, 128, 128, 3), rounds)}
+        record = {"scores": scores(net, validation, 64, rounds), **_cost(net, (1, 128, 128, 3), rounds)}
         if ids is not None:
-            record["scores_by_task_statistics"] = engine.scores(net, validation, 64, rounds, ids)
+            record["scores_by_task_statistics"] = scores(net, validation, 64, rounds, ids)
         return {"network": "engine", "rounds": rounds, "seed": config.seed, "batch": batch, **record}
 
     # -- detector --
@@ -142,9 +144,9 @@ class Bench:
         torch.manual_seed(config.seed)
         maker = SceneMaker(sources, 256, np.random.default_rng(config.seed))
         net = load_detector(detector.learn(config, maker))
-        scores = score_detector(net, validation)
+        found = score_detector(net, validation)
         common = {"network": "detector", "seed": config.seed, "batch": config.batch}
-        return {**common, "scores": scores, **_cost(net, (1, 256, 320, 3))}
+        return {**common, "scores": found, **_cost(net, (1, 256, 320, 3))}
 
 
 def _cost(net: torch.nn.Module, shape: tuple[int, ...], *arguments: int) -> dict[str, float]:
@@ -191,8 +193,8 @@ def score_detector(net: DetectorNet, pictures: list[Picture], iou: float = 0.4, 
             counted, hits = judge(rows[:, :4].astype(np.float64), rows[:, 4], truths, least_px)
             found[least_px].append((rows[counted, 4], hits[counted]))
             truths_by_height[least_px] += int((truths[:, 3] - truths[:, 1] >= least_px).sum())
-    scores = {}
+    by_height = {}
     for least_px, parts in found.items():
         score, hit = (np.concatenate([part[i] for part in parts] or [np.zeros(0)]) for i in (0, 1))
-        scores[f"ap50_{least_px}px"] = 100.0 * average_precision(score, hit, truths_by_height[least_px])
-    return scores
+        by_height[f"ap50_{least_px}px"] = 100.0 * average_precision(score, hit, truths_by_height[least_px])
+    return by_height

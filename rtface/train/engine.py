@@ -13,32 +13,27 @@ A run may begin with an exported network's weights (`init`), and may learn emoti
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
-from rtface.errors import InputError
 from rtface.train.association import association_losses
 from rtface.train.data.corpus import read_corpus
-from rtface.train.data.faces import Augment, Item, Sample, build_samples
+from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
-from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
+from rtface.train.losses import engine_losses
 from rtface.train.nets.build import Network, build_engine, check_parts
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
-from rtface.train.nets.ifan import SUB, EngineNet, Outputs
+from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
+from rtface.train.sampling import MIX, TASKS, Sampler
+from rtface.train.scores import scores
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
-# Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
-MIX = {"landmarks": 16, "video": 3, "parsing": 12, "faces": 7, "five": 4, "emotion": 19, "negative": 3}
-TASKS = ("landmarks", "parsing", "emotion")  # of iFAN; each with its batch norm statistics where `task_norm` is on
-TASK_OF = {"parsing": 1, "emotion": 2, "negative": 2}  # by set; the others' is landmarks
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
 MIXED_BATCHES = 8  # that the statistics of the mix are measured on
 TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
@@ -69,75 +64,6 @@ class EngineConfig(RunConfig):
         """The network as configured, and what names its norms' tasks."""
         net = build_engine(self.network, self.residual, self.association, self.reencode)
         return net, task_norms(net.encoder, len(TASKS)) if self.task_norm else None
-
-
-class Sampler:
-    """Draws augmented batches: a fixed share from every set, each shuffled through before it repeats."""
-
-    def __init__(
-        self, groups: Mapping[str, list[Sample]], batch: int, seed: int, shares: Mapping[str, float] = MIX
-    ) -> None:
-        self.groups = {g: s for g, s in groups.items() if g in shares}
-        if not self.groups:
-            raise InputError("nothing to train on", "the corpus holds no labelled faces", "Check --data")
-        total = sum(shares[g] for g in self.groups)
-        self.counts = {g: max(1, round(batch * shares[g] / total)) for g in self.groups}
-        self.rng = np.random.default_rng(seed)
-        self.orders: dict[str, list[int]] = {g: [] for g in self.groups}
-        self.weights = {g: _rarity(s) for g, s in self.groups.items()}
-        self.size = 64
-
-    def __call__(self) -> tuple[torch.Tensor, Targets]:
-        augment = Augment(self.size, self.rng)
-        return collate([augment(s) for g, n in self.counts.items() for s in self._draw(g, n)])
-
-    def tasks(self) -> torch.Tensor:
-        """Which of `TASKS` each row of a batch is of."""
-        return torch.tensor([TASK_OF.get(self.groups[g][0].group, 0) for g, n in self.counts.items() for _ in range(n)])
-
-    def _draw(self, group: str, count: int) -> list[Sample]:
-        samples, order = self.groups[group], self.orders[group]
-        while len(order) < count:  # a set may be smaller than its part of a batch
-            weights = self.weights[group]
-            order += self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
-        picked, self.orders[group] = order[:count], order[count:]
-        return [samples[i] for i in picked]
-
-
-def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64] | None:
-    """Draw probability by the inverse fourth root of the majority emotion's frequency; the mean for samples without
-    votes; None where no sample has any."""
-    voted = np.array([s.group == "emotion" and s.emotion is not None for s in samples])
-    if not voted.any():
-        return None
-    labels = np.array([int(s.emotion.argmax()) for s in samples if s.group == "emotion" and s.emotion is not None])
-    rare = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
-    weight = np.full(len(samples), rare.mean())
-    weight[voted] = rare
-    chance: npt.NDArray[np.float64] = weight / weight.sum()
-    return chance
-
-
-def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
-    """Crops (N, S, S, 3) uint8 and their targets."""
-
-    def stack(name: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        return torch.as_tensor(np.stack([np.asarray(getattr(i, name)) for i in items])).to(dtype)
-
-    targets = Targets(
-        landmarks=stack("landmarks"),
-        landmark_weight=stack("landmark_weight"),
-        five=stack("five"),
-        five_weight=stack("five_weight"),
-        parsing=stack("parsing", torch.uint8),
-        coarse_parsing=stack("coarse_parsing", torch.bool),
-        pose=stack("pose"),
-        pose_weight=stack("pose_weight"),
-        emotion=stack("emotion"),
-        emotion_weight=stack("emotion_weight"),
-        is_face=stack("is_face"),
-    )
-    return torch.from_numpy(np.stack([i.image for i in items])), targets
 
 
 def train_engine(config: EngineConfig) -> Path:
@@ -263,73 +189,3 @@ def validate(
 ) -> dict[str, float]:
     """Averaged weights on clean crops of `size` px after every round: quick figures to steer by, in per cent."""
     return scores(averaged(run.ema.state, config, device)[0], groups, size, config.iterations)
-
-
-@torch.no_grad()
-def scores(
-    net: Network, groups: dict[str, list[Sample]], size: int, iterations: int, ids: TaskIds | None = None
-) -> dict[str, float]:
-    """Scores by set and round (landmarks0, landmarks1 ...) of a network in eval mode, in per cent.
-
-    With `ids`, each set's crops are normalised by their own task's statistics.
-    """
-    device = next(net.parameters()).device
-    augment = Augment(size, np.random.default_rng(0), strength=0.0)
-    metrics: dict[str, float] = {}
-    for name, (count, score) in _SCORES.items():
-        samples = groups.get(name, [])[:count]
-        sums = np.zeros((iterations + 1, 2))  # by rounds of interaction: sum of scores, what it is over
-        for start in range(0, len(samples), 50):
-            images, targets = collate([augment(s) for s in samples[start : start + 50]])
-            tasks = torch.full((len(images),), TASK_OF.get(name, 0))
-            with torch.autocast(device.type, torch.bfloat16), naming(ids, tasks):
-                rounds = net(images.to(device), iterations)
-            for i, out in enumerate(rounds):
-                sums[i] += score(out, targets.to(device))
-        if samples:
-            metrics |= {f"{name}{i}": 100.0 * float(total / over) for i, (total, over) in enumerate(sums)}
-    return metrics
-
-
-# A score of a batch: its sum and what the sum is over.
-_Score = Callable[[Outputs, Targets], tuple[float, int]]
-
-
-def _score_landmarks(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Mean point error over the distance of the outer eye corners, summed over faces."""
-    ocular = (t.landmarks[:, 36] - t.landmarks[:, 45]).norm(dim=1)
-    error = (out.points - t.landmarks).norm(dim=2).mean(1) / ocular
-    return float(error.sum()), len(error)
-
-
-def _score_five(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Mean error of five points over the distance of the eye centres, summed over faces."""
-    five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(out.points.device), out.points)
-    ocular = (t.five[:, 0] - t.five[:, 1]).norm(dim=1)
-    error = (five - t.five).norm(dim=2).mean(1) / ocular
-    return float(error.sum()), len(error)
-
-
-def _score_parsing(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Mean F of the component classes, each batch weighted alike."""
-    prediction = F.pixel_shuffle(out.parsing_logits, SUB).argmax(1)
-    known = t.parsing != IGNORE
-    scores = []
-    for c in COMPONENTS:
-        p, q = (prediction == c) & known, t.parsing == c
-        scores.append(2 * float((p & q).sum()) / max(float(p.sum() + q.sum()), 1.0))
-    return float(np.mean(scores)), 1
-
-
-def _score_emotion(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Faces whose likeliest emotion has most votes."""
-    right = out.emotion_logits.argmax(1) == t.emotion.argmax(1)
-    return float(right.sum()), len(right)
-
-
-_SCORES: dict[str, tuple[int, _Score]] = {  # by group: how many samples, scored how
-    "landmarks": (400, _score_landmarks),
-    "parsing": (80, _score_parsing),
-    "emotion": (1200, _score_emotion),
-    "five": (300, _score_five),
-}

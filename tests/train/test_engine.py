@@ -14,10 +14,11 @@ import torch
 from rtface.errors import InputError
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
-from rtface.train.engine import FILES, MIX, EngineConfig, Sampler, collate, train_engine, validate
+from rtface.train.engine import FILES, EngineConfig, train_engine, validate
 from rtface.train.export import export_engine, load_engine
 from rtface.train.loop import Run, Schedule
 from rtface.train.nets.ifan import EngineNet
+from rtface.train.sampling import MIX, Sampler, collate
 from tests.train.made import placed
 
 BLANK = Picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
