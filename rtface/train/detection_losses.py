@@ -18,7 +18,7 @@ SMALL = 24.0  # px: faces below it are the small ones that feedback sampling wat
 
 
 class UncertaintyWeights(nn.Module):
-    """sum_t exp(-s_t) L_t + s_t with learned s_t; `learned=False` keeps the initial weights."""
+    """sum_t exp(-s_t) L_t + s_t with learned s_t in -3..2; `learned=False` keeps the initial weights."""
 
     def __init__(self, learned: bool = True) -> None:
         super().__init__()
@@ -26,10 +26,9 @@ class UncertaintyWeights(nn.Module):
         self.log_variance = nn.Parameter(-start.log(), requires_grad=learned)
 
     def forward(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            name: torch.exp(-s) * losses[name] + s
-            for name, s in zip(TASKS, self.log_variance.clamp(-3.0, 2.0), strict=True)
-        }
+        with torch.no_grad():
+            self.log_variance.clamp_(-3.0, 2.0)  # the values, not the graph: beyond a clamp no gradient leads back
+        return {name: torch.exp(-s) * losses[name] + s for name, s in zip(TASKS, self.log_variance, strict=True)}
 
 
 @dataclass

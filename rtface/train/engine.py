@@ -13,7 +13,7 @@ A run may begin with an exported network's weights (`init`), and may learn emoti
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +25,10 @@ from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
-from rtface.train.losses import engine_losses
+from rtface.train.losses import Targets, engine_losses
 from rtface.train.nets.build import Network, build_engine, check_parts
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
-from rtface.train.nets.ifan import EngineNet
+from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.scores import scores
@@ -53,7 +53,7 @@ class EngineConfig(RunConfig):
     residual: bool = False  # RMT-Net's corrections
     association: bool = False  # RMT-Net's stand-ins for missing labels
     reencode: bool = True  # False: predictions go back unencoded
-    task_norm: bool = False  # batch norm statistics by task in the encoder, measured on the mix at the end
+    task_norm: bool = False  # batch norm statistics by task in the encoder; those of the mix come with a validation
     warmup: int = 300  # steps
 
     def __post_init__(self) -> None:
@@ -95,22 +95,21 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     with keeping(run, batches):
         while run.progress < 1.0:
             sampler.size = sizes[sum(run.progress >= share for share in grow_at)]
-            images, targets = next(batches)
             iterations = config.iterations if run.progress >= config.interact_at else 0
             net.train()
             if iterations and not config.joint:
                 net.freeze_base()
+                if ids is not None:  # the interaction learns on what one pass will give it
+                    measure_mix(run, config, _crops(batches, device))
+                    ids = None
+            images, targets = next(batches)
             with torch.autocast(device.type, torch.bfloat16), naming(ids, sampler.tasks()):
                 rounds = net(images.to(device), iterations, rows=targets.rows())
-            frozen = iterations > 0 and not config.joint  # ITER 0 no longer learns by then
-            losses = engine_losses(rounds[frozen:], targets.to(device))
-            if isinstance(net, EngineNet) and net.association is not None and not frozen:
-                losses |= association_losses(rounds[-1], targets.to(device), net.association)
-            run.update(losses, len(images))
+            run.update(_losses(net, rounds, targets.to(device), iterations > 0 and not config.joint), len(images))
             if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
                 run.pause()
                 if ids is not None:
-                    measure_mix(run, config, [next(batches)[0].to(device) for _ in range(MIXED_BATCHES)])
+                    measure_mix(run, config, _crops(batches, device))
                 run.report(validate(run, validation, device, sampler.size, config))
                 run.save()
                 run.unpause()
@@ -118,6 +117,18 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
             elif run.step % 100 == 0:
                 run.report()
     return run.checkpoint
+
+
+def _losses(net: Network, rounds: list[Outputs], targets: Targets, frozen: bool) -> dict[str, torch.Tensor]:
+    """Every round's losses; without ITER 0's, and without what only it could learn from, where it is frozen."""
+    losses = engine_losses(rounds[frozen:], targets)
+    if isinstance(net, EngineNet) and net.association is not None and not frozen:
+        losses |= association_losses(rounds[-1], targets, net.association)
+    return losses
+
+
+def _crops(batches: Iterator[tuple[torch.Tensor, Targets]], device: torch.device) -> list[torch.Tensor]:
+    return [next(batches)[0].to(device) for _ in range(MIXED_BATCHES)]
 
 
 def measure_mix(run: Run, config: EngineConfig, batches: Sequence[torch.Tensor]) -> None:

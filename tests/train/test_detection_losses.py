@@ -197,3 +197,12 @@ def test_two_faces_alike_share_no_cell() -> None:
     b = assign(boxes, score, mirrored, CENTRES, STRIDES)
     assert len(set(b.cell.tolist())) == len(b.cell)
     assert set(b.face.tolist()) == {0, 1}
+
+
+def test_a_weight_that_overshot_finds_back() -> None:
+    weights = UncertaintyWeights()
+    with torch.no_grad():
+        weights.log_variance.fill_(-3.5)  # a step of the optimiser beyond the limit
+    torch.stack(tuple(weights(dict.fromkeys(TASKS, torch.tensor(2.0))).values())).sum().backward()
+    assert weights.log_variance.grad is not None
+    assert (weights.log_variance.grad < 0).all()  # large losses ask for smaller weights: s grows

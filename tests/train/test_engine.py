@@ -18,6 +18,7 @@ from rtface.train.engine import FILES, EngineConfig, train_engine, validate
 from rtface.train.export import export_engine, load_engine
 from rtface.train.loop import Run, Schedule
 from rtface.train.nets.ifan import EngineNet
+from rtface.train.nets.norms import TaskNorm
 from rtface.train.sampling import MIX, Sampler, collate
 from tests.train.made import placed
 
@@ -161,3 +162,24 @@ def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
     assert metrics["emotion0"] == pytest.approx(200 / 3)
     assert metrics["parsing0"] == 0.0  # no component was there to be found
     assert set(metrics) == {"landmarks0", "landmarks1", "emotion0", "emotion1", "parsing0", "parsing1"}
+
+
+def test_a_frozen_interaction_learns_on_the_statistics_of_the_mix(
+    corpus: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[tuple[int, bool]] = []
+    forward = EngineNet.forward
+
+    def watched(net: EngineNet, crops: torch.Tensor, iterations: int = 0, **more: Any) -> list[Any]:
+        norm = net.encoder.s2.bn
+        assert isinstance(norm, TaskNorm)
+        if more.get("rows") is not None:  # a step, neither validation nor the measuring of the mix
+            named.append((iterations, norm.ids.rows is not None))
+            if iterations:
+                assert not norm.training and norm.running_mean is not None and norm.running_mean.any()
+        return forward(net, crops, iterations, **more)
+
+    monkeypatch.setattr(EngineNet, "forward", watched)
+    config = EngineConfig(corpus, tmp_path, cache, minutes=None, steps=4, batch=8, device="cpu", grow_at=(2.0, 2.0))
+    train_engine(replace(config, interact_at=0.5, task_norm=True))
+    assert named == [(0, True), (0, True), (1, False), (1, False)]
