@@ -88,6 +88,23 @@ def train_engine_command(
     threads: Threads = None,
     init: Init = None,
     teacher: Teacher = None,
+    network: Annotated[str | None, typer.Option(help="fast or ifan-paper (slow).", show_default="fast")] = None,
+    iterations: Annotated[int | None, typer.Option(min=0, max=3, help="Rounds.", show_default="1")] = None,
+    joint: Annotated[
+        bool | None, typer.Option("--joint/--frozen", help="With interaction all learns on; default: it alone learns.")
+    ] = None,
+    reencode: Annotated[
+        bool | None, typer.Option("--reencode/--no-reencode", help="Re-encode answers fed back; default on.")
+    ] = None,
+    residual: Annotated[
+        bool | None, typer.Option("--residual/--no-residual", help="RMT-Net's corrections; default off.")
+    ] = None,
+    association: Annotated[
+        bool | None, typer.Option("--association/--no-association", help="RMT-Net's guesses at missing labels.")
+    ] = None,
+    task_norm: Annotated[
+        bool | None, typer.Option("--task-norm/--shared-norm", help="Batch norm by task in training; default shared.")
+    ] = None,
 ) -> None:
     """Train the multi-task engine (landmarks, parsing, emotion, pose) on 128x128 crops.
 
@@ -104,6 +121,8 @@ def train_engine_command(
         "batch": batch,
     }
     flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init, "teacher": teacher}
+    flags |= {"network": network, "iterations": iterations, "joint": joint, "reencode": reencode}
+    flags |= {"residual": residual, "association": association, "task_norm": task_norm}
     options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.engine import EngineConfig, train_engine
@@ -254,8 +273,9 @@ def export_engine_command(
     int8: Int8 = False,
     data: Calibration = None,
     cache: CacheFolder = _CACHE,
+    iterations: Annotated[int, typer.Option(min=0, max=3, help="Most rounds of interaction: a file each.")] = 1,
 ) -> None:
-    """Write engine-iter0.onnx and engine-iter1.onnx from RUN's averaged weights.
+    """Write engine-iter0.onnx, engine-iter1.onnx … from RUN's averaged weights.
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
@@ -266,15 +286,15 @@ def export_engine_command(
     from rtface.train.registry import register
 
     pictures = q.engine_batches(data, cache) if data is not None else None
-    for iterations in (0, 1):
-        name = f"engine-iter{iterations}"
-        exported = export_engine(run / "last.pt", out / f"{name}.onnx", iterations)
-        register(out, name, "engine", exported, "fp32", iterations)
+    for rounds in range(iterations + 1):
+        name = f"engine-iter{rounds}"
+        exported = export_engine(run / "last.pt", out / f"{name}.onnx", rounds)
+        register(out, name, "engine", exported, "fp32", rounds)
         _say(exported, _FROM_TORCH)
         if pictures is not None:
             target, manifest = out / f"{name}-int8.onnx", _MANIFESTS / f"{name}-int8.json"
             exported = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest)
-            register(out, target.stem, "engine", exported, "int8", iterations)
+            register(out, target.stem, "engine", exported, "int8", rounds)
             _say(exported, _FROM_FLOAT)
 
 

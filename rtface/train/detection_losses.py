@@ -18,7 +18,7 @@ SMALL = 24.0  # px: faces below it are the small ones that feedback sampling wat
 
 
 class UncertaintyWeights(nn.Module):
-    """sum_t exp(-s_t) L_t + s_t with learned s_t; `learned=False` keeps the initial weights."""
+    """sum_t exp(-s_t) L_t + s_t with learned s_t in -3..2; `learned=False` keeps the initial weights."""
 
     def __init__(self, learned: bool = True) -> None:
         super().__init__()
@@ -26,10 +26,9 @@ class UncertaintyWeights(nn.Module):
         self.log_variance = nn.Parameter(-start.log(), requires_grad=learned)
 
     def forward(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            name: torch.exp(-s) * losses[name] + s
-            for name, s in zip(TASKS, self.log_variance.clamp(-3.0, 2.0), strict=True)
-        }
+        with torch.no_grad():
+            self.log_variance.clamp_(-3.0, 2.0)  # the values, not the graph: beyond a clamp no gradient leads back
+        return {name: torch.exp(-s) * losses[name] + s for name, s in zip(TASKS, self.log_variance, strict=True)}
 
 
 @dataclass
@@ -90,10 +89,12 @@ def assign(boxes: Tensor, score: Tensor, truth: Truth, centres: Tensor, strides:
     face = torch.arange(len(near), device=score.device)[:, None].expand_as(keep)[keep]
     cell, agree = best.indices[keep], best.values[keep]
     picture = truth.picture[face]
-    # a cell wanted by two faces goes to the better aligned one
+    # a cell wanted by two faces goes to the better aligned one, of equals to the first
     place = picture * count + cell
-    winner = score.new_zeros(score.numel()).scatter_reduce_(0, place, agree, "amax")
-    won = agree >= winner[place]
+    best_agree = score.new_zeros(score.numel()).scatter_reduce_(0, place, agree, "amax")
+    claim = torch.where(agree >= best_agree[place], face, len(near))
+    first = place.new_full((score.numel(),), len(near)).scatter_reduce_(0, place, claim, "amin")
+    won = face == first[place]
     face, cell, agree, picture = face[won], cell[won], agree[won], picture[won]
     iou = pair_iou(boxes[picture, cell], truth.boxes[face])
     top_agree = score.new_zeros(len(near)).scatter_reduce_(0, face, agree, "amax")

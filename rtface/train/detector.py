@@ -24,6 +24,7 @@ from rtface.train.nets.mos import DetectorNet, cells, decode
 
 FILES = ("detection", "landmarks", "parsing", "unlabelled", "points5", "negatives")
 SMALL_SHARE = 0.3  # below it, small faces get a batch of their own
+UNDECAYED = ("weights.log_variance", "head.alpha")
 FALSE_SCORE = 0.4  # a trusted background cell above it makes its scene a hard one
 
 
@@ -36,6 +37,7 @@ class DetectorConfig(RunConfig):
     cross_stitch: bool = True
     uncertainty: bool = True
     feedback: bool = True
+    warmup: int = 300  # steps
 
 
 class Feedback:
@@ -99,27 +101,30 @@ def train_detector(config: DetectorConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
-    device = pick_device(config.device)
+    pick_device(config.device)  # a wrong name is said before minutes of reading
     rng = np.random.default_rng(config.seed)
     if config.sources:
         groups, shares = mixed_scenes(config.sources, config.cache)
-        maker = SceneMaker(groups, 256, rng, shares)
-    else:
-        files = [config.data / f"{name}.parquet" for name in FILES]
-        maker = SceneMaker(build_sources(read_corpus(files, config.cache)), 256, rng)
+        return learn(config, SceneMaker(groups, 256, rng, shares))
+    files = [config.data / f"{name}.parquet" for name in FILES]
+    return learn(config, SceneMaker(build_sources(read_corpus(files, config.cache)), 256, rng))
+
+
+def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
+    """`train_detector` on scenes made of pictures that are read already."""
+    device = pick_device(config.device)
     feedback = Feedback(config.feedback)
 
     net = DetectorNet(cross_stitch=config.cross_stitch).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = UncertaintyWeights(config.uncertainty).to(device)
     trained = torch.nn.ModuleDict({"net": net, "weights": weights})
-    parameters = [p for p in trained.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=0.02)
-    run = Run(config.run, trained, optimizer, Schedule(config.rate, config.minutes, config.steps))
+    schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup)
+    run = Run(config.run, trained, optimizer(trained, config.rate), schedule)
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     last_save = run.seconds
     make = Batches(maker, config.batch, feedback)
-    batches = prefetch(make)
+    batches = prefetch(make, depth=1)  # what feedback asks for comes two batches later, not four
     with keeping(run, batches):
         while run.progress < 1.0:
             make.size = 320 if run.progress >= config.grow_at else 256
@@ -139,3 +144,15 @@ def train_detector(config: DetectorConfig) -> Path:
                 run.save()
                 last_save = run.seconds
     return run.checkpoint
+
+
+def optimizer(trained: torch.nn.Module, rate: float) -> torch.optim.Optimizer:
+    """AdamW; weights decay. Task weights, cross-stitch weights, biases and batch norms do not: pulled towards 0, a
+    log variance would forget its task's scale, a stitch its 0.9 / 0.1, a norm its features."""
+    parameters = {name: p for name, p in trained.named_parameters() if p.requires_grad}
+    free = {name for name, p in parameters.items() if p.ndim <= 1 or name.endswith(UNDECAYED)}
+    groups = [
+        {"params": [p for name, p in parameters.items() if name not in free], "weight_decay": 0.02},
+        {"params": [p for name, p in parameters.items() if name in free], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate)

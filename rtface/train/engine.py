@@ -4,7 +4,8 @@ Every step draws from each single-label set in turn and stacks the draws into on
 statistics serves every world the crop may come from; each decoder runs on the samples of its own task only. Resolution
 grows 64 -> 96 -> 128 px (a third of the cost early). Interaction comes last, as the second of the paper's two stages:
 re-encoders and integrator learn on top of a network that stays as it is, so that ITER 0 is what it was and further
-rounds can only be added to it.
+rounds can only be added to it. With `joint` it is Algorithm 1 of the paper instead: the whole network learns on, from
+every round's loss.
 
 A run may begin with an exported network's weights (`init`), and may learn emotion from a teacher as well (`teacher`).
 """
@@ -12,28 +13,29 @@ A run may begin with an exported network's weights (`init`), and may learn emoti
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
-from rtface.errors import InputError
+from rtface.train.association import association_losses
 from rtface.train.data.corpus import read_corpus
-from rtface.train.data.faces import Augment, Item, Sample, build_samples
+from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
-from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets, engine_losses
+from rtface.train.losses import Targets, engine_losses
+from rtface.train.nets.build import Network, build_engine, check_parts
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
-from rtface.train.nets.ifan import SUB, EngineNet, Outputs
+from rtface.train.nets.ifan import EngineNet, Outputs
+from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
+from rtface.train.sampling import MIX, TASKS, Sampler
+from rtface.train.scores import scores
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
-# Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
-MIX = {"landmarks": 16, "video": 3, "parsing": 12, "faces": 7, "five": 4, "emotion": 19, "negative": 3}
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
+MIXED_BATCHES = 8  # that the statistics of the mix are measured on
 TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
 
 
@@ -45,71 +47,23 @@ class EngineConfig(RunConfig):
     interact_at: float = 0.88
     init: Path | None = None  # an exported ONNX file to begin with, at 128 px at once
     teacher: Path | None = None  # a checkpoint of `rtface train teacher`
+    network: str = "fast"  # or ifan-paper
+    iterations: int = 1  # rounds of interaction from `interact_at` on
+    joint: bool = False  # the whole network learns then, not the interaction alone
+    residual: bool = False  # RMT-Net's corrections
+    association: bool = False  # RMT-Net's stand-ins for missing labels
+    reencode: bool = True  # False: predictions go back unencoded
+    task_norm: bool = False  # batch norm statistics by task in the encoder; those of the mix come with a validation
+    warmup: int = 300  # steps
 
+    def __post_init__(self) -> None:
+        """Raises OptionError, before any data is read, for a network or part that there is not."""
+        check_parts(self.network, self.residual, self.association, self.reencode)
 
-class Sampler:
-    """Draws augmented batches: a fixed share from every set, each shuffled through before it repeats."""
-
-    def __init__(
-        self, groups: Mapping[str, list[Sample]], batch: int, seed: int, shares: Mapping[str, float] = MIX
-    ) -> None:
-        self.groups = {g: s for g, s in groups.items() if g in shares}
-        if not self.groups:
-            raise InputError("nothing to train on", "the corpus holds no labelled faces", "Check --data")
-        total = sum(shares[g] for g in self.groups)
-        self.counts = {g: max(1, round(batch * shares[g] / total)) for g in self.groups}
-        self.rng = np.random.default_rng(seed)
-        self.orders: dict[str, list[int]] = {g: [] for g in self.groups}
-        self.weights = {g: _rarity(s) for g, s in self.groups.items()}
-        self.size = 64
-
-    def __call__(self) -> tuple[torch.Tensor, Targets]:
-        augment = Augment(self.size, self.rng)
-        return collate([augment(s) for g, n in self.counts.items() for s in self._draw(g, n)])
-
-    def _draw(self, group: str, count: int) -> list[Sample]:
-        samples, order = self.groups[group], self.orders[group]
-        while len(order) < count:  # a set may be smaller than its part of a batch
-            weights = self.weights[group]
-            order += self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
-        picked, self.orders[group] = order[:count], order[count:]
-        return [samples[i] for i in picked]
-
-
-def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64] | None:
-    """Draw probability by the inverse fourth root of the majority emotion's frequency; the mean for samples without
-    votes; None where no sample has any."""
-    voted = np.array([s.group == "emotion" and s.emotion is not None for s in samples])
-    if not voted.any():
-        return None
-    labels = np.array([int(s.emotion.argmax()) for s in samples if s.group == "emotion" and s.emotion is not None])
-    rare = np.bincount(labels, minlength=8).clip(min=1).astype(np.float64)[labels] ** -0.25
-    weight = np.full(len(samples), rare.mean())
-    weight[voted] = rare
-    chance: npt.NDArray[np.float64] = weight / weight.sum()
-    return chance
-
-
-def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
-    """Crops (N, S, S, 3) uint8 and their targets."""
-
-    def stack(name: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        return torch.as_tensor(np.stack([np.asarray(getattr(i, name)) for i in items])).to(dtype)
-
-    targets = Targets(
-        landmarks=stack("landmarks"),
-        landmark_weight=stack("landmark_weight"),
-        five=stack("five"),
-        five_weight=stack("five_weight"),
-        parsing=stack("parsing", torch.uint8),
-        coarse_parsing=stack("coarse_parsing", torch.bool),
-        pose=stack("pose"),
-        pose_weight=stack("pose_weight"),
-        emotion=stack("emotion"),
-        emotion_weight=stack("emotion_weight"),
-        is_face=stack("is_face"),
-    )
-    return torch.from_numpy(np.stack([i.image for i in items])), targets
+    def build(self) -> tuple[Network, TaskIds | None]:
+        """The network as configured, and what names its norms' tasks."""
+        net = build_engine(self.network, self.residual, self.association, self.reencode)
+        return net, task_norms(net.encoder, len(TASKS)) if self.task_norm else None
 
 
 def train_engine(config: EngineConfig) -> Path:
@@ -119,10 +73,17 @@ def train_engine(config: EngineConfig) -> Path:
     mixed, validation = _data(config)
     if config.teacher is not None:
         learn_from(load_teacher(config.teacher).to(device), mixed.by_group("emotion"))
-    sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
+    return learn(config, mixed, validation)
 
-    net = EngineNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run(config.run, net, optimizer(net, config.rate), Schedule(config.rate, config.minutes, config.steps))
+
+def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]]) -> Path:
+    """`train_engine` on samples that are read already."""
+    device = pick_device(config.device)
+    sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
+    net, ids = config.build()
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup)
+    run = Run(config.run, net, optimizer(net, config.rate), schedule)
     sizes, grow_at = ((64, 96, 128), config.grow_at) if config.init is None else ((128,), ())
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
@@ -134,24 +95,60 @@ def train_engine(config: EngineConfig) -> Path:
     with keeping(run, batches):
         while run.progress < 1.0:
             sampler.size = sizes[sum(run.progress >= share for share in grow_at)]
-            images, targets = next(batches)
-            iterations = int(run.progress >= config.interact_at)
+            iterations = config.iterations if run.progress >= config.interact_at else 0
             net.train()
-            if iterations:
+            if iterations and not config.joint:
                 net.freeze_base()
-            with torch.autocast(device.type, torch.bfloat16):
+                if ids is not None:  # the interaction learns on what one pass will give it
+                    measure_mix(run, config, _crops(batches, device))
+                    ids = None
+            images, targets = next(batches)
+            with torch.autocast(device.type, torch.bfloat16), naming(ids, sampler.tasks()):
                 rounds = net(images.to(device), iterations, rows=targets.rows())
-            learning = rounds[1:] if iterations else rounds  # ITER 0 no longer learns by then
-            run.update(engine_losses(learning, targets.to(device)), len(images))
+            run.update(_losses(net, rounds, targets.to(device), iterations > 0 and not config.joint), len(images))
             if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
                 run.pause()
-                run.report(validate(run, validation, device, sampler.size))
+                if ids is not None:
+                    measure_mix(run, config, _crops(batches, device))
+                run.report(validate(run, validation, device, sampler.size, config))
                 run.save()
                 run.unpause()
                 last_validation = run.seconds
             elif run.step % 100 == 0:
                 run.report()
     return run.checkpoint
+
+
+def _losses(net: Network, rounds: list[Outputs], targets: Targets, frozen: bool) -> dict[str, torch.Tensor]:
+    """Every round's losses; without ITER 0's, and without what only it could learn from, where it is frozen."""
+    losses = engine_losses(rounds[frozen:], targets)
+    if isinstance(net, EngineNet) and net.association is not None and not frozen:
+        losses |= association_losses(rounds[-1], targets, net.association)
+    return losses
+
+
+def _crops(batches: Iterator[tuple[torch.Tensor, Targets]], device: torch.device) -> list[torch.Tensor]:
+    return [next(batches)[0].to(device) for _ in range(MIXED_BATCHES)]
+
+
+def measure_mix(run: Run, config: EngineConfig, batches: Sequence[torch.Tensor]) -> None:
+    """Give the averaged weights, and the run's own, the statistics of mixed batches, with which one pass serves all."""
+    net = averaged(run.ema.state, config, batches[0].device)[0]
+    reestimate(net, batches)
+    names = [name for name, module in net.named_modules() if isinstance(module, TaskNorm)]
+    state = net.state_dict()
+    measured = {key: state[key] for name in names for key in (f"{name}.running_mean", f"{name}.running_var")}
+    run.ema.state |= {name: value.clone() for name, value in measured.items()}
+    run.net.load_state_dict(measured, strict=False)
+
+
+def averaged(
+    state: Mapping[str, torch.Tensor], config: EngineConfig, device: torch.device
+) -> tuple[Network, TaskIds | None]:
+    """A run's averaged weights as a network in eval mode, and what names its norms' tasks."""
+    net, ids = config.build()
+    net.load_state_dict(state)
+    return net.to(device).eval(), ids
 
 
 def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
@@ -165,7 +162,7 @@ def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
     return mixed, build_samples(read_corpus(files, config.cache, splits=("val",)))
 
 
-def _begin_with(net: EngineNet, model: Path, mixed: Mixed, device: torch.device) -> None:
+def _begin_with(net: Network, model: Path, mixed: Mixed, device: torch.device) -> None:
     from rtface.train.warm import warm_start  # needs onnx, which training alone does not
 
     first = Sampler(mixed.samples, 256, seed=0, shares=mixed.shares)
@@ -198,65 +195,8 @@ def learn_from(teacher: EmotionNet, groups: dict[str, list[Sample]]) -> None:
 
 
 @torch.no_grad()
-def validate(run: Run, groups: dict[str, list[Sample]], device: torch.device, size: int) -> dict[str, float]:
-    """Averaged weights on clean crops of `size` px at ITER 0 and 1: quick figures to steer by, in per cent."""
-    net = EngineNet().to(device).eval()
-    net.load_state_dict(run.ema.state)
-    augment = Augment(size, np.random.default_rng(0), strength=0.0)
-    metrics: dict[str, float] = {}
-    for name, (count, score) in _SCORES.items():
-        samples = groups.get(name, [])[:count]
-        sums = np.zeros((2, 2))  # by rounds of interaction: sum of scores, what it is over
-        for start in range(0, len(samples), 50):
-            images, targets = collate([augment(s) for s in samples[start : start + 50]])
-            with torch.autocast(device.type, torch.bfloat16):
-                rounds = net(images.to(device), 1)
-            for i, out in enumerate(rounds):
-                sums[i] += score(out, targets.to(device))
-        if samples:
-            metrics |= {f"{name}{i}": 100.0 * float(total / over) for i, (total, over) in enumerate(sums)}
-    return metrics
-
-
-# A score of a batch: its sum and what the sum is over.
-_Score = Callable[[Outputs, Targets], tuple[float, int]]
-
-
-def _score_landmarks(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Mean point error over the distance of the outer eye corners, summed over faces."""
-    ocular = (t.landmarks[:, 36] - t.landmarks[:, 45]).norm(dim=1)
-    error = (out.points - t.landmarks).norm(dim=2).mean(1) / ocular
-    return float(error.sum()), len(error)
-
-
-def _score_five(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Mean error of five points over the distance of the eye centres, summed over faces."""
-    five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(out.points.device), out.points)
-    ocular = (t.five[:, 0] - t.five[:, 1]).norm(dim=1)
-    error = (five - t.five).norm(dim=2).mean(1) / ocular
-    return float(error.sum()), len(error)
-
-
-def _score_parsing(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Mean F of the component classes, each batch weighted alike."""
-    prediction = F.pixel_shuffle(out.parsing_logits, SUB).argmax(1)
-    known = t.parsing != IGNORE
-    scores = []
-    for c in COMPONENTS:
-        p, q = (prediction == c) & known, t.parsing == c
-        scores.append(2 * float((p & q).sum()) / max(float(p.sum() + q.sum()), 1.0))
-    return float(np.mean(scores)), 1
-
-
-def _score_emotion(out: Outputs, t: Targets) -> tuple[float, int]:
-    """Faces whose likeliest emotion has most votes."""
-    right = out.emotion_logits.argmax(1) == t.emotion.argmax(1)
-    return float(right.sum()), len(right)
-
-
-_SCORES: dict[str, tuple[int, _Score]] = {  # by group: how many samples, scored how
-    "landmarks": (400, _score_landmarks),
-    "parsing": (80, _score_parsing),
-    "emotion": (1200, _score_emotion),
-    "five": (300, _score_five),
-}
+def validate(
+    run: Run, groups: dict[str, list[Sample]], device: torch.device, size: int, config: EngineConfig
+) -> dict[str, float]:
+    """Averaged weights on clean crops of `size` px after every round: quick figures to steer by, in per cent."""
+    return scores(averaged(run.ema.state, config, device)[0], groups, size, config.iterations)

@@ -27,7 +27,8 @@ from rtface.errors import ModelError
 from rtface.tasks.enhance import OUTPUT
 from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import MEAN, SPREAD, fold_all
-from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport, EngineNet
+from rtface.train.nets.build import Network, engine_like
+from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
 from rtface.train.nets.mos import DetectorExport, DetectorNet
 from rtface.train.nets.superfan import SuperFan, SuperFanExport
 
@@ -50,9 +51,10 @@ class Exported:
     difference: dict[str, float]
 
 
-def load_engine(checkpoint: Path) -> EngineNet:
+def load_engine(checkpoint: Path) -> Network:
     """The averaged weights of an engine run, in eval mode. Raises ModelError where they cannot be read."""
-    return _filled(EngineNet(), _averaged(checkpoint), checkpoint)
+    net, state = engine_like(_averaged(checkpoint))
+    return _filled(net, state, checkpoint)
 
 
 def load_detector(checkpoint: Path) -> DetectorNet:

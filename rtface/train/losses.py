@@ -67,25 +67,33 @@ def landmark_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
     expected = out.spread
     if out.rows is not None:
         t, expected = t.at(out.rows.landmarks), expected[out.rows.landmarks]
-    error = (out.points - t.landmarks).abs() * 64.0  # px of a 128 px crop
-    weight = t.landmark_weight[..., None]
-    total = weight.sum().clamp(min=1.0) * 2
-    regression = (wing(error) * weight).sum() / total
-    five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(out.points.device), out.points)
-    five_weight = t.five_weight[:, None, None]
-    five_error = wing((five - t.five).abs() * 64.0) * five_weight
-    regression = regression + 0.5 * five_error.sum() / (five_weight.sum().clamp(min=1.0) * 10)
+    regression = _point_loss(out.points, t)
+    if out.plain is not None:
+        regression = 0.5 * (regression + _point_loss(out.plain[0], t))
 
     n, k, h, w = out.heat.shape
-    heat = _gaussian_cells(t.landmarks, h, w)
-    log_prob = torch.log_softmax(out.heat.reshape(n, k, h * w), 2)
-    cell = -(heat * log_prob).sum(2)
-    heat_loss = (cell * t.landmark_weight).sum() / t.landmark_weight.sum().clamp(min=1.0)
+    heat_loss = regression.new_zeros(())
+    if k:
+        heat = _gaussian_cells(t.landmarks, h, w)
+        log_prob = torch.log_softmax(out.heat.reshape(n, k, h * w), 2)
+        cell = -(heat * log_prob).sum(2)
+        heat_loss = (cell * t.landmark_weight).sum() / t.landmark_weight.sum().clamp(min=1.0)
 
     labelled = (t.landmark_weight[:, 30] > 0).float()
     mean_error = (out.points - t.landmarks).norm(dim=2).mean(1).detach() * 0.5  # share of the crop's side
     spread = ((expected - mean_error).abs() * labelled).sum() / labelled.sum().clamp(min=1.0)
     return {"points": regression * 0.25, "heat": heat_loss * 0.25, "spread": spread * 5.0}
+
+
+def _point_loss(points: Tensor, t: Targets) -> Tensor:
+    """Wing loss over the labelled of 68 points, and over five where there are only these."""
+    weight = t.landmark_weight[..., None]
+    error = wing((points - t.landmarks).abs() * 64.0) * weight  # px of a 128 px crop
+    five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(points.device), points)
+    five_weight = t.five_weight[:, None, None]
+    five_error = wing((five - t.five).abs() * 64.0) * five_weight
+    of_five = five_error.sum() / (five_weight.sum().clamp(min=1.0) * 10)
+    return error.sum() / (weight.sum().clamp(min=1.0) * 2) + 0.5 * of_five
 
 
 def _gaussian_cells(points: Tensor, h: int, w: int, sigma: float = 0.7) -> Tensor:
@@ -147,8 +155,10 @@ def _dice(log_prob: Tensor, target: Tensor) -> Tensor:
 
 def vector_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
     """Emotion to vote shares, pose in degrees, face presence."""
-    log_prob = F.log_softmax(out.emotion_logits, 1)
-    emotion = -(t.emotion * log_prob).sum(1) * t.emotion_weight
+    emotion = -(t.emotion * F.log_softmax(out.emotion_logits, 1)).sum(1)
+    if out.plain is not None:
+        emotion = 0.5 * (emotion - (t.emotion * F.log_softmax(out.plain[1], 1)).sum(1))
+    emotion = emotion * t.emotion_weight
     pose = F.smooth_l1_loss(out.pose, t.pose / POSE_SCALE, reduction="none", beta=0.1) * t.pose_weight
     face = F.binary_cross_entropy_with_logits(out.face_logit, t.is_face)
     return {

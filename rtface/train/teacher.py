@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
-from rtface.train.engine import Sampler, collate
 from rtface.train.loop import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
 from rtface.train.nets.emotion import SIZE, EmotionNet
+from rtface.train.sampling import Sampler, collate
 
 
 @dataclass

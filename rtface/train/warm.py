@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from rtface.errors import ModelError
 from rtface.train.nets.blocks import ConvBN
 
+OPTIONAL = ("residual.", "association.")  # parts that a file may lack: they begin as they are made, saying nothing
+
 
 @torch.no_grad()
 def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], object]) -> None:
@@ -43,7 +45,7 @@ def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], objec
             folded[module.bn] = _fill(stored, f"{name}.conv.bias", torch.empty(len(weight)), model)
     inside = {f"{name}.{part}" for name, m in net.named_modules() if isinstance(m, ConvBN) for part in m.state_dict()}
     for name, parameter in net.named_parameters():
-        if name not in inside:
+        if name not in inside and not (name.startswith(OPTIONAL) and name not in stored):
             parameter.copy_(_fill(stored, name, parameter, model))
     hooks = [bn.register_forward_pre_hook(_undo(bias)) for bn, bias in folded.items()]
     net.train()

@@ -266,6 +266,18 @@ def test_int8_writes_a_quantised_file_and_how_it_was_made(
         }
 
 
+def test_the_seeds_ideas_are_switched_by_flags(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    args = ("--data", corpus, "--cache", cache, "--run", tmp_path / "run", "--steps", 1, *SMALL)
+    assert run("train", "engine", *args, "--residual", "--association", "--task-norm", "--iterations", 2) == 0
+    names = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["net"]
+    assert {"residual.points.weight", "association.mean.weight", "encoder.s2.bn.task_mean"} <= set(names)
+    assert run("export", "engine", "--run", tmp_path / "run", "--out", tmp_path, "--iterations", 2) == 0
+    assert [e.iterations for e in models.entries(tmp_path)] == [0, 1, 2]
+
+
+ENGINE = ("train", "engine", "--data", "d", "--run", "r", "--steps", "1")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
@@ -275,6 +287,9 @@ def test_int8_writes_a_quantised_file_and_how_it_was_made(
         (("train", "engine", "--run", "r", "--steps", "1", "--source", "no.parquet"), 2, "there is no parquet file"),
         (("train", "engine", "--config", "no.toml"), 2, "no.toml: No such file"),
         (("train", "engine", "--data", "d", "--run", "r", "--steps", "0"), 2, "--steps"),
+        ((*ENGINE, "--network", "resnet"), 2, "expected fast or ifan-paper, got 'resnet'"),
+        ((*ENGINE, "--network", "ifan-paper", "--residual"), 2, "ifan-paper has no residual"),
+        ((*ENGINE, "--iterations", "4"), 2, "--iterations"),
         (("train", "engine", "--data", "d", "--run", "r", "--steps", "1"), 2, "landmarks.parquet: no such file"),
         (("train", "detector", "--data", "d", "--run", "r", "--steps", "1", "--device", "tpu"), 2, "auto, cpu or cuda"),
         (("export", "engine", "--run", "r"), 4, "last.pt: there is no such checkpoint"),

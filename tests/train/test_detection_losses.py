@@ -184,3 +184,25 @@ def test_fixed_weights_do_not_learn() -> None:
     loss = torch.ones((), requires_grad=True)
     weights(dict.fromkeys(TASKS, loss))["face"].backward()
     assert loss.grad == pytest.approx(2.0)
+
+
+def test_two_faces_alike_share_no_cell() -> None:
+    """A picture labelled twice, or two faces equally well aligned: every cell still serves one face."""
+    boxes, score = predictions()
+    twin = [19.5, 19.5, 35.5, 35.5]
+    a = assign(boxes, score, truth([twin, twin]), CENTRES, STRIDES)
+    assert len(set(a.cell.tolist())) == len(a.cell) > 0
+    assert set(a.face.tolist()) == {0}  # of equals the first
+    mirrored = truth([[15.5, 19.5, 31.5, 35.5], [23.5, 19.5, 39.5, 35.5]])  # the cell between them overlaps both alike
+    b = assign(boxes, score, mirrored, CENTRES, STRIDES)
+    assert len(set(b.cell.tolist())) == len(b.cell)
+    assert set(b.face.tolist()) == {0, 1}
+
+
+def test_a_weight_that_overshot_finds_back() -> None:
+    weights = UncertaintyWeights()
+    with torch.no_grad():
+        weights.log_variance.fill_(-3.5)  # a step of the optimiser beyond the limit
+    torch.stack(tuple(weights(dict.fromkeys(TASKS, torch.tensor(2.0))).values())).sum().backward()
+    assert weights.log_variance.grad is not None
+    assert (weights.log_variance.grad < 0).all()  # large losses ask for smaller weights: s grows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ import torch
 from rtface.errors import InputError
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
-from rtface.train.engine import FILES, MIX, EngineConfig, Sampler, collate, train_engine, validate
+from rtface.train.engine import FILES, EngineConfig, train_engine, validate
+from rtface.train.export import export_engine, load_engine
 from rtface.train.loop import Run, Schedule
 from rtface.train.nets.ifan import EngineNet
+from rtface.train.nets.norms import TaskNorm
+from rtface.train.sampling import MIX, Sampler, collate
 from tests.train.made import placed
 
 BLANK = Picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
@@ -93,6 +97,45 @@ def test_interaction_begins_at_its_share_of_the_run(corpus: Path, cache: Path, t
         assert bool(saved["net"]["integrate.conv.bn.weight"].any()) is learns  # it starts at zero
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [{"residual": True, "association": True, "task_norm": True}, {"network": "ifan-paper"}, {"reencode": False}],
+    ids=["rmt", "paper", "bare"],
+)
+def test_switched_parts_train_resume_and_export(
+    parts: dict[str, Any], corpus: Path, cache: Path, tmp_path: Path
+) -> None:
+    config = EngineConfig(corpus, tmp_path, cache, minutes=None, steps=2, batch=8, device="cpu", grow_at=(2.0, 2.0))
+    config = replace(config, interact_at=0.5, joint=True, iterations=2, warmup=1, **parts)
+    checkpoint = train_engine(config)
+    train_engine(replace(config, steps=3))  # goes on
+    log = (tmp_path / "log.csv").read_text().splitlines()
+    assert "parsing2" in log[0] and len(log) == 3
+    assert ("consistent_shape" in log[0]) == parts.get("association", False)
+    net = load_engine(checkpoint)
+    saved = torch.load(checkpoint, weights_only=True)["ema"]
+    served = net.state_dict()
+    assert all(torch.equal(value, saved[name]) for name, value in served.items())
+    if config.task_norm:
+        assert served["encoder.s2.bn.running_mean"].any() and saved["encoder.s2.bn.task_mean"].any()
+        assert not any("task" in name for name in served)
+    assert export_engine(checkpoint, tmp_path / "engine.onnx", 1).difference["landmarks"] <= 1e-3
+
+
+def test_a_frozen_network_learns_no_associations(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    config = EngineConfig(corpus, tmp_path, cache, minutes=None, steps=1, batch=8, device="cpu", grow_at=(2.0, 2.0))
+    train_engine(replace(config, interact_at=0.0, association=True, residual=True))
+    assert "consistent" not in (tmp_path / "log.csv").read_text()
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)["net"]
+    assert not saved["residual.points.weight"].any()
+
+
+def test_rows_know_their_task() -> None:
+    sampler = Sampler({g: faces(g, 100, 0 if g == "emotion" else None) for g in MIX}, batch=64, seed=0)
+    assert torch.bincount(sampler.tasks()).tolist() == [30, 12, 22]
+    assert sampler.tasks()[16 + 3] == 1  # parsing comes third
+
+
 def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
     """With heads at zero every point is said to be in the middle, every pixel background, every emotion neutral."""
     torch.manual_seed(0)
@@ -110,7 +153,8 @@ def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
     happy = Sample(picture, "emotion", box=BOX, emotion=np.eye(8, dtype=np.float32)[1])
     neutral = Sample(picture, "emotion", box=BOX, emotion=np.eye(8, dtype=np.float32)[0])
     groups = {"landmarks": [face, face], "emotion": [happy, neutral, neutral], "parsing": [face]}
-    metrics = validate(run, groups, torch.device("cpu"), 64)
+    config = EngineConfig(tmp_path, tmp_path, tmp_path)
+    metrics = validate(run, groups, torch.device("cpu"), 64, config)
 
     where = Augment(64, np.random.default_rng(0), strength=0.0)(face).landmarks
     expected = 100 * np.linalg.norm(where, axis=1).mean() / np.linalg.norm(where[36] - where[45])
@@ -118,3 +162,24 @@ def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
     assert metrics["emotion0"] == pytest.approx(200 / 3)
     assert metrics["parsing0"] == 0.0  # no component was there to be found
     assert set(metrics) == {"landmarks0", "landmarks1", "emotion0", "emotion1", "parsing0", "parsing1"}
+
+
+def test_a_frozen_interaction_learns_on_the_statistics_of_the_mix(
+    corpus: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[tuple[int, bool]] = []
+    forward = EngineNet.forward
+
+    def watched(net: EngineNet, crops: torch.Tensor, iterations: int = 0, **more: Any) -> list[Any]:
+        norm = net.encoder.s2.bn
+        assert isinstance(norm, TaskNorm)
+        if more.get("rows") is not None:  # a step, neither validation nor the measuring of the mix
+            named.append((iterations, norm.ids.rows is not None))
+            if iterations:
+                assert not norm.training and norm.running_mean is not None and norm.running_mean.any()
+        return forward(net, crops, iterations, **more)
+
+    monkeypatch.setattr(EngineNet, "forward", watched)
+    config = EngineConfig(corpus, tmp_path, cache, minutes=None, steps=4, batch=8, device="cpu", grow_at=(2.0, 2.0))
+    train_engine(replace(config, interact_at=0.5, task_norm=True))
+    assert named == [(0, True), (0, True), (1, False), (1, False)]

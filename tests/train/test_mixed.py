@@ -14,8 +14,8 @@ from rtface.formats.record import FaceRecord, Record, votes_for
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import carried, mixed_samples, mixed_scenes, validation_samples
 from rtface.train.data.scenes import SceneMaker
-from rtface.train.engine import Sampler
 from rtface.train.mix import TASKS, Source
+from rtface.train.sampling import Sampler
 from tests.formats.test_masks import face_mask
 
 

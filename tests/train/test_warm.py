@@ -56,6 +56,17 @@ def test_a_warm_start_answers_as_the_file_and_learns_on(exported: tuple[EngineNe
     assert net.encoder.s2.conv.weight.grad is not None and net.encoder.s2.conv.weight.grad.any()
 
 
+def test_todays_file_begins_a_network_with_more_parts(exported: tuple[EngineNet, Path]) -> None:
+    _, path = exported
+    plain, more = EngineNet(), EngineNet(residual=True, association=True)
+    for net in (plain, more):
+        warm_start(net, path, "net.", lambda net=net: net(CROPS, 1))  # type: ignore[misc]
+        net.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(more(CROPS)[0].points, plain(CROPS)[0].points)
+        torch.testing.assert_close(more(CROPS)[0].emotion_logits, plain(CROPS)[0].emotion_logits)
+
+
 def test_what_is_no_export_of_this_network(exported: tuple[EngineNet, Path], tmp_path: Path) -> None:
     def start(path: Path) -> None:
         warm_start(EngineNet(), path, "net.", lambda: None)

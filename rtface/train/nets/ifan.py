@@ -20,12 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtface.train.nets.blocks import ConvBN, Normalise
+from rtface.train.nets.rmt import Association, Residual
 
 POINTS = 68
 PARSING = 19
 EMOTIONS = 8
 POSE_SCALE = 45.0  # degrees per unit of the pose head, so that its targets are of order one
 WIDTH = 80  # channels of the shared map: with 80, ITER 0 takes 172 M multiply-adds a crop
+VECTOR = 192  # channels of the vector decoder's features
 SUB = 4  # sub-pixel factor from the parsing decoder (stride 4) to the crop
 
 
@@ -44,7 +46,8 @@ class Outputs:
 
     points (N, 68, 2) normalised; heat (N, 68, h, w) cell logits; parsing_logits (N, 19 * 16, H/4, W/4), sub-pixel
     order of `pixel_shuffle`; emotion_logits (N, 8); pose (N, 3) in units of POSE_SCALE; face_logit (N,);
-    spread (N,) expected landmark error as a share of the crop's side.
+    spread (N,) expected landmark error as a share of the crop's side. `plain` = points and emotion logits before the
+    residual correction, where there is one. A network that regresses its points has no heat: (N, 0, h, w).
     """
 
     points: Tensor
@@ -55,6 +58,7 @@ class Outputs:
     face_logit: Tensor
     spread: Tensor
     rows: Rows | None = None
+    plain: tuple[Tensor, Tensor] | None = None
 
 
 class Encoder(nn.Module):
@@ -93,7 +97,11 @@ class LandmarkDecoder(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, shared: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.head(self.conv(shared)).float()
+        return self.read(self.conv(shared))
+
+    def read(self, enhanced: Tensor) -> tuple[Tensor, Tensor]:
+        """Points (N, 68, 2) and heat (N, 68, h, w) from this decoder's own features."""
+        maps = self.head(enhanced).float()
         n, _, h, w = maps.shape
         heat, dx, dy = maps[:, :POINTS], maps[:, POINTS : 2 * POINTS], maps[:, 2 * POINTS :]
         prob = torch.softmax(heat.reshape(n, POINTS, h * w), dim=2)
@@ -134,25 +142,34 @@ class VectorDecoder(nn.Module):
         super().__init__()
         self.s16 = ConvBN(WIDTH, 128, stride=2, act=False)
         self.context = ConvBN(128, 128, kernel=1, act=False)
-        self.s32 = ConvBN(128, 192, stride=2)
-        self.conv = ConvBN(192, 192, skip=True)
-        self.emotion = nn.Sequential(nn.Linear(192, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, EMOTIONS))
-        self.rest = nn.Sequential(nn.Linear(192, 64), nn.ReLU(), nn.Linear(64, 5))
+        self.s32 = ConvBN(128, VECTOR, stride=2)
+        self.conv = ConvBN(VECTOR, VECTOR, skip=True)
+        self.emotion = nn.Sequential(nn.Linear(VECTOR, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, EMOTIONS))
+        self.rest = nn.Sequential(nn.Linear(VECTOR, 64), nn.ReLU(), nn.Linear(64, 5))
 
     def forward(self, shared: Tensor, f16: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.conv(self.s32(F.relu(self.s16(shared) + self.context(f16)))).float().mean((2, 3))
+        x = self.enhance(shared, f16)
         return self.emotion(x), self.rest(x)
+
+    def enhance(self, shared: Tensor, f16: Tensor) -> Tensor:
+        """This decoder's own features (N, VECTOR)."""
+        x: Tensor = self.conv(self.s32(F.relu(self.s16(shared) + self.context(f16)))).float().mean((2, 3))
+        return x
 
 
 class ReEncoder(nn.Module):
-    """Predictions -> features at stride 8: heat maps and parsing map by convolution, emotion by a layer, tiled."""
+    """Predictions -> features at stride 8: heat maps and parsing map by convolution, emotion by a layer, tiled.
 
-    def __init__(self, width: int = 32) -> None:
+    With `encode` False the predictions go back as they are, pooled and tiled: what the ablation compares with.
+    """
+
+    def __init__(self, width: int = 32, encode: bool = True) -> None:
         super().__init__()
-        self.heat = ConvBN(POINTS, width)
-        self.parsing = ConvBN(PARSING, width)
-        self.emotion = nn.Linear(EMOTIONS, 16)
-        self.channels = 2 * width + 16
+        self.encode, self.channels = encode, 2 * width + 16 if encode else POINTS + PARSING + EMOTIONS
+        if encode:
+            self.heat = ConvBN(POINTS, width)
+            self.parsing = ConvBN(PARSING, width)
+            self.emotion = nn.Linear(EMOTIONS, 16)
 
     def forward(self, out: Outputs) -> Tensor:
         n, _, h, w = out.heat.shape
@@ -161,8 +178,11 @@ class ReEncoder(nn.Module):
         logits = out.parsing_logits
         coarse = logits.float().reshape(n, PARSING, SUB * SUB, 2 * h, 2 * w).mean(2)
         parsing = F.avg_pool2d(torch.softmax(coarse, 1), 2)
-        emotion = F.relu(self.emotion(torch.softmax(out.emotion_logits, 1)))[:, :, None, None].expand(n, 16, h, w)
-        return torch.cat((self.heat(heat), self.parsing(parsing), emotion), 1)
+        emotion = torch.softmax(out.emotion_logits, 1)
+        if not self.encode:
+            return torch.cat((heat, parsing, emotion[:, :, None, None].expand(n, EMOTIONS, h, w)), 1)
+        tiled = F.relu(self.emotion(emotion))[:, :, None, None].expand(n, 16, h, w)
+        return torch.cat((self.heat(heat), self.parsing(parsing), tiled), 1)
 
 
 class Integrator(nn.Module):
@@ -179,17 +199,25 @@ class Integrator(nn.Module):
 
 
 class EngineNet(nn.Module):
-    """Shared encoder, decoders, re-encoders, integrator. Input (N, S, S, 3) BGR 0..255, S a multiple of 32."""
+    """Shared encoder, decoders, re-encoders, integrator. Input (N, S, S, 3) BGR 0..255, S a multiple of 32.
 
-    def __init__(self) -> None:
+    Args:
+        residual: RMT-Net's corrections of points and emotion (nets.rmt).
+        association: Its maps between the two, which only training uses.
+        reencode: Predictions pass re-encoders before they are integrated; else they go back as they are.
+    """
+
+    def __init__(self, residual: bool = False, association: bool = False, reencode: bool = True) -> None:
         super().__init__()
         self.normalise = Normalise()
         self.encoder = Encoder()
         self.landmarks = LandmarkDecoder()
         self.parsing = ParsingDecoder()
         self.vector = VectorDecoder()
-        self.reencode = ReEncoder()
+        self.reencode = ReEncoder(encode=reencode)
         self.integrate = Integrator(self.reencode.channels)
+        self.residual = Residual(WIDTH, VECTOR) if residual else None
+        self.association = Association() if association else None
 
     def decode(
         self,
@@ -200,14 +228,30 @@ class EngineNet(nn.Module):
         label_scale: float = 1.0,
         rows: Rows | None = None,
     ) -> Outputs:
-        emotion, rest = self.vector(shared, f16)
-        if rows is None:
+        vector = self.vector.enhance(shared, f16)
+        emotion, rest, plain = self.vector.emotion(vector), self.vector.rest(vector), None
+        if self.residual is not None:
+            points, heat, emotion, plain = self._corrected(shared, vector, emotion)
+        elif rows is None:
             points, heat = self.landmarks(shared)
-            parsing = self.parsing(shared, f2, f4, label_scale)
         else:
             points, heat = self._some_points(shared[rows.landmarks])
+        if rows is None:
+            parsing = self.parsing(shared, f2, f4, label_scale)
+        else:
             parsing = self._some_parsing(shared, f2, f4, rows.parsing)
-        return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], F.softplus(rest[:, 4]) * 0.05, rows)
+        spread = F.softplus(rest[:, 4]) * 0.05
+        return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], spread, rows, plain)
+
+    def _corrected(
+        self, shared: Tensor, vector: Tensor, emotion: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Points and emotion with their residuals, and what they were without."""
+        assert self.residual is not None
+        enhanced = self.landmarks.conv(shared)
+        points, heat = self.landmarks.read(enhanced)
+        more_points, more_emotion = self.residual(enhanced, vector)
+        return points + more_points, heat, emotion + more_emotion, (points, emotion)
 
     def _some_points(self, shared: Tensor) -> tuple[Tensor, Tensor]:
         n, _, h, w = shared.shape
@@ -231,6 +275,8 @@ class EngineNet(nn.Module):
         `rows` saves work in training without interaction: a decoder, its batch norm included, then sees only the
         samples of its own task (with interaction every decoder's answer is needed for every sample).
         """
+        if rows is not None and (self.residual is not None or self.association is not None):
+            rows = Rows(torch.arange(len(crops), device=crops.device), rows.parsing)  # both look at every face's points
         x = self.normalise(crops).contiguous(memory_format=torch.channels_last)
         f2, f4, f16, shared = self.encoder(x)
         rounds: list[Outputs] = []
@@ -243,9 +289,10 @@ class EngineNet(nn.Module):
 
     def freeze_base(self) -> None:
         """Let only re-encoders and integrator learn, from here on: what ITER 0 says stays as it is."""
-        for module in (self.encoder, self.landmarks, self.parsing, self.vector):
-            module.eval()
-            module.requires_grad_(False)
+        for module in (self.encoder, self.landmarks, self.parsing, self.vector, self.residual):
+            if module is not None:
+                module.eval()
+                module.requires_grad_(False)
 
 
 LABEL_SCALE = 512.0  # logits are rounded to steps of 1/512 before the labels are taken
@@ -270,9 +317,9 @@ def packed_argmax(scaled_logits: Tensor) -> Tensor:
 
 
 class EngineExport(nn.Module):
-    """EngineNet as the runtime sees it: uint8 crops in, results in crop px and degrees out (see DESIGN section 7)."""
+    """EngineNet (or ifan_paper's net) as the runtime sees it: uint8 crops in, results in crop px and degrees out."""
 
-    def __init__(self, net: EngineNet, iterations: int) -> None:
+    def __init__(self, net: nn.Module, iterations: int) -> None:
         super().__init__()
         self.net, self.iterations = net, iterations
 

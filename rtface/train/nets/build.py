@@ -1,0 +1,43 @@
+"""Which engine network a run trains, and which one a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from torch import Tensor
+
+from rtface.errors import OptionError
+from rtface.train.nets.ifan import EngineNet
+from rtface.train.nets.ifan_paper import PaperNet
+
+Network: TypeAlias = EngineNet | PaperNet
+NETWORKS = ("fast", "ifan-paper")
+_TRAINING_ONLY = ("association.",)  # names that only training reads
+_TRAINING_ONLY_ENDS = (".task_mean", ".task_var")
+
+
+def check_parts(network: str, residual: bool, association: bool, reencode: bool) -> None:
+    """Raises OptionError for an unknown network, or a part that it does not have."""
+    if network not in NETWORKS:
+        raise OptionError("--network", f"expected {' or '.join(NETWORKS)}, got {network!r}", "Pass one of these")
+    if network == "ifan-paper" and (residual or association or not reencode):
+        raise OptionError("--network", "ifan-paper has no residual, association or bare feedback", "Use network fast")
+
+
+def build_engine(
+    network: str = "fast", residual: bool = False, association: bool = False, reencode: bool = True
+) -> Network:
+    """A fresh network by name, with the fast one's optional parts. Raises OptionError as `check_parts`."""
+    check_parts(network, residual, association, reencode)
+    return EngineNet(residual, association, reencode) if network == "fast" else PaperNet()
+
+
+def engine_like(state: Mapping[str, Tensor]) -> tuple[Network, dict[str, Tensor]]:
+    """A network that a run's state dict fits into as it serves, and the state without what only training reads."""
+    kept = {k: v for k, v in state.items() if not k.startswith(_TRAINING_ONLY) and not k.endswith(_TRAINING_ONLY_ENDS)}
+    if any(name.startswith("decoders.") for name in kept):
+        return PaperNet(), kept
+    residual = any(name.startswith("residual.") for name in kept)
+    reencode = any(name.startswith("reencode.") for name in kept)
+    return EngineNet(residual, reencode=reencode), kept
