@@ -12,7 +12,7 @@ from rtface.analyzer import Analyzer
 from rtface.options import Options
 from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
-SMALL, OTHER, LARGE = Painted(200, 180, 5), Painted(60, 60, 4.5), Painted(450, 250, 30)
+SMALL, OTHER, LARGE = Painted(200, 180, 3), Painted(60, 60, 2.8), Painted(450, 250, 30)
 
 
 class FakeEnhancer:

@@ -12,7 +12,7 @@ from rtface.tasks.enhance import BELOW_PX, enhance, small_rows
 # From half a px of the frame to a crop's px: a smooth picture, so that resampling twice changes little.
 ROWS, COLUMNS = np.mgrid[:120, :160].astype(np.float32)
 FRAME = np.dstack([60 + COLUMNS, 40 + ROWS, 120 + 60 * np.sin(ROWS / 20)]).astype(np.uint8)
-CROPS = [Crop(60, 50, 19, 20), Crop(90, 60, 80), Crop(100, 40, 26, -10)]
+CROPS = [Crop(60, 50, 19, 20), Crop(90, 60, 80), Crop(100, 40, 23, -10)]
 
 
 class Enlarger:
