@@ -22,7 +22,8 @@ from rtface.trt import shapes_for
 api = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (pip install 'rtface[rtx]')")
 pytestmark = pytest.mark.rtx
 
-FULL = [one for one in models.entries() if one.precision == "fp32"]
+# The enhancer runs on ONNX Runtime whatever runs the others (rtface.networks.open_enhancer).
+FULL = [one for one in models.entries() if one.precision == "fp32" and one.role != "enhancer"]
 
 
 def made(model: models.ModelEntry, precision: str) -> bytes:
