@@ -78,7 +78,8 @@ def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
     from rtface.models import entries, entry
 
     if not names:
-        return [model for model in entries(options.models_dir) if model.precision == "fp32"]
+        # The enhancer has one precision only.
+        return [one for one in entries(options.models_dir) if one.precision == "fp32" and one.role != "enhancer"]
     models = [entry(name, options.models_dir) for name in names]
     for model in models:
         if model.precision != "fp32":
