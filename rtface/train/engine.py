@@ -90,8 +90,13 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     elif config.init is not None:
         _begin_with(net, config.init, mixed, device)
         run.ema.copy(net)
-    last_validation = run.seconds
     batches = prefetch(sampler)
+
+    def measure() -> dict[str, float]:
+        if ids is not None:
+            measure_mix(run, config, _crops(batches, device))
+        return validate(run, validation, device, sampler.size, config)
+
     with keeping(run, batches):
         while run.progress < 1.0:
             sampler.size = sizes[sum(run.progress >= share for share in grow_at)]
@@ -106,16 +111,7 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
             with torch.autocast(device.type, torch.bfloat16), naming(ids, sampler.tasks()):
                 rounds = net(images.to(device), iterations, rows=targets.rows())
             run.update(_losses(net, rounds, targets.to(device), iterations > 0 and not config.joint), len(images))
-            if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
-                run.pause()
-                if ids is not None:
-                    measure_mix(run, config, _crops(batches, device))
-                run.report(validate(run, validation, device, sampler.size, config))
-                run.save()
-                run.unpause()
-                last_validation = run.seconds
-            elif run.step % 100 == 0:
-                run.report()
+            run.check(config.validate_minutes, measure)
     return run.checkpoint
 
 

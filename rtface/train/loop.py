@@ -125,6 +125,7 @@ class Run:
         self._mark = time.monotonic()
         self._sums: dict[str, float] = defaultdict(float)
         self._count, self._seen, self._reported = 0, 0, 0.0
+        self._checked = 0.0
 
     @property
     def checkpoint(self) -> Path:
@@ -147,7 +148,7 @@ class Run:
         device = next(self.net.parameters()).device
         self.ema.state = {k: v.to(device) for k, v in saved["ema"].items()}
         self.step, self.seconds = saved["step"], saved["seconds"]
-        self._reported = self.seconds
+        self._reported = self._checked = self.seconds
         return True
 
     def save(self) -> None:
@@ -189,6 +190,18 @@ class Run:
 
     def unpause(self) -> None:
         self._mark = time.monotonic()
+
+    def check(self, every_minutes: float, measure: Callable[[], Mapping[str, float]]) -> None:
+        """After a step: where it is time, and at the end, report `measure`'s figures and save; else, every 100
+        steps, report. The schedule's clock stands still meanwhile."""
+        if self.seconds - self._checked > 60 * every_minutes or self.progress >= 1.0:
+            self.pause()
+            self.report(measure())
+            self.save()
+            self.unpause()
+            self._checked = self.seconds
+        elif self.step % 100 == 0:
+            self.report()
 
     def report(self, metrics: Mapping[str, float] | None = None) -> None:
         """A line on stderr and a row in log.csv: mean losses and speed since the last report, time left, `metrics`."""

@@ -139,7 +139,7 @@ def train_superfan(config: SuperFanConfig) -> Path:
     run = AdversarialRun(Critic().to(device), 1e-4, config.run, net, optimizer(net, config.rate), schedule)
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-    normalise, last_validation = Normalise(), run.seconds
+    normalise = Normalise()
     batches = prefetch(pairs)
     with keeping(run, batches):
         while run.progress < 1.0:
@@ -153,14 +153,7 @@ def train_superfan(config: SuperFanConfig) -> Path:
             run.update(losses, len(small))
             if critic is not None:
                 run.criticise(made.float(), truth, weights.penalty)
-            if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
-                run.pause()
-                run.report(validate(run, validation, config.small_sides, device))
-                run.save()
-                run.unpause()
-                last_validation = run.seconds
-            elif run.step % 100 == 0:
-                run.report()
+            run.check(config.validate_minutes, lambda: validate(run, validation, config.small_sides, device))
     return run.checkpoint
 
 

@@ -37,7 +37,6 @@ def train_teacher(config: TeacherConfig) -> Path:
     run = Run(config.run, net, optimizer(net, config.rate, 0.05), Schedule(config.rate, config.minutes, config.steps))
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-    last_validation = run.seconds
     batches = prefetch(sampler)
     with keeping(run, batches):
         while run.progress < 1.0:
@@ -47,14 +46,7 @@ def train_teacher(config: TeacherConfig) -> Path:
                 logits = net(images.to(device))
             loss = -(targets.emotion.to(device) * F.log_softmax(logits.float(), 1)).sum(1).mean()
             run.update({"emotion": loss}, len(images))
-            if run.seconds - last_validation > 60 * config.validate_minutes or run.progress >= 1.0:
-                run.pause()
-                run.report(validate(run, validation, device))
-                run.save()
-                run.unpause()
-                last_validation = run.seconds
-            elif run.step % 100 == 0:
-                run.report()
+            run.check(config.validate_minutes, lambda: validate(run, validation, device))
     return run.checkpoint
 
 
