@@ -321,21 +321,25 @@ def packed_argmax(scaled_logits: Tensor) -> Tensor:
 
 
 class EngineExport(nn.Module):
-    """EngineNet (or ifan_paper's net) as the runtime sees it: uint8 crops in, results in crop px and degrees out."""
+    """EngineNet (or ifan_paper's net) as the runtime sees it: uint8 crops in, results in crop px and degrees out.
 
-    def __init__(self, net: nn.Module, iterations: int) -> None:
+    `lift` (8,) is added to the emotions' logits (train.rare).
+    """
+
+    def __init__(self, net: nn.Module, iterations: int, lift: Tensor | None = None) -> None:
         super().__init__()
-        self.net, self.iterations = net, iterations
+        self.net, self.iterations, self.lift = net, iterations, lift
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         size = int(crops.shape[1])
         out = self.net(crops, self.iterations, label_scale=LABEL_SCALE)[-1]
         landmarks = (out.points + 1.0) * (0.5 * size) - 0.5
         parsing = packed_argmax(out.parsing_logits)
+        emotion = out.emotion_logits if self.lift is None else out.emotion_logits + self.lift
         return (
             landmarks,
             parsing,
-            torch.softmax(out.emotion_logits, 1),
+            torch.softmax(emotion, 1),
             out.pose * POSE_SCALE,
             torch.sigmoid(out.face_logit),
             torch.exp(out.spread * -25.0),
