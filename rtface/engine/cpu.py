@@ -5,7 +5,7 @@
   meet after every operator, lanes once.
 - One face is quicker on all threads together ("wide": 1.6 against 2.2 ms) while the cores are free, and several times
   slower when another process has one of them. Which it is, a `Race` finds out while running.
-- Of faces that do not share out evenly, the rest goes wide after the lanes ("rest": 3 faces on 2 cores as 1 + 1, then 1).
+- Of faces that do not share out evenly, the rest goes wide after the lanes ("rest": 3 faces on 2 cores as 1 + 1, 1).
 - Outputs that are dear and not asked for are cut out of the graph (`rtface.engine.prune`).
 """
 
