@@ -18,7 +18,8 @@ from rtface.formats.record import Record
 from rtface.tasks.looks import MIRROR_68, MIRROR_CLASSES
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.mixed import mixed_samples
-from rtface.train.label import Labeller, corpus_pictures
+from rtface.train.data.records import corpus_pictures
+from rtface.train.label import Labeller
 from rtface.train.mix import Source
 from tests.conftest import Cli
 from tests.evaluate.made import record, write
