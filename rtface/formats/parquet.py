@@ -187,7 +187,7 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> Any:
     """
     pq, pa = require("pyarrow.parquet", "eval"), require("pyarrow", "eval")
     try:
-        table = pq.read_table(path, columns=columns)
+        table = pq.read_table(path, columns=None if columns is None else list(columns))
         if missing := {*(columns or ("id", "split", "image", "faces"))} - {*table.column_names}:
             raise pa.ArrowInvalid(f"it has no column {', '.join(sorted(missing))}")
     except (OSError, pa.ArrowException) as error:

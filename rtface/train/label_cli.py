@@ -60,7 +60,10 @@ def label_command(
     fit: Annotated[
         Path | None,
         typer.Option(
-            "--fit", metavar="FILE", help="Corpus file with meshes and 68 hand-set points: how to read a mesh. [PATH]"
+            "--fit",
+            metavar="FILE",
+            help="Corpus file with meshes and 68 hand-set points: how to read a mesh.",
+            show_default="PATH",
         ),
     ] = None,
     max_side: Annotated[int, typer.Option("--max-side", min=0, metavar="PX", help="Shrink larger pictures.")] = 640,
@@ -73,9 +76,12 @@ def label_command(
 ) -> None:
     """Label pictures by the own networks (points, pose, parsing), to train the next network on.
 
-    Ten looks a face; where they disagree the label weighs less or is left out. Where a face of a corpus file has a
-    mesh, its points are the mean of both teachers, and so is how far they lie apart. fp32 networks unless --set says
-    else. Ctrl-C loses little: the same command goes on.
+    Ten looks a face; where they disagree the label weighs less or is left out. fp32 networks unless --set says else.
+
+    A face of a corpus file that has a mesh is labelled by both teachers: the points are their mean, and how far they
+    lie apart counts as the looks' disagreement does.
+
+    Ctrl-C loses little: the same command goes on.
     """
     from rtface.analyzer import Analyzer
     from rtface.cli.steps import steps
