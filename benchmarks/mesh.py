@@ -66,12 +66,18 @@ class MeshProcess:
         """Start the process and wait until it is ready.
 
         Raises:
-            SystemExit: It ended before; what it said is in the message.
+            SystemExit: It cannot be started, or ended before; what it said is in the message.
         """
         # A file, not a pipe: MediaPipe's log would fill a pipe that nobody reads.
         self._log = tempfile.TemporaryFile()
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=self._log, env=environment())
+        try:
+            self._process = subprocess.Popen(
+                self._command, stdin=pipe, stdout=pipe, stderr=self._log, env=environment()
+            )
+        except OSError as error:
+            self._log.close()
+            raise SystemExit(f"cannot start {self._command[0]}: {error.strerror}") from error
         try:
             self._read(len(READY))
         except BaseException:
@@ -171,9 +177,9 @@ def fill(table: Any, mesher: Mesher, min_side: float, renew: bool) -> tuple[Any,
             if isinstance(mesh, str):
                 missing.append(f"{name}: {mesh}")
             face["mesh478"] = None if isinstance(mesh, str) else mesh.ravel().tolist()
-    fields = [field for field in column.type.value_type if field.name != "mesh478"]
-    kind = pa.list_(pa.struct([*fields, pa.field("mesh478", pa.list_(pa.float32()))]))
-    return table.set_column(table.schema.get_field_index("faces"), "faces", pa.array(rows, kind)), missing
+    fields = {field.name: field.type for field in column.type.value_type} | {"mesh478": pa.list_(pa.float32())}
+    filled = pa.array(rows, pa.list_(pa.struct(list(fields.items()))))
+    return table.set_column(table.schema.get_field_index("faces"), "faces", filled), missing
 
 
 def _decoded(data: bytes | None, name: str) -> Array:
@@ -204,10 +210,10 @@ def run(args: argparse.Namespace, open_mesher: Callable[[], AbstractContextManag
             return fill(table.slice(rows.start, rows.stop - rows.start), mesher, args.min_side, args.renew)
 
         missing = write_parts(args.out, columns, len(table), plan, part, step)
-    faces = [face for faces in read_columns(args.out, ["faces"])["faces"].to_pylist() for face in faces or ()]
+    faces = [chunk.flatten().field("mesh478") for chunk in read_columns(args.out, ["faces"])["faces"].chunks]
     counts = Counter(line.rpartition(": ")[2] for line in missing)
     left = "".join(f", {count} {why}" for why, count in counts.most_common())
-    return f"{args.out}  {sum(face['mesh478'] is not None for face in faces)} faces with a mesh{left}"
+    return f"{args.out}  {sum(len(some) - some.null_count for some in faces)} faces with a mesh{left}"
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -222,7 +228,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--renew", action="store_true", help="faces that have a mesh get a new one too")
     parser.add_argument("--overwrite", action="store_true", help="overwrite a file that exists")
     parser.add_argument("--peer-python", type=Path, help=f"a Python that has mediapipe {MEDIAPIPE} already")
-    return parser.parse_args(given)
+    args = parser.parse_args(given)
+    if args.limit is not None and args.limit < 1:
+        parser.error(f"argument --limit: expected 1 or more, got {args.limit}")
+    return args
 
 
 def main() -> None:

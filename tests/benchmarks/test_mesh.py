@@ -111,6 +111,11 @@ def test_a_process_that_cannot_start_says_why(stand_in: Callable[[str], None]) -
         pytest.fail("entered")
 
 
+def test_there_is_no_such_interpreter(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"cannot start .*python: No such file"), MeshProcess(tmp_path / "python"):
+        pytest.fail("entered")
+
+
 def test_a_process_that_ends_says_why(stand_in: Callable[[str], None]) -> None:
     stand_in(
         STAND_IN.replace("height, width = image", "raise RuntimeError('out of memory')\n        height, width = image")
@@ -182,7 +187,10 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert meshes(args.out) == [[False]] * 3
 
 
-def test_what_cannot_be_read_or_written(tmp_path: Path) -> None:
+def test_what_cannot_be_read_or_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments(["in.parquet", "--out", "out.parquet", "--limit", "0"])
+    assert "expected 1 or more, got 0" in capsys.readouterr().err
     file = write(tmp_path / "in.parquet", [a_row("bad", FACED) | {"image": b"no picture"}])
     with pytest.raises(SourceError, match="bad: its bytes do not decode"):
         run(arguments([str(file), "--out", str(tmp_path / "out.parquet")]), lambda: nullcontext(found))
