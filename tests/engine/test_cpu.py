@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from rtface import models
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
-from rtface.engine.cpu import LANES, SHAPES, WIDE
+from rtface.engine.cpu import LANES, REST, SHAPES, WIDE
 from rtface.engine.prune import output_names, without_outputs
 from rtface.engine.race import PROBE_EVERY, Race
 from rtface.errors import EngineError
@@ -42,7 +42,7 @@ def engine(model: bytes) -> Iterator[CpuEngine]:
 def test_every_way_gives_the_same(engine: CpuEngine, model: bytes, count: int, names: tuple[str, ...]) -> None:
     batch = crops(count)
     expected = OrtEngine(model, "plain", 1).run(batch, names)
-    for _ in range(8):  # both ways are tried
+    for _ in range(11):  # all ways are tried
         got = engine.run(batch, names)
         assert list(got) == list(names)
         for name in names:
@@ -72,6 +72,22 @@ def test_sessions_open_when_they_are_needed(model: bytes) -> None:
     single = CpuEngine(model, "engine", 1)
     single.prepare(OUTPUTS)
     assert set(single._sessions) == {(WIDE, True)}
+
+
+def test_the_rest_of_an_uneven_count_goes_wide(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = CpuEngine(model, "engine", 2)
+    engine.prepare(OUTPUTS)
+    went: list[tuple[str, int]] = []
+    for (way, _), session in engine._sessions.items():
+        run = session.run
+        monkeypatch.setattr(session, "run", lambda b, n, way=way, run=run: went.append((way, len(b))) or run(b, n))
+    engine._go(REST, True, crops(5), ("pose",))
+    assert sorted(went) == [(LANES, 2), (LANES, 2), (WIDE, 1)] and went[-1][0] == WIDE
+    went.clear()
+    for _ in range(9):
+        engine.run(crops(4), ("pose",))
+    assert not any(count in (1, 3) for _, count in went)  # an even count has no rest
+    engine.close()
 
 
 def test_races_do_not_pile_up(engine: CpuEngine) -> None:
