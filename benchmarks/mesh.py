@@ -9,6 +9,10 @@ Each face of a train or unlabelled row with 5 or 68 points is cut out upright, 2
 refined lips and irises looks at the crop, in a virtual environment of its own (made on the first call). Its 478 points
 become the face's `mesh478` where they agree with the points that the face was cut by; everything else in the file
 stays. Val and test rows stay as they are. Ctrl-C loses little: the same command goes on; the file appears when whole.
+
+What to expect: the corpus' own meshes were made on larger pictures than it holds. Of 192 faces of AFW they read the
+points at 4.18 % NME, and 3.99 % with own looks (4.37 % alone). Meshes made here, of pictures up to 480 px, give 4.79 %
+and 4.32 % with a map fitted on the corpus' meshes; 4.59 % and 4.21 % with one fitted on meshes made here (--renew).
 """
 
 from __future__ import annotations
