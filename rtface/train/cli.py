@@ -70,9 +70,7 @@ Int8 = Annotated[
 Calibration = Annotated[Path | None, typer.Option(help="Folder with the corpus's parquet files, for --int8.")]
 
 _ENGINE_EXAMPLES = """
-Examples:
-
-  rtface train engine --data corpus --run runs/engine --minutes 120
+Example: rtface train engine --data corpus --run runs/engine --minutes 120
 
   rtface train engine --data corpus --run runs/next --steps 8400 --init runs/engine/last.pt
 """
