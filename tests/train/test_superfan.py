@@ -19,7 +19,7 @@ from rtface.train.data.small import Pairs, degrade
 from rtface.train.export import load_superfan
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, ResidualBlock, SuperFan, SuperFanExport
-from rtface.train.superfan import SHIPPED
+from rtface.train.superfan import SHIPPED, SuperFanConfig, learn
 from rtface.train.superfan_losses import (
     FrozenEngine,
     Weights,
@@ -178,6 +178,16 @@ def test_training_goes_on_with_its_critic_and_the_export_agrees_with_torch(
         with torch.no_grad():
             expected = net(torch.from_numpy(crops)).numpy()
         assert engine.run(crops, (OUTPUT,))[OUTPUT] == pytest.approx(expected, abs=0.5)
+
+
+def test_arms_of_one_seed_begin_alike_whatever_their_losses(tmp_path: Path) -> None:
+    pictures, begun = [picture(120), picture(160)], []
+    for name, weights in (("pixel", {"perceptual": 0.0, "heat": 0.0, "gan": 0.0}), ("all", {"gan_at": 0.0})):
+        folder = tmp_path / name
+        config = SuperFanConfig(folder, folder, folder, None, 1, 2, 1e-12, sizes="16", **weights)  # type: ignore[arg-type]
+        begun.append(load_superfan(learn(config, pictures, pictures)).state_dict())
+    for one, other in zip(*(state.values() for state in begun), strict=True):
+        assert one.numpy() == pytest.approx(other.numpy(), abs=1e-6)
 
 
 def test_wrong_options_say_what_is_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
