@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from rtface import models
+from rtface.bench.machine import resident_mb
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
-from rtface.engine.cpu import LANES, SHAPES, WIDE
+from rtface.engine.cpu import LANES, SHAPES, TOGETHER, WIDE
 from rtface.engine.prune import output_names, without_outputs
 from rtface.engine.race import PROBE_EVERY, Race
 from rtface.errors import EngineError
@@ -51,6 +52,37 @@ def test_every_way_gives_the_same(engine: CpuEngine, model: bytes, count: int, n
                 assert (got[name] == expected[name]).mean() > 0.999
             else:
                 assert got[name] == pytest.approx(expected[name], abs=2e-2)
+
+
+def test_a_prepared_stream_takes_no_more_memory(model: bytes) -> None:
+    engine = CpuEngine(model, "engine", 2, dear=("parsing",))
+    engine.prepare(OUTPUTS, QUICK)
+    before = resident_mb()
+    if before is None:
+        pytest.skip("this system does not say how much memory a process has")
+    kept = [engine.run(crops(count), names) for count in (8, 3, 1, 8, 5) for names in (OUTPUTS, QUICK)]
+    after = resident_mb()
+    assert after is not None and after - before < 4.0  # a call with all 8 takes 25 MB and more
+    assert all(array.base is None for answer in kept for array in answer.values())  # nothing holds the engine's own
+    engine.close()
+
+
+def test_no_session_runs_more_rows_than_were_prepared(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    plain = OrtEngine.run
+
+    def run(self: OrtEngine, batch: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        rows.append(len(batch))
+        return plain(self, batch, names)
+
+    monkeypatch.setattr(OrtEngine, "run", run)
+    engine = CpuEngine(model, "engine", 2, names=("pose",))
+    engine.prepare(OUTPUTS)
+    assert set(rows) == {TOGETHER} and len(rows) == 3  # wide, and two lanes
+    rows.clear()
+    assert len(engine.run(crops(7), ("pose",))["pose"]) == 7
+    assert sum(rows) == 7 and max(rows) == TOGETHER
+    engine.close()
 
 
 def test_it_is_an_engine(engine: CpuEngine) -> None:
