@@ -266,7 +266,9 @@ def train_superfan_command(
     typer.echo(train_superfan(build(SuperFanConfig, options, _where(config), sources=sources)))
 
 
-@export.command("engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus")
+@export.command(
+    "engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus --rare-emotions 3"
+)
 def export_engine_command(
     run: CheckpointFolder,
     out: OutFolder = _MODELS,
@@ -274,11 +276,28 @@ def export_engine_command(
     data: Calibration = None,
     cache: CacheFolder = _CACHE,
     iterations: Annotated[int, typer.Option(min=0, max=3, help="Most rounds of interaction: a file each.")] = 1,
+    rare: Annotated[
+        float,
+        typer.Option(
+            "--rare-emotions",
+            min=0,
+            max=12,
+            metavar="PCT",
+            help="Emotions rarer than this among --data's training faces are answered as though they were as common.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Write engine-iter0.onnx, engine-iter1.onnx … from RUN's averaged weights.
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
+    if rare and data is None:
+        raise UsageError("rtface export", "--rare-emotions counts training faces", "Pass --data FOLDER too")
+    lifted = None
+    if rare and data is not None:
+        from rtface.train.rare import emotion_lift
+
+        lifted = emotion_lift(data, cache, rare / 100)
     data = _needs_data(int8, data)
     require("torch", extra="train")
     from rtface.train import quantize as q
@@ -288,7 +307,7 @@ def export_engine_command(
     pictures = q.engine_batches(data, cache) if data is not None else None
     for rounds in range(iterations + 1):
         name = f"engine-iter{rounds}"
-        exported = export_engine(run / "last.pt", out / f"{name}.onnx", rounds)
+        exported = export_engine(run / "last.pt", out / f"{name}.onnx", rounds, lifted)
         register(out, name, "engine", exported, "fp32", rounds)
         _say(exported, _FROM_TORCH)
         if pictures is not None:

@@ -84,9 +84,12 @@ def _filled(net: Net, state: dict[str, Tensor], checkpoint: Path) -> Net:
     return net.eval()
 
 
-def export_engine(checkpoint: Path, target: Path, iterations: int) -> Exported:
-    """Write the engine at a fixed number of interaction rounds (ITER)."""
-    net = EngineExport(_rounded(load_engine(checkpoint)), iterations).eval()
+def export_engine(
+    checkpoint: Path, target: Path, iterations: int, lift: npt.NDArray[np.float32] | None = None
+) -> Exported:
+    """Write the engine at a fixed number of interaction rounds (ITER), `lift` (8,) added to the emotions' logits."""
+    lifted = None if lift is None else torch.from_numpy(lift)
+    net = EngineExport(_rounded(load_engine(checkpoint)), iterations, lifted).eval()
     rng = np.random.default_rng(0)
     inputs = [rng.integers(0, 256, (n, 128, 128, 3), dtype=np.uint8) for n in (1, 3)]
     return _write(net, inputs, target, "crops", OUTPUT_NAMES, {0: "faces"})

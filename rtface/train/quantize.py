@@ -92,12 +92,13 @@ def quantize(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            op_types_to_quantize=["Conv"],
+            op_types_to_quantize=["Conv", "Relu"],  # a convolution's answer is rounded once, after its ReLU
             nodes_to_exclude=excluded,
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"CalibMovingAverage": True},
         )
-        data = halve_weights(_only_used_domains(onnx.load(quantised))).SerializeToString()
+        graph = labels_of_integers(_only_used_domains(onnx.load(quantised)))
+        data = halve_weights(graph).SerializeToString()
     difference = _difference(source.read_bytes(), data, batches)
     exported = store(data, target, difference)
     manifest.parent.mkdir(exist_ok=True)
@@ -113,6 +114,33 @@ def quantize(
     }
     manifest.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     return exported
+
+
+def labels_of_integers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The quantised graph with `nets.ifan.packed_argmax` reading the logits' integers as they are.
+
+    Which class is largest does not hang on scale and zero point, and integers need no rounding: the DequantizeLinear
+    before the Floor becomes one with scale 1 and zero point 0, and the Floor goes. A graph without that pair (the
+    detector's, or one whose logits stayed float) is returned as it is.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for floor in [node for node in model.graph.node if node.op_type == "Floor"]:
+        maker = makers.get(floor.input[0])
+        if maker is None or maker.op_type != "DequantizeLinear":
+            continue
+        one = onnx.numpy_helper.from_array(np.array(1, np.float32), "label_scale")
+        zero = onnx.numpy_helper.from_array(np.array(0, np.uint8), "label_zero_point")
+        model.graph.initializer.extend((one, zero))
+        plain = helper.make_node(
+            "DequantizeLinear", [maker.input[0], one.name, zero.name], [floor.output[0]], "labels", domain=maker.domain
+        )
+        at = list(model.graph.node).index(floor)
+        model.graph.node.remove(floor)
+        model.graph.node.insert(at, plain)
+        if not any(maker.output[0] in node.input for node in model.graph.node):
+            model.graph.node.remove(maker)
+        break
+    return model
 
 
 def _only_used_domains(model: onnx.ModelProto) -> onnx.ModelProto:

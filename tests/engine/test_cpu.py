@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from rtface import models
 from rtface.bench.machine import resident_mb
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
-from rtface.engine.cpu import LANES, SHAPES, TOGETHER, WIDE
+from rtface.engine.cpu import LANES, REST, SHAPES, TOGETHER, WIDE
 from rtface.engine.prune import output_names, without_outputs
 from rtface.engine.race import PROBE_EVERY, Race
 from rtface.errors import EngineError
@@ -43,7 +43,7 @@ def engine(model: bytes) -> Iterator[CpuEngine]:
 def test_every_way_gives_the_same(engine: CpuEngine, model: bytes, count: int, names: tuple[str, ...]) -> None:
     batch = crops(count)
     expected = OrtEngine(model, "plain", 1).run(batch, names)
-    for _ in range(8):  # both ways are tried
+    for _ in range(11):  # all ways are tried
         got = engine.run(batch, names)
         assert list(got) == list(names)
         for name in names:
@@ -78,7 +78,7 @@ def test_no_session_runs_more_rows_than_were_prepared(model: bytes, monkeypatch:
     monkeypatch.setattr(OrtEngine, "run", run)
     engine = CpuEngine(model, "engine", 2, names=("pose",))
     engine.prepare(OUTPUTS)
-    assert set(rows) == {TOGETHER} and len(rows) == 3  # wide, and two lanes
+    assert rows == [TOGETHER] * 3  # wide, and two lanes
     rows.clear()
     assert len(engine.run(crops(7), ("pose",))["pose"]) == 7
     assert sum(rows) == 7 and max(rows) == TOGETHER
@@ -94,16 +94,36 @@ def test_it_is_an_engine(engine: CpuEngine) -> None:
 
 def test_sessions_open_when_they_are_needed(model: bytes) -> None:
     engine = CpuEngine(model, "engine", 2, dear=("parsing",), names=("pose",))
-    assert set(engine._sessions) == {(WIDE, False)}
+    assert set(engine._sessions) == {(WIDE, False, 0)}
     engine.run(crops(3), ("pose",))
-    assert set(engine._sessions) == {(WIDE, False)}
+    assert set(engine._sessions) == {(WIDE, False, 0)}
     engine.run(crops(1), ("parsing",))
-    assert set(engine._sessions) == {(WIDE, False), (WIDE, True)}
+    assert set(engine._sessions) == {(WIDE, False, 0), (WIDE, True, 0)}
     engine.prepare(QUICK)
-    assert (LANES, False) in engine._sessions
+    assert {(LANES, False, 0), (LANES, False, 1)} < set(engine._sessions)
+    alone = CpuEngine(model, "engine", 2, rows=1)
+    alone.prepare(OUTPUTS)
+    assert set(alone._sessions) == {(WIDE, True, 0), (LANES, True, 0)}
+    assert len(alone.run(crops(5), ("pose",))["pose"]) == 5  # a still may have more
     single = CpuEngine(model, "engine", 1)
     single.prepare(OUTPUTS)
-    assert set(single._sessions) == {(WIDE, True)}
+    assert set(single._sessions) == {(WIDE, True, 0)}
+
+
+def test_the_rest_of_an_uneven_count_goes_wide(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = CpuEngine(model, "engine", 2)
+    engine.prepare(OUTPUTS)
+    went: list[tuple[str, int]] = []
+    for (way, *_), session in engine._sessions.items():
+        run = session.run
+        monkeypatch.setattr(session, "run", lambda b, n, way=way, run=run: went.append((way, len(b))) or run(b, n))
+    engine._go(REST, True, crops(5), ("pose",))
+    assert sorted(went) == [(LANES, 2), (LANES, 2), (WIDE, 1)] and went[-1][0] == WIDE
+    went.clear()
+    for _ in range(9):
+        engine.run(crops(4), ("pose",))
+    assert not any(count in (1, 3) for _, count in went)  # an even count has no rest
+    engine.close()
 
 
 def test_races_do_not_pile_up(engine: CpuEngine) -> None:

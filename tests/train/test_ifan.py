@@ -103,7 +103,7 @@ def test_packed_argmax_is_argmax() -> None:
     order = torch.rand(3, PARSING, SUB * SUB, 6, 5, generator=generator).argsort(1)
     level = torch.randint(-200_000, 200_000, (3, 1, SUB * SUB, 6, 5), generator=generator)
     logits = (order + level).float() / LABEL_SCALE
-    labels = packed_argmax(logits.reshape(3, PARSING * SUB * SUB, 6, 5) * LABEL_SCALE)
+    labels = packed_argmax(logits.transpose(1, 2).reshape(3, SUB * SUB * PARSING, 6, 5) * LABEL_SCALE)
     full = nn.functional.pixel_shuffle(logits.reshape(3, PARSING * SUB * SUB, 6, 5), SUB)
     assert labels.shape == (3, 24, 20) and labels.dtype == torch.uint8
     assert (labels == full.argmax(1)).all()

@@ -102,13 +102,13 @@ class LandmarkDecoder(nn.Module):
     def read(self, enhanced: Tensor) -> tuple[Tensor, Tensor]:
         """Points (N, 68, 2) and heat (N, 68, h, w) from this decoder's own features."""
         maps = self.head(enhanced).float()
-        n, _, h, w = maps.shape
+        h, w = (int(side) for side in maps.shape[2:])  # constants of an exported graph
         heat, dx, dy = maps[:, :POINTS], maps[:, POINTS : 2 * POINTS], maps[:, 2 * POINTS :]
-        prob = torch.softmax(heat.reshape(n, POINTS, h * w), dim=2)
+        prob = torch.softmax(heat.reshape(-1, POINTS, h * w), dim=2)
         x = (torch.arange(w, device=maps.device, dtype=torch.float32) * 2 + 1) / w - 1
         y = (torch.arange(h, device=maps.device, dtype=torch.float32) * 2 + 1) / h - 1
-        px = (prob * (dx.reshape(n, POINTS, h * w) * (2.0 / w) + x.repeat(h))).sum(2)
-        py = (prob * (dy.reshape(n, POINTS, h * w) * (2.0 / h) + y.repeat_interleave(w))).sum(2)
+        px = (prob * (dx.reshape(-1, POINTS, h * w) * (2.0 / w) + x.repeat(h))).sum(2)
+        py = (prob * (dy.reshape(-1, POINTS, h * w) * (2.0 / h) + y.repeat_interleave(w))).sum(2)
         return torch.stack((px, py), dim=2), heat
 
 
@@ -131,8 +131,13 @@ class ParsingDecoder(nn.Module):
         if scale == 1.0:
             logits: Tensor = head(x)
             return logits
-        assert head.bias is not None
-        return F.conv2d(x, head.weight * scale, head.bias * scale)  # a constant in the exported graph
+        assert head.bias is not None  # both are constants in the exported graph
+        return F.conv2d(x, by_sub_pixel(head.weight) * scale, by_sub_pixel(head.bias) * scale)
+
+
+def by_sub_pixel(channels: Tensor) -> Tensor:
+    """(19 * 16, …) class by class -> sub-pixel by sub-pixel."""
+    return channels.reshape(PARSING, SUB * SUB, *channels.shape[1:]).transpose(0, 1).reshape(channels.shape)
 
 
 class VectorDecoder(nn.Module):
@@ -271,7 +276,8 @@ class EngineNet(nn.Module):
     ) -> list[Outputs]:
         """Outputs of every round, 0..iterations (losses are summed over rounds, as in the paper).
 
-        `label_scale` multiplies the last round's parsing logits, for an export that only takes labels from them.
+        `label_scale` multiplies the last round's parsing logits, for an export that only takes labels from them; they
+        then come in the order of `packed_argmax`.
         `rows` saves work in training without interaction: a decoder, its batch norm included, then sees only the
         samples of its own task (with interaction every decoder's answer is needed for every sample).
         """
@@ -299,39 +305,41 @@ LABEL_SCALE = 512.0  # logits are rounded to steps of 1/512 before the labels ar
 
 
 def packed_argmax(scaled_logits: Tensor) -> Tensor:
-    """Class ids (N, 4 h, 4 w) uint8 of sub-pixel logits (N, 19 * 16, h, w) times LABEL_SCALE, |logit| < 512.
+    """Class ids (N, 4 h, 4 w) uint8 of sub-pixel logits (N, 16 * 19, h, w) times LABEL_SCALE, |logit| < 512.
 
-    The id rides in the fraction of the rounded logit, so that one element-wise maximum over the 19 class maps is the
-    argmax: 19 < 32 fits five fractional bits beside 18 whole ones. ONNX Runtime's ArgMax and ReduceMax over channels
-    are not vectorised: they took 1.1 ms where this takes 0.3 ms.
+    The channels are the 19 classes of one sub-pixel after the other; h and w become constants of an exported graph.
+    The id rides in the fraction of the rounded logit, so that one maximum over the 19 class maps is the argmax:
+    19 < 32 fits five fractional bits beside 18 whole ones. The maximum is a pooling over the class axis, which ONNX
+    Runtime runs along rows; its ArgMax and ReduceMax over channels take several times as long.
     """
-    n, _, h, w = scaled_logits.shape
-    ids = torch.arange(PARSING, dtype=torch.float32, device=scaled_logits.device).reshape(1, PARSING, 1, 1, 1) / 32.0
-    packed = torch.floor(scaled_logits).reshape(n, PARSING, SUB * SUB, h, w) + ids
-    classes = torch.split(packed, 1, dim=1)
-    best = classes[0]
-    for other in classes[1:]:
-        best = torch.maximum(best, other)
+    h, w = (int(side) for side in scaled_logits.shape[2:])
+    ids = torch.arange(PARSING, dtype=torch.float32, device=scaled_logits.device).reshape(1, 1, PARSING, 1) / 32.0
+    packed = torch.floor(scaled_logits).reshape(-1, SUB * SUB, PARSING, h * w) + ids
+    best = F.max_pool2d(packed, (PARSING, 1))
     labels = (best - torch.floor(best)) * 32.0
-    return F.pixel_shuffle(labels.reshape(n, SUB * SUB, h, w), SUB)[:, 0].to(torch.uint8)
+    return F.pixel_shuffle(labels.reshape(-1, SUB * SUB, h, w), SUB)[:, 0].to(torch.uint8)
 
 
 class EngineExport(nn.Module):
-    """EngineNet (or ifan_paper's net) as the runtime sees it: uint8 crops in, results in crop px and degrees out."""
+    """EngineNet (or ifan_paper's net) as the runtime sees it: uint8 crops in, results in crop px and degrees out.
 
-    def __init__(self, net: nn.Module, iterations: int) -> None:
+    `lift` (8,) is added to the emotions' logits (train.rare).
+    """
+
+    def __init__(self, net: nn.Module, iterations: int, lift: Tensor | None = None) -> None:
         super().__init__()
-        self.net, self.iterations = net, iterations
+        self.net, self.iterations, self.lift = net, iterations, lift
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        size = crops.shape[1]
+        size = int(crops.shape[1])
         out = self.net(crops, self.iterations, label_scale=LABEL_SCALE)[-1]
         landmarks = (out.points + 1.0) * (0.5 * size) - 0.5
         parsing = packed_argmax(out.parsing_logits)
+        emotion = out.emotion_logits if self.lift is None else out.emotion_logits + self.lift
         return (
             landmarks,
             parsing,
-            torch.softmax(out.emotion_logits, 1),
+            torch.softmax(emotion, 1),
             out.pose * POSE_SCALE,
             torch.sigmoid(out.face_logit),
             torch.exp(out.spread * -25.0),

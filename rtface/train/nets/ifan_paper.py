@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtface.train.nets.blocks import ConvBN, Normalise
-from rtface.train.nets.ifan import EMOTIONS, PARSING, POINTS, SUB, Outputs, Rows
+from rtface.train.nets.ifan import EMOTIONS, PARSING, POINTS, SUB, Outputs, Rows, by_sub_pixel
 
 GROWTH, LAYERS, BLOCKS, STEM = 12, 3, 5, 24
 RADIUS = 5.0  # px of a 128 px crop: where a heat map has fallen to e^-2
@@ -151,6 +151,8 @@ class PaperDecoders(nn.Module):
             middle, full = middle[rows.landmarks], full[rows.parsing]
         points = self._points(middle) if len(middle) else middle.new_zeros(0, POINTS, 2)
         parsing = F.pixel_unshuffle(self.parsing(full) * label_scale, SUB)  # the fast network's layout of the logits
+        if label_scale != 1.0:
+            parsing = by_sub_pixel(parsing.transpose(0, 1)).transpose(0, 1)
         return Outputs(
             points=points,
             heat=points.new_zeros(len(points), 0, *middle.shape[2:]),
