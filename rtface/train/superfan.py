@@ -144,6 +144,7 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+        pairs.drawn = run.step
     normalise = Normalise()
     batches = prefetch(pairs)
     with keeping(run, batches):

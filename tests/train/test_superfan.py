@@ -147,6 +147,10 @@ def test_pairs_are_repeatable_and_of_one_size_a_batch() -> None:
         assert large.shape[1] == 4 * small.shape[1] and len(small) == {16: 8, 24: 4}[small.shape[1]]
         shapes.add(small.shape[1])
     assert shapes == {16, 24}
+    later = Pairs(pictures, (16, 24), 8, seed=5)
+    later.drawn = 5
+    assert (later()[0] == small).all()  # the sixth, as a run sees it that goes on there
+    assert not np.array_equal(later()[0], small)
     with pytest.raises(InputError, match="no face's crop is at least 115 px wide"):
         Pairs([picture(100)], (16, 32), 8, seed=0)
 
