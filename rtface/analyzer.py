@@ -139,6 +139,7 @@ class Analyzer:
         """
         self._prepared = True
         full = outputs_for(self.options.tasks, places=True)
+        self._buffer.fill(0)  # the system gives memory when it is written to
         for part in (self.detector, *self._engines):
             if isinstance(part, Preparable):
                 part.prepare(full, tuple(name for name in full if name != parsing.OUTPUT))

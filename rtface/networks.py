@@ -133,9 +133,9 @@ def _on_ort(model: ModelEntry, engine: str, options: Options) -> Engine:
     if engine != "onnx":
         return OrtEngine(load(model), model.name, options.threads, device=ORT_DEVICES[engine])
     if model.role == "detector":
-        return CpuEngine(load(model), model.name, options.threads)
-    names = outputs_for(options.tasks, places=True)
-    return CpuEngine(load(model), model.name, options.threads, dear=(parsing.OUTPUT,), names=names)
+        return CpuEngine(load(model), model.name, options.threads, rows=1)
+    names, rows = outputs_for(options.tasks, places=True), options.max_faces
+    return CpuEngine(load(model), model.name, options.threads, dear=(parsing.OUTPUT,), names=names, rows=rows)
 
 
 def _prepare(network: Engine, *names: Sequence[str]) -> None:

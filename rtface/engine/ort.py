@@ -79,7 +79,6 @@ class OrtEngine:
             raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
         wanted = list(names)
         try:
-            # Results outlive the call in the caller's hands, so bound output buffers would only add a copy.
             values = self._session.run(wanted, {self._input: batch})
         except Exception as error:
             raise EngineError(
@@ -87,7 +86,9 @@ class OrtEngine:
                 f"onnxruntime failed on a {batch.dtype} batch of shape {batch.shape}: {_line(error)}",
                 "`rtface models verify` checks the file, `rtface doctor` the installation",
             ) from error
-        return dict(zip(wanted, values, strict=True))
+        # Its arrays lie amid ONNX Runtime's working memory. One that a caller keeps would split that, and the next call
+        # would take new memory.
+        return {name: np.array(value) for name, value in zip(wanted, values, strict=True)}
 
     def warm(self, count: int = 1) -> None:
         """Run once on nothing, so that the first real call finds its memory there."""

@@ -46,7 +46,7 @@ class EngineConfig(RunConfig):
 
     grow_at: tuple[float, float] = (0.22, 0.42)  # shares of the run at which 96 and 128 px begin
     interact_at: float = 0.88
-    init: Path | None = None  # an exported ONNX file to begin with, at 128 px at once
+    init: Path | None = None  # an exported ONNX file or a checkpoint to begin with, at 128 px at once
     teacher: Path | None = None  # a checkpoint of `rtface train teacher`
     network: str = "fast"  # or ifan-paper
     iterations: int = 1  # rounds of interaction from `interact_at` on

@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from rtface import models
+from rtface.bench.machine import resident_mb
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
-from rtface.engine.cpu import LANES, REST, SHAPES, WIDE
+from rtface.engine.cpu import LANES, REST, SHAPES, TOGETHER, WIDE
 from rtface.engine.prune import output_names, without_outputs
 from rtface.engine.race import PROBE_EVERY, Race
 from rtface.errors import EngineError
@@ -53,6 +54,37 @@ def test_every_way_gives_the_same(engine: CpuEngine, model: bytes, count: int, n
                 assert got[name] == pytest.approx(expected[name], abs=2e-2)
 
 
+def test_a_prepared_stream_takes_no_more_memory(model: bytes) -> None:
+    engine = CpuEngine(model, "engine", 2, dear=("parsing",))
+    engine.prepare(OUTPUTS, QUICK)
+    before = resident_mb()
+    if before is None:
+        pytest.skip("this system does not say how much memory a process has")
+    kept = [engine.run(crops(count), names) for count in (8, 3, 1, 8, 5) for names in (OUTPUTS, QUICK)]
+    after = resident_mb()
+    assert after is not None and after - before < 4.0  # a call with all 8 takes 25 MB and more
+    assert all(array.base is None for answer in kept for array in answer.values())  # nothing holds the engine's own
+    engine.close()
+
+
+def test_no_session_runs_more_rows_than_were_prepared(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    plain = OrtEngine.run
+
+    def run(self: OrtEngine, batch: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        rows.append(len(batch))
+        return plain(self, batch, names)
+
+    monkeypatch.setattr(OrtEngine, "run", run)
+    engine = CpuEngine(model, "engine", 2, names=("pose",))
+    engine.prepare(OUTPUTS)
+    assert rows == [TOGETHER] * 3  # wide, and two lanes
+    rows.clear()
+    assert len(engine.run(crops(7), ("pose",))["pose"]) == 7
+    assert sum(rows) == 7 and max(rows) == TOGETHER
+    engine.close()
+
+
 def test_it_is_an_engine(engine: CpuEngine) -> None:
     plain: Engine = engine
     assert isinstance(plain, Preparable)
@@ -62,23 +94,27 @@ def test_it_is_an_engine(engine: CpuEngine) -> None:
 
 def test_sessions_open_when_they_are_needed(model: bytes) -> None:
     engine = CpuEngine(model, "engine", 2, dear=("parsing",), names=("pose",))
-    assert set(engine._sessions) == {(WIDE, False)}
+    assert set(engine._sessions) == {(WIDE, False, 0)}
     engine.run(crops(3), ("pose",))
-    assert set(engine._sessions) == {(WIDE, False)}
+    assert set(engine._sessions) == {(WIDE, False, 0)}
     engine.run(crops(1), ("parsing",))
-    assert set(engine._sessions) == {(WIDE, False), (WIDE, True)}
+    assert set(engine._sessions) == {(WIDE, False, 0), (WIDE, True, 0)}
     engine.prepare(QUICK)
-    assert (LANES, False) in engine._sessions
+    assert {(LANES, False, 0), (LANES, False, 1)} < set(engine._sessions)
+    alone = CpuEngine(model, "engine", 2, rows=1)
+    alone.prepare(OUTPUTS)
+    assert set(alone._sessions) == {(WIDE, True, 0), (LANES, True, 0)}
+    assert len(alone.run(crops(5), ("pose",))["pose"]) == 5  # a still may have more
     single = CpuEngine(model, "engine", 1)
     single.prepare(OUTPUTS)
-    assert set(single._sessions) == {(WIDE, True)}
+    assert set(single._sessions) == {(WIDE, True, 0)}
 
 
 def test_the_rest_of_an_uneven_count_goes_wide(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = CpuEngine(model, "engine", 2)
     engine.prepare(OUTPUTS)
     went: list[tuple[str, int]] = []
-    for (way, _), session in engine._sessions.items():
+    for (way, *_), session in engine._sessions.items():
         run = session.run
         monkeypatch.setattr(session, "run", lambda b, n, way=way, run=run: went.append((way, len(b))) or run(b, n))
     engine._go(REST, True, crops(5), ("pose",))
