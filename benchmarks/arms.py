@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.enhancer_arms import ENHANCER_ARMS, WIDTH, EnhancerBench
 from rtface.detect.nms import nms
 from rtface.evaluate.detection import MIN_HEIGHTS_PX, judge
 from rtface.evaluate.metrics import average_precision
@@ -58,6 +59,7 @@ DETECTOR_ARMS: dict[str, dict[str, Any]] = {
     "no-feedback": {"feedback": False},
     "mos-seed1": {"seed": 1},
 }
+ARMS = (*ENGINE_ARMS, *DETECTOR_ARMS, *ENHANCER_ARMS)
 # a single task's sets: those whose label of it the plain network learns from too
 SINGLE = {
     "landmarks": ("landmarks", "video", "faces", "five"),
@@ -74,7 +76,14 @@ class Budget:
     batch: int
     detector_steps: int
     detector_batch: int
+    enhancer_steps: int
+    enhancer_batch: int
     seed: int = 0
+
+    def of(self, arm: str) -> dict[str, int]:
+        """What of it counts for an arm."""
+        kind = "" if arm in ENGINE_ARMS else "detector_" if arm in DETECTOR_ARMS else "enhancer_"
+        return {name: getattr(self, name) for name in (f"{kind}steps", f"{kind}batch", "seed")}
 
 
 class Bench:
@@ -91,13 +100,14 @@ class Bench:
         wall, cpu = time.monotonic(), time.process_time()
         torch.manual_seed(self.budget.seed)
         torch.set_num_threads(self.threads)
-        record = self._engine(arm) if arm in ENGINE_ARMS else self._detector(arm)
+        train = self._engine if arm in ENGINE_ARMS else self._detector if arm in DETECTOR_ARMS else self._enhancer
+        record = train(arm)
         spent = {"seconds": round(time.monotonic() - wall, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
         return {"arm": arm, **record, **spent}
 
     def _folder(self, arm: str) -> Path:
         """The arm's run under this very budget: another budget's checkpoint is another run."""
-        return self.runs / f"{arm}-{'-'.join(str(value) for value in asdict(self.budget).values())}"
+        return self.runs / f"{arm}-{'-'.join(str(value) for value in self.budget.of(arm).values())}"
 
     # -- engine --
 
@@ -148,9 +158,22 @@ class Bench:
         common = {"network": "detector", "seed": config.seed, "batch": config.batch}
         return {**common, "scores": found, **_cost(net, (1, 256, 320, 3))}
 
+    # -- enhancer --
+
+    @cached_property
+    def _enhancers(self) -> EnhancerBench:
+        return EnhancerBench(
+            self.data, self.cache, self.budget.enhancer_steps, self.budget.enhancer_batch, self.threads
+        )
+
+    def _enhancer(self, arm: str) -> dict[str, Any]:
+        record, net = self._enhancers(arm, self._folder(arm), self.budget.seed)
+        cost = {"parameters": 0, "m_multiply_adds": 0.0} if net is None else _cost(net, (1, WIDTH, WIDTH, 3))
+        return record | cost
+
 
 def _cost(net: torch.nn.Module, shape: tuple[int, ...], *arguments: int) -> dict[str, float]:
-    """Parameters, and millions of multiply-adds of a crop at 128 px or a picture at 320x256."""
+    """Parameters, and millions of multiply-adds for an input of this shape."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(torch.zeros(shape, dtype=torch.uint8), *arguments)
     return {"parameters": count_parameters(net), "m_multiply_adds": round(counter.get_total_flops() / 2e6, 1)}

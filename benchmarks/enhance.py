@@ -154,7 +154,9 @@ def _crop(truth: Truth) -> Crop | None:
     return None if truth.points5 is None else crop_from_points5(truth.points5)
 
 
-def measure(samples: Sequence[Sample], arms: Mapping[str, Engine | None], options: Options) -> dict[str, Any]:
+def measure(
+    samples: Sequence[Sample], arms: Mapping[str, Engine | None], options: Options, widths: Sequence[int] = WIDTHS
+) -> dict[str, Any]:
     """Every arm at every width: its figures."""
     results: dict[str, Any] = {}
     for name, enhancer in arms.items():
@@ -163,7 +165,7 @@ def measure(samples: Sequence[Sample], arms: Mapping[str, Engine | None], option
         for sample in samples:
             for truth in faces_of(sample):
                 assert truth.box_xyxy is not None
-                for width in WIDTHS:
+                for width in widths:
                     shrunk = shrink(sample.image, truth.box_xyxy, width)
                     judge(scores[width], sample, truth, shrunk, analyzer)
                     if pair := crops_of(sample, truth, shrunk, enhancer):

@@ -73,7 +73,7 @@ class Options:
     detect_width: int = 320
     still_width: int = 640
     score_threshold: float = 0.52
-    still_score_threshold: float = 0.36
+    still_score_threshold: float = 0.28
     nms_iou: float = 0.4
     min_face_px: int = 16
     iterations: int = 0

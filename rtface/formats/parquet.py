@@ -95,21 +95,46 @@ def write(
         SourceError: A picture or mask is missing or does not decode.
         UsageError: pyarrow is not installed.
     """
+    how = [settings.max_side, settings.split, settings.skip_bad, labelled_by]
+    plan = json.dumps([how, [record.id for record in records]])
+
+    def part(rows: slice) -> tuple[Any, list[str]]:
+        return _part(records[rows], settings, label)
+
+    return write_parts(path, schema(), len(records), plan, part, step)
+
+
+def write_parts(
+    path: Path,
+    columns: Any,
+    count: int,
+    plan: str,
+    make: Callable[[slice], tuple[Any, list[str]]],
+    step: Callable[[int], None] = lambda rows: None,
+) -> list[str]:
+    """Write a parquet file of the schema `columns`, `PART_ROWS` of its `count` inputs at a time, or go on writing it.
+
+    `make` gives the table of some inputs, and a line for each that it left out; all lines are returned. The parts of an
+    interrupted run lie beside the file, in a folder named after it, and serve again where `plan` is the same text.
+
+    Raises:
+        UsageError: pyarrow is not installed.
+    """
     pq = require("pyarrow.parquet", "eval")
     parts = path.with_name(f".{path.name}.parts")
-    _prepare(parts, records, settings, labelled_by)
+    _prepare(parts, plan)
     left_out: list[str] = []
     done = []
-    for start in range(0, len(records), PART_ROWS):
-        some = records[start : start + PART_ROWS]
+    for start in range(0, count, PART_ROWS):
+        rows = slice(start, min(start + PART_ROWS, count))
         part = parts / f"{start:09d}.parquet"
         if not part.is_file():
-            _write_part(part, some, settings, label)
+            _write_part(part, *make(rows))
         left_out += json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
         done.append(part)
-        step(len(some))
+        step(rows.stop - rows.start)
     whole = parts / "whole"
-    with pq.ParquetWriter(whole, schema(), compression="zstd") as writer:
+    with pq.ParquetWriter(whole, columns, compression="zstd") as writer:
         for part in done:
             writer.write_table(pq.read_table(part))
     whole.replace(path)
@@ -117,10 +142,8 @@ def write(
     return left_out
 
 
-def _prepare(parts: Path, records: Sequence[Record], settings: Settings, labelled_by: str) -> None:
-    """The folder of parts, emptied where it is another import's."""
-    how = [settings.max_side, settings.split, settings.skip_bad, labelled_by]
-    plan = json.dumps([how, [record.id for record in records]])
+def _prepare(parts: Path, plan: str) -> None:
+    """The folder of parts, emptied where it is another run's."""
     key, file = hashlib.sha256(plan.encode()).hexdigest(), parts / "plan"
     if parts.is_dir() and not (file.is_file() and file.read_text(encoding="utf-8") == key):
         shutil.rmtree(parts)
@@ -128,10 +151,18 @@ def _prepare(parts: Path, records: Sequence[Record], settings: Settings, labelle
     file.write_text(key, encoding="utf-8")
 
 
-def _write_part(
-    part: Path, records: Sequence[Record], settings: Settings, label: Callable[[Record], Record | None] | None
-) -> None:
-    pa, pq = require("pyarrow", "eval"), require("pyarrow.parquet", "eval")
+def _write_part(part: Path, table: Any, left_out: list[str]) -> None:
+    pq = require("pyarrow.parquet", "eval")
+    part.with_suffix(".json").write_text(json.dumps(left_out), encoding="utf-8")
+    unfinished = part.with_suffix(".unfinished")
+    pq.write_table(table, unfinished, compression="zstd")
+    unfinished.replace(part)  # last: a part that is there is whole
+
+
+def _part(
+    records: Sequence[Record], settings: Settings, label: Callable[[Record], Record | None] | None
+) -> tuple[Any, list[str]]:
+    pa = require("pyarrow", "eval")
     rows, left_out = [], []
     for record in records:
         try:
@@ -144,10 +175,24 @@ def _write_part(
             if not settings.skip_bad:
                 raise
             left_out.append(str(error))
-    part.with_suffix(".json").write_text(json.dumps(left_out), encoding="utf-8")
-    unfinished = part.with_suffix(".unfinished")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema()), unfinished, compression="zstd")
-    unfinished.replace(part)  # last: a part that is there is whole
+    return pa.Table.from_pylist(rows, schema=schema()), left_out
+
+
+def read_columns(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """Columns of a corpus file, by default all, as a pyarrow table.
+
+    Raises:
+        SourceError: The file is missing or damaged, or lacks a column.
+        UsageError: pyarrow is not installed.
+    """
+    pq, pa = require("pyarrow.parquet", "eval"), require("pyarrow", "eval")
+    try:
+        table = pq.read_table(path, columns=None if columns is None else list(columns))
+        if missing := {*(columns or ("id", "split", "image", "faces"))} - {*table.column_names}:
+            raise pa.ArrowInvalid(f"it has no column {', '.join(sorted(missing))}")
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(str(path), f"is not a corpus file that can be read ({error})", "Copy it again") from error
+    return table
 
 
 def row(record: Record, settings: Settings) -> dict[str, Any]:

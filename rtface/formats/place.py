@@ -27,7 +27,11 @@ def moved(
         return ((pairs + 0.5) * scale - 0.5 + shift).astype(np.float32).reshape(np.shape(points))
 
     return replace(
-        face, box_xyxy=place(face.box_xyxy), points5=place(face.points5), landmarks68=place(face.landmarks68)
+        face,
+        box_xyxy=place(face.box_xyxy),
+        points5=place(face.points5),
+        landmarks68=place(face.landmarks68),
+        mesh478=place(face.mesh478),
     )
 
 

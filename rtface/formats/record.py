@@ -33,8 +33,9 @@ class FaceRecord:
         box_source: human, teacher, landmarks, mask (both derived) or crop (the whole picture).
         points5: (5, 2) eye left in the image, eye right, nose tip, mouth left, mouth right.
         points5_source: human, semi-automatic, teacher or mask.
-        landmarks68: (68, 2) iBUG-68 order; ``landmarks68_source`` human, semi-automatic or teacher.
+        landmarks68: (68, 2) iBUG-68 order; ``landmarks68_source`` human, semi-automatic, teacher, own or own+mesh.
         landmarks68_spread: How far looks at the face lie apart, % of the outer eye corners' distance (own labels).
+        mesh478: (478, 2) MediaPipe's mesh, x and y only.
         pose: (3,) yaw, pitch, roll in degrees; ``pose_spread`` how far its sources lie apart, degrees.
         yaw_true: Measured yaw in degrees.
     """
@@ -46,6 +47,7 @@ class FaceRecord:
     landmarks68: Array | None = None
     landmarks68_source: str | None = None
     landmarks68_spread: float | None = None
+    mesh478: Array | None = None
     pose: Array | None = None
     pose_spread: float | None = None
     yaw_true: float | None = None

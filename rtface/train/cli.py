@@ -51,7 +51,10 @@ Cache = Annotated[
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="Length of the schedule in minutes of training.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Its length in steps; with --minutes, what comes first.")]
 Rate = Annotated[float | None, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).", show_default="0.002")]
-Init = Annotated[Path | None, typer.Option(help="Begin with an exported engine, e.g. rtface/models/engine-iter1.onnx.")]
+Init = Annotated[
+    Path | None,
+    typer.Option(help="Begin with an exported engine, e.g. rtface/models/engine-iter1.onnx, or another run's last.pt."),
+]
 Teacher = Annotated[Path | None, typer.Option(help="Run folder of `rtface train teacher`: learn emotion from it too.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights and augmentation.", show_default="0")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")]
@@ -66,13 +69,18 @@ Int8 = Annotated[
 ]
 Calibration = Annotated[Path | None, typer.Option(help="Folder with the corpus's parquet files, for --int8.")]
 
+_ENGINE_EXAMPLES = """
+Example: rtface train engine --data corpus --run runs/engine --minutes 120
+
+  rtface train engine --data corpus --run runs/next --steps 8400 --init runs/engine/last.pt
+"""
 _MODELS = Path(__file__).parent.parent / "models"
 _CACHE = Path.home() / ".cache" / "rtface" / "corpus"
 _MANIFESTS = Path("calibration")
 _FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference from float"
 
 
-@train.command("engine", epilog="Example: rtface train engine --data corpus --run runs/engine --minutes 120")
+@train.command("engine", epilog=_ENGINE_EXAMPLES)
 def train_engine_command(
     data: Data = None,
     run: RunFolder = None,

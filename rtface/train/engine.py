@@ -32,6 +32,7 @@ from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.scores import scores
+from rtface.train.warm import continue_from, warm_start
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
@@ -45,7 +46,7 @@ class EngineConfig(RunConfig):
 
     grow_at: tuple[float, float] = (0.22, 0.42)  # shares of the run at which 96 and 128 px begin
     interact_at: float = 0.88
-    init: Path | None = None  # an exported ONNX file to begin with, at 128 px at once
+    init: Path | None = None  # an exported ONNX file or a checkpoint to begin with, at 128 px at once
     teacher: Path | None = None  # a checkpoint of `rtface train teacher`
     network: str = "fast"  # or ifan-paper
     iterations: int = 1  # rounds of interaction from `interact_at` on
@@ -159,8 +160,10 @@ def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
 
 
 def _begin_with(net: Network, model: Path, mixed: Mixed, device: torch.device) -> None:
-    from rtface.train.warm import warm_start  # needs onnx, which training alone does not
-
+    """Fill the network with an exported file's weights, or a run's averaged ones. Raises ModelError."""
+    if model.suffix == ".pt":
+        continue_from(net, model)
+        return
     first = Sampler(mixed.samples, 256, seed=0, shares=mixed.shares)
     first.size = 128
     images, targets = first()

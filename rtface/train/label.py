@@ -1,34 +1,34 @@
 """Labels by the own networks at their best, to train the next network on (self-training).
 
 Each face is looked at ten times: at five scales and turns, and each in the mirror. Points and pose are the looks'
-mean; how far the looks lie apart says how much a label is worth, and is written beside it. A pixel of the mask is the
-class that most looks gave it, and unknown (255) where fewer than `SURE` of them agree or where no face's crop is.
-Emotion is left to `rtface train teacher`, which is better at it.
+mean; how far the looks lie apart says how much a label is worth, and is written beside it. Where a face has a mesh too,
+its points are the mean of both teachers (see mesh_teacher). A pixel of the mask is the class that most looks gave it,
+and unknown (255) where fewer than `SURE` of them agree or where no face's crop is. Five hand-set points of a face are
+kept. Emotion is left to `rtface train teacher`, which is better at it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import SourceError, require
 from rtface.formats.masks import UNKNOWN
 from rtface.formats.record import FaceRecord, Record, face_of_landmarks
 from rtface.tasks import landmarks, parsing, pose
 from rtface.tasks.crop import Crop, crop_from_landmarks, crop_to_frame_matrix, frame_to_crop_matrix, warp_crops
 from rtface.tasks.looks import Look, mirrored, unmirrored
+from rtface.train.mesh_teacher import MeshTeacher, ocular, paired
 from rtface.types import PARSING_CLASSES, Face, FrameResult
 
 Array = NDArray[Any]
 
 SOURCE = "own"
+BOTH = "own+mesh"
 LOOKS = tuple(
     Look(scale, turn, mirror)
     for scale, turn in ((1.0, 0.0), (0.9, 6.0), (0.9, -6.0), (1.1, 6.0), (1.1, -6.0))
@@ -55,15 +55,18 @@ class Labeller:
     Attributes:
         networks: Find and read the faces.
         min_quality: Faces of less `Face.quality` get no label.
-        max_spread: Nor do those whose looks lie further apart, % of the outer eye corners' distance.
+        max_spread: Nor do those whose looks, or whose two teachers, lie further apart, % of the outer eye corners'
+            distance.
+        mesh: Reads the faces' meshes; None = own looks only.
     """
 
     networks: Networks
     min_quality: float = 0.5
     max_spread: float = 4.0
+    mesh: MeshTeacher | None = None
 
     def __call__(self, record: Record) -> Record | None:
-        """The record with own labels in place of its own, or None where no face is sure enough.
+        """The record with these labels in place of its own, or None where no face is sure enough.
 
         Raises:
             SourceError: The picture is missing or does not decode.
@@ -72,11 +75,12 @@ class Labeller:
         seen = self.networks.image(image, tasks=("landmarks",)).faces
         faces = [face for face in seen if face.landmarks is not None and (face.quality or 0.0) >= self.min_quality]
         crops = [crop_from_landmarks(face.landmarks.points) for face in faces if face.landmarks is not None]
+        known = paired(crops, record.faces, self.mesh.to_points if self.mesh else None)
         sure = []
         mask: Array = np.full(image.shape[:2], UNKNOWN, np.uint8)
-        for face, crop in zip(faces, crops, strict=True):
+        for face, crop, before in zip(faces, crops, known, strict=True):
             points, turned, votes = self._looks(image, crop)
-            label = _face(face, points, turned)
+            label = self._face(face, points, turned, before)
             if (label.landmarks68_spread or 0.0) <= self.max_spread:
                 sure.append(label)
                 _paint(mask, votes, crop)
@@ -91,6 +95,20 @@ class Labeller:
             emotion_votes=None,
             pose_class=None,
         )
+
+    def _face(self, face: Face, looks: Array, turned: Array, known: FaceRecord | None) -> FaceRecord:
+        """The label of a face from its looks' points (L, 68, 2) and pose (L, 3), and from what was known of it."""
+        points, source = looks.mean(axis=0), SOURCE
+        spread = 100.0 * float(np.sqrt(((looks - points) ** 2).sum(axis=2).mean())) / ocular(points)
+        if self.mesh is not None and known is not None and known.mesh478 is not None:
+            points, spread = self.mesh.together(points, spread, known.mesh478)
+            source = BOTH
+        angles, pose_spread = _pose(turned)
+        label = face_of_landmarks(points, source, box_xyxy=np.asarray(face.box_xyxy), box_source=SOURCE, pose=angles)
+        label = replace(label, landmarks68_spread=spread, pose_spread=pose_spread)
+        if known is not None and known.points5 is not None and known.points5_source == "human":
+            label = replace(label, points5=known.points5, points5_source="human")
+        return label
 
     def _looks(self, image: Array, crop: Crop) -> tuple[Array, Array, Array]:
         """All looks at a face: points (L, 68, 2) px, pose (L, 3) degrees, votes (C, GRID, GRID) of the classes."""
@@ -114,16 +132,11 @@ class Labeller:
         return both
 
 
-def _face(face: Face, points: Array, turned: Array) -> FaceRecord:
-    mean = points.mean(axis=0)
-    apart = float(np.sqrt(((points - mean) ** 2).sum(axis=2).mean()))
-    ocular = max(float(np.linalg.norm(mean[36] - mean[45])), 1e-6)
+def _pose(turned: Array) -> tuple[Array, float]:
+    """Mean of angles (L, 3) in degrees, and how far they lie apart."""
     # about the first look's angle, so that 179° and -179° are neighbours
     away = (turned - turned[0] + 180.0) % 360.0 - 180.0
-    angles = (turned[0] + away.mean(axis=0) + 180.0) % 360.0 - 180.0
-    label = face_of_landmarks(mean, SOURCE, box_xyxy=np.asarray(face.box_xyxy), box_source=SOURCE, pose=angles)
-    spread = float(np.sqrt(away.var(axis=0).mean()))
-    return replace(label, landmarks68_spread=100.0 * apart / ocular, pose_spread=spread)
+    return (turned[0] + away.mean(axis=0) + 180.0) % 360.0 - 180.0, float(np.sqrt(away.var(axis=0).mean()))
 
 
 def _votes(labels: Array, to_frame: Array, crop: Crop) -> Array:
@@ -148,31 +161,3 @@ def _paint(mask: Array, votes: Array, crop: Crop) -> None:
     free = mask == UNKNOWN
     mask[seen & free] = own[seen & free]
     mask[seen & ~free & (mask != own)] = UNKNOWN
-
-
-def corpus_pictures(path: Path) -> list[Record]:
-    """Pictures of a corpus file without their labels, decoded one by one; val and test are left alone.
-
-    Raises:
-        SourceError: The file is missing, damaged or no corpus file.
-        UsageError: pyarrow is not installed.
-    """
-    parquet, arrow = require("pyarrow.parquet", "train"), require("pyarrow", "train")
-    try:
-        table = parquet.read_table(path, columns=["id", "source", "split", "image"])
-    except (OSError, arrow.ArrowException) as error:
-        raise SourceError(str(path), f"is not a corpus file that can be read ({error})", "Copy it again") from error
-    rows = zip(*(table[column].to_pylist() for column in ("id", "source", "split")), strict=True)
-    return [
-        Record(name, source, partial(_decoded, table["image"], at, name), split="unlabelled")
-        for at, (name, source, split) in enumerate(rows)
-        if split not in ("val", "test")
-    ]
-
-
-def _decoded(images: Any, at: int, name: str) -> Array:
-    data = images[at].as_py()
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise SourceError(name, "its bytes do not decode", "Leave the row out, or --skip-bad")
-    return np.asarray(image)

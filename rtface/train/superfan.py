@@ -128,17 +128,23 @@ def train_superfan(config: SuperFanConfig) -> Path:
         InputError: The corpus is missing or holds no face that is large enough.
         ModelError: `config.engine` is no exported engine, or the run's checkpoint is damaged.
     """
+    return learn(config, *_pictures(config))
+
+
+def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Sequence[Picture]) -> Path:
+    """`train_superfan` on pictures that were read already: every call of one seed sees the same pairs and begins with
+    the same weights, whatever its losses."""
     prepare(config)
     device, weights = pick_device(config.device), config.weights
-    pictures, validation = _pictures(config)
     pairs = Pairs(pictures, config.small_sides, config.batch, config.seed, SCALE)
-    judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
 
     net = SuperFan().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(config.rate, config.minutes, config.steps, warmup=100)
     run = AdversarialRun(Critic().to(device), 1e-4, config.run, net, optimizer(net, config.rate), schedule)
+    judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+        pairs.drawn = run.step
     normalise = Normalise()
     batches = prefetch(pairs)
     with keeping(run, batches):

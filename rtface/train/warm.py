@@ -1,4 +1,5 @@
-"""Start a training run from an exported network: what an ONNX file holds, put back into the layers it came from.
+"""Start a training run from an earlier network: a run's checkpoint, or what an exported ONNX file holds, put back into
+the layers it came from.
 
 An export folds batch norm and identity branches into one convolution. Going back, the identity is taken out again, and
 each batch norm begins with the statistics of its first batch and the scale and shift that undo them, so that the
@@ -10,15 +11,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
-from rtface.errors import ModelError
+from rtface.errors import ModelError, require
+from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import ConvBN
+from rtface.train.nets.build import training_only
 
 OPTIONAL = ("residual.", "association.")  # parts that a file may lack: they begin as they are made, saying nothing
+_MEND = "Name an exported .onnx file, or the last.pt of a run, with --init"
+
+
+def continue_from(net: nn.Module, checkpoint: Path) -> None:
+    """Fill `net` with the averaged weights of a run's `last.pt`; parts that the run did not have stay as they are.
+
+    Raises:
+        ModelError: The file is missing, is no checkpoint, or is of another network.
+    """
+    try:
+        saved: dict[str, Tensor] = read_checkpoint(checkpoint, ("ema",))["ema"]
+    except ModelError as error:
+        raise ModelError(error.what, error.why, _MEND) from error
+    own = net.state_dict()
+    for name in dict.fromkeys((*own, *saved)):
+        if (name not in saved and name.startswith(OPTIONAL)) or (
+            training_only(name) and not (name in own and name in saved)
+        ):
+            continue
+        expected, got = (str(tuple(state[name].shape)) if name in state else "none" for state in (own, saved))
+        if expected != got:
+            why = f"is of another network: expected {name} of shape {expected}, got {got}"
+            raise ModelError(str(checkpoint), why, "Name a run with the same --network and parts with --init")
+    net.load_state_dict({name: value for name, value in saved.items() if name in own}, strict=False)
 
 
 @torch.no_grad()
@@ -75,12 +100,13 @@ def _undo(bias: Tensor) -> Callable[[nn.Module, tuple[Tensor]], None]:
 
 
 def _weights(model: Path, prefix: str) -> dict[str, Tensor]:
+    onnx, numpy_helper = require("onnx", "train"), require("onnx.numpy_helper", "train")
     if not model.is_file():
-        raise ModelError(str(model), "there is no such file", "Name an exported .onnx file with --init")
+        raise ModelError(str(model), "there is no such file", _MEND)
     try:
         graph = onnx.load(model).graph
     except Exception as error:  # protobuf's own, of many kinds
-        raise ModelError(str(model), "is no readable ONNX file", "Name an exported .onnx file with --init") from error
+        raise ModelError(str(model), "is no readable ONNX file", _MEND) from error
     return {
         tensor.name.removeprefix(prefix).removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer

@@ -15,13 +15,14 @@ pytest.importorskip("pyarrow", reason="needs the train extra")
 import torch
 
 from benchmarks import ablation, arms
+from benchmarks.ablation_table import tables
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.faces import Sample
 from rtface.train.nets.mos import cells
 from tests.train.made import write_corpus
 
 pytestmark = pytest.mark.train
-SMALL = ("--steps", "1", "--batch", "8", "--detector-steps", "1", "--detector-batch", "2")
+SMALL = ("--steps", "1", "--batch", "8", "--detector-steps", "1", "--detector-batch", "2", "--enhancer-steps", "2")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_arms_are_trained_once(corpus: Path, tmp_path: Path, capsys: pytest.Capt
     first = ablate(corpus, tmp_path, "--arms", "iter1", "task-norm")
     assert [r["arm"] for r in first] == ["iter1", "task-norm"]
     one, normed = first
-    assert one["budget"] == {"steps": 1, "batch": 8, "detector_steps": 1, "detector_batch": 2, "seed": 0}
+    assert one["budget"] == {"steps": 1, "batch": 8, "seed": 0}
     assert one["rounds"] == 1 and {"landmarks0", "landmarks1", "emotion1"} <= set(one["scores"])
     assert set(normed["scores_by_task_statistics"]) == set(normed["scores"])
     assert one["m_multiply_adds"] > normed["m_multiply_adds"] > 100  # a round of interaction more
@@ -49,6 +50,31 @@ def test_arms_are_trained_once(corpus: Path, tmp_path: Path, capsys: pytest.Capt
     assert "arm " not in capsys.readouterr().err.split("task-norm")[-1]
     other = ablate(corpus, tmp_path, "--arms", "mos", "--seed", "5")
     assert len(other) == 3 and other[-1]["budget"]["seed"] == other[-1]["seed"] == 5
+
+
+def test_a_record_that_names_the_other_networks_budget_too_counts(corpus: Path, tmp_path: Path) -> None:
+    budget = {"steps": 1, "batch": 8, "detector_steps": 77, "seed": 0}
+    record = {"arm": "iter0", "rounds": 0, "seed": 0, "scores": {}, "m_multiply_adds": 1.0, "budget": budget}
+    (tmp_path / "out.jsonl").write_text(json.dumps(record) + "\n")
+    assert ablate(corpus, tmp_path, "--arms", "iter0") == [record]
+    assert len(ablate(corpus, tmp_path, "--arms", "iter0", "--batch", "9")) == 2
+
+
+def test_enhancers_learn_their_own_terms_and_are_scored_through_the_engine(corpus: Path, tmp_path: Path) -> None:
+    records = ablate(
+        corpus, tmp_path, "--enhancer-batch", "2", "--arms", "no-enhancer", "bicubic", "pixel", "super-fan"
+    )
+    by_arm = {record["arm"]: record for record in records}
+    assert all(r["budget"] == {"enhancer_steps": 2, "enhancer_batch": 2, "seed": 0} for r in records)
+    plain, pixel = by_arm["no-enhancer"], by_arm["pixel"]
+    assert plain["m_multiply_adds"] == 0 and pixel["m_multiply_adds"] == pytest.approx(182, abs=5)
+    assert plain["scores"]["landmark_faces"] == plain["scores"]["parsing_faces"] == 1
+    assert len({record["scores"]["nme_pct"] for record in records}) == 4  # every arm shows the engine another face
+    heads = {}
+    for arm in ("pixel", "super-fan"):
+        heads[arm] = (tmp_path / "runs" / f"{arm}-2-2-0" / "log.csv").read_text().splitlines()[0].split(",")
+    assert not {"perceptual", "heat", "gan"} & set(heads["pixel"])
+    assert {"pixel", "perceptual", "heat", "gan"} <= set(heads["super-fan"])
 
 
 def test_unknown_arms_and_missing_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,24 +89,81 @@ def test_unknown_arms_and_missing_data(tmp_path: Path, capsys: pytest.CaptureFix
         ablation.read(tmp_path / "out.jsonl")
 
 
+def made(arm: str, scores: dict[str, float], seed: int = 0, **more: Any) -> dict[str, Any]:
+    """A record of a finished arm."""
+    budget = {"steps": 1000, "batch": 32, "detector_steps": 9, "enhancer_steps": 7, "seed": 0}
+    return {"arm": arm, "scores": scores, "seed": seed, "budget": budget, "m_multiply_adds": 7.0, **more}
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Cells by the label that they stand behind."""
+    lines = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in text.splitlines() if line.startswith("|")]
+    return {label: cells for label, *cells in lines}
+
+
 def test_the_table_takes_the_last_round_and_the_single_networks_together() -> None:
     scores = {"landmarks0": 9.0, "landmarks1": 8.0, "five0": 5.0, "five1": 4.5, "parsing1": 70.0, "emotion1": 60.0}
+    whole = {"landmarks0": 10.0, "five0": 6.0, "parsing0": 50.0}
     records = [
-        {"arm": "iter1", "rounds": 1, "scores": scores},
-        {"arm": "single-landmarks", "rounds": 0, "scores": {"landmarks0": 10.0, "five0": 6.0}},
-        {"arm": "single-emotion", "rounds": 0, "scores": {"emotion0": 55.0, "landmarks0": 99.0}},
-        {"arm": "task-norm", "rounds": 0, "scores": {"parsing0": 1.0}, "scores_by_task_statistics": {"parsing0": 2.0}},
-        {"arm": "mos", "scores": {"ap50_16px": 10.0, "ap50_24px": 20.0, "ap50_40px": 30.0}},
+        made("iter1", scores, rounds=1),
+        made("single-landmarks", whole, rounds=0),
+        made("single-emotion", {"emotion0": 55.0, "landmarks0": 99.0}, rounds=0),
+        made("task-norm", {"parsing0": 1.0}, rounds=0, scores_by_task_statistics={"parsing0": 2.0}),
+        made("mos", {"ap50_16px": 10.0, "ap50_24px": 20.0, "ap50_40px": 30.0}),
     ]
-    for record in records:
-        record["m_multiply_adds"] = 7.0
-    lines = ablation.table(records).splitlines()
-    cells_of = {line.split(" | ")[0].strip("| "): line[2:-2].split(" | ")[1:] for line in lines if "|" in line}
-    assert cells_of["iFAN: ITER 1"] == ["8.00", "4.50", "70.00", "60.00", "7"]
-    assert [c.strip() for c in cells_of["iFAN: a network for each task"]] == ["10.00", "6.00", "", "55.00", ""]
-    assert "2.00" in cells_of["iFAN: ITER 0, task-wise batch norm, each set by its own statistics"]
-    assert cells_of["MOS: cross-stitch, uncertainty, feedback"] == ["10.00", "20.00", "30.00", "7"]
-    assert "RMT-Net: residual on" not in cells_of  # not trained yet
+    cells = rows_of(tables(records))
+    assert cells["iFAN: ITER 1"] == ["8.00", "4.50", "70.00", "60.00", "7"]
+    assert cells["iFAN: a network for each task"] == ["10.00", "6.00", "", "55.00", ""]
+    assert cells["iFAN: ITER 0, task-wise batch norm, each set by its own statistics"][2] == "2.00"
+    assert cells["the same in one pass, statistics of the mix"][2] == "1.00"
+    assert cells["MOS: cross-stitch, uncertainty, feedback"] == ["10.00", "20.00", "30.00", "7"]
+    assert "RMT-Net: residual on" not in cells  # not trained yet
+    whole_single = rows_of(tables([*records, made("single-parsing", whole, rounds=0)]))
+    assert whole_single["iFAN: a network for each task"] == ["10.00", "6.00", "50.00", "55.00", "21"]
+
+
+def test_figures_are_told_from_the_plain_arms_and_from_the_noise_of_seeds() -> None:
+    records = [
+        made("iter0", {"landmarks0": 8.0, "emotion0": 40.0}, rounds=0),
+        made("residual", {"landmarks0": 7.5, "emotion0": 43.0}, rounds=0),
+    ]
+    alone = tables(records)
+    assert rows_of(alone)["RMT-Net: residual on"] == ["7.50 (-0.50)", "", "", "43.00 (+3.00)", ""]
+    assert "nothing says which differences" in alone and "two seeds of one arm differ by" not in alone
+    # seeds come as arms of their own or by --seed
+    for name in ("iter0-seed1", "iter0"):
+        text = tables([*records, made(name, {"landmarks0": 8.1, "emotion0": 44.0}, seed=1, rounds=0)])
+        cells = rows_of(text)
+        assert cells["iFAN: ITER 0 (one network, no interaction), 2 seeds"][0] == "8.05 ± 0.07"
+        assert cells["*two seeds of one arm differ by*"] == ["0.10", "", "", "4.00", ""]
+        assert cells["RMT-Net: residual on"][0] == "7.50 (**-0.55**)"  # beyond 3 x 0.10
+        assert cells["RMT-Net: residual on"][3] == "43.00 (+1.00)"  # within 3 x 4.00
+        assert "bold: more than 3 times" in text
+    third = tables([*records, *(made("iter0", {"landmarks0": 8.0 + s, "emotion0": 40.0}, s, rounds=0) for s in (1, 2))])
+    assert rows_of(third)["*two seeds of one arm differ by*"][0] == "1.33"  # 1, 1 and 2 on average
+
+
+def test_every_kind_of_network_and_budget_has_a_table_of_its_own() -> None:
+    figures = {"psnr_db": 24.0, "ssim": 0.7, "nme_pct": 7.0, "failure8_pct": 20.0, "parsing_f": 66.0}
+    longer = made("iter0", {"landmarks0": 6.0}, rounds=0)
+    longer["budget"] = longer["budget"] | {"steps": 5000}
+    records = [
+        made("pixel", figures),
+        made("no-enhancer", {**figures, "psnr_db": 23.5, "parsing_f": None}),
+        made("iter0", {"landmarks0": 8.0}, rounds=0),
+        longer,
+    ]
+    text = tables(records)
+    budgets = [line for line in text.splitlines() if line.startswith("budget")]
+    assert budgets == [
+        "budget: steps 1000, batch 32",
+        "budget: steps 5000, batch 32",
+        "budget: enhancer_steps 7, enhancer_batch None",
+    ]
+    cells = rows_of(text)
+    assert cells["Super-FAN: pixel loss"][:3] == ["24.000", "0.700", "7.000"]
+    assert cells["none: the crop as the runtime cuts it (bilinear)"][0] == "23.500 (-0.500)"
+    assert cells["none: the crop as the runtime cuts it (bilinear)"][4] == ""
 
 
 def test_the_table_can_be_printed_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtface.errors import InputError
+from rtface.errors import InputError, ModelError
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.engine import FILES, EngineConfig, train_engine, validate
@@ -120,6 +120,21 @@ def test_switched_parts_train_resume_and_export(
         assert served["encoder.s2.bn.running_mean"].any() and saved["encoder.s2.bn.task_mean"].any()
         assert not any("task" in name for name in served)
     assert export_engine(checkpoint, tmp_path / "engine.onnx", 1).difference["landmarks"] <= 1e-3
+
+
+def test_a_run_begins_with_another_runs_weights(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    config = EngineConfig(
+        corpus, tmp_path / "a", cache, minutes=None, steps=1, batch=8, device="cpu", grow_at=(2.0, 2.0)
+    )
+    first = train_engine(config)
+    # a rate of next to nothing: what the second run has, it was given
+    second = train_engine(replace(config, run=tmp_path / "b", init=first, rate=1e-9))
+    before, after = (torch.load(path, weights_only=True) for path in (first, second))
+    for name in ("encoder.s2.conv.weight", "landmarks.head.weight"):
+        torch.testing.assert_close(after["net"][name], before["ema"][name])
+    assert after["step"] == 1
+    with pytest.raises(ModelError, match="is of another network"):
+        train_engine(replace(config, run=tmp_path / "c", init=first, network="ifan-paper"))
 
 
 def test_a_frozen_network_learns_no_associations(corpus: Path, cache: Path, tmp_path: Path) -> None:

@@ -14,14 +14,22 @@ from skimage import data
 
 from rtface import Analyzer, Options
 from rtface.errors import SourceError
-from rtface.formats.record import Record
+from rtface.formats import parquet
+from rtface.formats.parquet import Settings
+from rtface.formats.parquet import write as write_records
+from rtface.formats.record import FaceRecord, Record
+from rtface.tasks.crop import points5_from_landmarks
 from rtface.tasks.looks import MIRROR_68, MIRROR_CLASSES
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.mixed import mixed_samples
-from rtface.train.label import Labeller, corpus_pictures
+from rtface.train.data.records import corpus_pictures
+from rtface.train.label import Labeller
+from rtface.train.mesh_teacher import MeshTeacher, ocular
 from rtface.train.mix import Source
 from tests.conftest import Cli
 from tests.evaluate.made import record, write
+from tests.train.made import mesh_of
+from tests.train.test_mesh import shapes
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +99,125 @@ def test_unsure_faces_are_left_out(portrait: np.ndarray, analyzer: Analyzer) -> 
     assert Labeller(analyzer, max_spread=0.0)(one) is None
     assert Labeller(analyzer, min_quality=1.0)(one) is None
     assert Labeller(analyzer)(replace(one, picture=np.full((200, 200, 3), 127, np.uint8))) is None
+
+
+def shifted(labelled: Record, percent: float) -> np.ndarray:
+    """The label's points, all moved right by this much of the outer eye corners' distance."""
+    points = labelled.faces[0].landmarks68
+    assert points is not None
+    return np.add(points, (percent / 100 * ocular(points), 0.0))
+
+
+def test_a_mesh_is_a_second_teacher(labelled: Record, portrait: np.ndarray, analyzer: Analyzer) -> None:
+    own = labelled.faces[0]
+    assert own.landmarks68 is not None and own.landmarks68_spread is not None
+    teacher = MeshTeacher(lambda mesh: mesh[:68])
+    bystander = FaceRecord(box_xyxy=np.array((0.0, 250.0, 40.0, 300.0)), mesh478=np.zeros((478, 2), np.float32))
+
+    def label(percent: float, mesh: MeshTeacher | None = teacher) -> Record | None:
+        face = FaceRecord(mesh478=np.resize(shifted(labelled, percent), (478, 2)))
+        return Labeller(analyzer, mesh=mesh)(Record("p", "made", portrait, (bystander, face)))
+
+    both = label(3.0)
+    assert both is not None
+    (face,) = both.faces
+    assert face.landmarks68_source == "own+mesh" and face.landmarks68 is not None and face.points5 is not None
+    np.testing.assert_allclose(face.landmarks68, shifted(labelled, 1.5), atol=0.02)
+    np.testing.assert_allclose(face.points5, points5_from_landmarks(face.landmarks68), atol=1e-3)
+    assert face.landmarks68_spread == pytest.approx(np.sqrt((own.landmarks68_spread**2 + 1.5**2) / 2), rel=1e-3)
+    np.testing.assert_allclose(face.pose, own.pose)  # a mesh says nothing of these
+    np.testing.assert_array_equal(both.load()[1], labelled.load()[1])
+    assert label(20.0) is None  # they lie too far apart: somebody errs
+    alone = label(20.0, mesh=None)
+    assert alone is not None and alone.faces[0].landmarks68_source == "own"
+    np.testing.assert_array_equal(alone.faces[0].landmarks68, own.landmarks68)
+
+
+def test_hand_set_points_stay_and_are_learned(
+    labelled: Record, portrait: np.ndarray, analyzer: Analyzer, tmp_path: Path
+) -> None:
+    five = points5_from_landmarks(shifted(labelled, 2.0))
+    for source, stays in (("human", True), ("teacher", False)):
+        known = FaceRecord(points5=five, points5_source=source)
+        made = Labeller(analyzer)(Record("p", "made", portrait, (known,)))
+        assert made is not None
+        assert made.faces[0].points5_source == (source if stays else "own")
+        path = tmp_path / f"{source}.parquet"
+        write_records([made], path, Settings())
+        (sample,) = mixed_samples([Source("own", (path,))], tmp_path / "cache").samples["own"]
+        assert sample.five_weight == float(stays) and sample.points5 is not None and sample.landmarks is not None
+        assert np.allclose(sample.points5, five, atol=1e-3) == stays
+        np.testing.assert_allclose(sample.landmarks, shifted(labelled, 0.0), atol=1e-3)
+
+
+def corpus_with_meshes(path: Path, portrait: np.ndarray, labelled: Record, count: int) -> Path:
+    """The portrait with a mesh that is 2 % off, and `count` hand-labelled faces with one."""
+    mesh = mesh_of(shifted(labelled, 2.0)).ravel().tolist()
+    rows = [record("portrait", portrait, split="unlabelled", faces=[{"mesh478": mesh}])]
+    grey = np.full((8, 8, 3), 90, np.uint8)
+    own = shifted(labelled, 0.0)
+    for number, other in enumerate(shapes(count)):  # the portrait's shape is one of those that the map knows
+        points = own + 0.5 * (other - other.mean(0)) / np.ptp(other) * np.ptp(own)
+        face = {"landmarks68": points.ravel().tolist(), "mesh478": mesh_of(points).ravel().tolist()}
+        rows.append(record(f"{number}", grey, split="train", faces=[face | {"landmarks68_source": "human"}]))
+    return write(path, rows)
+
+
+def test_the_map_is_fitted_on_the_file_or_on_another(
+    labelled: Record, portrait: np.ndarray, tmp_path: Path, cli: Cli
+) -> None:
+    enough = corpus_with_meshes(tmp_path / "enough.parquet", portrait, labelled, 220)
+    few = corpus_with_meshes(tmp_path / "few.parquet", portrait, labelled, 5)
+    fast = ("--format", "parquet", "--limit", 1, "--threads", 1)
+    labels = {}
+    for name, file, *more in (
+        ("itself", enough),
+        ("other", few, "--fit", enough),
+        ("quarter", few, "--fit", enough, "--mesh-share", 0.25),
+        ("none", few, "--mesh-share", 0),
+    ):
+        out = tmp_path / f"own-{name}.parquet"
+        done = cli("label", file, "--out", out, *fast, *more)
+        assert done.code == 0, done.err
+        both = "" if name == "none" else ", 1 faces by mesh and looks"
+        assert done.out.strip() == f"{out}  1 pictures, 0 without a sure face{both}"
+        labels[name] = read_corpus([out], tmp_path / "cache")[0].faces[0]
+    for name, percent in (("itself", 1.0), ("other", 1.0), ("quarter", 0.5), ("none", 0.0)):
+        face = labels[name]
+        assert face.landmarks68_source == ("own" if name == "none" else "own+mesh")
+        np.testing.assert_allclose(face.landmarks68, shifted(labelled, percent), atol=0.15)
+    done = cli("label", few, "--out", tmp_path / "own.parquet", *fast)
+    assert done.code == 2 and "few.parquet: holds 5 faces" in done.err and "--fit" in done.err
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in/face.png"), portrait)
+    done = cli("label", tmp_path / "in", "--out", tmp_path / "own.parquet", "--fit", enough)
+    assert done.code == 2 and "--fit: no face of" in done.err and "benchmarks.mesh" in done.err
+    assert not (tmp_path / "own.parquet").exists()
+
+
+def test_other_meshes_do_not_go_on_with_earlier_parts(
+    labelled: Record, portrait: np.ndarray, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "PART_ROWS", 1)
+    file = corpus_with_meshes(tmp_path / "some.parquet", portrait, labelled, 220)
+    out = tmp_path / "own.parquet"
+    asked: list[str] = []
+    original = Labeller.__call__
+
+    def stopped(self: Labeller, record: Record) -> Record | None:
+        asked.append(record.id)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return original(self, record)
+
+    monkeypatch.setattr(Labeller, "__call__", stopped)
+    command = ("label", file, "--format", "parquet", "--out", out, "--limit", 2, "--threads", 1)
+    assert cli(*command).code == 130 and not out.exists()
+    assert cli(*command).code == 0 and asked == ["portrait", "0", "0"]
+    asked.clear()
+    assert cli(*command, "--overwrite").code == 130
+    corpus_with_meshes(file, portrait, labelled, 230)
+    assert cli(*command, "--overwrite").code == 0 and asked == ["portrait", "0", "portrait", "0"]
 
 
 def test_from_pictures_to_samples(portrait: np.ndarray, tmp_path: Path, cli: Cli) -> None:

@@ -11,12 +11,13 @@ import pytest
 from rtface.errors import InputError
 from rtface.formats.parquet import Settings, write
 from rtface.formats.record import FaceRecord, Record, votes_for
-from rtface.train.data.faces import Augment
+from rtface.train.data.faces import Augment, Sample
 from rtface.train.data.mixed import carried, mixed_samples, mixed_scenes, validation_samples
 from rtface.train.data.scenes import SceneMaker
 from rtface.train.mix import TASKS, Source
 from rtface.train.sampling import Sampler
 from tests.formats.test_masks import face_mask
+from tests.train.made import placed
 
 
 def source(corpus: Path, name: str, **more: object) -> Source:
@@ -163,9 +164,31 @@ def test_imported_sets_that_the_corpus_does_not_know_are_learned_from(tmp_path: 
     assert {4, 5, 2, 12} <= set(np.unique(crop).tolist())  # eyes, nose, lip: the crop is on the face
 
 
+def test_five_hand_set_points_are_learned_beside_a_teachers_68(tmp_path: Path) -> None:
+    own, five = placed(60, 60, 20), placed(63, 60, 20)[[36, 45, 30, 48, 54]]
+
+    def samples(source: str, tasks: dict[str, float] | None = None) -> list[Sample]:
+        face = FaceRecord(points5=five, points5_source="human", landmarks68=own, landmarks68_source=source)
+        path = tmp_path / f"{source}.parquet"
+        write([Record("a", "made", np.zeros((120, 120, 3), np.uint8), (face,))], path, Settings())
+        made = Source("made", (path,), tasks=tasks or dict.fromkeys(TASKS, 1.0))
+        return mixed_samples([made], tmp_path / "cache").samples["made"]
+
+    (both,) = samples("own+mesh")
+    assert carried(both) == ["landmarks", "points5"] and both.five_weight == 1.0
+    item = Augment(64, np.random.default_rng(0), strength=0.0)(both)
+    assert item.five_weight == 1.0 and item.landmark_weight.all()
+    assert np.abs(item.five[2] - item.landmarks[30]).max() > 0.01  # the two are each their own
+    (human,) = samples("human")
+    assert carried(human) == ["landmarks"]  # the five follow from the 68
+    (weighted,) = samples("own", {"landmarks": 1.0, "points5": 0.25})
+    assert weighted.five_weight == 0.25
+    (without,) = samples("own", {"landmarks": 1.0})
+    assert carried(without) == ["landmarks"]
+
+
 def test_every_task_is_told_from_a_sample() -> None:
     from rtface.train.data.corpus import Picture
-    from rtface.train.data.faces import Sample
 
     mask = np.zeros((4, 4), np.uint8)
     everything = Sample(

@@ -19,7 +19,7 @@ from rtface.train.data.small import Pairs, degrade
 from rtface.train.export import load_superfan
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, ResidualBlock, SuperFan, SuperFanExport
-from rtface.train.superfan import SHIPPED
+from rtface.train.superfan import SHIPPED, SuperFanConfig, learn
 from rtface.train.superfan_losses import (
     FrozenEngine,
     Weights,
@@ -147,6 +147,10 @@ def test_pairs_are_repeatable_and_of_one_size_a_batch() -> None:
         assert large.shape[1] == 4 * small.shape[1] and len(small) == {16: 8, 24: 4}[small.shape[1]]
         shapes.add(small.shape[1])
     assert shapes == {16, 24}
+    later = Pairs(pictures, (16, 24), 8, seed=5)
+    later.drawn = 5
+    assert (later()[0] == small).all()  # the sixth, as a run sees it that goes on there
+    assert not np.array_equal(later()[0], small)
     with pytest.raises(InputError, match="no face's crop is at least 115 px wide"):
         Pairs([picture(100)], (16, 32), 8, seed=0)
 
@@ -178,6 +182,16 @@ def test_training_goes_on_with_its_critic_and_the_export_agrees_with_torch(
         with torch.no_grad():
             expected = net(torch.from_numpy(crops)).numpy()
         assert engine.run(crops, (OUTPUT,))[OUTPUT] == pytest.approx(expected, abs=0.5)
+
+
+def test_arms_of_one_seed_begin_alike_whatever_their_losses(tmp_path: Path) -> None:
+    pictures, begun = [picture(120), picture(160)], []
+    for name, weights in (("pixel", {"perceptual": 0.0, "heat": 0.0, "gan": 0.0}), ("all", {"gan_at": 0.0})):
+        folder = tmp_path / name
+        config = SuperFanConfig(folder, folder, folder, None, 1, 2, 1e-12, sizes="16", **weights)  # type: ignore[arg-type]
+        begun.append(load_superfan(learn(config, pictures, pictures)).state_dict())
+    for one, other in zip(*(state.values() for state in begun), strict=True):
+        assert one.numpy() == pytest.approx(other.numpy(), abs=1e-6)
 
 
 def test_wrong_options_say_what_is_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from rtface.errors import ModelError
 from rtface.train.export import export_engine
 from rtface.train.nets.blocks import fold_all
 from rtface.train.nets.ifan import EngineNet
-from rtface.train.warm import warm_start
+from rtface.train.nets.ifan_paper import PaperNet
+from rtface.train.nets.norms import task_norms
+from rtface.train.warm import continue_from, warm_start
 
 CROPS = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8))
 
@@ -83,3 +85,59 @@ def test_what_is_no_export_of_this_network(exported: tuple[EngineNet, Path], tmp
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(ModelError, match=r"expected encoder\.s2\.conv\.weight of shape \(16, 3, 3, 3\), got \(8,"):
         start(tmp_path / "other.onnx")
+
+
+class TestCheckpoint:
+    def test_a_run_goes_on_from_another_runs_averaged_weights(self, tmp_path: Path) -> None:
+        old = trained_net(3)
+        torch.save({"ema": old.state_dict(), "net": trained_net(4).state_dict()}, tmp_path / "last.pt")
+        net = EngineNet()
+        continue_from(net, tmp_path / "last.pt")
+        with torch.no_grad():
+            for before, after in zip(old(CROPS, 1), net.eval()(CROPS, 1), strict=True):
+                torch.testing.assert_close(after.points, before.points)
+                torch.testing.assert_close(after.parsing_logits, before.parsing_logits)
+
+    def test_parts_that_the_run_had_not_begin_as_they_are(self, tmp_path: Path) -> None:
+        old = trained_net(3)
+        torch.save({"ema": old.state_dict()}, tmp_path / "last.pt")
+        net = EngineNet(residual=True, association=True)
+        task_norms(net.encoder, 3)
+        made = net.state_dict()[_first(net, "association.")].clone()
+        continue_from(net, tmp_path / "last.pt")
+        assert torch.equal(net.state_dict()[_first(net, "association.")], made)
+        with torch.no_grad():
+            torch.testing.assert_close(net.eval()(CROPS)[0].points, old(CROPS)[0].points)
+
+    def test_what_only_training_reads_may_be_left_behind(self, tmp_path: Path) -> None:
+        old = trained_net(3)
+        more = EngineNet(association=True)
+        task_norms(more.encoder, 3)
+        more.load_state_dict(old.state_dict(), strict=False)
+        torch.save({"ema": more.state_dict()}, tmp_path / "last.pt")
+        net = EngineNet()
+        continue_from(net, tmp_path / "last.pt")
+        with torch.no_grad():
+            torch.testing.assert_close(net.eval()(CROPS)[0].points, old(CROPS)[0].points)
+
+    def test_what_is_no_checkpoint_of_this_network(self, tmp_path: Path) -> None:
+        path = tmp_path / "last.pt"
+        with pytest.raises(ModelError, match=r"no such checkpoint\. Name an exported \.onnx file, or the last\.pt"):
+            continue_from(EngineNet(), path)
+        path.write_text("no checkpoint")
+        with pytest.raises(ModelError, match=r"is no readable checkpoint.* with --init"):
+            continue_from(EngineNet(), path)
+        torch.save({"ema": PaperNet().state_dict()}, path)
+        with pytest.raises(ModelError, match=r"is of another network: expected .* got none\. Name a run with the same"):
+            continue_from(EngineNet(), path)
+        torch.save({"ema": EngineNet(residual=True).state_dict()}, path)
+        with pytest.raises(ModelError, match=r"expected residual\.\S+ of shape none, got \("):
+            continue_from(EngineNet(), path)
+        state = EngineNet().state_dict()
+        torch.save({"ema": state | {"encoder.s2.conv.weight": torch.zeros(8, 3, 3, 3)}}, path)
+        with pytest.raises(ModelError, match=r"expected encoder\.s2\.conv\.weight of shape \(16, 3, 3, 3\), got \(8,"):
+            continue_from(EngineNet(), path)
+
+
+def _first(net: EngineNet, prefix: str) -> str:
+    return next(name for name in net.state_dict() if name.startswith(prefix))

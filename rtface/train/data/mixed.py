@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rtface.errors import InputError
-from rtface.train.data.corpus import Picture, read_corpus
+from rtface.train.data.corpus import FaceLabel, Picture, read_corpus
 from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.scenes import SourcePicture, source_picture
 from rtface.train.mix import TASKS, Source
@@ -136,7 +136,7 @@ def validation_samples(sources: Sequence[Source], cache: Path) -> dict[str, list
 def _samples(pictures: Sequence[Picture]) -> Iterator[Sample]:
     """What `build_samples` makes of the pictures, and what it leaves out because it knows the corpus' own sets only: a
     mask whose face is known by a box or five points; and an emotion's face is where its box says, not all the picture.
-    Points of which looks disagree weigh less.
+    Points of which looks disagree weigh less, and five hand-set points are learned beside a teacher's 68.
     """
     used: set[int] = set()
     for sample in (sample for group in build_samples(pictures).values() for sample in group):
@@ -145,6 +145,8 @@ def _samples(pictures: Sequence[Picture]) -> Iterator[Sample]:
         spread = next((face.landmarks68_spread for face in faces if face.landmarks68 is sample.landmarks), 0.0)
         if spread and sample.landmark_weight is not None:
             sample.landmark_weight = sample.landmark_weight / (1.0 + (spread / HALF_TRUST) ** 2)
+        if any(face.points5 is sample.points5 and _five_to_learn(face) for face in faces):
+            sample.five_weight = 1.0
         if sample.group == "emotion" and len(faces) == 1 and faces[0].box is not None:
             sample.box = faces[0].box
         yield sample
@@ -153,6 +155,11 @@ def _samples(pictures: Sequence[Picture]) -> Iterator[Sample]:
             known = [face for face in picture.faces if face.points5 is not None or face.box is not None]
             for face in known[:1]:
                 yield Sample(picture, "parsing", points5=face.points5, box=face.box)
+
+
+def _five_to_learn(face: FaceLabel) -> bool:
+    """Whether a face's five points say more than its 68 do."""
+    return face.points5 is not None and face.points5_source == "human" and face.landmarks68_source != "human"
 
 
 def limit(sample: Sample, factors: Mapping[str, float]) -> Sample | None:

@@ -55,7 +55,8 @@ class Pairs:
         pictures: Of the corpus.
         sizes: Small sides in px, each batch one of them; the large side is four times that.
         batch: Pairs in a batch of the smallest size; fewer of a larger one, for about equal work.
-        seed: Of the draws.
+        seed: Of the draws: a batch depends on this and on its number, `drawn`, only, so a run that goes on with the
+            number it stopped at sees what it would have seen.
 
     Raises:
         InputError: No face is large enough for one of the sizes.
@@ -65,7 +66,7 @@ class Pairs:
         self, pictures: Sequence[Picture], sizes: Sequence[int], batch: int, seed: int, scale: int = 4
     ) -> None:
         self.sizes, self.batch, self.scale = tuple(sizes), batch, scale
-        self.rng = np.random.default_rng(seed)
+        self.seed, self.drawn = seed, 0
         known = [(p, crop) for p in pictures for f in p.faces if (crop := face_crop(f)) is not None and crop.finite]
         self.faces = {s: [(p, c) for p, c in known if c.side >= SMALLEST * scale * s] for s in self.sizes}
         for size, faces in self.faces.items():
@@ -75,7 +76,9 @@ class Pairs:
 
     def __call__(self) -> tuple[UInt8, UInt8]:
         """Small (N, s, s, 3) and large (N, 4 s, 4 s, 3), BGR."""
-        rng, size = self.rng, self.sizes[int(self.rng.integers(len(self.sizes)))]
+        rng = np.random.default_rng((self.seed, self.drawn))
+        self.drawn += 1
+        size = self.sizes[int(rng.integers(len(self.sizes)))]
         faces, count = self.faces[size], max(2, round(self.batch * (self.sizes[0] / size) ** 2))
         large = np.empty((count, self.scale * size, self.scale * size, 3), np.uint8)
         for row, index in enumerate(rng.integers(len(faces), size=count)):

@@ -33,9 +33,14 @@ def build_engine(
     return EngineNet(residual, association, reencode) if network == "fast" else PaperNet()
 
 
+def training_only(name: str) -> bool:
+    """Whether only training reads what a state dict has under this name."""
+    return name.startswith(_TRAINING_ONLY) or name.endswith(_TRAINING_ONLY_ENDS)
+
+
 def engine_like(state: Mapping[str, Tensor]) -> tuple[Network, dict[str, Tensor]]:
     """A network that a run's state dict fits into as it serves, and the state without what only training reads."""
-    kept = {k: v for k, v in state.items() if not k.startswith(_TRAINING_ONLY) and not k.endswith(_TRAINING_ONLY_ENDS)}
+    kept = {name: value for name, value in state.items() if not training_only(name)}
     if any(name.startswith("decoders.") for name in kept):
         return PaperNet(), kept
     residual = any(name.startswith("residual.") for name in kept)
