@@ -308,7 +308,7 @@ class Analyzer:
         self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), points, tracks=looked)
         self._planner.lap("track")
         for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
-            if not track.predicted:
+            if track.track_id and not track.predicted:
                 if self.options.smooth:
                     value = self._smoother(track.track_id, value, at, track.crop.side)
                 self._carry.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)

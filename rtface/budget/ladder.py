@@ -15,13 +15,17 @@ SHORTS = 12
 cost estimate alone is no reason, but a level that keeps leaving things out promises what it does not do."""
 
 WAIT = 30
-"""Up after so many frames in a row with headroom; a failed climb doubles it."""
+"""Up after so many frames in a row with headroom; a failed climb makes it longer."""
+
+BACK_OFF = 3
+"""So many times longer."""
 
 LONGEST_WAIT = 1920
 """About a minute."""
 
-SOON = 300
-"""A climb failed if the way down begins within so many frames; one that held so long makes the wait `WAIT` again."""
+SOON = 1800
+"""A climb failed if the way down begins within so many frames (a minute); one that held so long makes the wait `WAIT`
+again. With 10 s in place of the minute, a load of 15 s on and off moved the level 7 times a minute."""
 
 HEADROOM = 0.8
 """Share of the budget that a frame must be expected to stay within one level up."""
@@ -100,7 +104,7 @@ class Ladder:
         if below is None:
             return False
         if self._climbed_at is not None:
-            self._wait, self._climbed_at = min(2 * self._wait, LONGEST_WAIT), None
+            self._wait, self._climbed_at = min(BACK_OFF * self._wait, LONGEST_WAIT), None
         self._above[below] = median(self._spent)
         return self._move(below)
 

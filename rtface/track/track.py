@@ -76,6 +76,9 @@ class Track:
         born_at: When the detector first saw the face.
         proven: The engine has confirmed the face at some time.
         vetoed: The engine has looked, and never confirmed it.
+        certain: Engine and detector together have said enough for it to be shown; see `Tracker.follow`.
+        sightings: Frames on which the detector saw it.
+        misses: Frames on which the detector looked and did not, as long as it is not certain.
         unsure: The engine doubts the crop; the detector should look again.
         recent: The face was confirmed on the frame before.
         shape: The shape of its landmarks before `at`; None = not known.
@@ -89,6 +92,9 @@ class Track:
     detected: bool = True
     proven: bool = False
     vetoed: bool = False
+    certain: bool = False
+    sightings: int = 0
+    misses: int = 0
     unsure: bool = False
     recent: bool = True
     shape: Floats | None = None
@@ -153,6 +159,7 @@ class Track:
         self._box = box if self._box is None else self._box + np.float32(BOX_BLEND) * (box - self._box)
         self._points = _relative(points5, self.crop)
         self.score, self.detected, self.predicted = score, True, False
+        self.sightings += 1
 
     def follow(self, crop: Crop, points5: Floats, shape: Floats | None = None) -> None:
         """The engine sees the face in `crop` with these points."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtface.budget.ladder import LONGEST_WAIT, SHORTS, SOON, WAIT, WITHIN, Ladder
+from rtface.budget.ladder import BACK_OFF, LONGEST_WAIT, SHORTS, SOON, WAIT, WITHIN, Ladder
 
 
 def late(ladder: Ladder, frames: int = 3) -> bool:
@@ -65,14 +65,14 @@ def test_a_frame_without_headroom_starts_the_count_again() -> None:
     assert frames_until_up(ladder) == WAIT
 
 
-def test_a_climb_that_fails_soon_doubles_the_wait_and_one_that_holds_ends_that() -> None:
+def test_a_climb_that_fails_soon_makes_the_wait_longer_and_one_that_holds_ends_that() -> None:
     ladder = Ladder(2)
     late(ladder)
     waits = []
     for _ in range(9):
         waits.append(frames_until_up(ladder))
         late(ladder)
-    assert waits == [min(WAIT * 2**k, LONGEST_WAIT) for k in range(9)]
+    assert waits == [min(WAIT * BACK_OFF**k, LONGEST_WAIT) for k in range(9)]
     frames_until_up(ladder)
     for _ in range(SOON + 1):
         ladder.judge(0.3)

@@ -143,6 +143,51 @@ def test_a_false_detection_is_tried_unseen_and_given_up() -> None:
     assert ids(tracker) == [1]  # no id went to the false one
 
 
+def look(tracker: Tracker, face: Painted, sure: float) -> None:
+    """The engine looks at the one track and sees `face`, more or less."""
+    tracker.follow([crop_from_points5(face.points5)], face.points5[None], [sure])
+
+
+def test_what_is_clearly_a_face_is_shown_at_once_and_the_doubtful_when_it_is_detected_again() -> None:
+    face = Painted(100, 200)
+    for sure, shown in ((0.95, [[1], [1], [1]]), (0.6, [[], [], [1]]), (0.4, [[], [], [1]])):
+        tracker, seen = Tracker(), []
+        for frame, detected in enumerate((True, False, True)):
+            tracker.advance(frame / 30, *SIZE)
+            if tracker.wants_detection:  # as long as nothing is certain, it looks again on every frame
+                meet(tracker, *([face] if detected else []))
+            assert tracker.tracks[0].detected == (detected and (frame == 0 or sure < 0.9))
+            look(tracker, face, sure if detected or sure > 0.9 else 0.6)
+            seen.append(ids(tracker))
+        assert seen == shown, sure
+
+
+def test_a_doubtful_one_that_is_not_detected_again_was_never_there() -> None:
+    face, tracker = Painted(100, 200), Tracker()
+    for frame in range(10):
+        tracker.advance(frame / 30, *SIZE)
+        assert tracker.wants_detection
+        meet(tracker, *([face] if frame == 0 else []))
+        if tracker.tracks:
+            look(tracker, face, 0.6)  # as the engine goes on to think
+        assert ids(tracker) == []
+    assert not tracker.tracks
+    tracker.advance(10 / 30, *SIZE)
+    meet(tracker, face)
+    look(tracker, face, 0.95)
+    assert ids(tracker) == [1]  # it had used up no id
+
+
+def test_where_the_detector_seldom_looks_a_doubtful_one_waits_for_it() -> None:
+    face, tracker = Painted(100, 200), Tracker()
+    for frame in range(13):  # 0.4 s
+        tracker.advance(frame / 30, *SIZE)
+        if frame in (0, 12):
+            meet(tracker, face)
+        look(tracker, face, 0.6)
+        assert ids(tracker) == ([1] if frame == 12 else [])
+
+
 def test_a_poor_first_crop_is_mended_by_its_own_landmarks() -> None:
     """The engine denies the detector's crop, but its landmarks lead to one that it confirms."""
     tracker = Tracker()
