@@ -30,7 +30,7 @@ def presence(tensors: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
     """How sure the engine is that a stream's crops hold faces, (N,) float32 0..1.
 
     The `face` output alone believes in lettering and emblems whose points it cannot place: on a clip without a face
-    false tracks have a quality of 0.31 to 0.42, median 0.37, and real tracks of three clips 0.55 to 0.82. Sure from 0.4.
+    false tracks have a quality of 0.31 to 0.42, median 0.37, real tracks of three clips 0.55 to 0.82. Sure from 0.4.
     """
     sure: NDArray[np.float32] = tensors[FACE] * np.clip((tensors[QUALITY] - 0.3) / 0.2, 0.0, 1.0)
     return sure
