@@ -27,6 +27,7 @@ class Contestant:
 
     Attributes:
         ms, faces: A list a block, of its frames' times and faces. The first block is warm-up.
+        cpu_ms: A block's CPU time, all threads together, without reading the frames.
         memory: MB, known after `finish`.
     """
 
@@ -35,6 +36,7 @@ class Contestant:
         self._command = [str(python), str(WORKER), json.dumps(config)]
         self.ms: list[list[float]] = []
         self.faces: list[list[int]] = []
+        self.cpu_ms: list[float] = []
         self.memory: dict[str, float | None] = {}
 
     def __enter__(self) -> Contestant:
@@ -69,6 +71,7 @@ class Contestant:
         answer = self._answer()
         self.ms.append(answer["ms"])
         self.faces.append(answer["faces"])
+        self.cpu_ms.append(answer["cpu_ms"])
 
     def finish(self) -> None:
         """Let it end; its last word is its memory."""
@@ -87,6 +90,7 @@ class Contestant:
         return {
             "median_ms": round(float(np.median(times)), 3),
             "p95_ms": round(float(np.percentile(times, 95)), 3),
+            "cpu_ms_per_frame": round(sum(self.cpu_ms[1:]) / len(times), 3),
             "frames": len(times),
             "faces_per_frame": round(float(np.concatenate(self.faces[1:]).mean()), 3),
             **{name: None if mb is None else round(mb, 1) for name, mb in self.memory.items()},

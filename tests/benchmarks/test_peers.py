@@ -53,6 +53,7 @@ def test_a_contestant_works_block_by_block_and_the_first_does_not_count(config: 
     assert record["frames"] == 4
     assert record["faces_per_frame"] == pytest.approx(5 / 4)
     assert 0.0 < record["median_ms"] <= record["p95_ms"]
+    assert len(one.cpu_ms) == 3 and record["cpu_ms_per_frame"] == pytest.approx(sum(one.cpu_ms[1:]) / 4, abs=1e-3)
     if sys.platform.startswith("linux"):
         assert record["rss_mb"] > 5.0
 
@@ -72,25 +73,28 @@ def test_three_faces_are_three_moments_of_the_clip() -> None:
 
 
 def record(**changes: Any) -> dict[str, Any]:
-    run = {"median_ms": 2.0, "p95_ms": 3.0, "faces_per_frame": 1.0, "rss_mb": 100.0}
-    runs = {"FaceMesh": run, "rtface": {**run, "median_ms": 3.2}}
+    run = {"median_ms": 2.0, "p95_ms": 3.0, "cpu_ms_per_frame": 4.0, "faces_per_frame": 1.0, "rss_mb": 100.0}
+    runs = {"FaceMesh": run, "rtface": {**run, "median_ms": 3.2, "cpu_ms_per_frame": 3.0}}
     facts = {"cpu": "a cpu", "cores": 2, "load_1min": 0.1}
-    whole = {"clip": "demo", "faces": 1, "runs": runs, "ratio": 1.6, "ratio_to_refined": None, "three_to_one": None}
+    whole = {"clip": "demo", "faces": 1, "runs": runs, "ratio": 1.6, "ratio_to_refined": None}
+    whole |= {"cpu_ratio": 0.75, "three_to_one": None}
     return {**whole, "help_s": 0.1, "first_result_s": 0.9, "machine": facts, **changes}
 
 
 def test_ratios_are_of_the_medians() -> None:
     runs = record()["runs"]
     assert peers.ratio(runs, "rtface", "FaceMesh") == pytest.approx(1.6)
+    assert peers.ratio(runs, "rtface", "FaceMesh", "cpu_ms_per_frame") == pytest.approx(0.75)
     assert peers.ratio(runs, "rtface", "rtface, one face") is None
 
 
 def test_the_text_says_what_holds_and_what_does_not() -> None:
     lines = {line.split("  ")[0]: line for line in peers.text(record()).splitlines()}
     assert lines["rtface / FaceMesh, medians"].endswith("1.60   at most 1: NO")
+    assert lines["rtface / FaceMesh, CPU time"].endswith("0.75   at most 1: ok")
     assert lines["rtface resident memory, MB"].endswith("ok")
     assert "rtface, three faces / one" not in lines
-    found = {"median_ms": 6.0, "p95_ms": 7.0, "faces_per_frame": 2.9, "rss_mb": None}
+    found = {"median_ms": 6.0, "cpu_ms_per_frame": 9.0, "p95_ms": 7.0, "faces_per_frame": 2.9, "rss_mb": None}
     runs = {**record()["runs"], "rtface": found, "rtface, one face": {**found, "faces_per_frame": 1.0}}
     three = peers.text(record(runs=runs, faces=3, three_to_one=1.9))
     assert "1.90   at most 2: ok" in three
