@@ -72,7 +72,7 @@ class Options:
     detect_every_ms: float = 300.0
     detect_width: int = 320
     still_width: int = 640
-    score_threshold: float = 0.52
+    score_threshold: float = 0.48
     still_score_threshold: float = 0.28
     nms_iou: float = 0.4
     min_face_px: int = 16
