@@ -50,7 +50,7 @@ class CpuEngine:
         dear: Outputs that are cut out of the graph for calls that ask for none of them.
         names: Outputs that calls will ask for; None = all.
         rows: Most rows of a stream's batch, where it is known: lanes beyond that are not opened.
-        timer: Seconds, for the race.
+        timer, cpu_timer: Seconds, and seconds of CPU time of all threads, for the race.
 
     Raises:
         EngineError: ONNX Runtime cannot load the network.
@@ -66,8 +66,9 @@ class CpuEngine:
         names: Sequence[str] | None = None,
         rows: int | None = None,
         timer: Callable[[], float] = time.perf_counter,
+        cpu_timer: Callable[[], float] = time.process_time,
     ) -> None:
-        self._model, self._name, self._timer = model, name, timer
+        self._model, self._name, self._timer, self._cpu_timer = model, name, timer, cpu_timer
         self._threads = threads if threads is not None else default_threads()
         self._lanes = self._threads if rows is None else max(1, min(self._threads, rows))
         self._warm = TOGETHER if rows is None else max(1, min(TOGETHER, rows))
@@ -122,9 +123,9 @@ class CpuEngine:
             ways.append(REST)
         race = self._race(whole, batch.shape, ways)
         way = race.choose()
-        began = self._timer()
+        began, cpu = self._timer(), self._cpu_timer()
         tensors = self._go(way, whole, batch, names)
-        race.ran(way, self._timer() - began)
+        race.ran(way, self._timer() - began, self._cpu_timer() - cpu)
         return tensors
 
     def _race(self, whole: bool, shape: tuple[int, ...], ways: Sequence[str]) -> Race:

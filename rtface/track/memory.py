@@ -42,13 +42,18 @@ class Memory:
         if track.track_id:
             self._lost.append((track, track.seen_at + (OUTSIDE_SECONDS if outside else REMEMBER_SECONDS)))
 
-    def name(self, newcomers: Sequence[Track]) -> None:
-        """Give the newcomers that were here before their old ids, the likest first; the others stay without."""
+    def name(self, newcomers: Sequence[Track], hidden: Sequence[Track] = ()) -> None:
+        """Give the newcomers that were here before their old ids, the likest first; the others stay without.
+
+        `hidden` are tracks whose faces are only predicted: one may show again where its prediction is not. It has no
+        id (0) any more where a newcomer has taken it.
+        """
         if not newcomers:
             return
         at = newcomers[0].at
         self._lost = [(track, until) for track, until in self._lost if until >= at]
-        pairs = [(_cost(lost, new), lost, new) for lost, _ in self._lost for new in newcomers]
+        before = [*(track for track, _ in self._lost), *hidden]
+        pairs = [(_cost(lost, new), lost, new) for lost in before for new in newcomers]
         for cost, lost, new in sorted(pairs, key=lambda pair: pair[0]):
             if not math.isfinite(cost):
                 break

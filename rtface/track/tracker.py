@@ -32,8 +32,8 @@ DOUBT = 0.25
 CLEAR = 0.9
 """From here on a newcomer is shown at once; a doubtful one when the detector has seen it on a second frame.
 
-Lettering looks like a face for a frame: the dot of an i had a detector's score of 0.53 once and 0.57 here at most, as
-the detector saw nothing on the next frame. Newcomers of four clips with people have 1.0."""
+Lettering looks like a face for a frame: the dot of an i had a detector's score of 0.53, 0.6 here at most, and on the next
+frame the detector saw nothing. People have 1.0 in three clips."""
 
 Floats = NDArray[np.float32]
 
@@ -122,21 +122,30 @@ class Tracker:
         self.shown()
 
     def shown(self) -> list[Track]:
-        """The tracks that are faces, each with its id: seen just now, or nobody has looked since."""
+        """The tracks that are faces, each with its id: seen just now, or nobody has looked since.
+
+        Not those that the engine looked for in vain where another face is seen: they are behind it.
+        """
 
         def seen(track: Track) -> bool:
             lately = not track.predicted or self._at - track.seen_at <= HIDE_SECONDS
             doubtful = track.vetoed or (track.proven and not track.certain)
-            return not doubtful and (lately or not track.unsure)
+            return not doubtful and (lately or not track.unsure) and not self._covered(track)
 
         faces = [track for track in self.tracks if seen(track)]
         newcomers = [track for track in faces if not track.track_id]
-        self._memory.name(newcomers)
+        hidden = [track for track in self.tracks if track.track_id and track.predicted and not track.recent]
+        self._memory.name(newcomers, hidden)
+        self.tracks = [track for track in self.tracks if track.track_id or track not in hidden]
         for track in newcomers:
             if not track.track_id:
                 track.track_id = self._next_id
                 self._next_id += 1
         return faces
+
+    def _covered(self, track: Track) -> bool:
+        others = (other for other in self.tracks if not other.predicted)
+        return track.predicted and track.unsure and any(_same_place(track, other) for other in others)
 
     def _pairs(self, boxes_xyxy: Floats, points5: Floats) -> list[tuple[int, int]]:
         if not self.tracks:
@@ -163,7 +172,7 @@ class Tracker:
             return
         held: list[Track] = []
         for track in sorted((track for track in self.tracks if not track.predicted), key=_standing):
-            if any(track.crop.near(other.crop, centre=0.25, ratio=1.6) for other in held):
+            if any(_same_place(track, other) for other in held):
                 track.proven = track.track_id > 0  # a newcomer there was never a face of its own
                 track.deny(track.crop)
                 track.unsure = True
@@ -186,6 +195,10 @@ class Tracker:
             if not stays:
                 self._memory.put(track, outside=outside)
         self.tracks = [track for track, stays in zip(self.tracks, which, strict=True) if stays]
+
+
+def _same_place(track: Track, other: Track) -> bool:
+    return track.crop.near(other.crop, centre=0.25, ratio=1.6)
 
 
 def first_crop(box_xyxy: NDArray[Any], points5: NDArray[Any]) -> Crop:

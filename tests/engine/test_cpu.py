@@ -174,6 +174,19 @@ def test_the_quickest_way_wins_and_changes() -> None:
     assert ways.run(2 * PROBE_EVERY)[-1] == "wide"
 
 
+def test_of_ways_as_quick_the_one_with_the_least_cpu_time_wins() -> None:
+    def winner(wide: tuple[float, float], lanes: tuple[float, float]) -> str:
+        race = Race(("wide", "lanes"))
+        for _ in range(6):
+            way = race.choose()
+            race.ran(way, *(wide if way == "wide" else lanes))
+        return race.choose()
+
+    assert winner((2.0, 4.0), (2.1, 2.1)) == "lanes"
+    assert winner((2.0, 4.0), (2.5, 2.5)) == "wide"
+    assert winner((2.1, 2.1), (2.0, 4.0)) == "wide"
+
+
 def tiny(nodes: list[onnx.NodeProto], outputs: list[str]) -> bytes:
     def info(name: str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])

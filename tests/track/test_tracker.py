@@ -254,6 +254,33 @@ def nearest(x: float, shown: list[Painted]) -> Painted:
     return min(shown, key=lambda face: abs(face.x - x))
 
 
+def test_a_face_behind_another_is_not_shown_on_it_and_keeps_its_id_where_it_comes_out() -> None:
+    behind, front = Painted(200, 200), Painted(400, 200)
+    tracker = start(behind, front, detect_every=0.0)
+    shown = {}
+    for step in range(1, 19):
+        at = step / 30
+        front = Painted(400 - 20 * step, 200)  # before the other at step 10
+        hidden = abs(front.x - behind.x) < 60
+        out = Painted(behind.x + 70, 200)  # where it went meanwhile, not foreseen
+        tracker.advance(at, *SIZE)
+        seen = {2: front} if hidden else {1: behind if step < 10 else out, 2: front}
+        meet(tracker, *seen.values())
+        follow(tracker, seen) if step < 10 else engine_sees(tracker, list(seen.values()))
+        shown[step] = sorted(ids(tracker))
+    assert shown[9] == [2]  # in the same place, and in vain looked for
+    assert shown[5] == shown[18] == [1, 2]
+    assert len(tracker.tracks) == 2
+
+
+def engine_sees(tracker: Tracker, faces: list[Painted]) -> None:
+    """The engine sees whichever face lies in a track's crop."""
+    found = [next((face for face in faces if abs(face.x - t.crop.x) < face.half), None) for t in tracker.tracks]
+    points = [face.points5 if face else t.points5 for face, t in zip(found, tracker.tracks, strict=True)]
+    sure = [0.95 if face else 0.05 for face in found]
+    tracker.follow([crop_from_points5(five) for five in points], np.array(points, np.float32), sure)
+
+
 def test_of_boxes_that_overlap_alike_the_nearer_points_win() -> None:
     """A face turned in place has the box of its neighbour's equal, but not its points."""
     track, other = Painted(100, 100), Painted(120, 100)
