@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from benchmarks.enhance import measure, samples_of
-from rtface import Options
+from rtface import Analyzer, Options
 from rtface.engine import Engine, OrtEngine, Tensors
 from rtface.evaluate.corpus import Sample
 from rtface.tasks.enhance import OUTPUT, SCALE
@@ -66,6 +66,7 @@ class EnhancerBench:
     steps: int
     batch: int
     threads: int
+    _options = Options(still_looks=1)
 
     @cached_property
     def _pictures(self) -> tuple[list[Picture], list[Picture]]:
@@ -84,11 +85,13 @@ class EnhancerBench:
             seed, net = changes.get("seed", seed), load_superfan(checkpoint)
             enhancer = OrtEngine(export_superfan(checkpoint, folder / "enhancer.onnx").path.read_bytes(), arm)
         found = self.score(Bicubic() if arm == "bicubic" else enhancer)
-        return {"network": "enhancer", "seed": seed, "batch": self.batch, "scores": found}, net
+        with Analyzer(self._options) as analyzer:  # the engine that judged: weights that ship change
+            models = analyzer.describe()["models"]
+        return {"network": "enhancer", "seed": seed, "batch": self.batch, "scores": found, "models": models}, net
 
     def score(self, enhancer: Engine | None) -> dict[str, Any]:
         """Figures of the val faces at `WIDTH` px: those of `benchmarks.enhance.Scores`."""
-        figures = measure(self._samples, {"this arm": enhancer}, Options(still_looks=1), (WIDTH,))
+        figures = measure(self._samples, {"this arm": enhancer}, self._options, (WIDTH,))
         by_width: dict[str, dict[str, Any]] = figures["this arm"]
         return by_width.get(str(WIDTH), {})
 

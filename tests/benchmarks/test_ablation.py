@@ -67,6 +67,7 @@ def test_enhancers_learn_their_own_terms_and_are_scored_through_the_engine(corpu
     by_arm = {record["arm"]: record for record in records}
     assert all(r["budget"] == {"enhancer_steps": 2, "enhancer_batch": 2, "seed": 0} for r in records)
     plain, pixel = by_arm["no-enhancer"], by_arm["pixel"]
+    assert any(name.startswith("engine") for name in plain["models"])
     assert plain["m_multiply_adds"] == 0 and pixel["m_multiply_adds"] == pytest.approx(182, abs=5)
     assert plain["scores"]["landmark_faces"] == plain["scores"]["parsing_faces"] == 1
     assert len({record["scores"]["nme_pct"] for record in records}) == 4  # every arm shows the engine another face
