@@ -32,7 +32,7 @@ DOUBT = 0.25
 CLEAR = 0.9
 """From here on a newcomer is shown at once; a doubtful one when the detector has seen it on a second frame.
 
-Lettering looks like a face for a frame: the dot of an i had a detector's score of 0.53, 0.6 here at most, and on the next
+Lettering looks like a face for a frame: the dot of an i had a detector score of 0.53, 0.6 here at most, and on the next
 frame the detector saw nothing. People have 1.0 in three clips."""
 
 Floats = NDArray[np.float32]
