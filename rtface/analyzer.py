@@ -199,6 +199,8 @@ class Analyzer:
             )
             for row in range(len(crops))
         )
+        if boxes is None:
+            faces = tuple(f for f in faces if f.score * (f.quality or 0.0) ** 0.5 >= self.options.still_trust)
         budget.lap("tasks")
         return FrameResult(frame, faces, _timing(budget), tasks=wanted, engine=_engine_name(self.engine))
 

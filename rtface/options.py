@@ -42,6 +42,7 @@ class Options:
         still_width: Width in px at which the detector sees a still (64..4096).
         score_threshold: Detections below this score (0..1) are not faces, in a stream.
         still_score_threshold: Likewise in a still, where no track outlives a false one.
+        still_trust: Nor is what has score times root of quality below this, in a still: the engine has looked too.
         nms_iou: Of two boxes that overlap by more than this IoU (0..1) the better is kept.
         min_face_px: Smaller faces (longer side, px) are left out.
         iterations: Rounds of interaction between the tasks in the engine (0 or 1; more is better and slower).
@@ -73,7 +74,8 @@ class Options:
     detect_width: int = 320
     still_width: int = 640
     score_threshold: float = 0.48
-    still_score_threshold: float = 0.28
+    still_score_threshold: float = 0.24
+    still_trust: float = 0.15
     nms_iou: float = 0.4
     min_face_px: int = 16
     iterations: int = 0
@@ -275,6 +277,7 @@ _RULES: dict[str, Rule] = {
     "still_width": _number(64, 4096, whole=True),
     "score_threshold": _number(0, 1, whole=False),
     "still_score_threshold": _number(0, 1, whole=False),
+    "still_trust": _number(0, 1, whole=False),
     "nms_iou": _number(0, 1, whole=False),
     "min_face_px": _number(1, 4096, whole=True),
     "iterations": _number(0, 1, whole=True),

@@ -34,6 +34,7 @@ class DetectionMeasure(Measure):
     #: A precision-recall curve needs the unsure detections too.
     options: ClassVar[Mapping[str, Any]] = {
         "still_score_threshold": 0.02,
+        "still_trust": 0.0,
         "still_max_faces": 500,
         "still_passes": 1,
         "still_looks": 1,

@@ -47,8 +47,8 @@ def test_engine_normalisation_points_and_labels(crops: np.ndarray) -> None:
     expected = np.stack([(weight * (x + dx)).sum(2) * 8 + 3.5, (weight * (y + dy)).sum(2) * 8 + 3.5], axis=2)
     assert points == pytest.approx(expected, abs=1e-3)
 
-    # (N, 19 * 4 * 4, 32, 32) sub-pixel maps to (N, 19, 128, 128)
-    full = logits.reshape(2, 19, 4, 4, 32, 32).transpose(0, 1, 4, 2, 5, 3).reshape(2, 19, 128, 128)
+    # (N, 4 * 4 * 19, 32, 32) sub-pixel maps to (N, 19, 128, 128)
+    full = logits.reshape(2, 4, 4, 19, 32, 32).transpose(0, 3, 4, 1, 5, 2).reshape(2, 19, 128, 128)
     assert (full.argmax(axis=1) == labels).mean() > 0.999  # logits closer than the graph's rounding may fall either way
     assert len(np.unique(labels[0])) > 5
 
