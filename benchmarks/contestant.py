@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.worker import ROOT, Worker
+
 WORKER = ROOT / "benchmarks" / "peers_worker.py"
 
 
-class Contestant:
+class Contestant(Worker):
     """A process that runs `peers_worker.py`, alive from entering to leaving the context.
 
     Args:
@@ -32,41 +29,19 @@ class Contestant:
     """
 
     def __init__(self, name: str, python: Path | str, config: dict[str, Any]) -> None:
-        self.name = name
-        self._command = [str(python), str(WORKER), json.dumps(config)]
+        super().__init__(name, [str(python), str(WORKER), json.dumps(config)])
         self.ms: list[list[float]] = []
         self.faces: list[list[int]] = []
         self.cpu_ms: list[float] = []
         self.memory: dict[str, float | None] = {}
 
-    def __enter__(self) -> Contestant:
-        """Start the process and wait until it is ready.
-
-        Raises:
-            SystemExit: It ended before; what it said is in the message.
-        """
-        # A file, not a pipe: MediaPipe's log would fill a pipe that nobody reads.
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            self._command, stdin=pipe, stdout=pipe, stderr=self._log, text=True, env=environment()
-        )
-        try:
-            self._answer()
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._close()
+    def _ready(self) -> None:
+        self._answer()
 
     def block(self, start: int, count: int) -> None:
         """Let it work on a block of frames; the clip goes round."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([start, count]) + "\n")
+        self._process.stdin.write(json.dumps([start, count]).encode() + b"\n")
         self._process.stdin.flush()
         answer = self._answer()
         self.ms.append(answer["ms"])
@@ -100,19 +75,6 @@ class Contestant:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
-            self._log.seek(0)
-            raise SystemExit(f"{self.name} ended:\n{self._log.read()[-2000:]}")
+            self._ended()
         answer: dict[str, Any] = json.loads(line)
         return answer
-
-    def _close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._log.close()
-
-
-def environment() -> dict[str, str]:
-    """The environment of the processes: with this checkout's rtface, whether it is installed or not."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"}

@@ -19,15 +19,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
@@ -37,9 +34,9 @@ from numpy.typing import NDArray
 # Run as a script, Python looks for imports in this folder only.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.contestant import ROOT, environment
 from benchmarks.mesh_worker import POINTS, READY
 from benchmarks.peer_venv import MEDIAPIPE, peer_python
+from benchmarks.worker import ROOT, Worker
 from rtface.cli.steps import steps
 from rtface.errors import OutputError, RtfaceError, SourceError, require
 from rtface.formats.parquet import read_columns, write_parts
@@ -59,40 +56,15 @@ Array = NDArray[Any]
 Mesher = Callable[[Array], Array | None]
 
 
-class MeshProcess:
+class MeshProcess(Worker):
     """`mesh_worker.py` under the interpreter `python`, alive from entering to leaving the context; call it with a crop
     (SIDE, SIDE, 3) uint8 BGR to get its mesh (478, 2) float32 in crop px, or None."""
 
     def __init__(self, python: Path | str) -> None:
-        self._command = [str(python), str(WORKER), str(SIDE)]
+        super().__init__("FaceMesh", [str(python), str(WORKER), str(SIDE)])
 
-    def __enter__(self) -> MeshProcess:
-        """Start the process and wait until it is ready.
-
-        Raises:
-            SystemExit: It cannot be started, or ended before; what it said is in the message.
-        """
-        # A file, not a pipe: MediaPipe's log would fill a pipe that nobody reads.
-        self._log = tempfile.TemporaryFile()
-        pipe = subprocess.PIPE
-        try:
-            self._process = subprocess.Popen(
-                self._command, stdin=pipe, stdout=pipe, stderr=self._log, env=environment()
-            )
-        except OSError as error:
-            self._log.close()
-            raise SystemExit(f"cannot start {self._command[0]}: {error.strerror}") from error
-        try:
-            self._read(len(READY))
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._close()
+    def _ready(self) -> None:
+        self._read(len(READY))
 
     def __call__(self, crop: Array) -> Array | None:
         """The crop's mesh. Raises SystemExit as entering does."""
@@ -109,16 +81,8 @@ class MeshProcess:
         assert self._process.stdout is not None
         data = self._process.stdout.read(count)
         if len(data) < count:
-            self._process.wait()
-            self._log.seek(0)
-            said = self._log.read().decode(errors="replace")
-            raise SystemExit(f"FaceMesh ended with {self._process.returncode}:\n{said[-2000:]}")
+            self._ended()
         return data
-
-    def _close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._log.close()
 
 
 def cut(image: Array, crop: Crop) -> Array:

@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 # Run as a script, Python looks for imports in this folder only.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.contestant import Contestant, environment
+from benchmarks.contestant import Contestant
 from benchmarks.peer_venv import MEDIAPIPE, peer_python
+from benchmarks.worker import environment
 from rtface.bench import machine
 from rtface.bench.report import table
 from rtface.capture.source import open_source

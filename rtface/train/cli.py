@@ -299,12 +299,12 @@ def export_engine_command(
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
-    if rare and data is None:
-        raise UsageError("rtface export", "--rare-emotions counts training faces", "Pass --data FOLDER too")
     lifted = None
-    if rare and data is not None:
+    if rare:
         from rtface.train.rare import emotion_lift
 
+        if data is None:
+            raise UsageError("rtface export", "--rare-emotions counts training faces", "Pass --data FOLDER too")
         lifted = emotion_lift(data, cache, rare / 100)
     data = _needs_data(int8, data)
     require("torch", extra="train")
