@@ -182,12 +182,16 @@ class Analyzer:
         tensors, to_frame = combined(answers), _matrices(crops)
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
         values = typed(wanted, tensors, crops, to_frame, points)
-        if "parsing" in wanted and len(looks) > 1:
-            for row, value in enumerate(values):
-                maps = [answer["parsing"][row] for answer in answers]
-                value["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
-        five = found.points5 if points is None else points5_from_landmarks(points)
         scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
+        rows: Sequence[int] = range(len(crops))
+        if boxes is None:
+            trust = self.options.still_trust
+            rows = [row for row in rows if scores[row] * tensors[QUALITY][row] ** 0.5 >= trust]
+        if "parsing" in wanted and len(looks) > 1:
+            for row in rows:
+                maps = [answer["parsing"][row] for answer in answers]
+                values[row]["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
+        five = found.points5 if points is None else points5_from_landmarks(points)
         faces = tuple(
             Face(
                 box_xyxy=found.boxes_xyxy[row],
@@ -197,10 +201,8 @@ class Analyzer:
                 quality=float(tensors[QUALITY][row]),
                 **values[row],
             )
-            for row in range(len(crops))
+            for row in rows
         )
-        if boxes is None:
-            faces = tuple(f for f in faces if f.score * (f.quality or 0.0) ** 0.5 >= self.options.still_trust)
         budget.lap("tasks")
         return FrameResult(frame, faces, _timing(budget), tasks=wanted, engine=_engine_name(self.engine))
 
