@@ -37,7 +37,8 @@ class Options:
         tasks: Which of landmarks, parsing, emotion, pose to work out.
         max_faces: Most faces analysed in a frame of a stream (1..1024), best score first.
         still_max_faces: Likewise in a still.
-        detect_every_ms: Longest time between two runs of the detector in a stream; 0 = on every frame.
+        detect_every_ms: Longest time between two runs of the detector in a stream, four times that while `max_faces`
+            are followed; 0 = on every frame.
         detect_width: Width in px at which the detector sees a frame of a stream (64..4096).
         still_width: Width in px at which the detector sees a still (64..4096).
         score_threshold: Detections below this score (0..1) are not faces, in a stream.

@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from rtface.engine.base import Tensors
+from rtface.engine.labels import LabelReader, holds_scores
 from rtface.engine.ort import default_threads
 from rtface.errors import EngineError, RtfaceError, require
 
@@ -63,6 +64,7 @@ class OpenVinoEngine:
         # As read, an output has its ONNX name only; compiled, it also has those of tensors that were folded into it.
         self._outputs = tuple(str(output.get_any_name()) for output in network.outputs)
         self._input = compiled.inputs[0]
+        self._labels = LabelReader()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -84,13 +86,16 @@ class OpenVinoEngine:
             # The batch is only read during the call; the outputs are the request's own memory, which the next call
             # fills again, and so are copied.
             self._request.infer({0: batch}, share_inputs=True)
-            return {name: self._request.get_tensor(name).data.copy() for name in names}
+            return {name: self._own(name, self._request.get_tensor(name).data) for name in names}
         except Exception as error:
             raise EngineError(
                 self._name,
                 f"openvino failed on {_said(batch)}: {_line(error)}",
                 "--engine onnx runs it; `rtface doctor` shows the installation",
             ) from error
+
+    def _own(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        return self._labels(value) if holds_scores(name, value) else value.copy()
 
     def describe(self) -> dict[str, str | int]:
         """Engine, version, device, threads and the float type that it multiplies in."""

@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from rtface.engine.base import Tensors
+from rtface.engine.labels import LabelReader, holds_scores
 from rtface.errors import EngineError
 
 MAX_THREADS = 4
@@ -61,6 +62,7 @@ class OrtEngine:
             why = f"onnxruntime cannot start its {PROVIDERS[device]} (driver, CUDA or TensorRT libraries)"
             raise EngineError(name, why, "--engine onnx runs on the CPU; RTFACE_DEBUG=1 shows more")
         self._session: Any = session
+        self._labels = LabelReader()
         self._input: str = session.get_inputs()[0].name
         self._outputs = tuple(str(output.name) for output in session.get_outputs())
 
@@ -88,7 +90,10 @@ class OrtEngine:
             ) from error
         # Its arrays lie amid ONNX Runtime's working memory. One that a caller keeps would split that, and the next call
         # would take new memory.
-        return {name: np.array(value) for name, value in zip(wanted, values, strict=True)}
+        return {
+            name: self._labels(value) if holds_scores(name, value) else np.array(value)
+            for name, value in zip(wanted, values, strict=True)
+        }
 
     def warm(self, count: int = 1) -> None:
         """Run once on nothing, so that the first real call finds its memory there."""

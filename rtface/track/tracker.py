@@ -35,6 +35,9 @@ CLEAR = 0.9
 Lettering looks like a face for a frame: the dot of an i had a detector score of 0.53, 0.6 here at most, and on the next
 frame the detector saw nothing. People have 1.0 in three clips."""
 
+FULL_FACTOR = 4.0
+"""So many times more seldom the detector looks while no place for another face is left; it can only confirm then."""
+
 Floats = NDArray[np.float32]
 
 
@@ -44,7 +47,8 @@ class Tracker:
     `tracks` are all that the engine should look at; `shown` are those of them that are faces.
 
     Args:
-        detect_every: Longest time between two looks of the detector, in seconds.
+        detect_every: Longest time between two looks of the detector, in seconds; `FULL_FACTOR` times that while there
+            are `max_faces`.
         max_faces: Most tracks at a time.
     """
 
@@ -74,7 +78,8 @@ class Tracker:
     @property
     def wants_detection(self) -> bool:
         """Whether the detector should look at this frame: its time has come, or a track is missing or in doubt."""
-        due = self._at - self._detected_at >= self._detect_every
+        full = len(self.tracks) >= self._max_faces
+        due = self._at - self._detected_at >= self._detect_every * (FULL_FACTOR if full else 1.0)
         proven = [track for track in self.tracks if track.proven]
         return due or not proven or any(track.unsure or not track.certain for track in proven)
 

@@ -320,7 +320,7 @@ def export_engine_command(
         _say(exported, _FROM_TORCH)
         if pictures is not None:
             target, manifest = out / f"{name}-int8.onnx", _MANIFESTS / f"{name}-int8.json"
-            exported = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest)
+            exported = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest, q.SPLIT_ENGINE)
             register(out, target.stem, "engine", exported, "int8", rounds)
             _say(exported, _FROM_FLOAT)
 

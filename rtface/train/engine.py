@@ -37,6 +37,7 @@ from rtface.train.warm import continue_from, warm_start
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
 MIXED_BATCHES = 8  # that the statistics of the mix are measured on
+SMALL = 96  # px, of the crops that the quality ladder's smaller engine reads
 TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
 
 
@@ -56,6 +57,7 @@ class EngineConfig(RunConfig):
     reencode: bool = True  # False: predictions go back unencoded
     task_norm: bool = False  # batch norm statistics by task in the encoder; those of the mix come with a validation
     warmup: int = 300  # steps
+    small_share: float = 0.0  # of the steps once it is at 128 px, at `SMALL` px instead: it then runs well at both
 
     def __post_init__(self) -> None:
         """Raises OptionError, before any data is read, for a network or part that there is not."""
@@ -91,16 +93,17 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     elif config.init is not None:
         _begin_with(net, config.init, mixed, device)
         run.ema.copy(net)
-    batches = prefetch(sampler)
+    batches, size = prefetch(sampler), sizes[0]
 
     def measure() -> dict[str, float]:
         if ids is not None:
             measure_mix(run, config, _crops(batches, device))
-        return validate(run, validation, device, sampler.size, config)
+        return validate(run, validation, device, size, config)
 
     with keeping(run, batches):
         while run.progress < 1.0:
-            sampler.size = sizes[sum(run.progress >= share for share in grow_at)]
+            size = sizes[sum(run.progress >= share for share in grow_at)]
+            sampler.size = SMALL if size == sizes[-1] and turn(run.step, config.small_share) else size
             iterations = config.iterations if run.progress >= config.interact_at else 0
             net.train()
             if iterations and not config.joint:
@@ -114,6 +117,11 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
             run.update(_losses(net, rounds, targets.to(device), iterations > 0 and not config.joint), len(images))
             run.check(config.validate_minutes, measure)
     return run.checkpoint
+
+
+def turn(step: int, share: float) -> bool:
+    """Whether this step is one of the `share` (0..1) of all steps, evenly spread."""
+    return int((step + 1) * share) > int(step * share)
 
 
 def _losses(net: Network, rounds: list[Outputs], targets: Targets, frozen: bool) -> dict[str, torch.Tensor]:

@@ -21,15 +21,17 @@ from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from rtface.engine.ort import OrtEngine
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, build_samples
 from rtface.train.export import NORMALISE, Batch, Exported, halve_weights, store
+from rtface.train.integer import group_pixels, scores_of_labels, split_channels
 from rtface.train.nets.blocks import MEAN, SPREAD
 
-# The last layers turn features into pixels and degrees: eight bits there are coarser than the answers. The first have
-# three input channels, which the float kernel runs 2.5 times faster than the integer one.
-FLOAT_ENGINE = ("landmarks/head", "encoder/s2/")
-FLOAT_DETECTOR = ("head/Conv", "head_1/Conv", "head_2/Conv", "stem/stem.0/")  # the head runs at three strides
+# The last layers turn features into pixels and degrees: eight bits there are coarser than the answers.
+FLOAT_ENGINE: tuple[str, ...] = ()
+SPLIT_ENGINE = "landmarks/head"  # its cells' logits and offsets, each with a scale of its own, lose nothing
+FLOAT_DETECTOR = ("head/Conv", "head_1/Conv", "head_2/Conv")  # the head runs at three strides
 
 
 def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -> tuple[list[Batch], list[str]]:
@@ -64,6 +66,9 @@ def detector_batches(data: Path, cache: Path, count: int = 128) -> tuple[list[Ba
     return batches, ids
 
 
+_BYTES = {"scale": np.array(1 / SPREAD, np.float32), "zero_point": np.array(MEAN, np.uint8)}  # a picture's, as they are
+
+
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, name: str, batches: Sequence[Batch]) -> None:
         self._name = name
@@ -75,12 +80,25 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantize(
-    source: Path, target: Path, batches: Sequence[Batch], ids: Sequence[str], keep_float: Sequence[str], manifest: Path
+    source: Path,
+    target: Path,
+    batches: Sequence[Batch],
+    ids: Sequence[str],
+    keep_float: Sequence[str],
+    manifest: Path,
+    split: str | None = None,
 ) -> Exported:
-    """Write `target` and its calibration manifest; `keep_float` names layers (parts of node names) left in float."""
+    """Write `target` and its calibration manifest.
+
+    `keep_float` names layers (parts of node names) left in float, `split` a layer whose three thirds are rounded each
+    with its own scale.
+    """
     with tempfile.TemporaryDirectory() as folder:
         plain, quantised = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
-        onnx.save(_plain(onnx.load(source)), plain)
+        model = _full_weights(onnx.load(source))
+        pixels = next(node.output[0] for node in model.graph.node if node.name == NORMALISE)
+        model = _by_arithmetic(model)
+        onnx.save(model if split is None else split_channels(model, split), plain)
         quant_pre_process(str(plain), str(plain), skip_symbolic_shape=True)
         graph = onnx.load(plain).graph
         excluded = [n.name for n in graph.node if any(part in n.name for part in keep_float)]
@@ -95,10 +113,11 @@ def quantize(
             op_types_to_quantize=["Conv", "Relu"],  # a convolution's answer is rounded once, after its ReLU
             nodes_to_exclude=excluded,
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"CalibMovingAverage": True},
+            extra_options={"CalibMovingAverage": True, "TensorQuantOverrides": {pixels: [_BYTES]}},
         )
-        graph = labels_of_integers(_only_used_domains(onnx.load(quantised)))
-        data = halve_weights(graph).SerializeToString()
+        model = _only_used_domains(onnx.load(quantised))
+        model = scores_of_labels(group_pixels(model, pixels))
+        data = halve_weights(model).SerializeToString()
     difference = _difference(source.read_bytes(), data, batches)
     exported = store(data, target, difference)
     manifest.parent.mkdir(exist_ok=True)
@@ -116,33 +135,6 @@ def quantize(
     return exported
 
 
-def labels_of_integers(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The quantised graph with `nets.ifan.packed_argmax` reading the logits' integers as they are.
-
-    Which class is largest does not hang on scale and zero point, and integers need no rounding: the DequantizeLinear
-    before the Floor becomes one with scale 1 and zero point 0, and the Floor goes. A graph without that pair (the
-    detector's, or one whose logits stayed float) is returned as it is.
-    """
-    makers = {name: node for node in model.graph.node for name in node.output}
-    for floor in [node for node in model.graph.node if node.op_type == "Floor"]:
-        maker = makers.get(floor.input[0])
-        if maker is None or maker.op_type != "DequantizeLinear":
-            continue
-        one = onnx.numpy_helper.from_array(np.array(1, np.float32), "label_scale")
-        zero = onnx.numpy_helper.from_array(np.array(0, np.uint8), "label_zero_point")
-        model.graph.initializer.extend((one, zero))
-        plain = helper.make_node(
-            "DequantizeLinear", [maker.input[0], one.name, zero.name], [floor.output[0]], "labels", domain=maker.domain
-        )
-        at = list(model.graph.node).index(floor)
-        model.graph.node.remove(floor)
-        model.graph.node.insert(at, plain)
-        if not any(maker.output[0] in node.input for node in model.graph.node):
-            model.graph.node.remove(maker)
-        break
-    return model
-
-
 def _only_used_domains(model: onnx.ModelProto) -> onnx.ModelProto:
     """Without the operator sets that the quantiser declares and does not use: older runtimes refuse what they lack."""
     used = {node.domain for node in model.graph.node}
@@ -152,42 +144,41 @@ def _only_used_domains(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The float network in the terms the quantiser reads: float32 weights, normalisation by arithmetic.
+def _full_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The float network with its weights as float32, which the quantiser reads."""
+    graph = model.graph
+    stored = {t.name: t for t in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]:
+        half = stored[node.input[0]]
+        values = onnx.numpy_helper.to_array(half).astype(np.float32)
+        graph.initializer.remove(half)
+        graph.initializer.append(onnx.numpy_helper.from_array(values, node.output[0]))
+        graph.node.remove(node)
+    return model
 
-    ONNX Runtime quantises a float convolution by itself where its input comes from a DequantizeLinear, and the first
-    layer must stay float.
-    """
-    stored = {t.name: t for t in model.graph.initializer}
-    nodes: list[onnx.NodeProto] = []
-    for node in model.graph.node:
-        if node.op_type == "Cast" and node.input[0] in stored:
-            values = onnx.numpy_helper.to_array(stored.pop(node.input[0])).astype(np.float32)
-            stored[node.output[0]] = onnx.numpy_helper.from_array(values, node.output[0])
-        elif node.name == NORMALISE:
-            for name, value in (("mean", float(MEAN)), ("spread", SPREAD)):
-                stored[name] = onnx.numpy_helper.from_array(np.array(value, np.float32), name)
-            nodes += [
-                helper.make_node("Cast", [node.input[0]], ["bytes"], "bytes", to=onnx.TensorProto.FLOAT),
-                helper.make_node("Sub", ["bytes", "mean"], ["centred"], "centred"),
-                helper.make_node("Div", ["centred", "spread"], [node.output[0]], "scaled"),
-            ]
-        else:
-            nodes.append(node)
-    used = {name for node in nodes for name in node.input}
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(t for name, t in stored.items() if name in used)
+
+def _by_arithmetic(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The normalisation as Cast, Sub, Div. ONNX Runtime quantises a float convolution by itself where its input comes
+    from a DequantizeLinear; the first layer must stay float."""
+    graph = model.graph
+    index, node = next((i, node) for i, node in enumerate(graph.node) if node.name == NORMALISE)
+    for name, value in (("mean", float(MEAN)), ("spread", SPREAD)):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.float32), name))
+    graph.node.remove(node)
+    graph.node.insert(index, helper.make_node("Div", ["centred", "spread"], [node.output[0]], "scaled"))
+    graph.node.insert(index, helper.make_node("Sub", ["bytes", "mean"], ["centred"], "centred"))
+    cast = helper.make_node("Cast", [node.input[0]], ["bytes"], "bytes", to=onnx.TensorProto.FLOAT)
+    graph.node.insert(index, cast)
     return model
 
 
 def _difference(before: bytes, after: bytes, batches: Sequence[Batch]) -> dict[str, float]:
     """Mean absolute difference per output on the calibration data (for `parsing`: share of labels that differ)."""
-    a, b = (onnxruntime.InferenceSession(m, providers=["CPUExecutionProvider"]) for m in (before, after))
-    names = [o.name for o in a.get_outputs()]
-    sums = dict.fromkeys(names, 0.0)
+    a, b = OrtEngine(before), OrtEngine(after)
+    sums = dict.fromkeys(a.outputs, 0.0)
     for batch in batches[:16]:
-        feed = {a.get_inputs()[0].name: batch}
-        for name, x, y in zip(names, a.run(names, feed), b.run(names, feed), strict=True):
+        one, other = a.run(batch, a.outputs), b.run(batch, a.outputs)
+        for name in sums:
+            x, y = one[name], other[name]
             sums[name] += float((x != y).mean() if name == "parsing" else np.abs(x - y).mean())
     return {name: round(value / min(16, len(batches)), 6) for name, value in sums.items()}

@@ -25,6 +25,7 @@ ENGINE_IO = (
         "quality float32 (faces,) 0..1, exp(-25 x expected landmark error / crop side)",
     ],
 )
+INT8_PARSING = "parsing uint8 (faces, 16 x 19, 32, 32) scores by sub-pixel and class; the largest is the id"
 DETECTOR_IO = (
     ["image uint8 (1, height, width, 3) BGR, multiples of 32"],
     ["detections float32 (1, cells, 18): x0 y0 x1 y1 px, score, 5 points px, yaw pitch roll degrees"],
@@ -48,6 +49,8 @@ def register(folder: Path, name: str, role: str, exported: Exported, precision: 
         models.append(table)
         table = models[-1]
     inputs, outputs = _IO[role]
+    if role == "engine" and precision == "int8":
+        outputs = [INT8_PARSING if output.startswith("parsing") else output for output in outputs]
     table.update(
         {
             "name": name,

@@ -262,6 +262,8 @@ class Augment:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))  # type: ignore[assignment]
         image = self._tone(image, same=grey or group == "emotion")
         if rng.random() < 0.25:
+            image = self._side_light(image)
+        if rng.random() < 0.25:
             noise = rng.normal(0, rng.uniform(2, 12), (*image.shape[:2], 1)).astype(np.float32)
             image = np.clip(image + noise, 0, 255).astype(np.uint8)
         if rng.random() < 0.15:
@@ -278,6 +280,15 @@ class Augment:
         table = (ramp[:, None] - 0.45) * gain[None] + 0.45 + rng.normal(0, 0.08) + cast[None] * 0.5
         table8 = np.clip(table * 255.0, 0, 255).astype(np.uint8)[None]  # (1, 256, 3)
         return cv2.LUT(image, table8)  # type: ignore[return-value]
+
+    def _side_light(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """One side brighter than the other, in any direction, with an edge from soft to rather hard."""
+        rng = self.rng
+        angle, edge, place = rng.uniform(0, 2 * math.pi), math.exp(rng.uniform(0, 1.5)), rng.normal(0, 0.3)
+        at = np.linspace(-1, 1, self.size, dtype=np.float32)
+        across = at[None] * math.cos(angle) + at[:, None] * math.sin(angle)
+        gain = np.exp(rng.normal(0, 0.5) * np.tanh((across - place) * edge))[:, :, None]
+        return np.clip(image * gain, 0, 255).astype(np.uint8)
 
     def _occlude(self, item: Item) -> None:
         rng, size = self.rng, self.size
