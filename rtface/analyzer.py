@@ -88,10 +88,12 @@ class Analyzer:
         # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
         cv2.setNumThreads(1)
         batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
-        self._buffer = np.empty((batch, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        networks = self._models[-len(self._engines) :]
+        self._sizes = [model.size or CROP_SIZE for model in networks] or [CROP_SIZE]  # of the crops of each engine
+        self._buffers = {size: np.empty((batch, size, size, 3), np.uint8) for size in self._sizes}
         self._levels = ladder_levels(
             self.options.tasks,
-            networks=[str(model.name) for model in self._models[-len(self._engines) :]] or ["engine"],
+            networks=[str(model.name) for model in networks] or ["engine"],
             max_faces=self.options.max_faces,
             priority=self.options.priority,
         )
@@ -139,7 +141,8 @@ class Analyzer:
         """
         self._prepared = True
         full = outputs_for(self.options.tasks, places=True)
-        self._buffer.fill(0)  # the system gives memory when it is written to
+        for buffer in self._buffers.values():
+            buffer.fill(0)  # the system gives memory when it is written to
         for part in (self.detector, *self._engines):
             if isinstance(part, Preparable):
                 part.prepare(full, tuple(name for name in full if name != parsing.OUTPUT))
@@ -304,7 +307,7 @@ class Analyzer:
         looked = [tracks[row] for row in work.rows]
         crops = [track.crop for track in looked]
         tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed, skipped)
-        to_frame = _matrices(crops)
+        to_frame = _matrices(crops, self._sizes[self._planner.level.network])
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
         values = typed(wanted, tensors, crops, to_frame, points)
         self._planner.lap("tasks")
@@ -325,10 +328,11 @@ class Analyzer:
         self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], parsed: int, skipped: dict[str, str]
     ) -> Tensors:
         """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
-        engine = self._engines[self._planner.level.network]
-        batch = warp_crops(frame.image, crops, out=self._buffer)
+        network = self._planner.level.network
+        engine = self._engines[network]
+        batch = warp_crops(frame.image, crops, out=self._buffers[self._sizes[network]])
         self._planner.lap("crop")
-        rest = faces_stage(len(crops), parsed, self._planner.level.network)
+        rest = faces_stage(len(crops), parsed, network)
         if why := self._enhance(frame, crops, batch, self._planner, rest):
             skipped["enhance"] = why
         quick = [name for name in names if name != parsing.OUTPUT]
@@ -404,10 +408,11 @@ class Analyzer:
         Nothing where there are no crops.
         """
         answers: list[Tensors] = []
-        most = len(self._buffer)
+        buffer = self._buffers[CROP_SIZE]
+        most = len(buffer)
         for start in range(0, len(crops), most):
             some = crops[start : start + most]
-            batch = warp_crops(frame.image, some, out=self._buffer)
+            batch = warp_crops(frame.image, some, out=buffer)
             budget.lap("crop")
             self._enhance(frame, some, batch, budget)  # a still has no deadline
             answers.append(
@@ -438,8 +443,8 @@ def _engine_name(engine: Engine) -> str:
     return str(engine.describe().get("engine", ""))
 
 
-def _matrices(crops: Sequence[Crop]) -> NDArray[np.float64]:
-    return np.array([crop_to_frame_matrix(crop) for crop in crops]).reshape(-1, 2, 3)
+def _matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64]:
+    return np.array([crop_to_frame_matrix(crop, size) for crop in crops]).reshape(-1, 2, 3)
 
 
 def _check_levels(options: Options, levels: Sequence[str]) -> None:

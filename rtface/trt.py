@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 
 def shapes_for(model: ModelEntry, profile: Profile) -> Shapes:
     """The input sizes of a network in a profile."""
-    if model.role == "engine":
-        least, usual, most = ((faces, CROP_SIZE, CROP_SIZE, 3) for faces in profile.faces)
+    if model.role in ("engine", "small-engine"):
+        size = model.size or CROP_SIZE
+        least, usual, most = ((faces, size, size, 3) for faces in profile.faces)
         return Shapes(least, usual, most)
     low, usual_width, high = profile.detector_px
     usual_height = max(low, usual_width * 4 // 5 // 32 * 32)  # a 5:4 canvas lies between 4:3 and portrait

@@ -79,7 +79,7 @@ class FakeEngine:
         self.closed = False
 
     def run(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        assert batch.dtype == np.uint8 and batch.shape[1:] == (128, 128, 3)
+        assert batch.dtype == np.uint8 and batch.shape[1:] in ((128, 128, 3), (96, 96, 3))
         self.batches.append(len(batch))
         self.names = tuple(names)
         seen = [_see(crop) for crop in batch]
@@ -117,10 +117,10 @@ class FakeClock:
 
 
 def _see(crop: np.ndarray) -> tuple[np.ndarray, float]:
-    points = np.full((68, 2), 63.5, np.float32)
+    points, scale = np.full((68, 2), 63.5, np.float32), 128 / len(crop)
     five = np.empty((5, 2), np.float32)
     missing = 0
-    rows, columns = np.mgrid[:128, :128]
+    rows, columns = (np.mgrid[: len(crop), : len(crop)] + 0.5) * scale - 0.5
     for index, (colour, expected) in enumerate(zip(COLOURS, EXPECTED, strict=True)):
         alike = (np.abs(crop.astype(int) - colour).max(axis=2) < 60) & (
             np.hypot(columns - expected[0], rows - expected[1]) < REACH
@@ -129,4 +129,4 @@ def _see(crop: np.ndarray) -> tuple[np.ndarray, float]:
         five[index] = (columns[alike].mean(), rows[alike].mean()) if alike.any() else expected
     points[36:42], points[42:48] = five[0], five[1]
     points[[30, 48, 54]] = five[2:]
-    return points, 1.0 - missing / 5
+    return (points + 0.5) / scale - 0.5, 1.0 - missing / 5

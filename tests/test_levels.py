@@ -11,6 +11,7 @@ from rtface import models, networks
 from rtface.analyzer import Analyzer
 from rtface.errors import OptionError
 from rtface.options import Options
+from rtface.tasks.parsing import labels_in_frame
 from rtface.types import TASKS, FrameResult
 from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
@@ -156,24 +157,50 @@ def test_fewer_iterations_are_a_rung_where_the_registry_has_them(monkeypatch: py
 
     def open_fake(role: str, options: Options) -> tuple[object, object]:
         opened.append(FakeEngine())
-        return opened[-1], models.find(role, options.iterations, options.precision, options.models_dir)
+        return opened[-1], models.find(
+            role, options.iterations if role == "engine" else None, models_dir=options.models_dir
+        )
 
     monkeypatch.setattr(networks, "open_network", open_fake)
     options = Options(iterations=1, budget_ms=33)
     analyzer = Analyzer(options, detector=FakeDetector([FACES[0]]))
     names = analyzer.describe()["levels"]
-    assert [name.removesuffix("-int8") for name in names if name.startswith("network")] == ["network engine-iter0"]
+    networks_of = [name.removesuffix("-int8") for name in names if name.startswith("network")]
+    assert networks_of == ["network engine-iter0", "network engine-96"]
     fixed = Analyzer(Options(iterations=1, level=len(names) - 1), detector=FakeDetector([FACES[0]]))
     fixed.video(paint([FACES[0]]), at=0.0)
-    best, cheap = opened[-2:]
-    assert (best.batches, cheap.batches) == ([], [1])
+    best, cheap, small = opened[-3:]
+    assert (best.batches, cheap.batches, small.batches) == ([], [], [1])
     fixed.close()
-    assert best.closed and cheap.closed
+    assert best.closed and cheap.closed and small.closed
     before = len(opened)
     assert not any(
         "network" in name for name in Analyzer(Options(iterations=1), detector=FakeDetector()).describe()["levels"]
     )
     assert len(opened) == before + 1
+
+
+def test_the_engine_for_smaller_crops_sees_the_face_in_the_same_place() -> None:
+    """With the networks that ship, on a face of a package that tests install."""
+    from skimage import data
+
+    portrait = np.ascontiguousarray(data.astronaut()[..., ::-1])
+    with Analyzer(Options(budget_ms=1000)) as analyzer:
+        names = analyzer.describe()["levels"]
+    small = next(number for number, name in enumerate(names) if name.startswith("network engine-96"))
+    results = []
+    for number in (0, small):
+        with Analyzer(Options(budget_ms=1000, level=number)) as analyzer:
+            results.append([analyzer.video(portrait, at=frame / 30) for frame in range(9)][-1])
+    full, cheap = (result.faces[0] for result in results)
+    assert full.parsing is not None and cheap.parsing is not None and full.landmarks is not None
+    assert cheap.landmarks is not None and cheap.parsing.labels.shape == (96, 96)
+    assert full.parsing.labels.shape == (128, 128)
+    eyes = float(np.linalg.norm(full.points5[0] - full.points5[1]))
+    assert np.abs(full.landmarks.points - cheap.landmarks.points).mean() < 0.05 * eyes
+    maps = [labels_in_frame(face.parsing, 512, 512) for face in (full, cheap) if face.parsing is not None]
+    face = maps[0] > 0
+    assert (maps[0] == maps[1])[face].mean() > 0.85
 
 
 def test_the_level_is_in_the_json_and_the_header(tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
 
     if not names:
         # The enhancer has one precision only.
-        return [one for one in entries(options.models_dir) if one.precision == "fp32" and one.role != "enhancer"]
+        return [
+            one for one in entries(options.models_dir) if one.precision == "fp32" and one.role in ("engine", "detector")
+        ]
     models = [entry(name, options.models_dir) for name in names]
     for model in models:
         if model.precision != "fp32":

@@ -6,7 +6,7 @@
 - One face is quicker on all threads together ("wide": 1.6 against 2.2 ms) while the cores are free, and several times
   slower when another process has one of them. Which it is, a `Race` finds out while running.
 - Of faces that do not share out evenly, the rest goes wide after the lanes ("rest": 3 faces on 2 cores as 1 + 1, 1).
-- Outputs that are dear and not asked for are cut out of the graph (`rtface.engine.prune`).
+- Outputs that are dear and not asked for are cut out of the graph (`rtface.onnx_bytes`).
 - A stream's memory is all there from its start, however many faces come later: a session takes a few at a time
   (`TOGETHER`), `prepare` lets each take as many, and each lane has a session of its own. Two lanes that shared one took
   6 MB more within 120 calls, by how they happened to overlap; with their own, nothing.
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from rtface.engine.base import Tensors
 from rtface.engine.ort import OrtEngine, default_threads
-from rtface.engine.prune import output_names, without_outputs
 from rtface.engine.race import Race
 from rtface.errors import EngineError
+from rtface.onnx_bytes import output_names, without_outputs
 
 WIDE, LANES, REST = "wide", "lanes", "rest"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from rtface.errors import ModelError
 from rtface.models.cpu import runs_int8_fast
+from rtface.onnx_bytes import with_weights
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,7 +47,8 @@ class ModelEntry:
 
     Attributes:
         name: What the registry and the command line call it.
-        role: `detector` (whole pictures), `engine` (face crops) or `enhancer` (small crops to large ones).
+        role: `detector` (whole pictures), `engine` (face crops), `small-engine` (smaller face crops, for the quality
+            ladder) or `enhancer` (small crops to large ones).
         path: The ONNX file.
         sha256: Its hash, hexadecimal.
         bytes: Its size.
@@ -58,6 +60,8 @@ class ModelEntry:
         outputs: The graph's outputs, likewise.
         metrics: Measured figures.
         card_path: The model card, or None.
+        weights: Name of the model that lends this one its weights; None = its file holds them.
+        size: Width and height of the crops it takes, px; None for networks that take any.
     """
 
     name: str
@@ -73,6 +77,8 @@ class ModelEntry:
     outputs: tuple[str, ...]
     metrics: tuple[Metric, ...]
     card_path: Path | None
+    weights: str | None = None
+    size: int | None = None
 
 
 def entries(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
@@ -132,12 +138,22 @@ def find(
 
 
 def load(model: str | ModelEntry, models_dir: str | Path | None = None) -> bytes:
-    """The bytes of a model, checked against the registry's size and SHA-256.
+    """The bytes of a model, checked against the registry's size and SHA-256, with the weights that another lends it.
 
     Raises:
-        ModelError: the file is missing, cut short, or another one than the registry names.
+        ModelError: a file is missing, cut short, or another one than the registry names.
     """
     one = entry(model, models_dir) if isinstance(model, str) else model
+    data = _checked(one)
+    if one.weights is None:
+        return data
+    try:
+        return with_weights(data, _checked(entry(one.weights, one.path.parent)))
+    except ValueError as error:  # with the hash that the registry names
+        raise ModelError(str(one.path), str(error), _MEND) from error
+
+
+def _checked(one: ModelEntry) -> bytes:
     try:
         data = one.path.read_bytes()
     except FileNotFoundError as error:
@@ -185,7 +201,7 @@ def _entry(folder: Path, table: dict[str, Any]) -> ModelEntry:
     metrics = tuple(
         Metric(str(m["name"]), float(m["value"]), str(m["data"]), str(m["command"])) for m in table.get("metrics", ())
     )
-    iterations = table.get("iterations")
+    iterations, weights, size = (table.get(key) for key in ("iterations", "weights", "size"))
     return ModelEntry(
         name=str(table["name"]),
         role=str(table["role"]),
@@ -200,4 +216,6 @@ def _entry(folder: Path, table: dict[str, Any]) -> ModelEntry:
         outputs=tuple(str(o) for o in table["outputs"]),
         metrics=metrics,
         card_path=folder / table["card"] if "card" in table else None,
+        weights=None if weights is None else str(weights),
+        size=None if size is None else int(size),
     )

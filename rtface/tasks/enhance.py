@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtface.tasks.crop import BOX_SIDE, CROP_SIZE, Crop, warp_crops
+from rtface.tasks.crop import BOX_SIDE, Crop, warp_crops
 
 BELOW_PX = 20
 """Faces whose box's longer side is under this are small. At 16 px enhancement takes the landmarks' NME from 7.2 to
@@ -53,4 +53,4 @@ def enhance(image: UInt8, crops: Sequence[Crop], out: UInt8, rows: Sequence[int]
     made = np.rint(run(warp_crops(image, small, np.empty((len(small), size, size, 3), np.uint8)))).astype(np.uint8)
     for row, large in zip(rows, made, strict=True):
         # OpenCV keeps the outer edges in place here, as the crops' own geometry does
-        out[row] = cv2.resize(large, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_LINEAR)
+        out[row] = cv2.resize(large, out.shape[2:0:-1], interpolation=cv2.INTER_LINEAR)

@@ -5,6 +5,7 @@ Torch loads only once a command runs.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,6 +79,7 @@ _MODELS = Path(__file__).parent.parent / "models"
 _CACHE = Path.home() / ".cache" / "rtface" / "corpus"
 _MANIFESTS = Path("calibration")
 _FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference from float"
+_COMPARED = {"fp32": _FROM_TORCH, "int8": _FROM_FLOAT}
 
 
 @train.command("engine", epilog=_ENGINE_EXAMPLES)
@@ -113,6 +115,12 @@ def train_engine_command(
     task_norm: Annotated[
         bool | None, typer.Option("--task-norm/--shared-norm", help="Batch norm by task in training; default shared.")
     ] = None,
+    small_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Of the steps at 128 px, at 96 instead, for a ladder's engine.", show_default="0"
+        ),
+    ] = None,
 ) -> None:
     """Train the multi-task engine (landmarks, parsing, emotion, pose) on 128x128 crops.
 
@@ -131,6 +139,7 @@ def train_engine_command(
     flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init, "teacher": teacher}
     flags |= {"network": network, "iterations": iterations, "joint": joint, "reencode": reencode}
     flags |= {"residual": residual, "association": association, "task_norm": task_norm}
+    flags |= {"small_share": small_share}
     options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.engine import EngineConfig, train_engine
@@ -295,7 +304,10 @@ def export_engine_command(
         ),
     ] = 0.0,
 ) -> None:
-    """Write engine-iter0.onnx, engine-iter1.onnx … from RUN's averaged weights.
+    """Write engine-iter0.onnx, engine-iter1.onnx … and engine-96.onnx from RUN's averaged weights.
+
+    The last is ITER 0 for crops of 96 px, without the weights, which engine-iter0.onnx holds: a rung of the quality
+    ladder. It runs well where training had --small-share.
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
@@ -308,21 +320,38 @@ def export_engine_command(
         lifted = emotion_lift(data, cache, rare / 100)
     data = _needs_data(int8, data)
     require("torch", extra="train")
+    from rtface.tasks.crop import CROP_SIZE, SMALL_CROP_SIZE
     from rtface.train import quantize as q
-    from rtface.train.export import export_engine
+    from rtface.train.export import export_engine, share_weights
     from rtface.train.registry import register
 
-    pictures = q.engine_batches(data, cache) if data is not None else None
+    def write(name: str, folder: Path, rounds: int, size: int) -> dict[str, Exported]:
+        """The network in every precision, and what it was quantised on."""
+        exported = export_engine(run / "last.pt", folder / f"{name}.onnx", rounds, lifted, size)
+        if data is None:
+            return {"fp32": exported}
+        target, manifest = folder / f"{name}-int8.onnx", _MANIFESTS / f"{name}-int8.json"
+        pictures = q.engine_batches(data, cache, size=size)
+        small = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest, q.SPLIT_ENGINE)
+        return {"fp32": exported, "int8": small}
+
     for rounds in range(iterations + 1):
         name = f"engine-iter{rounds}"
-        exported = export_engine(run / "last.pt", out / f"{name}.onnx", rounds, lifted)
-        register(out, name, "engine", exported, "fp32", rounds)
-        _say(exported, _FROM_TORCH)
-        if pictures is not None:
-            target, manifest = out / f"{name}-int8.onnx", _MANIFESTS / f"{name}-int8.json"
-            exported = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest, q.SPLIT_ENGINE)
-            register(out, target.stem, "engine", exported, "int8", rounds)
-            _say(exported, _FROM_FLOAT)
+        for precision, exported in write(name, out, rounds, CROP_SIZE).items():
+            register(out, _named(name, precision), "engine", exported, precision, rounds, size=CROP_SIZE)
+            _say(exported, _COMPARED[precision])
+    with tempfile.TemporaryDirectory() as folder:
+        name, lender = f"engine-{SMALL_CROP_SIZE}", "engine-iter0"
+        for precision, exported in write(name, Path(folder), 0, SMALL_CROP_SIZE).items():
+            weights = _named(lender, precision)
+            shared = share_weights(exported, out / f"{weights}.onnx", out / exported.path.name)
+            named = _named(name, precision)
+            register(out, named, "small-engine", shared, precision, 0, size=SMALL_CROP_SIZE, weights=weights)
+            _say(shared, _COMPARED[precision])
+
+
+def _named(name: str, precision: str) -> str:
+    return name if precision == "fp32" else f"{name}-{precision}"
 
 
 @export.command("detector", epilog="Example: rtface export detector --run runs/detector --int8 --data corpus")

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rtface.tasks.crop import SMALL_CROP_SIZE
 from rtface.train.association import association_losses
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
@@ -37,7 +38,6 @@ from rtface.train.warm import continue_from, warm_start
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
 MIXED_BATCHES = 8  # that the statistics of the mix are measured on
-SMALL = 96  # px, of the crops that the quality ladder's smaller engine reads
 TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
 
 
@@ -57,7 +57,7 @@ class EngineConfig(RunConfig):
     reencode: bool = True  # False: predictions go back unencoded
     task_norm: bool = False  # batch norm statistics by task in the encoder; those of the mix come with a validation
     warmup: int = 300  # steps
-    small_share: float = 0.0  # of the steps once it is at 128 px, at `SMALL` px instead: it then runs well at both
+    small_share: float = 0.0  # of the steps at 128 px, at `SMALL_CROP_SIZE` instead: it then runs well at both
 
     def __post_init__(self) -> None:
         """Raises OptionError, before any data is read, for a network or part that there is not."""
@@ -103,7 +103,7 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     with keeping(run, batches):
         while run.progress < 1.0:
             size = sizes[sum(run.progress >= share for share in grow_at)]
-            sampler.size = SMALL if size == sizes[-1] and turn(run.step, config.small_share) else size
+            sampler.size = SMALL_CROP_SIZE if size == sizes[-1] and turn(run.step, config.small_share) else size
             iterations = config.iterations if run.progress >= config.interact_at else 0
             net.train()
             if iterations and not config.joint:

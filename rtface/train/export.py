@@ -24,6 +24,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from rtface.errors import ModelError
+from rtface.tasks.crop import CROP_SIZE
 from rtface.tasks.enhance import OUTPUT
 from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import MEAN, SPREAD, fold_all
@@ -85,13 +86,20 @@ def _filled(net: Net, state: dict[str, Tensor], checkpoint: Path) -> Net:
 
 
 def export_engine(
-    checkpoint: Path, target: Path, iterations: int, lift: npt.NDArray[np.float32] | None = None
+    checkpoint: Path,
+    target: Path,
+    iterations: int,
+    lift: npt.NDArray[np.float32] | None = None,
+    size: int = CROP_SIZE,
 ) -> Exported:
-    """Write the engine at a fixed number of interaction rounds (ITER), `lift` (8,) added to the emotions' logits."""
+    """Write the engine at a fixed number of interaction rounds (ITER), for crops of `size` px, a multiple of 32.
+
+    `lift` (8,) is added to the emotions' logits.
+    """
     lifted = None if lift is None else torch.from_numpy(lift)
     net = EngineExport(_rounded(load_engine(checkpoint)), iterations, lifted).eval()
     rng = np.random.default_rng(0)
-    inputs = [rng.integers(0, 256, (n, 128, 128, 3), dtype=np.uint8) for n in (1, 3)]
+    inputs = [rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8) for n in (1, 3)]
     return _write(net, inputs, target, "crops", OUTPUT_NAMES, {0: "faces"})
 
 
@@ -152,6 +160,18 @@ def _write(
             why = f"ONNX Runtime and torch differ by {value:.2g} in {name}"
             raise ModelError(target.name, why, "Nothing was written; check the export")
     return store(data, target, difference)
+
+
+def share_weights(model: Exported, lender: Path, target: Path) -> Exported:
+    """Write a file without the weights that the file `lender` holds too, by name and value, for `with_weights`.
+
+    The networks' weights are the same at every size of their crops: a second size costs kilobytes.
+    """
+    graph, same = onnx.load(model.path), {t.name: t for t in onnx.load(lender).graph.initializer}
+    own = [t for t in graph.graph.initializer if t.name not in same or t != same[t.name]]
+    del graph.graph.initializer[:]
+    graph.graph.initializer.extend(own)
+    return store(graph.SerializeToString(), target, model.difference)
 
 
 def store(data: bytes, target: Path, difference: dict[str, float]) -> Exported:

@@ -13,9 +13,9 @@ from rtface import models
 from rtface.bench.machine import resident_mb
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
 from rtface.engine.cpu import LANES, REST, SHAPES, TOGETHER, WIDE
-from rtface.engine.prune import output_names, without_outputs
 from rtface.engine.race import PROBE_EVERY, Race
 from rtface.errors import EngineError
+from rtface.onnx_bytes import output_names, with_weights, without_outputs
 from tests.fakes import OUTPUTS
 
 QUICK = tuple(name for name in OUTPUTS if name != "parsing")
@@ -214,6 +214,19 @@ def test_what_only_a_cut_output_needs_goes_with_it() -> None:
         without_outputs(model, ["a", "b"])
     with pytest.raises(ValueError, match="ONNX file"):
         output_names(b"\xff\xff not a network")
+
+
+def test_a_network_is_lent_the_weights_that_it_reads_and_lacks() -> None:
+    whole = tiny([helper.make_node("Mul", ["x", "w"], ["a"]), helper.make_node("Add", ["a", "v"], ["b"])], ["a", "b"])
+    poor = onnx.load_from_string(whole)
+    del poor.graph.initializer[0]  # w; it keeps its own v
+    poor.graph.initializer[0].float_data[:] = [7.0] * len(poor.graph.initializer[0].float_data)
+    made = onnx.load_from_string(with_weights(poor.SerializeToString(), whole))
+    assert {t.name for t in made.graph.initializer} == {"w", "v"}
+    assert len(made.graph.initializer) == 2 and made.graph.node == poor.graph.node
+    assert with_weights(whole, whole) == whole
+    with pytest.raises(ValueError, match="ONNX file"):
+        with_weights(whole, b"\xff\xff not a network")
 
 
 def test_a_graph_with_a_branch_keeps_its_nodes() -> None:

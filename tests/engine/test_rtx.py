@@ -23,7 +23,7 @@ api = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed 
 pytestmark = pytest.mark.rtx
 
 # The enhancer runs on ONNX Runtime whatever runs the others (rtface.networks.open_enhancer).
-FULL = [one for one in models.entries() if one.precision == "fp32" and one.role != "enhancer"]
+FULL = [one for one in models.entries() if one.precision == "fp32" and one.role in ("engine", "detector")]
 
 
 def made(model: models.ModelEntry, precision: str) -> bytes:

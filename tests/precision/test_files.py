@@ -145,7 +145,8 @@ def test_a_record_of_another_network_is_refused(record: Record, tmp_path: Path) 
 def test_the_networks_that_ship_in_fp16(name: str) -> None:
     model = models.entry(name)
     rng = np.random.default_rng(0)
-    batch = rng.integers(0, 256, (2, 128, 128, 3) if model.role == "engine" else (1, 128, 160, 3), np.uint8)
+    shape = (1, 128, 160, 3) if model.size is None else (2, model.size, model.size, 3)
+    batch = rng.integers(0, 256, shape, np.uint8)
     a, b = answers(models.load(model), batch), answers(derive(model, "fp16"), batch)
     limits = {"landmarks": 0.5, "pose": 0.5, "emotion": 0.02, "face": 0.02, "quality": 0.02, "detections": 4.0}
     for output, limit in limits.items():

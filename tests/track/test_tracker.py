@@ -361,3 +361,19 @@ def test_landmarks_that_are_not_numbers_deny_the_face() -> None:
     broken = np.full((1, 5, 2), np.nan, np.float32)
     tracker.follow([crop_from_points5(broken[0])], broken, [0.99])
     assert tracker.tracks[0].predicted and tracker.tracks[0].crop.finite
+
+
+@pytest.mark.parametrize(("max_faces", "looks"), [(1, 2), (2, 8)])
+def test_the_detector_looks_more_seldom_where_no_place_is_left(max_faces: int, looks: int) -> None:
+    face = Painted(100, 200)
+    tracker = start(face, detect_every=0.25, max_faces=max_faces)
+    seen = 0
+    for step in range(1, 65):  # two seconds
+        tracker.advance(step / 32, *SIZE)
+        if tracker.wants_detection:
+            seen += 1
+            meet(tracker, face)
+        follow(tracker, {1: face})
+    assert seen == looks
+    follow(tracker, {1: face}, sure=0.4)
+    assert tracker.wants_detection  # in doubt, at once

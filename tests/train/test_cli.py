@@ -18,6 +18,7 @@ import torch
 from rtface import models
 from rtface.cli.app import main
 from rtface.engine import OrtEngine
+from rtface.errors import ModelError
 from rtface.train import detector
 from rtface.train import export as exporter
 from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
@@ -166,6 +167,25 @@ def test_the_exported_engine_is_the_averaged_net(engine_run: Path, engine_models
 
 
 @torch.no_grad()
+def test_the_engine_for_smaller_crops_borrows_its_weights(engine_run: Path, engine_models: Path) -> None:
+    small, whole = (models.entry(name, engine_models) for name in ("engine-96", "engine-iter0"))
+    assert (small.role, small.size, small.weights, small.iterations) == ("small-engine", 96, "engine-iter0", 0)
+    assert small.bytes < 0.05 * whole.bytes
+    assert models.find("engine", 0, models_dir=engine_models) == whole
+    crops = np.random.default_rng(1).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    got = OrtEngine(models.load(small), small.name, 1).run(crops, OUTPUT_NAMES)
+    expected = EngineExport(exporter.load_engine(engine_run / "last.pt"), 0)(torch.from_numpy(crops))
+    for name, truth in zip(OUTPUT_NAMES, expected, strict=True):
+        assert got[name].shape == tuple(truth.shape)
+        if name != "parsing":
+            assert got[name] == pytest.approx(truth.numpy(), rel=1e-2, abs=2e-2), name
+    whole.path.rename(whole.path.with_suffix(".away"))
+    with pytest.raises(ModelError, match=r"engine-iter0.onnx: is missing"):
+        models.load(small)
+    whole.path.with_suffix(".away").rename(whole.path)
+
+
+@torch.no_grad()
 def test_the_exported_detector_takes_any_size(
     detector_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,14 +205,14 @@ def test_the_exported_detector_takes_any_size(
 def test_registering_again_keeps_what_was_measured(engine_run: Path, engine_models: Path) -> None:
     registry = engine_models / "registry.toml"
     plain = registry.read_text("utf-8")
-    assert [e.name for e in models.entries(engine_models)] == ["engine-iter0", "engine-iter1"]
+    assert [e.name for e in models.entries(engine_models)] == ["engine-iter0", "engine-iter1", "engine-96"]
     measured = 'metrics = [{name = "nme", value = 4.5, data = "AFW", command = "rtface eval"}]\n'
     registry.write_text(plain.replace("iterations = 0\n", "iterations = 0\n" + measured), "utf-8")
     from rtface.train.registry import register
 
     other = exporter.Exported(engine_models / "engine-iter0.onnx", 12, "ab" * 32, {})
     register(engine_models, "engine-iter0", "engine", other, "fp32", 0)
-    first, second = models.entries(engine_models)
+    first, second, _ = models.entries(engine_models)
     assert (first.bytes, first.sha256, first.metrics[0].value) == (12, "ab" * 32, 4.5)
     assert second.metrics == ()
     registry.write_text(plain, "utf-8")
@@ -235,10 +255,10 @@ def convolutions_in_int8(path: Path) -> set[str]:
     return {n.name for n in nodes if n.op_type == "Conv" and maker_of.get(n.input[1]) == "DequantizeLinear"}
 
 
-@pytest.mark.parametrize(("net", "float_part"), [("detector", "head/Conv"), ("engine", "landmarks/head")])
+@pytest.mark.parametrize(("net", "float_part"), [("detector", "head/Conv"), ("engine", None)])
 def test_int8_writes_a_quantised_file_and_how_it_was_made(
     net: str,
-    float_part: str,
+    float_part: str | None,
     request: pytest.FixtureRequest,
     corpus: Path,
     cache: Path,
@@ -250,19 +270,22 @@ def test_int8_writes_a_quantised_file_and_how_it_was_made(
     assert run("export", net, "--run", trained, "--out", tmp_path, *data) == 0
     by_name = {e.name: e for e in models.entries(tmp_path)}
     floats = [n for n, e in by_name.items() if e.precision == "fp32"]
+    assert ("engine-96" in floats) == (net == "engine")
     assert {e.name for e in by_name.values() if e.precision == "int8"} == {f"{n}-int8" for n in floats}
     assert all(error is None for _, error in models.verify(tmp_path))
     for name in floats:
         plain, entry = by_name[name], by_name[f"{name}-int8"]
-        assert entry.bytes < 0.8 * plain.bytes and entry.iterations == plain.iterations
+        assert entry.bytes < 0.8 * plain.bytes or entry.weights == f"{plain.weights}-int8"
+        assert entry.iterations == plain.iterations
         facts = json.loads((tmp_path / "calibration" / f"{name}-int8.json").read_text("utf-8"))
-        assert (facts["model"], facts["from"], facts["from_sha256"]) == (entry.path.name, plain.path.name, plain.sha256)
+        assert (facts["model"], facts["from"]) == (entry.path.name, plain.path.name)
+        assert plain.weights or facts["from_sha256"] == plain.sha256  # of the whole network, before it lent its weights
         assert facts["pictures"] == sorted(facts["pictures"]) and len(facts["pictures"]) >= 8
-        assert any(float_part in layer for layer in facts["float_layers"])
+        assert any(float_part in layer for layer in facts["float_layers"]) if float_part else not facts["float_layers"]
         assert not convolutions_in_int8(entry.path) & set(facts["float_layers"])
         assert len(convolutions_in_int8(entry.path)) > 10
         assert set(facts["mean_absolute_difference_from_float"]) == {
-            o.name for o in onnxruntime.InferenceSession(plain.path).get_outputs()
+            o.name for o in onnxruntime.InferenceSession(models.load(plain)).get_outputs()
         }
 
 
@@ -272,7 +295,7 @@ def test_the_seeds_ideas_are_switched_by_flags(corpus: Path, cache: Path, tmp_pa
     names = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["net"]
     assert {"residual.points.weight", "association.mean.weight", "encoder.s2.bn.task_mean"} <= set(names)
     assert run("export", "engine", "--run", tmp_path / "run", "--out", tmp_path, "--iterations", 2) == 0
-    assert [e.iterations for e in models.entries(tmp_path)] == [0, 1, 2]
+    assert [e.iterations for e in models.entries(tmp_path)] == [0, 1, 2, 0]
 
 
 ENGINE = ("train", "engine", "--data", "d", "--run", "r", "--steps", "1")
