@@ -26,12 +26,19 @@ evaluate = typer.Typer(add_completion=False)
 WORST = 30
 PARQUET = "parquet"
 
+TASKS_HELP = (
+    "landmarks, points5, parsing, emotion, pose, detection, or all; or returned: detection as analyze returns it, not "
+    "over all scores."
+)
+
 EXAMPLES = """
 Examples:
 
   rtface eval landmarks --data corpus/ --source afw --worst worst.png
 
   rtface eval detection --data corpus/detection.parquet --limit 100
+
+  rtface eval returned --data corpus/detection.parquet --set still_score_threshold=0.5
 
   rtface eval all --data corpus/ --json figures.jsonl
 
@@ -43,7 +50,7 @@ Examples:
 
 @evaluate.command(epilog=EXAMPLES)
 def evaluate_command(
-    task: Annotated[str, typer.Argument(help="landmarks, points5, parsing, emotion, pose, detection, or all.")],
+    task: Annotated[str, typer.Argument(help=TASKS_HELP)],
     data: Annotated[
         Path, typer.Option(metavar="PATH", help="A parquet file of the corpus, a folder of them, or --format's.")
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtface.errors import UsageError
-from rtface.evaluate.detection import DetectionMeasure
+from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure
 from rtface.evaluate.emotion import EmotionMeasure
 from rtface.evaluate.landmarks import LandmarksMeasure
 from rtface.evaluate.measure import Measure
@@ -14,7 +14,15 @@ from rtface.options import unknown
 
 MEASURES: dict[str, type[Measure]] = {
     measure.name: measure
-    for measure in (LandmarksMeasure, Points5Measure, ParsingMeasure, EmotionMeasure, PoseMeasure, DetectionMeasure)
+    for measure in (
+        LandmarksMeasure,
+        Points5Measure,
+        ParsingMeasure,
+        EmotionMeasure,
+        PoseMeasure,
+        DetectionMeasure,
+        ReturnedMeasure,
+    )
 }
 
 
@@ -25,7 +33,7 @@ def measures_for(task: str) -> list[type[Measure]]:
         UsageError: There is no such task.
     """
     if task == "all":
-        return list(MEASURES.values())
+        return [measure for measure in MEASURES.values() if measure.in_all]
     if task not in MEASURES:
         raise unknown("task", task, [*MEASURES, "all"], UsageError)
     return [MEASURES[task]]

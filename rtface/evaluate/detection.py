@@ -85,6 +85,27 @@ class DetectionMeasure(Measure):
             yield Metric(f"ap50_{size}px_pct", value, f"AP, faces of {size} px and more, %", self._truths[size])
 
 
+class ReturnedMeasure(DetectionMeasure):
+    """The same of what `rtface.analyze` returns with the user's own options, with precision and recall.
+
+    The curve ends where the score's bar cuts it, so AP is at most the recall.
+    """
+
+    name = "returned"
+    options: ClassVar[Mapping[str, Any]] = {}
+    in_all = False  # the engine looks at every face of a crowd as often as in any still
+
+    def metrics(self) -> Iterator[Metric]:
+        yield from super().metrics()
+        for size in MIN_HEIGHTS_PX:
+            hits, truths = np.concatenate([*self._hits[size], np.zeros(0, bool)]), self._truths[size]
+            recall, precision = 100.0 * hits.sum() / max(truths, 1), 100.0 * hits.sum() / max(len(hits), 1)
+            yield Metric(f"recall_{size}px_pct", float(recall), f"found of those of {size} px and more, %", truths)
+            yield Metric(
+                f"precision_{size}px_pct", float(precision), f"labelled of those found, {size} px, %", len(hits)
+            )
+
+
 def judge(
     guesses: Array, scores: Array, truths: Array, min_height: float, ignore: Array | None = None
 ) -> tuple[Array, Array]:

@@ -27,12 +27,14 @@ class Measure(ABC):
         name: Of the task, as the command line calls it.
         tasks: What it asks of the analyzer.
         options: Options that differ from the user's.
+        in_all: Whether ``all`` measures it too.
         worst: Collects the worst cases.
     """
 
     name: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]]
     options: ClassVar[Mapping[str, Any]] = {}
+    in_all: ClassVar[bool] = True
 
     def __init__(self, worst: Worst | None = None) -> None:
         self.worst = worst or Worst()

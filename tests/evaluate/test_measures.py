@@ -10,7 +10,7 @@ import pytest
 from rtface.errors import UsageError
 from rtface.evaluate.choose import MEASURES, measures_for
 from rtface.evaluate.corpus import Row, Truth
-from rtface.evaluate.detection import DetectionMeasure, judge
+from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure, judge
 from rtface.evaluate.emotion import EmotionMeasure, absolute_majority, majority
 from rtface.evaluate.landmarks import LandmarksMeasure
 from rtface.evaluate.measure import Measure, evaluate, wanted
@@ -228,12 +228,25 @@ def test_detection_ap_by_size() -> None:
     assert not measure.accepts(sample(truths[0], Truth(box_xyxy=truths[0].box_xyxy, box_source="teacher")).row)
 
 
+def test_what_is_returned_has_precision_and_recall() -> None:
+    truths = [Truth(box_xyxy=box, box_source="human") for box in boxes((0, 0, 20), (100, 0, 50), (200, 0, 50))]
+    measure = ReturnedMeasure()
+    found = [face(box, 0.9) for box in boxes((0, 0, 20), (30, 30, 30), (100, 0, 50))]
+    measure.add(sample(*truths, size_wh=(300, 100)), result(*found))
+    said = values(measure)
+    assert said["recall_16px_pct"] == said["precision_16px_pct"] == pytest.approx(100 * 2 / 3)
+    assert said["recall_24px_pct"] == said["precision_24px_pct"] == 50.0
+    assert counts(measure)["precision_24px_pct"] == 2  # the face of 20 px and what found it do not count
+    assert not ReturnedMeasure.options  # the user's own bar
+    assert values(ReturnedMeasure())["precision_16px_pct"] == 0.0
+
+
 def test_every_measure_asks_for_tasks_and_options_that_exist() -> None:
     for measure in MEASURES.values():
         assert set(measure.tasks) <= set(TASKS)
         Options(**measure.options)
         assert measures_for(measure.name) == [measure]
-    assert len(measures_for("all")) == 6
+    assert len(measures_for("all")) == 6 and ReturnedMeasure not in measures_for("all")
     with pytest.raises(UsageError, match="Did you mean parsing"):
         measures_for("parsin")
 
