@@ -19,8 +19,9 @@ BELOW_PX = 20
 """Faces whose box's longer side is under this are small. At 16 px enhancement takes the landmarks' NME from 7.2 to
 6.9 %, within noise; at 24 and 32 px the engine does better on the pixels as they are (the enhancer's card)."""
 
-SIZES = (16, 24, 32)
-"""Sides in px at which small crops are cut; all of one call have the side that the largest of them needs."""
+SIZES = (24, 32)
+"""Sides in px at which small crops are cut; all of one call have the side that the largest of them needs. A face of
+16 px is cut at 24 rather than at its own 19: NME and parsing gain by it (the enhancer's card)."""
 
 SCALE = 4
 OUTPUT = "enhanced"

@@ -49,7 +49,7 @@ def test_small_faces_are_replaced_in_place_in_one_call() -> None:
     assert away.max() <= 2 and 0 < away[[0, 2]].mean() < 0.7
 
 
-@pytest.mark.parametrize(("side", "size"), [(15, 16), (BOX_SIDE * 16, 16), (BOX_SIDE * 16 + 0.1, 24), (38, 32)])
+@pytest.mark.parametrize(("side", "size"), [(15, 24), (BOX_SIDE * 24, 24), (BOX_SIDE * 24 + 0.1, 32), (38, 32)])
 def test_the_largest_small_crop_decides_the_size(side: float, size: int) -> None:
     run = Enlarger()
     crops = [Crop(50, 50, 12), Crop(80, 60, side)]
