@@ -2,8 +2,8 @@
 
     image ──► detector ──► tracker ──► crops ──► engine ──► typed results ──► smoother ──► FrameResult
 
-`Analyzer.image` takes a still and remembers nothing; `Analyzer.video` takes the frames of one stream and remembers
-its faces. The threads around it are in `rtface.stream`.
+`Analyzer.image` takes a still and remembers nothing (`rtface.stills`); `Analyzer.video` takes the frames of one stream
+and remembers its faces. The threads around it are in `rtface.stream`.
 """
 
 from __future__ import annotations
@@ -18,34 +18,30 @@ from numpy.typing import NDArray
 from rtface.budget import Budget, Carry, Planner, faces_stage, ladder_levels, parsing_matters_most
 from rtface.capture.image import as_bgr
 from rtface.clock import Clock, SystemClock
-from rtface.detect import Detector, from_boxes
+from rtface.detect import Detector
 from rtface.engine import Engine, Preparable, Tensors
 from rtface.errors import OptionError
 from rtface.models import ModelEntry
 from rtface.networks import open_cheaper_engines, open_detector, open_engine, open_enhancer
 from rtface.options import Options, check_tasks
 from rtface.smooth import Smoother, moved
-from rtface.tasks import enhance, landmarks, parsing
+from rtface.stills import STILL_BATCH, Stills, enhanced, matrices, timing_of
+from rtface.tasks import landmarks, parsing
 from rtface.tasks.crop import (
     CROP_SIZE,
     Crop,
     crop_from_landmarks,
-    crop_to_frame_matrix,
     points5_from_landmarks,
     warp_crops,
 )
-from rtface.tasks.looks import LOOKS, combined, mirrored, unmirrored, vote
-from rtface.tasks.typed import FACE, QUALITY, outputs_for, presence, typed
-from rtface.track import Track, Tracker, first_crop
-from rtface.types import Face, Frame, FrameResult, Timing
+from rtface.tasks.typed import QUALITY, outputs_for, presence, typed
+from rtface.track import Track, Tracker
+from rtface.types import Face, Frame, FrameResult
 
 T = TypeVar("T")
 
 PLACE, PARSED_PLACE = "place", "parsed_place"
 """What is carried over beside the tasks: landmarks, of the last look and of the last mask."""
-
-STILL_BATCH = 8
-"""Faces of a still in one engine call, at least. A crowd takes several calls: each face in a call holds 5 MB."""
 
 
 class Analyzer:
@@ -91,6 +87,7 @@ class Analyzer:
         networks = self._models[-len(self._engines) :]
         self._sizes = [model.size or CROP_SIZE for model in networks] or [CROP_SIZE]  # of the crops of each engine
         self._buffers = {size: np.empty((batch, size, size, 3), np.uint8) for size in self._sizes}
+        self._stills = Stills(self.options, self.detector, self.engine, self.enhancer, self._buffers[CROP_SIZE])
         self._levels = ladder_levels(
             self.options.tasks,
             networks=[str(model.name) for model in networks] or ["engine"],
@@ -171,43 +168,8 @@ class Analyzer:
             EngineError: A network cannot run.
         """
         wanted, frame, budget = self._wanted(tasks), Frame(as_bgr(image)), Budget(self._clock)
-        found = self.detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
-        budget.lap("detect")
-        crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
-        # One list for all passes: a first one without parsing would need a session of its own, 50 ms to open.
-        names = outputs_for(wanted, places=self.options.still_passes > 1)
-        for _ in range(self.options.still_passes - 1):
-            crops = self._recut(frame, crops, names, budget)
-        looks = [look.crops(crops) for look in LOOKS[: self.options.still_looks]]
-        answers = [
-            self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(LOOKS, looks, strict=False)
-        ]
-        tensors, to_frame = combined(answers), _matrices(crops)
-        points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
-        values = typed(wanted, tensors, crops, to_frame, points)
-        scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
-        rows: Sequence[int] = range(len(crops))
-        if boxes is None:
-            trust = self.options.still_trust
-            rows = [row for row in rows if scores[row] * tensors[QUALITY][row] ** 0.5 >= trust]
-        if "parsing" in wanted and len(looks) > 1:
-            for row in rows:
-                maps = [answer["parsing"][row] for answer in answers]
-                values[row]["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
-        five = found.points5 if points is None else points5_from_landmarks(points)
-        faces = tuple(
-            Face(
-                box_xyxy=found.boxes_xyxy[row],
-                score=float(scores[row]),
-                points5=five[row],
-                age_ms=dict.fromkeys(wanted, 0.0),
-                quality=float(tensors[QUALITY][row]),
-                **values[row],
-            )
-            for row in rows
-        )
-        budget.lap("tasks")
-        return FrameResult(frame, faces, _timing(budget), tasks=wanted, engine=_engine_name(self.engine))
+        faces = self._stills.faces(frame, boxes, wanted, budget)
+        return FrameResult(frame, faces, timing_of(budget), tasks=wanted, engine=_engine_name(self.engine))
 
     def video(
         self,
@@ -263,7 +225,7 @@ class Analyzer:
         return FrameResult(
             frame,
             faces,
-            _timing(self._planner),
+            timing_of(self._planner),
             tasks=wanted,
             level=level,
             late=late,
@@ -307,7 +269,7 @@ class Analyzer:
         looked = [tracks[row] for row in work.rows]
         crops = [track.crop for track in looked]
         tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed, skipped)
-        to_frame = _matrices(crops, self._sizes[self._planner.level.network])
+        to_frame = matrices(crops, self._sizes[self._planner.level.network])
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
         values = typed(wanted, tensors, crops, to_frame, points)
         self._planner.lap("tasks")
@@ -333,7 +295,7 @@ class Analyzer:
         batch = warp_crops(frame.image, crops, out=self._buffers[self._sizes[network]])
         self._planner.lap("crop")
         rest = faces_stage(len(crops), parsed, network)
-        if why := self._enhance(frame, crops, batch, self._planner, rest):
+        if why := enhanced(self.enhancer, frame, crops, batch, self._planner, rest):
             skipped["enhance"] = why
         quick = [name for name in names if name != parsing.OUTPUT]
         parts = [(batch[:parsed], names), (batch[parsed:], quick)]
@@ -367,62 +329,6 @@ class Analyzer:
         self._smoother.keep(alive)
         self._planner.keep(self._tracker.tracks)
 
-    def _recut(self, frame: Frame, crops: list[Crop], names: Sequence[str], budget: Budget) -> list[Crop]:
-        """Crops of the landmarks seen in `crops`; a crop that ran away from its face stays as it was."""
-        if not crops:
-            return crops
-        tensors = self._look(frame, crops, names, budget)
-        again = [crop_from_landmarks(face) for face in landmarks.in_frame(tensors[landmarks.OUTPUT], _matrices(crops))]
-        return [
-            new if new.finite and new.near(old, centre=0.5, ratio=2.5) else old
-            for old, new in zip(crops, again, strict=True)
-        ]
-
-    def _enhance(
-        self, frame: Frame, crops: Sequence[Crop], batch: NDArray[np.uint8], budget: Budget, *later: str
-    ) -> str | None:
-        """Super-resolve the small faces of a batch in place where the `later` stages still fit, else say why not."""
-        enhancer, rows = self.enhancer, enhance.small_rows(crops)
-        if enhancer is None or not rows:
-            return None
-        stage = f"enhance, {len(rows)} faces"
-        if why := budget.fits_before(stage, *later):
-            return why
-        enhance.enhance(
-            frame.image, crops, batch, rows, lambda small: enhancer.run(small, (enhance.OUTPUT,))[enhance.OUTPUT]
-        )
-        budget.lap("enhance", stage=stage)
-        return None
-
-    def _look(
-        self,
-        frame: Frame,
-        crops: Sequence[Crop],
-        names: Sequence[str],
-        budget: Budget,
-        *,
-        mirror: bool = False,
-    ) -> Tensors:
-        """The engine's answers for every crop, by name; `mirror` asks its mirror image.
-
-        Nothing where there are no crops.
-        """
-        answers: list[Tensors] = []
-        buffer = self._buffers[CROP_SIZE]
-        most = len(buffer)
-        for start in range(0, len(crops), most):
-            some = crops[start : start + most]
-            batch = warp_crops(frame.image, some, out=buffer)
-            budget.lap("crop")
-            self._enhance(frame, some, batch, budget)  # a still has no deadline
-            answers.append(
-                unmirrored(self.engine.run(mirrored(batch), names)) if mirror else self.engine.run(batch, names)
-            )
-            budget.lap("engine")
-        if len(answers) < 2:
-            return answers[0] if answers else {}
-        return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
-
     def _opened(self, opened: tuple[T, ModelEntry]) -> T:
         network, model = opened
         self._models.append(model)
@@ -443,17 +349,9 @@ def _engine_name(engine: Engine) -> str:
     return str(engine.describe().get("engine", ""))
 
 
-def _matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64]:
-    return np.array([crop_to_frame_matrix(crop, size) for crop in crops]).reshape(-1, 2, 3)
-
-
 def _check_levels(options: Options, levels: Sequence[str]) -> None:
     for name in ("level", "floor"):
         number = getattr(options, name)
         if number is not None and number >= len(levels):
             known = ", ".join(f"{index} {level}" for index, level in enumerate(levels))
             raise OptionError(name, f"expected 0 to {len(levels) - 1}, got {number}", f"The levels are: {known}")
-
-
-def _timing(budget: Budget) -> Timing:
-    return Timing(**{f"{name}_ms": spent for name, spent in budget.laps_ms.items()}, total_ms=budget.total_ms)
