@@ -36,7 +36,9 @@ from rtface.bench.load import LoadPlan
 from rtface.bench.scene import Bursts, Scene, scene_of
 from rtface.bench.steady import MINUTES, steady_memory
 from rtface.bench.timeline import timeline
+from rtface.errors import RtfaceError
 from rtface.options import Options
+from rtface.outputs.choose import check_writable
 
 SCHEMA = "rtface.latency/1"
 
@@ -93,13 +95,13 @@ def live_case(name: str, scene: Scene, seconds: float, options: dict[str, Any]) 
     """Run one load."""
     case = CASES[name]
     setup = LiveSetup(seconds=seconds, bursts=case.faces, load=case.load)
-    run = run_live(setup, Options.load(**{"budget_ms": case.budget_ms, **options}), scene)
+    run = run_live(setup, Options.load(env={}, **{"budget_ms": case.budget_ms, **options}), scene)
     return run, record(run)
 
 
 def memory_case(scene: Scene, minutes: float, options: dict[str, Any]) -> dict[str, Any]:
     """Run the half hour."""
-    asked = Options.load(**{"budget_ms": 33.0, **options})
+    asked = Options.load(env={}, **{"budget_ms": 33.0, **options})
     return steady_memory(asked, scene, Bursts((1, 3), 10.0), minutes=minutes)
 
 
@@ -121,6 +123,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--timelines", type=Path, metavar="FOLDER", help="write NAME.png of every live run there")
     parser.add_argument("--json", type=Path, help="append the JSON lines to this file too")
     args = parser.parse_args(given)
+    if not (args.seconds > 0 and args.minutes >= 1):
+        parser.error("--seconds must be above 0, --minutes at least 1")
     args.options = dict(setting.partition("=")[::2] for setting in args.set)
     return args
 
@@ -135,7 +139,9 @@ def run_case(name: str, args: argparse.Namespace, scene: Scene) -> dict[str, Any
         run, figures = live_case(name, scene, args.seconds, args.options)
         text = live_text(figures)
         if args.timelines is not None:
-            cv2.imwrite(str(args.timelines / f"{name}.png"), timeline(run, f"{name}: {args.clip}"))
+            path = args.timelines / f"{name}.png"
+            if not cv2.imwrite(str(path), timeline(run, f"{name}: {args.clip}")):
+                print(f"{path}: could not be written", file=sys.stderr)
     asked = targets(name, figures)
     print(f"== {name}\n{text}")
     for what, value, relation, bound in asked:
@@ -149,14 +155,24 @@ def main() -> None:
     args = arguments()
     if args.timelines is not None:
         args.timelines.mkdir(parents=True, exist_ok=True)
-    scene = scene_of(args.clip)
-    records = [run_case(name, args, scene) for name in args.only or CASES]
-    for one in records:
-        line = json.dumps(one)
-        print(line)
+    try:
         if args.json:
-            with args.json.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            check_writable(args.json, overwrite=True)
+        scene = scene_of(args.clip)
+        met = [shown(run_case(name, args, scene), args.json) for name in args.only or CASES]
+    except RtfaceError as error:
+        sys.exit(f"benchmarks/latency.py: {error}")
+    sys.exit(0 if all(met) else 5)
+
+
+def shown(record: dict[str, Any], path: Path | None) -> bool:
+    """Print a record and keep it as soon as it is there; whether its targets are met."""
+    line = json.dumps(record)
+    print(line, flush=True)
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    return bool(record["met"])
 
 
 if __name__ == "__main__":

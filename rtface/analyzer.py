@@ -22,7 +22,7 @@ from rtface.detect import Detector
 from rtface.engine import Engine, Preparable, Tensors
 from rtface.errors import OptionError
 from rtface.models import ModelEntry
-from rtface.networks import open_cheaper_engines, open_detector, open_engine, open_enhancer
+from rtface.networks import open_detector, open_engine, open_enhancer, open_network, stand_ins
 from rtface.options import Options, check_tasks
 from rtface.smooth import Smoother, moved
 from rtface.stills import STILL_BATCH, Stills, enhanced, matrices, timing_of
@@ -76,25 +76,27 @@ class Analyzer:
         self.detector = detector or self._opened(open_detector(self.options))
         self.engine = engine or self._opened(open_engine(self.options))
         self._engines = [self.engine]  # the best first, for the quality ladder
-        if engine is None and (self.options.budget_ms is not None or self.options.level is not None):
-            self._engines += map(self._opened, open_cheaper_engines(self.options))
+        self._stand_ins = stand_ins(self.options) if engine is None else []
+        if self.options.budget_ms is not None or self.options.level is not None:
+            self._engine_of(len(self._stand_ins))
         self._prepared = False
         self._clock = clock or SystemClock()
         # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms
         # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
         cv2.setNumThreads(1)
         batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
-        networks = self._models[-len(self._engines) :]
-        self._sizes = [model.size or CROP_SIZE for model in networks] or [CROP_SIZE]  # of the crops of each engine
+        self._sizes = [CROP_SIZE, *(one.size for one in self._stand_ins)]  # of the crops of each engine
         self._buffers = {size: np.empty((batch, size, size, 3), np.uint8) for size in self._sizes}
-        self._stills = Stills(self.options, self.detector, self.engine, self.enhancer, self._buffers[CROP_SIZE])
         self._levels = ladder_levels(
             self.options.tasks,
-            networks=[str(model.name) for model in networks] or ["engine"],
+            networks=["the best", *(one.name for one in self._stand_ins)],
             max_faces=self.options.max_faces,
             priority=self.options.priority,
         )
         _check_levels(self.options, [level.name for level in self._levels])
+        number = self._levels[self.options.level or 0].network  # a fixed level's network looks at stills too
+        buffer = self._buffers[self._sizes[number]]
+        self._stills = Stills(self.options, self.detector, self._engine_of(number), self.enhancer, buffer)
         self.reset()
 
     def reset(self) -> None:
@@ -221,6 +223,7 @@ class Analyzer:
         faces = tuple(self._face(track, wanted, at) for track in self._tracker.shown())
         self._forget()
         self._planner.lap("tasks")
+        engine = self._engine_of(self._planner.level.network)  # judging the frame may move the level
         late = self._planner.finish(rested=rests is not None)
         return FrameResult(
             frame,
@@ -230,7 +233,7 @@ class Analyzer:
             level=level,
             late=late,
             skipped=skipped,
-            engine=_engine_name(self._engines[self._planner.level.network]),
+            engine=_engine_name(engine),
             events=self._smoother.take_events(),
         )
 
@@ -291,7 +294,7 @@ class Analyzer:
     ) -> Tensors:
         """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
         network = self._planner.level.network
-        engine = self._engines[network]
+        engine = self._engine_of(network)
         batch = warp_crops(frame.image, crops, out=self._buffers[self._sizes[network]])
         self._planner.lap("crop")
         rest = faces_stage(len(crops), parsed, network)
@@ -328,6 +331,13 @@ class Analyzer:
         self._carry.keep(alive)
         self._smoother.keep(alive)
         self._planner.keep(self._tracker.tracks)
+
+    def _engine_of(self, network: int) -> Engine:
+        """The engine, or what stands in for it; opened here where no budget foretold it."""
+        while len(self._engines) <= network:
+            role, options, *_ = self._stand_ins[len(self._engines) - 1]
+            self._engines.append(self._opened(open_network(role, options)))
+        return self._engines[network]
 
     def _opened(self, opened: tuple[T, ModelEntry]) -> T:
         network, model = opened

@@ -23,7 +23,15 @@ from rtface.models.cpu import runs_int8_fast
 from rtface.models.gates import gate_of
 from rtface.options import Options
 
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu13")
+PACKAGES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-cu13",
+    "tensorrt-rtx",
+    "tensorrt-rtx-cu13",
+)
 """Those whose version decides how fast an engine is."""
 
 
@@ -58,6 +66,8 @@ def choose(options: Options) -> Choice:
         if options.engine in ("auto", speed.engine) and options.precision in ("auto", speed.precision)
     ]
     if not fitting:
+        if options.precision == "fp16" and options.engine == "auto" and "openvino" in others():
+            return Choice("openvino", "fp16", "ONNX Runtime has no fp16 on a CPU")
         why = "nothing was measured on this machine yet; rtface doctor does it"
         return Choice("onnx" if options.engine == "auto" else options.engine, _precision(options), why)
     best = min(fitting, key=lambda speed: speed.frame_ms)
@@ -73,12 +83,14 @@ def others() -> tuple[str, ...]:
 
 def passes(role: str, engine: str, precision: str, options: Options) -> bool:
     """Whether `auto` may run a network so: any float32, what passed its gate, and ONNX Runtime's INT8 while no gate
-    says otherwise."""
+    says otherwise. The engine for smaller crops has the weights of ITER 0, and its gate."""
     if precision == "fp32":
         return True
-    models = _models(options, role, options.iterations if role == "engine" else None)
+    iterations = {"engine": options.iterations, "small-engine": 0}.get(role)
+    models = _models(options, role.removeprefix("small-"), iterations)
     full = [model for model in models if model.precision == "fp32"]
-    gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir) if full else None
+    files = [model.sha256 for model in models]
+    gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir, files) if full else None
     return gate.passed if gate is not None else engine == "onnx"
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from rtface.choice import Choice, choose, precision_of
 from rtface.detect import Detector, MosDetector
@@ -14,10 +15,11 @@ from rtface.errors import ModelError, OptionError, RtfaceError, UsageError
 from rtface.models import ModelEntry, find, load
 from rtface.options import Options
 from rtface.tasks import parsing
+from rtface.tasks.crop import CROP_SIZE
 from rtface.tasks.typed import outputs_for
 
-SMALL_ENGINE = "small-engine"
-"""The role of the networks for smaller crops."""
+ENGINE, SMALL_ENGINE = "engine", "small-engine"
+"""Roles of the multi-task networks: that of the whole job, and that for smaller crops."""
 
 ORT_DEVICES = {"onnx": "cpu", "onnx-cuda": "cuda", "onnx-trt": "tensorrt"}
 
@@ -48,22 +50,29 @@ def open_engine(options: Options) -> tuple[Engine, ModelEntry]:
     return open_network("engine", options)
 
 
-def open_cheaper_engines(options: Options) -> list[tuple[Engine, ModelEntry]]:
+class StandIn(NamedTuple):
+    """What can stand in for the engine: `open_network`'s arguments, the crops' size in px, and its name."""
+
+    role: str
+    options: Options
+    size: int
+    name: str
+
+
+def stand_ins(options: Options) -> list[StandIn]:
     """The same network with fewer rounds of interaction, then for smaller crops, as far as the registry has it.
 
-    The smaller crops are a CPU's way to half the time; a GPU has its own.
+    Nothing is opened. The smaller crops are a CPU's way to half the time; a GPU has its own.
     """
-    cheaper = []
-    for iterations in range(options.iterations - 1, -1, -1):
+    asked = [(ENGINE, replace(options, iterations=fewer)) for fewer in range(options.iterations - 1, -1, -1)]
+    if choose(options).engine in ("onnx", "openvino"):
+        asked.append((SMALL_ENGINE, options))
+    found = []
+    for role, chosen in asked:
         with suppress(ModelError):
-            find("engine", iterations, "auto", options.models_dir)
-            cheaper.append(iterations)
-    opened = [open_network("engine", replace(options, iterations=iterations)) for iterations in cheaper]
-    with suppress(ModelError):
-        find(SMALL_ENGINE, None, "auto", options.models_dir)
-        if choose(options).engine in ("onnx", "openvino"):
-            opened.append(open_network(SMALL_ENGINE, options))
-    return opened
+            model = find(role, chosen.iterations if role == ENGINE else None, "auto", options.models_dir)
+            found.append(StandIn(role, chosen, model.size or CROP_SIZE, model.name.removesuffix("-int8")))
+    return found
 
 
 def detector_on(network: Engine, options: Options) -> Detector:

@@ -62,6 +62,7 @@ class Options:
         reconnect_s: How long a camera or stream that is lost is tried again, in s; 0 = not at all, None = for ever.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
+        profile: Build profile whose TensorRT plans run, by name or .toml file; None = that of the machine's kind.
         calibration_dir: Folder with int8 ranges and gates, from `rtface calibrate`; None = the ones that ship.
 
     Raises:
@@ -94,6 +95,7 @@ class Options:
     reconnect_s: float | None = None
     threads: int | None = None
     models_dir: str | None = None
+    profile: str | None = None
     calibration_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -206,7 +208,12 @@ def _number(low: float, high: float, *, whole: bool) -> Rule:
             number = float(value)
         except (TypeError, ValueError):
             raise _Unfit(expected) from None
-        if isinstance(value, bool) or not low <= number <= high or (whole and number != int(number)):
+        if (
+            isinstance(value, bool)
+            or not low <= number <= high
+            or math.isinf(number)
+            or (whole and number != int(number))
+        ):
             raise _Unfit(expected)
         return int(number) if whole else number
 
@@ -269,6 +276,12 @@ def _folder(value: Any) -> str:
     return os.fspath(value)
 
 
+def _name(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise _Unfit("a name or a file")
+    return os.fspath(value)
+
+
 _RULES: dict[str, Rule] = {
     "tasks": _task_names,
     "max_faces": _number(1, 1024, whole=True),
@@ -296,6 +309,7 @@ _RULES: dict[str, Rule] = {
     "reconnect_s": _maybe(_number(0, math.inf, whole=False)),
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
+    "profile": _maybe(_name),
     "calibration_dir": _maybe(_folder),
 }
 if set(_RULES) != {option.name for option in fields(Options)}:

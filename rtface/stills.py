@@ -38,7 +38,8 @@ class Stills:
         detector: Finds faces.
         engine: Runs the multi-task network.
         enhancer: Super-resolves small faces; None = they stay as they are.
-        buffer: (N, 128, 128, 3) uint8 for the crops of one engine call, which may be used between stills.
+        buffer: (N, S, S, 3) uint8 for the crops of one engine call, of the size that the engine takes; it may be used
+            between stills.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Stills:
         buffer: NDArray[np.uint8],
     ) -> None:
         self._options, self._detector, self._engine = options, detector, engine
-        self._enhancer, self._buffer = enhancer, buffer
+        self._enhancer, self._buffer, self._size = enhancer, buffer, buffer.shape[1]
 
     def faces(
         self, frame: Frame, boxes: Sequence[Any] | NDArray[Any] | None, wanted: tuple[str, ...], budget: Budget
@@ -71,7 +72,7 @@ class Stills:
         answers = [
             self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(LOOKS, looks, strict=False)
         ]
-        tensors, to_frame = combined(answers), matrices(crops)
+        tensors, to_frame = combined(answers), matrices(crops, self._size)
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
         values = typed(wanted, tensors, crops, to_frame, points)
         scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
@@ -102,7 +103,8 @@ class Stills:
         if not crops:
             return crops
         tensors = self._look(frame, crops, names, budget)
-        again = [crop_from_landmarks(face) for face in landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops))]
+        points = landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops, self._size))
+        again = [crop_from_landmarks(face) for face in points]
         return [
             new if new.finite and new.near(old, centre=0.5, ratio=2.5) else old
             for old, new in zip(crops, again, strict=True)
@@ -129,7 +131,7 @@ class Stills:
             budget.lap("crop")
             enhanced(self._enhancer, frame, some, batch, budget)  # a still has no deadline
             run = self._engine.run
-            answers.append(unmirrored(run(mirrored(batch), names)) if mirror else run(batch, names))
+            answers.append(unmirrored(run(mirrored(batch), names), self._size) if mirror else run(batch, names))
             budget.lap("engine")
         if len(answers) < 2:
             return answers[0] if answers else {}

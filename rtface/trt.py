@@ -107,7 +107,7 @@ def make_plan(
 def plan_ready(model: ModelEntry, precision: str, options: Options) -> bool:
     """Whether the plan for this machine is there, and a GPU to run it."""
     try:
-        profile = read_profile(default_profile(precision))
+        profile = read_profile(options.profile or default_profile(precision))
         key = key_for(model, allowed(model, precision, options), profile, options, find_api(), open_cuda().capability)
         return PlanCache().load(key) is not None
     except RtfaceError:
@@ -130,7 +130,7 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
     """
     api, cuda = find_api(), open_cuda()
     precision = allowed(model, precision, options)
-    profile = read_profile(default_profile(precision))
+    profile = read_profile(options.profile or default_profile(precision))
     key = key_for(model, precision, profile, options, api, cuda.capability)
     cache = PlanCache()
 
@@ -161,7 +161,17 @@ def _build_apart(model: ModelEntry, options: Options, profile: Profile, stop: th
     What it says goes to stderr as it comes.
     """
     code = "from rtface.cli.app import main; main()"
-    command = [sys.executable, "-c", code, "build", "--profile", profile.name, "--network", model.name, "--no-measure"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "build",
+        "--profile",
+        options.profile or profile.name,
+        "--network",
+        model.name,
+        "--no-measure",
+    ]
     command += ["--precision", options.precision]
     given = {"RTFACE_MODELS_DIR": options.models_dir, "RTFACE_CALIBRATION_DIR": options.calibration_dir}
     environment = {**os.environ, **{name: value for name, value in given.items() if value is not None}}

@@ -191,9 +191,9 @@ def test_what_does_not_fit_the_deadline_is_carried_over() -> None:
     face = tight.faces[0]
     assert face.emotion is not None and face.age_ms["emotion"] == pytest.approx(92) and not face.predicted
     assert not tight.late and tight.timing.engine_ms == 0
-    for _ in range(5):
-        stale = frame(0.028)
-    assert stale.faces[0].emotion is None and "emotion" not in stale.faces[0].age_ms
+    blind = [frame(0.028) for _ in range(10)]  # there never is time; what grows too old is looked at all the same
+    ages = [result.faces[0].age_ms["emotion"] for result in blind]
+    assert max(ages) < 500 and ages.count(0.0) == sum(result.late for result in blind) == 2
     again = frame(0.0)
     assert again.faces[0].age_ms["emotion"] == 0 and again.timing.engine_ms == pytest.approx(20)
     assert again.skipped == {} and not again.late

@@ -173,4 +173,4 @@ def test_sizes_of_a_profile() -> None:
     profile = read_profile("orin-fp16")
     engine, detector = (shapes_for(models.find(role, None, "fp32"), profile) for role in ("engine", "detector"))
     assert str(engine) == "1x128x128x3 1x128x128x3 8x128x128x3"
-    assert str(detector) == "1x64x64x3 1x256x320x3 1x640x640x3"
+    assert str(detector) == "1x64x64x3 1x256x320x3 1x1280x1280x3"

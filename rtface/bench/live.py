@@ -177,7 +177,9 @@ def record(run: LiveRun) -> dict[str, Any]:
             "rested": sum("every 2nd frame" in one.skipped.get("detect", "") for one in seen),
         },
         "skipped": _skips(seen),
-        "levels_s": {f"{level} {run.levels[level]}": round(levels[level] / setup.fps, 2) for level in sorted(levels)},
+        "levels_s": {
+            f"{level} {run.levels[level]}": round(span * levels[level] / len(seen), 2) for level in sorted(levels)
+        },
         "moves": moves,
         "moves_per_min": round(60 * moves / span, 2),
         "largest_face": _largest(seen),

@@ -43,7 +43,7 @@ class Load:
     def __enter__(self) -> Load:
         if self._plan is not None:
             command = [sys.executable, "-S", "-c", _WORK, str(self._plan.on_s), str(self._plan.off_s)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,6 +12,10 @@ from rtface.budget.levels import Level
 from rtface.budget.turns import Turns
 from rtface.clock import Clock
 
+BLIND_SECONDS = 0.45
+"""After so long without a look, or a run of the detector that is due, one is taken whatever it costs. Frames that reach
+us after their deadline (a decoder slower than the budget) leave no time for anything, ever."""
+
 OLD = 30
 """Runs of other stages after which a stage's costs are of another time, once the level goes up."""
 
@@ -60,6 +64,7 @@ class Planner(Budget):
         self._turns = Turns()
         self._frame = -2  # a frame is begun here already
         self._detected: int | None = None  # number of the frame
+        self._detected_at = self._looked_at = float("-inf")  # begin of those frames
         self._present, self._parsing = 0, False
         self._from, self._every, self._busy = 0.0, 0.0, 0.0
         self._short = False
@@ -93,10 +98,13 @@ class Planner(Budget):
         last = self._detected
         if last is not None and self._frame - last < self.level.detect_every:
             return self._because()
-        if why := self.fits("detect"):
+        if (why := self.fits("detect")) and not self._blind(self._detected_at):
             return why
-        self._detected = self._frame
+        self._detected, self._detected_at = self._frame, self._start
         return None
+
+    def _blind(self, since: float) -> bool:
+        return self._start - since > BLIND_SECONDS
 
     def work(self, faces: Sequence[Hashable], sizes: Sequence[float], at: float, *, parsing: bool) -> Work | str:
         """Which faces (`sizes` in px) are looked at on this frame at `at` seconds, or why none is."""
@@ -114,6 +122,8 @@ class Planner(Budget):
                 fewer_parsed = why if parse < len(due) else self._because() if parsing and parse < len(faces) else None
                 return Work(order[:count], parse, fewer_faces, fewer_parsed)
             why = why or again
+        if rows and self._blind(self._looked_at):
+            return Work(rows[:1], 0, why if len(faces) > 1 else None, why if parsing else None)
         return why or "over budget"
 
     def _choices(self, most: int, parsed: int) -> Iterator[tuple[int, int]]:
@@ -129,6 +139,7 @@ class Planner(Budget):
     def looked(self, faces: Sequence[Hashable], parsed: int, at: float, since: float) -> None:
         """These were looked at, the first `parsed` of them parsed; it took from `since` to the last lap."""
         self._turns.done(faces, faces[:parsed], at, self._frame)
+        self._looked_at = self._start
         self.learn(faces_stage(len(faces), parsed, self.level.network), since)
 
     def keep(self, faces: Sequence[Hashable]) -> None:

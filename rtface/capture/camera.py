@@ -99,8 +99,12 @@ def open_address(url: str, clock: Clock) -> Source:
     Raises:
         SourceError: It cannot be opened as a video.
     """
+    try:
+        scheme = urlsplit(url).scheme.lower()
+    except ValueError as error:  # half an IPv6 address
+        raise SourceError(url, f"is no address ({error})", "Compare it with rtsp://camera.local/stream") from error
     capture = _open(url)
-    if urlsplit(url).scheme.lower() in FILE_SCHEMES and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+    if scheme in FILE_SCHEMES and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
         return VideoSource(without_password(url), capture, clock)
     return NetworkSource(url, capture, clock)
 

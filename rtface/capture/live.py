@@ -127,7 +127,7 @@ class LiveGrabber:
                 held = self._beat > self._begun_at + self._reconnect.longest_s
                 self._lose(lost)
                 tries = 0 if held else tries
-                if not self._pause(tries):
+                if not self._pause(tries, lost):
                     break
                 tries += 1
                 self._begin(self._reopen)
@@ -171,20 +171,30 @@ class LiveGrabber:
         with self._lock:
             self._corrupt += _corrupt_of(self._reader)
             self._reader = None  # what it may still read is not wanted any more
-            again, self._lost_at = self._lost_at is not None, now if self._lost_at is None else self._lost_at
-            away_s = now - self._lost_at
-        if self._reconnect.gives_up(away_s):
-            why = f"{lost.why}, and it did not come back within {away_s:.0f} s" if again else lost.why
-            raise SourceError(self._name, why, lost.mend) from lost
+            # One that fell silent was lost when it gave its last picture.
+            again, self._lost_at = self._lost_at is not None, self._beat if self._lost_at is None else self._lost_at
+        self._give_up(lost, again)
         if not again:
             self._on_event(Event("source_lost", now, lost.why))
 
-    def _pause(self, tries: int) -> bool:
-        """Waits before the next try, and on while too many readers are stuck; False when the run ends."""
+    def _give_up(self, lost: RtfaceError, again: bool) -> None:
+        """Raises SourceError where the source was away for too long."""
+        away_s = self._clock.now() - (self._lost_at if self._lost_at is not None else self._clock.now())
+        if self._reconnect.gives_up(away_s):
+            why = f"{lost.why}, and it did not come back within {away_s:.0f} s" if again else lost.why
+            raise SourceError(self._name, why, lost.mend) from lost
+
+    def _pause(self, tries: int, lost: RtfaceError) -> bool:
+        """Waits before the next try, and on while too many readers are stuck; False when the run ends.
+
+        Raises:
+            SourceError: The source is given up.
+        """
         while not self._clock.wait(self._stopped, self._reconnect.pause_s(tries)):
             self._stuck = [reader for reader in self._stuck if not reader.over]
             if len(self._stuck) < MOST_STUCK:
                 return True
+            self._give_up(lost, True)
         return False
 
 

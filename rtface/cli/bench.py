@@ -33,8 +33,13 @@ Examples:
 """
 
 
+LIVE_ONLY = ("seconds", "fps", "faces", "load", "budget", "timeline", "floor", "priority")
+STAGES_ONLY = ("frames", "warmup")
+
+
 @bench.command(epilog=EXAMPLES)
 def bench_command(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(help="A video, a folder of pictures, a URL, a camera index, or demo.")
     ] = "demo",
@@ -50,7 +55,9 @@ def bench_command(
     live: Annotated[
         bool, typer.Option("--live", help="A live run on a simulated camera that shows the clip's face.")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=0.1, metavar="S", help="Live: length; 2 s before do not count.")] = 20.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=86400, metavar="S", help="Live: length; 2 s before do not count.")
+    ] = 20.0,
     fps: Annotated[float, typer.Option(min=1.0, max=1000.0, help="Live: frames a second.")] = 30.0,
     faces: Annotated[str, typer.Option(metavar="N", help="Live: faces in a frame; 0,3,8 or 0..8 = 3 s of each.")] = "1",
     load: Annotated[
@@ -83,6 +90,7 @@ def bench_command(
     With --live a simulated camera shows SOURCE's face at --fps in real time, through all threads of a live run: age of
     the results from grab to hand-over, late and dropped frames, levels of quality, CPU time and memory.
     """
+    _refuse_the_other_kind(context, live)
     limit_ms = None if assert_p95 is None else parse_ms(assert_p95)
     given = {"budget_ms": budget, "level": level, "floor": floor, "priority": priority}
     given |= {"engine": engine, "precision": precision}
@@ -112,6 +120,16 @@ def bench_command(
     if limit_ms is not None and p95 > limit_ms:
         why = f"p95 of {what} is {p95:.1f} ms, not within {limit_ms:g} ms"
         raise BudgetMissed(source, why, "Try --tasks, --max-faces, --set iterations=0 or --set detect_width=256")
+
+
+def _refuse_the_other_kind(context: typer.Context, live: bool) -> None:
+    """What would be ignored is a mistake. Raises OptionError."""
+    for name in STAGES_ONLY if live else LIVE_ONLY:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            flag = f"--{name}"
+            expected = "is for a run without --live" if live else "is for a simulated camera"
+            raise OptionError(flag, expected, "Leave it out" if live else f"rtface bench --live {flag} …")
 
 
 def _record(name: str, frames: int | None, warmup: int, options: Options) -> dict[str, Any]:

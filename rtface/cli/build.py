@@ -49,7 +49,7 @@ def build_command(
     options = flags.options_from(config, settings, precision=precision)
     from rtface.profiles import read_profile
 
-    chosen = read_profile(profile or _suited(options))
+    chosen = read_profile(profile or options.profile or _suited(options))
     if chosen.engine == "trt":
         wanted = options.precision if options.precision != "auto" else chosen.precision
         for model in _models(network, options):
@@ -76,6 +76,8 @@ def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
         return [find(role, iterations, "fp32", options.models_dir) for role, iterations in roles]
     models = [entry(name, options.models_dir) for name in names]
     for model in models:
+        if model.role not in ("detector", "engine"):
+            raise UsageError(model.name, "runs on the CPU only", "Name a detector or an engine")
         if model.precision != "fp32":
             raise UsageError(
                 model.name, "is an int8 file; plans are built from fp32 ones", "Add --precision int8 to it"

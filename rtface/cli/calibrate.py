@@ -70,7 +70,7 @@ def calibrate_command(
             found += gates
         print(write_record(record, out))
     if data is not None:
-        _gated(found, out, source, data, limit)
+        _gated(found, out, source, data, limit, network or [])
     print(f"use them: rtface build --profile desktop-int8 --set calibration_dir={out}", file=sys.stderr)
 
 
@@ -84,6 +84,8 @@ def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
         ]
     models = [entry(name, options.models_dir) for name in names]
     for model in models:
+        if model.role not in ("detector", "engine"):
+            raise UsageError(model.name, "has no gate of its own", "Name a detector or an engine")
         if model.precision != "fp32":
             raise UsageError(model.name, "is an int8 file already", "Name the fp32 network that it was made from")
     return models
@@ -110,12 +112,13 @@ def _record(model: ModelEntry, source: str, seen: Seen) -> Record:
     )
 
 
-def _gated(found: list, out: Path, source: str, data: Path, limit: int | None) -> None:  # type: ignore[type-arg]
+def _gated(found: list, out: Path, source: str, data: Path, limit: int | None, names: list[str]) -> None:  # type: ignore[type-arg]
     from rtface.bench.report import table
     from rtface.precision.gating import table as rows
     from rtface.precision.gating import write_gates
 
     most = "" if limit is None else f" --limit {limit}"
+    most += "".join(f" --network {name}" for name in names)
     print(write_gates(found, out, f"rtface calibrate {Path(source).name} --data {data.name}{most}"))
     print(table(("", "head", "fp32", "value", "loss", "gate"), rows(found)))
 

@@ -22,6 +22,7 @@ PACKAGES = (
     "onnxruntime-gpu",
     "openvino",
     "tensorrt",
+    "tensorrt-cu13",
     "tensorrt-rtx-cu13",
     "cuda-core",
     "pycuda",

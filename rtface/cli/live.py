@@ -30,7 +30,7 @@ def live_command(
     source: Annotated[
         str | None, typer.Argument(metavar="[SOURCE]", help="A URL, a video that plays as a camera would, or demo.")
     ] = None,
-    camera: Annotated[int | None, typer.Option("--camera", metavar="INDEX", help="A camera; default 0.")] = None,
+    camera: Annotated[int | None, typer.Option("--camera", min=0, metavar="INDEX", help="A camera; default 0.")] = None,
     show: Annotated[bool, typer.Option("--show/--no-show", help="A window; Esc or q ends the run.")] = True,
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")

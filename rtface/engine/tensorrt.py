@@ -169,7 +169,7 @@ class TrtEngine:
         fits = len(batch) >= 1 and all(a <= b <= c for a, b, c in zip(low, batch.shape[1:], high, strict=False))
         if batch.dtype != wanted or batch.ndim != len(self._largest) or not fits:
             expected = f"{wanted} from {self._least} to {self._largest}"
-            mend = "`rtface build` with the same options makes a plan for other sizes; --engine onnx takes any"
+            mend = "A profile of one's own has other sizes (rtface build --profile OWN.toml); --engine onnx takes any"
             raise EngineError(self._name, f"expected {expected}, got {batch.dtype} {batch.shape}", mend)
         if unknown := [name for name in names if name not in self._outputs]:
             raise EngineError(self._name, f"has no output {unknown[0]!r}", f"It has {', '.join(self._outputs)}")

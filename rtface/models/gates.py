@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,14 @@ def gates(folder: str | Path | None = None) -> tuple[Gate, ...]:
         raise ModelError(str(path), why, "rtface calibrate --data CORPUS measures it again") from error
 
 
-def gate_of(sha256: str, engine: str, precision: str, folder: str | Path | None = None) -> Gate | None:
-    """The gate of the fp32 file with this hash in this precision on this engine; None = never measured."""
+def gate_of(
+    sha256: str, engine: str, precision: str, folder: str | Path | None = None, files: Collection[str] = ()
+) -> Gate | None:
+    """The gate of the fp32 file with this hash in this precision on this engine; None = never measured.
+
+    `files` are the hashes of the files at hand: a gate of another file says nothing of these.
+    """
     for gate in gates(folder):
         if (gate.sha256, gate.engine, gate.precision) == (sha256, engine, precision):
-            return gate
+            return gate if gate.file_sha256 in ("", *files) else None
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from rtface.models import ModelEntry, load
+from rtface.models import ModelEntry, entry, load
 from rtface.precision.record import path_of, read_record
 
 
@@ -39,6 +39,8 @@ def recipe(model: ModelEntry, precision: str, calibration: str | Path | None = N
         ModelError: There are no int8 ranges of this network.
     """
     parts = [model.sha256, precision]
+    if model.weights is not None:
+        parts.append(entry(model.weights, model.path.parent).sha256)
     if precision == "int8":
         read_record(model, calibration)  # that of another file must not name a plan
         parts.append(hashlib.sha256(path_of(model.name, calibration).read_bytes()).hexdigest())

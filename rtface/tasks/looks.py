@@ -41,7 +41,7 @@ MIRROR_CLASSES: NDArray[np.uint8] = np.arange(len(PARSING_CLASSES), dtype=np.uin
 """What each parsing class becomes in the mirror: the subject's left and right change places."""
 MIRROR_CLASSES[[4, 5, 6, 7, 8, 9]] = (5, 4, 7, 6, 9, 8)
 
-_SIGN_XY, _SHIFT_XY = np.array((-1, 1), np.float32), np.array((CROP_SIZE - 1, 0), np.float32)
+_SIGN_XY = np.array((-1, 1), np.float32)
 _SIGN_POSE = np.array((-1, 1, -1), np.float32)
 
 
@@ -66,11 +66,11 @@ LOOKS = (Look(), Look(mirror=True), Look(0.8, 4.0), Look(0.8, -4.0, mirror=True)
 WHOLE = 2  # the first looks, at the crop as it is
 
 
-def unmirrored(tensors: Tensors) -> Tensors:
-    """The engine's answers to mirrored crops (see the registry for shapes) as answers to the crops themselves."""
+def unmirrored(tensors: Tensors, size: int = CROP_SIZE) -> Tensors:
+    """The engine's answers to mirrored crops of `size` px (see the registry for shapes) as those to the crops."""
     turned = dict(tensors)
     if "landmarks" in tensors:
-        turned["landmarks"] = tensors["landmarks"][:, MIRROR_68] * _SIGN_XY + _SHIFT_XY
+        turned["landmarks"] = tensors["landmarks"][:, MIRROR_68] * _SIGN_XY + np.array((size - 1, 0), np.float32)
     if "pose" in tensors:
         turned["pose"] = tensors["pose"] * _SIGN_POSE
     if "parsing" in tensors:
@@ -89,15 +89,16 @@ def combined(answers: Sequence[Tensors]) -> Tensors:
 
 
 def vote(labels: Sequence[NDArray[np.uint8]], looks: Sequence[Crop], crop: Crop) -> Parsing:
-    """One label map of `crop` from several looks' maps (128, 128) of the squares that they were cut from.
+    """One label map of `crop` from several looks' maps (S, S) of the squares that they were cut from.
 
-    A large face's map is (256, 256): between the looks' pixels, the votes say where a border runs.
+    A large face's map is (2 S, 2 S): between the looks' pixels, the votes say where a border runs.
     """
-    size = CROP_SIZE if crop.side <= CROP_SIZE else 2 * CROP_SIZE
+    side = len(labels[0])
+    size = side if crop.side <= side else 2 * side
     to_grid = frame_to_crop_matrix(crop, size)
     votes = np.zeros((len(PARSING_CLASSES), size, size), np.uint16)
     for seen, look in zip(labels, looks, strict=True):
-        into = to_grid[:, :2] @ crop_to_frame_matrix(look)
+        into = to_grid[:, :2] @ crop_to_frame_matrix(look, side)
         into[:, 2] += to_grid[:, 2]
         for label in np.unique(seen):
             mask = np.where(seen == label, np.uint8(255), np.uint8(0))

@@ -79,20 +79,22 @@ def over_groups(kernel: NDArray[Any]) -> NDArray[Any]:
 
 
 def _until(last: onnx.NodeProto, source: str, makers: dict[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """The nodes from `last` back to the one that reads `source`, by their first inputs."""
+    """The nodes from `last` back to the one that reads `source`, by their first inputs; none where there is no way."""
     chain = [last]
     while chain[-1].input[0] != source:
+        if chain[-1].input[0] not in makers:
+            return []
         chain.append(makers[chain[-1].input[0]])
     return chain
 
 
-def _followers(graph: onnx.GraphProto, name: str, count: int) -> list[onnx.NodeProto]:
+def _followers(graph: onnx.GraphProto, name: str, count: int) -> list[onnx.NodeProto | None]:
     """`count` nodes, each the one that reads the output of the one before, from the tensor `name` on."""
-    found: list[onnx.NodeProto] = []
+    found: list[onnx.NodeProto | None] = []
     for _ in range(count):
-        node = next(node for node in graph.node if node.input and node.input[0] == name)
+        node = next((node for node in graph.node if node.input and node.input[0] == name), None)
         found.append(node)
-        name = node.output[0]
+        name = "" if node is None else node.output[0]
     return found
 
 

@@ -136,3 +136,25 @@ def test_costs_are_kept_for_every_number_of_faces() -> None:
     table = rig.planner.costs()
     assert table["3 faces, 3 parsed"]["p50_ms"] == pytest.approx(18.0)
     assert table["1 faces, 1 parsed"]["p95_ms"] == pytest.approx(6.0)
+
+
+def test_frames_that_come_after_their_deadline_are_not_all_left_out() -> None:
+    """A decoder slower than the budget leaves no time for anything, on any frame."""
+    rig, looks, detections = Rig(), [], []
+    for frame in range(90):  # three seconds
+        rig.clock.time = round(rig.clock.time * 30 + 1) / 30
+        now = rig.clock.time
+        rig.planner.begin(now - 0.004, now - 0.012)
+        if rig.planner.detects() is None:
+            detections.append(frame)
+            rig.planner.lap("detect", stage="detect")
+        since = rig.planner.mark
+        work = rig.planner.work("ab", [90.0, 80.0], now, parsing=True)
+        if isinstance(work, Work):
+            assert len(work.rows) == 1 and work.parsed == 0 and work.fewer_parsed is not None
+            looks.append("ab"[work.rows[0]])
+            rig.planner.lap("engine")
+            rig.planner.looked(["ab"[work.rows[0]]], 0, now, since)
+        assert rig.planner.finish()
+    assert 6 <= len(looks) <= 8 and {"a", "b"} == set(looks)
+    assert 6 <= len(detections) <= 8

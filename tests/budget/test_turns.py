@@ -71,3 +71,18 @@ def test_who_is_gone_is_forgotten() -> None:
     turns.done(["a", "b"], ["a"], 1.0, 1)
     turns.keep(["b"])
     assert set(turns._served) == {"b"} and not turns._parsed
+
+
+@pytest.mark.parametrize("fps", [30.0, 15.0, 10.0, 5.0])
+def test_no_mask_grows_too_old_where_frames_are_few(fps: float) -> None:
+    turns, faces, last = Turns(), ["a", "b", "c"], dict.fromkeys("abc", 0.0)
+    turns.done(faces, faces, 0.0, 0)
+    for frame in range(1, round(5 * fps)):
+        at = frame / fps
+        turns.faces(faces, [1, 2, 3], None, at)
+        parsed = [faces[row] for row in turns.parsed(faces, 9, frame)]
+        assert len(parsed) == len(set(parsed))
+        assert fps < 30 or len(parsed) <= 1
+        last |= dict.fromkeys(parsed, at)
+        turns.done(faces, parsed, at, frame)
+        assert at - min(last.values()) < 0.5

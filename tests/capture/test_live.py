@@ -94,7 +94,7 @@ def test_a_lost_camera_is_tried_until_it_is_back_and_numbers_go_on() -> None:
         taken = rig.mailbox.take(PATIENCE_S)
         assert rig.kinds == ["source_lost", "source_back"]
         lost, back = rig.events
-        assert lost.what == "unplugged" and back.duration_s == pytest.approx(back.at - lost.at)
+        assert lost.what == "unplugged" and back.duration_s >= back.at - lost.at > 0
         assert first.closed.is_set()
         rig.until(lambda: rig.grabber._frames == 7)
         latest = rig.mailbox.take(0.0)
@@ -176,3 +176,24 @@ def test_pauses_double_up_to_the_longest_and_differ_by_chance() -> None:
     pauses = [Reconnect(chance=random.Random(seed)).pause_s(4) for seed in range(50)]
     assert 4.0 <= min(pauses) < 5.0 and 7.0 < max(pauses) <= 8.0
     assert not plain.gives_up(1e9) and Reconnect(give_up_s=3.0).gives_up(3.0)
+
+
+def test_a_silent_camera_was_lost_when_it_gave_its_last_picture() -> None:
+    stuck = threading.Event()
+    with Rig(Camera(2, stuck), Camera(2, threading.Event())) as rig:
+        rig.until(lambda: rig.kinds == ["source_lost", "source_back"])
+        lost, back = rig.events
+        assert back.duration_s is not None and back.duration_s >= back.at - lost.at + 0.9 * QUICK.stall_s
+        stuck.set()
+
+
+def test_stuck_readers_do_not_keep_a_source_from_being_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_STUCK", 1)
+    stuck = threading.Event()
+    reconnect = Reconnect(first_s=0.001, longest_s=0.004, stall_s=0.02, give_up_s=0.1)
+    with Rig(Camera(1, stuck), reconnect=reconnect) as rig:
+        rig.mailbox.take(PATIENCE_S)
+        with pytest.raises(SourceError, match=r"gave no picture for 0.02 s, and it did not come back"):
+            while True:
+                assert rig.mailbox.take(PATIENCE_S) is not None
+        stuck.set()

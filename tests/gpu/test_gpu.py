@@ -24,7 +24,7 @@ from rtface.profiles import read_profile
 pytestmark = pytest.mark.gpu
 
 PROFILE = read_profile("desktop-fp16")
-FULL = [model for model in models.entries() if model.precision == "fp32"]
+FULL = [one for one in models.entries() if one.precision == "fp32" and one.role in ("engine", "detector")]
 LIMITS = {  # per output: px, degrees, probabilities; parsing: share of labels
     "fp32": dict.fromkeys(("landmarks", "pose", "emotion", "face", "quality", "detections", "parsing"), 1e-3),
     "fp16": {
