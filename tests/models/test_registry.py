@@ -139,3 +139,17 @@ def test_broken_registries(tmp_path: Path, text: str | None, why: str) -> None:
         (tmp_path / "registry.toml").write_text(text, "utf-8")
     with pytest.raises(ModelError, match=why):
         models.entries(tmp_path)
+
+
+def test_the_gates_that_ship_are_of_the_files_that_ship() -> None:
+    """Whoever exports anew measures anew: rtface calibrate CORPUS --data CORPUS."""
+    from rtface.models.gates import gates
+
+    shas = {one.name: one.sha256 for one in models.entries()}
+    measured = gates()
+    assert {(gate.model, gate.engine, gate.precision) for gate in measured} >= {
+        (model, engine, "int8") for model in ("detector", "engine-iter0") for engine in ("onnx", "openvino", "trt")
+    }
+    for gate in measured:
+        assert gate.sha256 == shas[gate.model], gate
+        assert gate.file_sha256 in ("", gate.sha256, shas[f"{gate.model}-int8"]), gate
