@@ -77,7 +77,7 @@ class Options:
     still_width: int = 640
     score_threshold: float = 0.48
     still_score_threshold: float = 0.24
-    still_trust: float = 0.17
+    still_trust: float = 0.16
     nms_iou: float = 0.4
     min_face_px: int = 16
     iterations: int = 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rtface.budget import Budget
 from rtface.detect import Detector, from_boxes
+from rtface.detect.view import CLOSE_UP
 from rtface.engine import Engine, Tensors
 from rtface.options import Options
 from rtface.tasks import enhance, landmarks
@@ -28,6 +29,10 @@ from rtface.types import Face, Frame, Timing
 
 STILL_BATCH = 8
 """Faces of a still in one engine call, at least. A crowd takes several calls: each face in a call holds 5 MB."""
+
+CUT_OUT_TRUST = 1.25
+"""So many times `Options.still_trust` is asked of a picture that is small as a whole: the detector sees it enlarged,
+where texture looks like a face. Part of a space shuttle had 0.18; pictures at their own size need 0.16."""
 
 
 class Stills:
@@ -78,7 +83,9 @@ class Stills:
         scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
         rows: Sequence[int] = range(len(crops))
         if boxes is None:
-            rows = [row for row in rows if scores[row] * tensors[QUALITY][row] ** 0.5 >= options.still_trust]
+            small = max(frame.image.shape[:2]) <= CLOSE_UP
+            trust = options.still_trust * (CUT_OUT_TRUST if small else 1.0)
+            rows = [row for row in rows if scores[row] * tensors[QUALITY][row] ** 0.5 >= trust]
         if "parsing" in wanted and len(looks) > 1:
             for row in rows:
                 maps = [answer["parsing"][row] for answer in answers]
