@@ -18,12 +18,16 @@ CALM = 0.015
 STIRRING = 0.04
 """Likewise a single point against its face; it has the noise of one instead of 68."""
 
+LIVELY = 4.0
+"""How much more a point's own speed counts than its face's: lips and lids go short ways, and would be late by most of
+one. 1 lets opening lips be 23 ms late, 4 13 ms, at the same jitter (`benchmarks/smoothing.py`)."""
+
 
 def head_speed(velocity: Array, points: Array) -> Array:
     """Speed (P, 1) that a One-Euro filter of points follows, of their velocity and place (P, 2), in face sizes.
 
     It is the root mean square of the speed that all points share (shift, turn and growth of the face, which noise of
-    68 points hardly touches) beyond `CALM`, and what each point moves against that beyond `STIRRING`: lids and lips.
+    68 points hardly touches) beyond `CALM`, and what each point moves against that beyond `STIRRING`, `LIVELY` times: lids and lips.
     Each point by its own speed, as in the paper, is twice as late in a turn at the same jitter
     (`benchmarks/smoothing.py`).
     """
@@ -36,7 +40,7 @@ def head_speed(velocity: Array, points: Array) -> Array:
     shared = shift + growth * arms + turn * np.stack((-arms[:, 1], arms[:, 0]), axis=1)
     own = np.hypot(*(velocity - shared).T)[:, None]
     head = math.sqrt(float((shared * shared).sum()) / len(points))
-    speeds: Array = max(head - CALM, 0.0) + np.maximum(own - STIRRING, 0.0)
+    speeds: Array = max(head - CALM, 0.0) + LIVELY * np.maximum(own - STIRRING, 0.0)
     return speeds
 
 

@@ -14,8 +14,8 @@ from rtface.types import EMOTIONS, Emotion, Event, HeadPose, Landmarks
 
 POINTS_REST_HZ = 0.1
 POINTS_PER_SPEED = 100.0
-"""Hz for each crop side a second. From the curve of `benchmarks/smoothing.py`: 0.033 % of jitter and 11 ms of lag.
-200 has 6 ms, but with half as much noise again more than 0.05 % of jitter, where 100 still has 0.049."""
+"""Hz for each crop side a second. From the curve of `benchmarks/smoothing.py`: 0.027 % of jitter and 13 ms of lag;
+200 has 9 ms, but half as much noise again leaves it less room."""
 
 POINTS_SPEED_HZ = 2.0
 """Cutoff of the velocity: 1 Hz, as in the paper, lets lips be half again as late."""
