@@ -20,6 +20,9 @@ REACH = 0.5
 REACH_PER_SECOND = 0.5
 """… and this much more for each second since."""
 
+STOPPED = 0.25
+"""Weight of being that much short of where it would be by now: who walked has more likely walked on than stopped."""
+
 RATIO = 1.7
 """It has grown or shrunk by no more than this."""
 
@@ -66,19 +69,19 @@ def _cost(lost: Track, new: Track) -> float:
     """How little the newcomer is like the lost one, by place and shape; infinite where it cannot be the same."""
     small, large = sorted((lost.seen.crop.side, new.crop.side))
     gone = new.at - lost.seen.at
-    away = _from_way(lost, new, gone) / small
+    away, short = (distance / small for distance in _from_way(lost, new, gone))
     strange = difference(lost.shape, new.shape)
     if large > RATIO * small or away > REACH + REACH_PER_SECOND * gone or strange > STRANGE:
         return math.inf
-    return away + strange / ALIKE
+    return away + STOPPED * short + strange / ALIKE
 
 
-def _from_way(lost: Track, new: Track, gone: float) -> float:
-    """Distance in px of the newcomer from where the lost one may be: between the place it was seen last, as it may
-    have stopped there, and where it would have walked."""
+def _from_way(lost: Track, new: Track, gone: float) -> tuple[float, float]:
+    """Distances in px of the newcomer from where the lost one may be (between the place it was seen last, as it may
+    have stopped there, and where it would have walked), and of that from where it would have walked."""
     seen = lost.seen
     dx, dy = new.crop.x - seen.crop.x, new.crop.y - seen.crop.y
     way_x, way_y = seen.stride_x * gone, seen.stride_y * gone
     length = way_x * way_x + way_y * way_y
     along = min(max((dx * way_x + dy * way_y) / length, 0.0), 1.0) if length > 0.0 else 0.0
-    return math.hypot(dx - along * way_x, dy - along * way_y)
+    return math.hypot(dx - along * way_x, dy - along * way_y), (1.0 - along) * math.sqrt(length)

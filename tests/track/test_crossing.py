@@ -39,9 +39,7 @@ def ids_of_people(analyzer: Analyzer, scene: Scene) -> dict[int, set[int]]:
     return ids
 
 
-@pytest.mark.parametrize(
-    "name", ["cross, 3 face widths/s", "behind a post, 0.7 s", "light goes out for 0.4 s", "one leaves, another enters"]
-)
+@pytest.mark.parametrize("name", SCENES)
 def test_everybody_has_one_id_and_nobody_anothers(analyzer: Analyzer, name: str) -> None:
     ids = ids_of_people(analyzer, SCENES[name])
     people = sum(actor.guise is not None for actor in SCENES[name].actors)

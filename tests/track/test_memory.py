@@ -167,3 +167,11 @@ def test_shapes_do_not_know_place_size_and_roll() -> None:
     other = Person(4, 200, 200).points(0.0)
     assert difference(shape, shape_of(other, crop_from_landmarks(other))) > 0.02
     assert difference(shape, None) == difference(shape, shape[:5]) == difference(shape, shape * np.nan) == 0.0
+
+
+def test_whoever_walked_has_more_likely_walked_on_than_stopped() -> None:
+    """Two of one shape walk towards each other and come out where the other vanished, or a little before."""
+    people = {"a": Person(1, 100, 240, vx=100), "b": Person(1, 520, 240, vx=-100)}
+    spans = [(0.0, 1.7), (2.5, 9.0)]
+    told = play(Tracker(), people, {"a": spans, "b": spans}, end=3.0)
+    assert set(ids_of(told, "a")) == {1} and set(ids_of(told, "b")) == {2}
