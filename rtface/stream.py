@@ -101,7 +101,7 @@ class Stream:
                 self._analyzer = stack.enter_context(Analyzer(self._options))
             if not source.stills:
                 self._analyzer.prepare()
-            info = _run_info(source, self._options, self._analyzer)
+            info = _run_info(source, self._live or source.live, self._options, self._analyzer)
             self._fanout = Fanout(sinks, info, live=self._live)
             self._source = source
             self._grabber = self._new_grabber(source)
@@ -206,7 +206,7 @@ class Stream:
             self._fanout.finish(self.summary)
 
 
-def _run_info(source: Source, options: Options, analyzer: Analyzer) -> RunInfo:
+def _run_info(source: Source, live: bool, options: Options, analyzer: Analyzer) -> RunInfo:
     header = schema.header_record(
         version=rtface.__version__,
         source={
@@ -221,7 +221,7 @@ def _run_info(source: Source, options: Options, analyzer: Analyzer) -> RunInfo:
         emotions=EMOTIONS,
         parsing_classes=PARSING_CLASSES,
     )
-    return RunInfo(source.name, source.live, source.stills, source.fps, source.frame_count, header)
+    return RunInfo(source.name, live, source.stills, source.fps, source.frame_count, header)
 
 
 def live(

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.capture.quiet import quiet
-from rtface.draw import draw
+from rtface.draw import draw, hud
 from rtface.errors import OutputError, UsageError
 from rtface.outputs.sink import RunInfo, Sink
+from rtface.outputs.status import status_lines
 from rtface.types import FrameResult
 
 DEFAULT_FPS = 25.0
@@ -24,7 +25,8 @@ class VideoSink(Sink):
     """An annotated mp4 (MPEG-4 Part 2, which every OpenCV can write).
 
     Written under another name beside its own and renamed when whole, so that ``path`` is never half a video. A file
-    gives one picture a frame; a live source's pictures are repeated or left out so that the video keeps time.
+    gives one picture a frame; a live source's pictures are repeated or left out so that the video keeps time. Those of a
+    live source say in a corner at which level of quality they were made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +52,9 @@ class VideoSink(Sink):
         times = self._due(at) - self._written if self._live else 1
         if times <= 0:
             return
-        picture = _fit(draw(result.frame.image, result), self._size_wh)
+        picture = draw(result.frame.image, result)
+        hud(picture, status_lines(result, always=self._live))
+        picture = _fit(picture, self._size_wh)
         for _ in range(times):
             self._writer.write(picture)
         self._written += times

@@ -11,6 +11,7 @@ from rtface.draw import draw, hud
 from rtface.errors import OutputError
 from rtface.outputs.display import why_no_display
 from rtface.outputs.sink import RunInfo, Sink
+from rtface.outputs.status import status_lines
 from rtface.types import FrameResult
 
 TITLE = "rtface"
@@ -73,11 +74,8 @@ class WindowSink(Sink):
         self._last_at = at
         timing = result.timing
         fps = f"{1.0 / self._interval_s:.1f} fps" if self._interval_s else ""
-        lines = [f"{fps}  age {timing.age_ms:.1f} ms  work {timing.total_ms:.1f} ms".strip()]
-        if result.level or result.late or result.dropped:
-            lines.append(f"level {result.level}  {'late  ' if result.late else ''}dropped {result.dropped}")
-        lines += [f"{task}: {why}" for task, why in result.skipped.items()]
-        return lines
+        first = f"{fps}  age {timing.age_ms:.1f} ms  work {timing.total_ms:.1f} ms".strip()
+        return [first, *status_lines(result)]
 
     def close(self) -> None:
         if self._opened:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -49,6 +50,17 @@ def test_a_file_gives_one_picture_a_frame_with_the_face_drawn(tmp_path: Path) ->
     changed = np.abs(frames[0].astype(int) - picture()).mean(axis=2)
     assert changed[18:23, 30:80].mean() > 2 * changed[100:, 100:].mean()  # the box's upper edge
     assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize(("live", "level", "said"), [(True, 0, True), (False, 3, True), (False, 0, False)])
+def test_a_video_says_its_level_where_there_are_levels(tmp_path: Path, live: bool, level: int, said: bool) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoSink(path) as sink:
+        sink.open(info(live=live))
+        sink.write(replace(result(np.full((480, 640, 3), 120, np.uint8)), level=level))
+        sink.finish({})
+    corner = read(path)[0][:10, :40].astype(int)
+    assert (corner.mean() < 100) == said
 
 
 def test_a_live_video_keeps_time(tmp_path: Path) -> None:

@@ -178,6 +178,18 @@ def test_a_doubtful_one_that_is_not_detected_again_was_never_there() -> None:
     assert ids(tracker) == [1]  # it had used up no id
 
 
+@pytest.mark.parametrize(("score", "sure", "shown"), [(0.5, 0.45, False), (0.5, 0.55, True), (0.75, 0.3, True)])
+def test_where_both_doubt_no_number_of_looks_makes_a_face(score: float, sure: float, shown: bool) -> None:
+    """The dot of an i in lettering, seen by the detector on frame after frame."""
+    face, tracker = Painted(100, 200), Tracker()
+    for frame in range(6):
+        tracker.advance(frame / 30, *SIZE)
+        box, points = np.array([face.box], np.float32), face.points5[None]
+        tracker.meet(box, np.array([score], np.float32), points)
+        look(tracker, face, sure)
+        assert ids(tracker) == ([1] if shown and frame else [])
+
+
 def test_where_the_detector_seldom_looks_a_doubtful_one_waits_for_it() -> None:
     face, tracker = Painted(100, 200), Tracker()
     for frame in range(13):  # 0.4 s
