@@ -176,6 +176,9 @@ def test_fewer_iterations_are_a_rung_where_the_registry_has_them(monkeypatch: py
     fixed.close()
     assert best.closed and cheap.closed and small.closed
     before = len(opened)
+    dearest = Analyzer(Options(iterations=2), detector=FakeDetector([FACES[0]])).describe()["levels"]
+    assert [name for name in dearest if name.startswith("network")] == ["network engine-iter1", *networks_of]
+    before = len(opened)
     plain = Analyzer(Options(iterations=1), detector=FakeDetector([FACES[0]]))
     assert plain.describe()["levels"] == names  # numbers mean the same with and without a budget
     assert len(opened) == before + 1  # but nothing is opened that is not needed

@@ -292,7 +292,7 @@ def export_engine_command(
     int8: Int8 = False,
     data: Calibration = None,
     cache: CacheFolder = _CACHE,
-    iterations: Annotated[int, typer.Option(min=0, max=3, help="Most rounds of interaction: a file each.")] = 1,
+    iterations: Annotated[int, typer.Option(min=0, max=3, help="Most rounds of interaction: a file each.")] = 2,
     rare: Annotated[
         float,
         typer.Option(
@@ -306,8 +306,8 @@ def export_engine_command(
 ) -> None:
     """Write engine-iter0.onnx, engine-iter1.onnx … and engine-96.onnx from RUN's averaged weights.
 
-    The last is ITER 0 for crops of 96 px, without the weights, which engine-iter0.onnx holds: a rung of the quality
-    ladder. It runs well where training had --small-share.
+    The last is ITER 0 for crops of 96 px, a rung of the quality ladder; it runs well where training had --small-share.
+    It comes without the weights that engine-iter0.onnx holds, and ITER 2 and 3 without those of engine-iter1.onnx.
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
@@ -335,19 +335,24 @@ def export_engine_command(
         small = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest, q.SPLIT_ENGINE)
         return {"fp32": exported, "int8": small}
 
+    def borrow(name: str, lender: str, role: str, rounds: int, size: int) -> None:
+        """Write the network without the weights that the lender's files hold."""
+        with tempfile.TemporaryDirectory() as folder:
+            for precision, exported in write(name, Path(folder), rounds, size).items():
+                weights = _named(lender, precision)
+                shared = share_weights(exported, out / f"{weights}.onnx", out / exported.path.name)
+                register(out, _named(name, precision), role, shared, precision, rounds, size=size, weights=weights)
+                _say(shared, _COMPARED[precision])
+
     for rounds in range(iterations + 1):
         name = f"engine-iter{rounds}"
+        if rounds > 1:
+            borrow(name, "engine-iter1", "engine", rounds, CROP_SIZE)
+            continue
         for precision, exported in write(name, out, rounds, CROP_SIZE).items():
             register(out, _named(name, precision), "engine", exported, precision, rounds, size=CROP_SIZE)
             _say(exported, _COMPARED[precision])
-    with tempfile.TemporaryDirectory() as folder:
-        name, lender = f"engine-{SMALL_CROP_SIZE}", "engine-iter0"
-        for precision, exported in write(name, Path(folder), 0, SMALL_CROP_SIZE).items():
-            weights = _named(lender, precision)
-            shared = share_weights(exported, out / f"{weights}.onnx", out / exported.path.name)
-            named = _named(name, precision)
-            register(out, named, "small-engine", shared, precision, 0, size=SMALL_CROP_SIZE, weights=weights)
-            _say(shared, _COMPARED[precision])
+    borrow(f"engine-{SMALL_CROP_SIZE}", "engine-iter0", "small-engine", 0, SMALL_CROP_SIZE)
 
 
 def _named(name: str, precision: str) -> str:

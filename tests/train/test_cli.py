@@ -150,7 +150,7 @@ def test_an_interrupted_run_saves_what_it_has(
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 1
 
 
-@pytest.mark.parametrize("iterations", [0, 1])
+@pytest.mark.parametrize("iterations", [0, 1, 2])
 @torch.no_grad()
 def test_the_exported_engine_is_the_averaged_net(engine_run: Path, engine_models: Path, iterations: int) -> None:
     entry = models.entry(f"engine-iter{iterations}", engine_models)
@@ -167,8 +167,11 @@ def test_the_exported_engine_is_the_averaged_net(engine_run: Path, engine_models
 
 
 @torch.no_grad()
-def test_the_engine_for_smaller_crops_borrows_its_weights(engine_run: Path, engine_models: Path) -> None:
+def test_smaller_crops_and_more_rounds_borrow_their_weights(engine_run: Path, engine_models: Path) -> None:
     small, whole = (models.entry(name, engine_models) for name in ("engine-96", "engine-iter0"))
+    more, lender = (models.entry(name, engine_models) for name in ("engine-iter2", "engine-iter1"))
+    assert (more.role, more.weights, more.iterations) == ("engine", "engine-iter1", 2)
+    assert more.bytes < 0.1 * lender.bytes
     assert (small.role, small.size, small.weights, small.iterations) == ("small-engine", 96, "engine-iter0", 0)
     assert small.bytes < 0.05 * whole.bytes
     assert models.find("engine", 0, models_dir=engine_models) == whole
@@ -205,14 +208,15 @@ def test_the_exported_detector_takes_any_size(
 def test_registering_again_keeps_what_was_measured(engine_run: Path, engine_models: Path) -> None:
     registry = engine_models / "registry.toml"
     plain = registry.read_text("utf-8")
-    assert [e.name for e in models.entries(engine_models)] == ["engine-iter0", "engine-iter1", "engine-96"]
+    names = [entry.name for entry in models.entries(engine_models)]
+    assert names == ["engine-iter0", "engine-iter1", "engine-iter2", "engine-96"]
     measured = 'metrics = [{name = "nme", value = 4.5, data = "AFW", command = "rtface eval"}]\n'
     registry.write_text(plain.replace("iterations = 0\n", "iterations = 0\n" + measured), "utf-8")
     from rtface.train.registry import register
 
     other = exporter.Exported(engine_models / "engine-iter0.onnx", 12, "ab" * 32, {})
     register(engine_models, "engine-iter0", "engine", other, "fp32", 0)
-    first, second, _ = models.entries(engine_models)
+    first, second, *_ = models.entries(engine_models)
     assert (first.bytes, first.sha256, first.metrics[0].value) == (12, "ab" * 32, 4.5)
     assert second.metrics == ()
     registry.write_text(plain, "utf-8")
