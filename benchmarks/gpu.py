@@ -1,6 +1,6 @@
 """TensorRT on this machine's GPU: latency for 1, 4 and 8 faces, throughput, and the share of the roofline.
 
-    python benchmarks/gpu.py --peak-tflops 82 --peak-gbs 1008     # the card's peaks, from its data sheet
+    python benchmarks/gpu.py --peak fp32=83 --peak fp16=165 --peak int8=661 --peak-gbs 1008     # of the card's data sheet
 
 Needs an NVIDIA GPU, TensorRT (or TensorRT-RTX) and cuda-core; says what is missing and ends with its exit code. Latency
 is one call of the multi-task network, copies in and out and CUDA graph included. The roofline takes the network's
@@ -38,20 +38,24 @@ FACES = (1, 4, 8)
 
 
 def work_of(model: bytes) -> tuple[float, float]:
-    """Multiply-adds of one face, and bytes of weights, of the convolutions and matrices of a network."""
+    """Multiply-adds of one face, and bytes of weights as stored, of the convolutions and matrices of a network."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model)).graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
+    stored = {tensor.name: tensor for tensor in graph.initializer}
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
+    for node in graph.node:  # a weight may lie behind a change of its type
+        if node.op_type in ("Cast", "DequantizeLinear") and node.input[0] in stored:
+            stored[node.output[0]] = stored[node.input[0]]
     adds = size = 0.0
     for node in graph.node:
-        if node.op_type in ("Conv", "Gemm") and node.input[1] in weights:
-            weight = weights[node.input[1]]
+        if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") and node.input[1] in stored:
+            weight = stored[node.input[1]]
             count = float(np.prod(weight.dims))
-            pixels = float(np.prod(shapes.get(node.output[0], [1, 1])[2:])) if node.op_type == "Conv" else 1.0
-            adds += count * pixels
-            size += count * (2 if weight.data_type == onnx.TensorProto.FLOAT16 else 4)
+            # of what is computed once for every weight: pixels out, or, where one is spread, pixels in
+            at = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
+            adds += count * float(np.prod(shapes[at][2:]))
+            size += count * onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize
     return adds, size
 
 
@@ -72,7 +76,7 @@ def measure(precision: str, args: argparse.Namespace) -> dict[str, Any]:
             engine.run(batch, engine.outputs)
             if call >= 20:
                 times.append((time.perf_counter() - began) * 1e3)
-        bound_ms = max(2 * adds * faces / (args.peak_tflops * 1e9), size / (args.peak_gbs * 1e6))
+        bound_ms = max(2 * adds * faces / (args.peaks[precision] * 1e9), size / (args.peak_gbs * 1e6))
         rows[f"{faces} faces"] = {
             "p50_ms": round(float(np.percentile(times, 50)), 4),
             "p99_ms": round(float(np.percentile(times, 99)), 4),
@@ -83,15 +87,31 @@ def measure(precision: str, args: argparse.Namespace) -> dict[str, Any]:
     return rows
 
 
+def peak(text: str) -> tuple[str, float]:
+    """`fp16=165` as a pair; raises ValueError where it is none."""
+    precision, _, value = text.partition("=")
+    return precision, float(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peak-tflops", type=float, required=True, help="the card's peak in the precision, TFLOP/s")
+    parser.add_argument(
+        "--peak",
+        action="append",
+        default=[],
+        type=peak,
+        metavar="PRECISION=TFLOPS",
+        help="the card's peak in 1e12 dense operations a second (a multiply-add is two), one a precision",
+    )
     parser.add_argument("--peak-gbs", type=float, required=True, help="the card's memory peak, GB/s")
     parser.add_argument("--calls", type=int, default=500, help="calls a batch size (default: %(default)s)")
-    parser.add_argument("--iterations", type=int, default=0, choices=(0, 1), help="ITER (default: %(default)s)")
+    parser.add_argument("--iterations", type=int, default=0, choices=(0, 1, 2), help="ITER (default: %(default)s)")
     parser.add_argument("--precision", nargs="+", default=["fp32", "fp16", "int8"], help="default: all three")
     parser.add_argument("--json", type=Path, help="append the JSON line to this file too")
     args = parser.parse_args()
+    args.peaks = dict(args.peak)
+    if missing := [precision for precision in args.precision if precision not in args.peaks]:
+        parser.error(f"the roofline needs the card's peak: --peak {missing[0]}=TFLOPS, of its data sheet")
     try:
         gpu = open_cuda()
         runs = {precision: measure(precision, args) for precision in args.precision}

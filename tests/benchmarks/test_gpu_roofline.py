@@ -1,0 +1,27 @@
+"""The roofline's count of work: the same multiply-adds in every precision, weights of their own size."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from benchmarks.gpu import peak, work_of
+from rtface.models import find
+from rtface.precision.derive import derive
+
+
+def test_every_precision_does_the_same_work_on_smaller_weights() -> None:
+    model = find("engine", 0, "fp32")
+    found = {precision: work_of(derive(model, precision)) for precision in ("fp32", "fp16", "int8")}
+    adds, size = found["fp32"]
+    assert 150e6 < adds < 250e6  # 184 M by torch's counter, with the layers that are no convolutions
+    for precision, smaller in (("fp16", 2), ("int8", 4)):
+        assert found[precision][0] == pytest.approx(adds)
+        assert found[precision][1] == pytest.approx(size / smaller, rel=0.2)
+
+
+def test_a_peak_names_its_precision() -> None:
+    assert peak("fp16=165") == ("fp16", 165.0)
+    with pytest.raises(ValueError, match="float"):
+        peak("fp16")
