@@ -53,6 +53,7 @@ class Analyzer:
         engine: Runs the multi-task network; None = ONNX Runtime with the network that ships.
         enhancer: Super-resolves small faces; None = the network that ships where `Options.enhance` is on, else none.
         clock: Time of deadlines and measurements.
+        size: Side in px of the crops that `engine` takes.
 
     Raises:
         ModelError: A model is missing or damaged.
@@ -67,6 +68,7 @@ class Analyzer:
         engine: Engine | None = None,
         enhancer: Engine | None = None,
         clock: Clock | None = None,
+        size: int = CROP_SIZE,
     ) -> None:
         self.options = options or Options()
         self._models: list[ModelEntry] = []
@@ -85,7 +87,7 @@ class Analyzer:
         # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
         cv2.setNumThreads(1)
         batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
-        self._sizes = [CROP_SIZE, *(one.size for one in self._stand_ins)]  # of the crops of each engine
+        self._sizes = [size, *(one.size for one in self._stand_ins)]  # of the crops of each engine
         self._buffers = {size: np.empty((batch, size, size, 3), np.uint8) for size in self._sizes}
         self._levels = ladder_levels(
             self.options.tasks,

@@ -46,7 +46,7 @@ class Options:
         still_trust: Nor is what has score times root of quality below this, in a still: the engine has looked too.
         nms_iou: Of two boxes that overlap by more than this IoU (0..1) the better is kept.
         min_face_px: Smaller faces (longer side, px) are left out.
-        iterations: Rounds of interaction between the tasks in the engine (0, 1 or 2; more is slower, and better by what the engine's card says).
+        iterations: Rounds of interaction between the tasks in the engine (0, 1 or 2; more is slower).
         still_passes: Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.
         still_looks: Looks of a still's last pass (1, 2 or 4): also its mirror image, also two closer ones.
         detector: "mos", the one that ships; "mediapipe" is refused with what to do instead.

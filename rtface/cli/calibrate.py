@@ -10,6 +10,7 @@ import typer
 
 from rtface.cli import flags
 from rtface.errors import UsageError
+from rtface.networks import SMALL_ENGINE
 
 if TYPE_CHECKING:
     from rtface.models import ModelEntry
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rtface.precision.record import Record
 
 calibrate = typer.Typer(add_completion=False)
+
+GATED = ("engine", "detector", SMALL_ENGINE)
+"""Roles of the networks that have gates."""
 
 EXAMPLES = """
 Examples:
@@ -62,6 +66,12 @@ def calibrate_command(
     print(f"{source}: {len(seen.pictures)} pictures, {sum(map(len, seen.crops))} crops", file=sys.stderr)
     found = []
     for model in models:
+        if model.role == SMALL_ENGINE:  # a CPU's rung of the quality ladder: no ranges for TensorRT
+            if data is not None:
+                from rtface.precision.gating import Gatekeeper
+
+                found += Gatekeeper(model, data, options, limit, _say).on_cpus()
+            continue
         record = _record(model, source, seen)
         if data is not None:
             from rtface.precision.gating import Gatekeeper
@@ -79,13 +89,11 @@ def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
 
     if not names:
         # The enhancer has one precision only.
-        return [
-            one for one in entries(options.models_dir) if one.precision == "fp32" and one.role in ("engine", "detector")
-        ]
+        return [one for one in entries(options.models_dir) if one.precision == "fp32" and one.role in GATED]
     models = [entry(name, options.models_dir) for name in names]
     for model in models:
-        if model.role not in ("detector", "engine"):
-            raise UsageError(model.name, "has no gate of its own", "Name a detector or an engine")
+        if model.role not in GATED:
+            raise UsageError(model.name, "has no gate of its own", "Name a detector or an engine: `rtface models list`")
         if model.precision != "fp32":
             raise UsageError(model.name, "is an int8 file already", "Name the fp32 network that it was made from")
     return models

@@ -22,6 +22,7 @@ from rtface.evaluate.corpus import Corpus
 from rtface.evaluate.measure import evaluate, wanted
 from rtface.networks import detector_on, open_network
 from rtface.options import Options
+from rtface.tasks.crop import CROP_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ HEADS: dict[str, tuple[Head, ...]] = {
         Head("detection", "ap50_40px_pct", "detections", 0.5, falls=True),
     ),
 }
+HEADS["small-engine"] = HEADS["engine"]
 """A tenth of a percent of NME is a fifth of a pixel on a face 200 px wide; the rest is about what two seeds of the same
 training differ by."""
 
@@ -73,6 +75,7 @@ def figures(
     *,
     limit: int | None = None,
     tasks: Iterable[str] | None = None,
+    size: int = CROP_SIZE,
     step: Callable[[], None] = lambda: None,
 ) -> Figures:
     """(task, metric) → value, with `network` in its role and the other in fp32 on ONNX Runtime.
@@ -84,6 +87,7 @@ def figures(
         options: For the rest of the pipeline.
         limit: Most pictures a task, times `MORE`.
         tasks: Only these; None = all of the role.
+        size: Side in px of the crops that an engine takes.
         step: Called after each picture.
     """
     # One look, not the mean of several: quicker, and a loss is not averaged away.
@@ -97,8 +101,8 @@ def figures(
             continue
         run = replace(base, **measure.options)
         detector = detector_on(network() if role == "detector" else open_network("detector", run)[0], run)
-        engine = network() if role == "engine" else _Blind()
-        with Analyzer(run, detector=detector, engine=engine) as analyzer:
+        engine = _Blind() if role == "detector" else network()
+        with Analyzer(run, detector=detector, engine=engine, size=size) as analyzer:
             report = evaluate(measure, corpus, analyzer, step)
         values = {metric.name: metric.value for metric in report.metrics}
         found.update({(task, head.metric): values[head.metric] for head in heads if head.task == task})

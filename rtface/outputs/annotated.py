@@ -25,8 +25,8 @@ class VideoSink(Sink):
     """An annotated mp4 (MPEG-4 Part 2, which every OpenCV can write).
 
     Written under another name beside its own and renamed when whole, so that ``path`` is never half a video. A file
-    gives one picture a frame; a live source's pictures are repeated or left out so that the video keeps time. Those of a
-    live source say in a corner at which level of quality they were made.
+    gives one picture a frame; a live source's pictures are repeated or left out so that the video keeps time. Those
+    of a live source say in a corner at which level of quality they were made.
     """
 
     def __init__(self, path: Path) -> None:

@@ -18,6 +18,7 @@ from rtface.models.gates import FILE, Gate, gates
 from rtface.options import Options
 from rtface.precision import fp16, graph, int8
 from rtface.precision.record import Record
+from rtface.tasks.crop import CROP_SIZE
 
 Say = Callable[[str], None]
 
@@ -40,10 +41,14 @@ class Gatekeeper:
 
     def measure(self, record: Record) -> tuple[Record, list[Gate]]:
         """The record with the layers that had to stay float, and the gates of every precision on every engine."""
-        self._full = self._figures(lambda: OrtEngine(load(self._model), self._model.name, self._options.threads))
-        found = [*self._shipped(), self._half()]
+        found = [*self.on_cpus(), self._half()]
         record, gate = self._symmetric(record)
         return record, [*found, gate]
+
+    def on_cpus(self) -> list[Gate]:
+        """The gates of the precisions that CPU engines have: all there are of a network that runs nowhere else."""
+        self._full = self._figures(lambda: OrtEngine(load(self._model), self._model.name, self._options.threads))
+        return list(self._shipped())
 
     def _shipped(self) -> Iterator[Gate]:
         """INT8 for x86 on ONNX Runtime and OpenVINO, and OpenVINO's 16-bit float."""
@@ -110,7 +115,8 @@ class Gatekeeper:
         return gate
 
     def _figures(self, opened: Callable[[], Engine]) -> Figures:
-        return figures(self._model.role, opened, self._data, self._options, limit=self._limit)
+        size = self._model.size or CROP_SIZE
+        return figures(self._model.role, opened, self._data, self._options, limit=self._limit, size=size)
 
 
 def write_gates(found: Sequence[Gate], folder: Path, command: str) -> Path:

@@ -15,19 +15,20 @@ Array = NDArray[Any]
 CALM = 0.015
 """Face sizes a second by which a face may seem to move and count as at rest: what noise makes of one that is still."""
 
-STIRRING = 0.04
+STIRRING = 0.06
 """Likewise a single point against its face; it has the noise of one instead of 68."""
 
-LIVELY = 4.0
+LIVELY = 7.0
 """How much more a point's own speed counts than its face's: lips and lids go short ways, and would be late by most of
-one. 1 lets opening lips be 23 ms late, 4 13 ms, at the same jitter (`benchmarks/smoothing.py`)."""
+one. Opening lips are 14 ms late; with 0.04 and 1 here 23 ms, at the same jitter (`benchmarks/smoothing.py`)."""
 
 
 def head_speed(velocity: Array, points: Array) -> Array:
     """Speed (P, 1) that a One-Euro filter of points follows, of their velocity and place (P, 2), in face sizes.
 
     It is the root mean square of the speed that all points share (shift, turn and growth of the face, which noise of
-    68 points hardly touches) beyond `CALM`, and what each point moves against that beyond `STIRRING`, `LIVELY` times: lids and lips.
+    68 points hardly touches) beyond `CALM`, and what each point moves against that beyond `STIRRING`, `LIVELY` times:
+    lids and lips.
     Each point by its own speed, as in the paper, is twice as late in a turn at the same jitter
     (`benchmarks/smoothing.py`).
     """

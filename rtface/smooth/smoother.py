@@ -14,7 +14,7 @@ from rtface.types import EMOTIONS, Emotion, Event, HeadPose, Landmarks
 
 POINTS_REST_HZ = 0.1
 POINTS_PER_SPEED = 100.0
-"""Hz for each crop side a second. From the curve of `benchmarks/smoothing.py`: 0.027 % of jitter and 13 ms of lag;
+"""Hz for each crop side a second. From the curve of `benchmarks/smoothing.py`: 0.030 % of jitter and 14 ms of lag;
 200 has 9 ms, but half as much noise again leaves it less room."""
 
 POINTS_SPEED_HZ = 2.0
