@@ -49,6 +49,7 @@ def test_landmarks_by_outer_eyes_with_a_miss_and_a_bad_jaw() -> None:
     said = values(measure)
     assert said["nme_pct"] == pytest.approx(2.5, abs=1e-4)
     assert said["nme_inner51_pct"] == pytest.approx(0.0, abs=1e-4)
+    assert (said["offset_x_px"], said["offset_y_px"]) == pytest.approx((0.0, 17 / 68), abs=1e-6)
     assert said["missed_pct"] == 50.0
     assert said["failure8_pct"] == 50.0
     assert said["auc8_pct"] == pytest.approx(100 * (1 - 2.5 / 8) / 2, abs=1e-3)
