@@ -32,7 +32,7 @@ from rtface.bench.report import table
 from rtface.choice import others
 from rtface.engine import Preparable
 from rtface.errors import RtfaceError
-from rtface.models import find
+from rtface.models import entries, find
 from rtface.models.gates import gate_of
 from rtface.options import Options
 
@@ -138,8 +138,9 @@ class Runner:
 def accuracy(engine: str, precision: str, iterations: int) -> dict[str, Any] | None:
     """What the gate measured of both networks: figure → loss; None = fp32, or never measured."""
     losses: dict[str, Any] = {}
+    files = [one.sha256 for one in entries()]
     for role, rounds in (("engine", iterations), ("detector", None)):
-        gate = gate_of(find(role, rounds, "fp32").sha256, engine, precision)
+        gate = gate_of(find(role, rounds, "fp32").sha256, engine, precision, files=files)
         losses.update({head["name"]: head["loss"] for head in gate.heads} if gate else {})
     return losses or None
 
@@ -202,7 +203,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, default=8, help="blocks that count (default: %(default)s)")
     parser.add_argument("--calls", type=int, default=12, help="calls a block (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="threads of each engine (default: the engine's)")
-    parser.add_argument("--iterations", type=int, default=0, choices=(0, 1), help="ITER (default: %(default)s)")
+    parser.add_argument("--iterations", type=int, default=0, choices=(0, 1, 2), help="ITER (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="append the JSON line to this file too")
     parser.add_argument("--work", nargs=2, metavar=("ENGINE", "PRECISION"), help=argparse.SUPPRESS)
     return parser.parse_args(given)

@@ -35,6 +35,10 @@ PACKAGES = (
 """Those whose version decides how fast an engine is."""
 
 
+ORT_ON_GPUS = ("onnx-cuda", "onnx-trt")
+"""ONNX Runtime's GPU providers run the float32 files: those in INT8 are made for x86 CPUs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speed:
     """What one engine took for the work of a frame: the engine network on one face, and a share of the detector."""
@@ -83,15 +87,18 @@ def others() -> tuple[str, ...]:
 
 def passes(role: str, engine: str, precision: str, options: Options) -> bool:
     """Whether `auto` may run a network so: any float32, what passed its gate, and ONNX Runtime's INT8 while no gate
-    says otherwise. The engine for smaller crops has the weights of ITER 0, and its gate."""
+    says otherwise. The engine for smaller crops has the weights of ITER 0, and, without one of its own, its gate."""
     if precision == "fp32":
         return True
     iterations = {"engine": options.iterations, "small-engine": 0}.get(role)
-    models = _models(options, role.removeprefix("small-"), iterations)
-    full = [model for model in models if model.precision == "fp32"]
-    files = [model.sha256 for model in models]
-    gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir, files) if full else None
-    return gate.passed if gate is not None else engine == "onnx"
+    for one in dict.fromkeys((role, role.removeprefix("small-"))):
+        models = _models(options, one, iterations)
+        full = [model for model in models if model.precision == "fp32"]
+        files = [model.sha256 for model in models]
+        gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir, files) if full else None
+        if gate is not None:
+            return gate.passed
+    return engine == "onnx"
 
 
 def precision_of(role: str, choice: Choice, options: Options) -> str:
@@ -151,6 +158,8 @@ def _precision(options: Options) -> str:
         return options.precision
     if options.engine == "trt":
         return "fp16"
+    if options.engine in ORT_ON_GPUS:
+        return "fp32"
     return "int8" if runs_int8_fast() and passes("engine", "onnx", "int8", options) else "fp32"
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from rtface.choice import Choice, choose, precision_of
+from rtface.choice import ORT_ON_GPUS, Choice, choose, precision_of
 from rtface.detect import Detector, MosDetector
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
 from rtface.errors import ModelError, OptionError, RtfaceError, UsageError
@@ -142,9 +142,11 @@ def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEnt
         half = precision == "fp16"
         model = registered("fp32" if half else precision)
         return OpenVinoEngine(load(model), model.name, options.threads, half=half), model
-    if precision == "fp16":
-        mend = "Use --engine trt or openvino for fp16, or --precision fp32 or int8"
-        raise OptionError("precision", f"expected fp32 or int8 for --engine {choice.engine}, got 'fp16'", mend)
+    fitting = ("fp32",) if choice.engine in ORT_ON_GPUS else ("fp32", "int8", "auto")
+    if precision not in fitting:
+        mend = "Use --engine trt (or on a CPU openvino) for fp16, or --precision fp32"
+        expected = " or ".join(name for name in fitting if name != "auto")
+        raise OptionError("precision", f"expected {expected} for --engine {choice.engine}, got {precision!r}", mend)
     model = registered(precision)
     return _on_ort(model, choice.engine, options), model
 

@@ -35,7 +35,7 @@ def gate_file(folder: Path, *rows: tuple[str, str, str, bool]) -> str:
     """Gates of (role, engine, precision, passed) for the networks that ship."""
     found = []
     for role, engine, precision, passed in rows:
-        full = models.find(role, 0 if role == "engine" else None, "fp32")
+        full = models.find(role, None if role == "detector" else 0, "fp32")
         found.append(asdict(Gate(full.name, full.sha256, engine, precision, "", (), (), passed, "test")))
     (folder / FILE).write_text(json.dumps({"gates": found}))
     return str(folder)
@@ -140,3 +140,32 @@ def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
 def test_half_precision_has_no_place_on_onnx_runtime() -> None:
     with pytest.raises(OptionError, match="expected fp32 or int8 for --engine onnx"):
         networks.open_network("engine", Options(engine="onnx", precision="fp16"))
+
+
+@pytest.mark.parametrize(("engine", "device"), [("onnx-cuda", "cuda"), ("onnx-trt", "tensorrt")])
+def test_onnx_runtime_on_a_gpu_takes_float32(engine: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The INT8 files are made for x86 CPUs."""
+    opened = []
+
+    class Ort(FakeEngine):
+        def __init__(self, data: bytes, name: str, threads: int | None, *, device: str) -> None:
+            super().__init__()
+            opened.append((name, device))
+
+    monkeypatch.setattr(networks, "OrtEngine", Ort)
+    for role, name in (("engine", "engine-iter0"), ("detector", "detector")):
+        assert networks.open_network(role, Options(engine=engine))[1].precision == "fp32"
+        assert opened[-1] == (name, device)
+        for precision in ("int8", "fp16"):
+            with pytest.raises(OptionError, match=f"expected fp32 for --engine {engine}, got '{precision}'"):
+                networks.open_network(role, Options(engine=engine, precision=precision))
+
+
+def test_the_smaller_engine_has_a_gate_of_its_own_or_that_of_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    options = Options(calibration_dir=gate_file(tmp_path, ("engine", "openvino", "int8", True)))
+    assert choice.passes("small-engine", "openvino", "int8", options)
+    rows = ("engine", "openvino", "int8", True), ("small-engine", "openvino", "int8", False)
+    own = Options(calibration_dir=gate_file(tmp_path / "own", *rows))
+    assert choice.passes("engine", "openvino", "int8", own)
+    assert not choice.passes("small-engine", "openvino", "int8", own)
