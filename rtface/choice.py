@@ -20,7 +20,7 @@ from rtface.bench import machine
 from rtface.cache import cache_dir, write_whole
 from rtface.models import ModelEntry, entries
 from rtface.models.cpu import runs_int8_fast
-from rtface.models.gates import gate_of
+from rtface.models.gates import Gate, gate_of
 from rtface.options import Options
 
 PACKAGES = (
@@ -90,6 +90,12 @@ def passes(role: str, engine: str, precision: str, options: Options) -> bool:
     says otherwise. The engine for smaller crops has the weights of ITER 0, and, without one of its own, its gate."""
     if precision == "fp32":
         return True
+    gate = gate_for(role, engine, precision, options)
+    return gate.passed if gate is not None else engine == "onnx"
+
+
+def gate_for(role: str, engine: str, precision: str, options: Options) -> Gate | None:
+    """What was measured of the network with this role in this precision on this engine; None = nothing."""
     iterations = {"engine": options.iterations, "small-engine": 0}.get(role)
     for one in dict.fromkeys((role, role.removeprefix("small-"))):
         models = _models(options, one, iterations)
@@ -97,8 +103,8 @@ def passes(role: str, engine: str, precision: str, options: Options) -> bool:
         files = [model.sha256 for model in models]
         gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir, files) if full else None
         if gate is not None:
-            return gate.passed
-    return engine == "onnx"
+            return gate
+    return None
 
 
 def precision_of(role: str, choice: Choice, options: Options) -> str:

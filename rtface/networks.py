@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from rtface.choice import ORT_ON_GPUS, Choice, choose, precision_of
+from rtface.choice import ORT_ON_GPUS, Choice, choose, gate_for, precision_of
 from rtface.detect import Detector, MosDetector
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
 from rtface.errors import ModelError, OptionError, RtfaceError, UsageError
@@ -122,6 +122,12 @@ def open_enhancer(options: Options) -> tuple[Engine, ModelEntry]:
 def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEntry]:
     iterations = options.iterations if role == "engine" else None
     precision = precision_of(role, choice, options)
+    gate = gate_for(role, choice.engine, precision, options)
+    if gate is not None and not gate.passed and choice.engine != "trt":  # TensorRT has its own way out
+        worst = ", ".join(
+            f"{head['name']} {head['fp32']} → {head['value']}" for head in gate.heads if not head["passed"]
+        )
+        log.warning("%s in %s on %s loses more than its gate allows: %s", gate.model, precision, choice.engine, worst)
 
     def registered(precision: str) -> ModelEntry:
         try:

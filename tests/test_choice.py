@@ -74,7 +74,7 @@ def test_what_is_asked_for_is_not_second_guessed() -> None:
     assert choice.choose(Options(engine="openvino")).precision == "int8"
 
 
-def test_gates_decide_for_each_network(tmp_path: Path) -> None:
+def test_gates_decide_for_each_network(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     failed = ("detector", "onnx", "int8", False), ("engine", "onnx", "int8", True)
     options = Options(calibration_dir=gate_file(tmp_path, *failed), engine="onnx")
     made = choice.choose(options)
@@ -85,7 +85,11 @@ def test_gates_decide_for_each_network(tmp_path: Path) -> None:
     _, engine = networks.open_network("engine", options)
     assert (detector.precision, engine.precision) == ("fp32", "int8")
     asked = Options(calibration_dir=options.calibration_dir, engine="onnx", precision="int8")
-    assert networks.open_network("detector", asked)[1].precision == "int8"
+    with caplog.at_level(logging.WARNING):
+        assert networks.open_network("engine", asked)[1].precision == "int8"
+        assert not caplog.text
+        assert networks.open_network("detector", asked)[1].precision == "int8"
+    assert "detector in int8 on onnx loses more than its gate allows" in caplog.text
 
 
 def test_openvino_takes_part_where_its_gate_was_passed(tmp_path: Path) -> None:
