@@ -4,8 +4,9 @@
 
 The peaks are the card's, from its data sheet. Needs an NVIDIA GPU, TensorRT (or TensorRT-RTX) and cuda-core; says what
 is missing and ends with its exit code. Latency is one call of the multi-task network, copies in and out and CUDA graph
-included. The roofline takes the network's multiply-adds and weight bytes from its graph, so it leaves activations out of
-the traffic: the share is of the higher of two bounds that no card can beat. Prints a table, then one JSON line. Has not been run on a GPU yet.
+included. The roofline takes the network's multiply-adds and weight bytes from its graph, so it leaves activations out
+of the traffic: the share is of the higher of two bounds that no card can beat. Prints a table, then one JSON line. Has
+not been run on a GPU yet.
 """
 
 from __future__ import annotations
