@@ -39,6 +39,13 @@ with 0.5. People have 1.0 in three clips."""
 FIRM = 0.7
 """The detector's score from which its second look needs no more than the engine's `DOUBT`."""
 
+DOUBT_SECONDS = 1.0
+"""What is not certain after this long is given up …"""
+
+REJECT_SECONDS = 2.0
+"""… and begins no track again for this long, unless the detector grows `FIRM`: lettering would take the engine's time,
+and a place among the most faces, for as long as it is there."""
+
 FULL_FACTOR = 4.0
 """So many times more seldom the detector looks while no place for another face is left; it can only confirm then."""
 
@@ -65,6 +72,7 @@ class Tracker:
         """Forget every face; ids go on."""
         self.tracks: list[Track] = []
         self._memory = Memory()
+        self._rejected: list[tuple[Crop, float]] = []  # and until when
         self._at = float("-inf")
         self._detected_at = float("-inf")
 
@@ -95,7 +103,8 @@ class Tracker:
         for index, crop in enumerate(crops):
             track = matched.get(index)
             if track is None:
-                if len(self.tracks) >= self._max_faces or not crop.finite:
+                full = len(self.tracks) >= self._max_faces
+                if full or not crop.finite or self._known_false(crop, float(scores[index])):
                     continue
                 track = self._begin(crop, float(scores[index]))
             track.meet(boxes_xyxy[index], points5[index], crop, float(scores[index]))
@@ -171,6 +180,10 @@ class Tracker:
             points5,
         )
 
+    def _known_false(self, crop: Crop, score: float) -> bool:
+        self._rejected = [(place, until) for place, until in self._rejected if until >= self._at]
+        return score < FIRM and any(crop.near(place, centre=0.4, ratio=1.8) for place, _ in self._rejected)
+
     def _begin(self, crop: Crop, score: float) -> Track:
         track = Track(score, crop, self._at)
         self.tracks.append(track)
@@ -200,7 +213,9 @@ class Tracker:
                 return self._at - track.born_at <= TRIAL_SECONDS
             return not track.predicted or self._at - track.seen_at <= LOST_SECONDS
 
-        self._keep([lives(track) for track in self.tracks])
+        doubted = [t for t in self.tracks if t.proven and not t.certain and self._at - t.born_at > DOUBT_SECONDS]
+        self._rejected += [(track.crop, self._at + REJECT_SECONDS) for track in doubted]
+        self._keep([lives(track) and track not in doubted for track in self.tracks])
 
     def _keep(self, which: Sequence[bool], *, outside: bool = False) -> None:
         """Let go of the other tracks, and remember their faces."""

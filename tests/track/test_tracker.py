@@ -190,6 +190,29 @@ def test_where_both_doubt_no_number_of_looks_makes_a_face(score: float, sure: fl
         assert ids(tracker) == ([1] if shown and frame else [])
 
 
+@pytest.mark.parametrize(("max_faces", "comes_at"), [(1, 30), (2, 0)])
+def test_what_stays_doubtful_takes_nobodys_place_and_little_time(max_faces: int, comes_at: int) -> None:
+    """A poster that both doubt, and a person."""
+    poster, person, tracker = Painted(100, 200), Painted(400, 200), Tracker(max_faces=max_faces)
+    looked, shown = 0, 0
+    for frame in range(180):
+        tracker.advance(frame / 30, *SIZE)
+        there = {poster: (0.55, 0.4)} | ({person: (0.9, 1.0)} if frame >= comes_at else {})
+        if tracker.wants_detection:
+            looked += 1
+            boxes, points = [face.box for face in there], np.array([face.points5 for face in there])
+            tracker.meet(
+                np.array(boxes, np.float32), np.array([score for score, _ in there.values()], np.float32), points
+            )
+        seen = [min(there, key=lambda face: abs(face.x - track.crop.x)) for track in tracker.tracks]
+        if seen:
+            points5 = np.array([face.points5 for face in seen])
+            tracker.follow([crop_from_points5(five) for five in points5], points5, [there[face][1] for face in seen])
+        shown += ids(tracker) == [1]
+    assert shown >= 180 - comes_at - 2 - (max_faces == 1) * 30
+    assert max_faces == 1 or looked < 100
+
+
 def test_where_the_detector_seldom_looks_a_doubtful_one_waits_for_it() -> None:
     face, tracker = Painted(100, 200), Tracker()
     for frame in range(13):  # 0.4 s
