@@ -48,7 +48,7 @@ def work_of(model: bytes) -> tuple[float, float]:
     for node in graph.node:  # a weight may lie behind a change of its type
         if node.op_type in ("Cast", "DequantizeLinear") and node.input[0] in stored:
             stored[node.output[0]] = stored[node.input[0]]
-    adds = size = 0.0
+    adds, sizes = 0.0, {}
     for node in graph.node:
         if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") and node.input[1] in stored:
             weight = stored[node.input[1]]
@@ -56,8 +56,9 @@ def work_of(model: bytes) -> tuple[float, float]:
             # of what is computed once for every weight: pixels out, or, where one is spread, pixels in
             at = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
             adds += count * float(np.prod(shapes[at][2:]))
-            size += count * onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize
-    return adds, size
+            # a round of interaction uses weights again
+            sizes[weight.name] = count * onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize
+    return adds, sum(sizes.values())
 
 
 def measure(precision: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEnt
         try:
             return find(role, iterations, precision, options.models_dir)
         except ModelError:
-            if options.precision != "auto":
+            if options.precision != "auto" or choice.engine in ORT_ON_GPUS:
                 raise
             return find(role, iterations, "auto", options.models_dir)  # a registry with one precision only
 
@@ -150,7 +150,8 @@ def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEnt
         return OpenVinoEngine(load(model), model.name, options.threads, half=half), model
     fitting = ("fp32",) if choice.engine in ORT_ON_GPUS else ("fp32", "int8", "auto")
     if precision not in fitting:
-        mend = "Use --engine trt (or on a CPU openvino) for fp16, or --precision fp32"
+        others = "trt, or on a CPU openvino" if precision == "fp16" else "trt, or on a CPU onnx or openvino"
+        mend = f"Use --precision fp32, or for {precision} --engine {others}"
         expected = " or ".join(name for name in fitting if name != "auto")
         raise OptionError("precision", f"expected {expected} for --engine {choice.engine}, got {precision!r}", mend)
     model = registered(precision)

@@ -91,13 +91,13 @@ class Planner(Budget):
 
     def rests(self) -> str | None:
         """Why nothing is done for this frame, or None."""
-        return self._because() if self._frame % self.level.frames_every else None
+        return self._because("frames_every") if self._frame % self.level.frames_every else None
 
     def detects(self) -> str | None:
         """Why the detector, whose turn it is, does not run; None where it does, and this counts as its run."""
         last = self._detected
         if last is not None and self._frame - last < self.level.detect_every:
-            return self._because()
+            return self._because("detect_every")
         if (why := self.fits("detect")) and not self._blind(self._detected_at):
             return why
         self._detected, self._detected_at = self._frame, self._start
@@ -118,8 +118,9 @@ class Planner(Budget):
             if again is None:
                 first = due if parse else []
                 order = [*first, *(row for row in rows if row not in first)]
-                fewer_faces = why if count < len(rows) else self._because() if count < len(faces) else None
-                fewer_parsed = why if parse < len(due) else self._because() if parsing and parse < len(faces) else None
+                fewer_faces = why if count < len(rows) else self._because("faces") if count < len(faces) else None
+                rung = self._because("faces" if len(due) == len(rows) else "parsing_every")
+                fewer_parsed = why if parse < len(due) else rung if parsing and parse < len(faces) else None
                 return Work(order[:count], parse, fewer_faces, fewer_parsed)
             why = why or again
         if rows and self._blind(self._looked_at):
@@ -175,5 +176,8 @@ class Planner(Budget):
             return self._busy >= BUSY
         return level.faces == above.faces or (level.faces or 0) < self._present
 
-    def _because(self) -> str:
-        return f"level {self.ladder.level}: {self.level.name}"
+    def _because(self, knob: str) -> str:
+        """The level, and the name of the rung where the `knob` got its value."""
+        value = getattr(self.level, knob)
+        rung = next(level for level in self._levels if getattr(level, knob) == value)
+        return f"level {self.ladder.level}: {rung.name}"

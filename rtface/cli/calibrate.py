@@ -62,6 +62,11 @@ def calibrate_command(
 
     require("onnx", "calibrate")
     models = _models(network, options)
+    if data is None:
+        if network and all(model.role == SMALL_ENGINE for model in models):
+            raise UsageError(models[0].name, "has no ranges to measure, as no TensorRT runs it", "Pass --data CORPUS")
+    elif not data.exists():
+        raise UsageError(str(data), "is not there", "Name the folder with the labelled corpus, or leave --data out")
     seen = look(source, options)
     print(f"{source}: {len(seen.pictures)} pictures, {sum(map(len, seen.crops))} crops", file=sys.stderr)
     found = []

@@ -70,14 +70,20 @@ def _draw_labels(picture: NDArray[np.uint8], face: Face, colour: Colour) -> None
     x0, y0, _, y1 = face.box_xyxy.tolist()
     words = [f"#{face.track_id}"] if face.track_id is not None else []
     if face.predicted:
-        words.append("not seen")
+        words.append("predicted")
     elif face.emotion is not None:
         words.append(f"{face.emotion.label} {100 * face.emotion.probs.max():.0f}%")
     if words:
         draw_label(picture, "  ".join(words), x0, y0 - 4, colour)
     if face.pose is not None and not face.predicted and y1 - y0 >= 90:
-        angles = f"yaw {face.pose.yaw:+.0f}  pitch {face.pose.pitch:+.0f}  roll {face.pose.roll:+.0f}"
+        pose = face.pose
+        angles = f"yaw {_degrees(pose.yaw)}  pitch {_degrees(pose.pitch)}  roll {_degrees(pose.roll)}"
         draw_label(picture, angles, x0, y1 + 22 * text_scale(picture), colour, size=0.38)
+
+
+def _degrees(angle: float) -> str:
+    said = f"{angle:+.0f}"
+    return "+0" if said == "-0" else said
 
 
 def _thickness(picture: NDArray[np.uint8]) -> int:

@@ -14,6 +14,7 @@ Image = NDArray[np.uint8]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PANEL_OPACITY = 0.62
+_SMALLEST = 0.3  # 7 px high
 
 
 def text_scale(image: Image) -> float:
@@ -37,6 +38,9 @@ def hud(image: Image, lines: Sequence[str]) -> None:
         return
     scale = 0.48 * text_scale(image)
     sizes = [_measure(line, scale) for line in lines]
+    if (wide := max(width + 2 * pad for width, _, _, pad in sizes)) > image.shape[1]:
+        scale = max(scale * image.shape[1] / wide, _SMALLEST)  # small, but whole
+        sizes = [_measure(line, scale) for line in lines]
     step = max(height + below for _, height, below, _ in sizes) + round(8 * scale)
     pad = 2 * sizes[0][3]
     panel = image[: step * len(lines) + 2 * pad, : max(width for width, *_ in sizes) + 2 * pad]

@@ -61,6 +61,7 @@ class ModelEntry:
         metrics: Measured figures.
         card_path: The model card, or None.
         weights: Name of the model that lends this one its weights; None = its file holds them.
+        weights_sha256: Hash of that model's file when this one was made; None = not noted.
         size: Width and height of the crops it takes, px; None for networks that take any.
     """
 
@@ -79,6 +80,7 @@ class ModelEntry:
     card_path: Path | None
     weights: str | None = None
     size: int | None = None
+    weights_sha256: str | None = None
 
 
 def entries(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
@@ -148,7 +150,11 @@ def load(model: str | ModelEntry, models_dir: str | Path | None = None) -> bytes
     if one.weights is None:
         return data
     try:
-        return with_weights(data, _checked(entry(one.weights, one.path.parent)))
+        lender = entry(one.weights, one.path.parent)
+        if one.weights_sha256 not in (None, lender.sha256):
+            why = f"was exported with other weights than {lender.name} has now"
+            raise ModelError(str(one.path), why, "rtface export engine --iterations 2 writes both anew")
+        return with_weights(data, _checked(lender))
     except ValueError as error:  # with the hash that the registry names
         raise ModelError(str(one.path), str(error), _MEND) from error
 
@@ -217,5 +223,6 @@ def _entry(folder: Path, table: dict[str, Any]) -> ModelEntry:
         metrics=metrics,
         card_path=folder / table["card"] if "card" in table else None,
         weights=None if weights is None else str(weights),
+        weights_sha256=table.get("weights_sha256"),
         size=None if size is None else int(size),
     )

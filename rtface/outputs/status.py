@@ -7,7 +7,7 @@ from rtface.types import FrameResult
 
 def status_lines(result: FrameResult, *, always: bool = False) -> list[str]:
     """The level of quality with lateness and drops (`always`, or where there is any), then what was skipped and why."""
-    words = [f"level {result.level}"]
+    words = [f"level {result.level}" if result.level else "level 0: full"]
     words += ["late"] if result.late else []
     words += [f"dropped {result.dropped}"] if result.dropped else []
     first = ["  ".join(words)] if always or result.level or len(words) > 1 else []

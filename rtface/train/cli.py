@@ -5,6 +5,7 @@ Torch loads only once a command runs.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -340,8 +341,11 @@ def export_engine_command(
         with tempfile.TemporaryDirectory() as folder:
             for precision, exported in write(name, Path(folder), rounds, size).items():
                 weights = _named(lender, precision)
-                shared = share_weights(exported, out / f"{weights}.onnx", out / exported.path.name)
-                register(out, _named(name, precision), role, shared, precision, rounds, size=size, weights=weights)
+                file = out / f"{weights}.onnx"
+                shared = share_weights(exported, file, out / exported.path.name)
+                digest = hashlib.sha256(file.read_bytes()).hexdigest()
+                lent = {"weights": weights, "weights_sha256": digest}
+                register(out, _named(name, precision), role, shared, precision, rounds, size=size, **lent)
                 _say(shared, _COMPARED[precision])
 
     for rounds in range(iterations + 1):

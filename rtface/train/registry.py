@@ -52,10 +52,12 @@ def register(
     *,
     size: int | None = None,
     weights: str | None = None,
+    weights_sha256: str | None = None,
 ) -> None:
     """Add or replace the `[[model]]` called `name` in `folder`/registry.toml.
 
-    `size` is that of a face engine's crops in px, `weights` the model that lends it its weights.
+    `size` is that of a face engine's crops in px, `weights` the model that lends it its weights, whose file has the
+    hash `weights_sha256`.
     """
     path = folder / "registry.toml"
     document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else tomlkit.document()
@@ -81,7 +83,8 @@ def register(
             "outputs": outputs,
         }
     )
-    for key, value in (("iterations", iterations), ("size", size), ("weights", weights)):
+    more = {"iterations": iterations, "size": size, "weights": weights, "weights_sha256": weights_sha256}
+    for key, value in more.items():
         if value is not None:
             table[key] = value
     part = path.with_suffix(".part")

@@ -158,3 +158,22 @@ def test_frames_that_come_after_their_deadline_are_not_all_left_out() -> None:
         assert rig.planner.finish()
     assert 6 <= len(looks) <= 8 and {"a", "b"} == set(looks)
     assert 6 <= len(detections) <= 8
+
+
+def test_reasons_name_the_rung_that_leaves_a_thing_out() -> None:
+    """Not the rung where the level stands."""
+    number = NUMBER["1 face a frame"]
+    planner = Planner(FakeClock(), LEVELS, fixed=number)
+    reasons = set()
+    for frame in range(12):
+        planner.begin(None, frame / 30)
+        reasons.add(planner.detects())
+        work = planner.work(["a"], [90.0], frame / 30, parsing=True)
+        assert isinstance(work, Work)
+        reasons.add(work.fewer_parsed)
+        planner.looked(["a"], work.parsed, frame / 30, planner.mark)
+        planner.finish()
+    one, many = f"level {number}: parsing every 9th frame", f"level {number}: detection every 12th frame at most"
+    assert reasons == {None, one, many}
+    work = planner.work(["a", "b"], [90.0, 80.0], 0.5, parsing=False)
+    assert isinstance(work, Work) and work.fewer_faces == f"level {number}: 1 face a frame"

@@ -39,6 +39,14 @@ def test_calibrate_wants_faces(cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "mine").exists()
 
 
+def test_calibrate_says_at_once_what_cannot_be_measured(cli: Cli, tmp_path: Path) -> None:
+    refused = cli("calibrate", "demo", "--network", "engine-96", "--out", tmp_path)
+    assert refused.code == 2 and "engine-96: has no ranges" in refused.err and "--data" in refused.err
+    missing = cli("calibrate", "demo", "--data", tmp_path / "nowhere", "--out", tmp_path)
+    assert missing.code == 2 and "is not there" in missing.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_build_without_tensorrt_measures(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rtface.choice.others", lambda: ())
     monkeypatch.setattr("rtface.bench.engines.others", lambda: ())

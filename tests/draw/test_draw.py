@@ -128,6 +128,13 @@ def test_hud_draws_in_its_corner() -> None:
     assert np.array_equal(before, picture)
 
 
+def test_hud_is_whole_on_a_small_picture() -> None:
+    picture = np.full((240, 320, 3), 100, np.uint8)
+    hud(picture, ["landmarks, parsing, emotion, pose: over budget: needs 5.4 ms, 2.7 ms left"])
+    lit = np.flatnonzero((picture > 200).any(axis=(0, 2)))
+    assert 200 < lit.max() < 318  # no letter at the edge
+
+
 def test_palette_covers_every_class_and_ids_differ() -> None:
     assert (PARSING_BGRA[1 : len(PARSING_CLASSES), 3] > 0).all() and not PARSING_BGRA[len(PARSING_CLASSES) :].any()
     assert len({track_colour(track_id) for track_id in range(1, 9)}) == 8

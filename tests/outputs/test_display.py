@@ -90,7 +90,7 @@ def test_each_result_is_shown_with_its_figures(monkeypatch: pytest.MonkeyPatch) 
     assert not screen.open
     assert len(screen.shown) == 2
     assert lines[0][0] == "age 12.3 ms  work 4.5 ms"
-    assert lines[1] == ["20.0 fps  age 12.3 ms  work 4.5 ms", "level 0  dropped 2", "parsing: over budget"]
+    assert lines[1] == ["20.0 fps  age 12.3 ms  work 4.5 ms", "level 0: full  dropped 2", "parsing: over budget"]
 
 
 @pytest.mark.parametrize(("key", "visible"), [(27, 1.0), (ord("q"), 1.0), (-1, 0.0)])

@@ -182,6 +182,12 @@ def test_smaller_crops_and_more_rounds_borrow_their_weights(engine_run: Path, en
         assert got[name].shape == tuple(truth.shape)
         if name != "parsing":
             assert got[name] == pytest.approx(truth.numpy(), rel=1e-2, abs=2e-2), name
+    registry = engine_models / "registry.toml"
+    plain = registry.read_text("utf-8")
+    registry.write_text(plain.replace(f'weights_sha256 = "{whole.sha256}"', f'weights_sha256 = "{"ab" * 32}"'), "utf-8")
+    with pytest.raises(ModelError, match="was exported with other weights than engine-iter0 has now"):
+        models.load("engine-96", engine_models)
+    registry.write_text(plain, "utf-8")
     whole.path.rename(whole.path.with_suffix(".away"))
     with pytest.raises(ModelError, match=r"engine-iter0.onnx: is missing"):
         models.load(small)
