@@ -37,7 +37,9 @@ PACKAGES = (
 @doctor.command(epilog="Examples:\n\n  rtface doctor\n\n  rtface doctor --json")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    models_dir: Annotated[Path | None, typer.Option("--models-dir", metavar="DIR", help="Other models.")] = None,
+    models_dir: Annotated[
+        Path | None, typer.Option("--models-dir", metavar="DIR", envvar="RTFACE_MODELS_DIR", help="Other models.")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Time the engines where --engine auto has nothing to go by.")
     ] = True,

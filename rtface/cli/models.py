@@ -12,7 +12,13 @@ import typer
 models = typer.Typer(add_completion=False, help="The networks that rtface runs.")
 
 ModelsDir = Annotated[
-    Path | None, typer.Option("--models-dir", metavar="DIR", help="A folder with other models and their registry.toml.")
+    Path | None,
+    typer.Option(
+        "--models-dir",
+        metavar="DIR",
+        envvar="RTFACE_MODELS_DIR",
+        help="A folder with other models and their registry.toml.",
+    ),
 ]
 
 
