@@ -346,6 +346,7 @@ def export_engine_command(
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()
                 lent = {"weights": weights, "weights_sha256": digest}
                 register(out, _named(name, precision), role, shared, precision, rounds, size=size, **lent)
+                _renamed(_MANIFESTS / f"{name}-int8.json", exported.sha256, shared.sha256)
                 _say(shared, _COMPARED[precision])
 
     for rounds in range(iterations + 1):
@@ -357,6 +358,12 @@ def export_engine_command(
             register(out, _named(name, precision), "engine", exported, precision, rounds, size=CROP_SIZE)
             _say(exported, _COMPARED[precision])
     borrow(f"engine-{SMALL_CROP_SIZE}", "engine-iter0", "small-engine", 0, SMALL_CROP_SIZE)
+
+
+def _renamed(manifest: Path, whole: str, shared: str) -> None:
+    """The hash of the file that ships in place of that of the same network with its weights."""
+    if manifest.is_file():
+        manifest.write_text(manifest.read_text("utf-8").replace(whole, shared), "utf-8")
 
 
 def _named(name: str, precision: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,17 @@ def test_the_gates_that_ship_are_of_the_files_that_ship() -> None:
     for gate in measured:
         assert gate.sha256 == shas[gate.model], gate
         assert gate.file_sha256 in ("", gate.sha256, shas[f"{gate.model}-int8"]), gate
+
+
+def test_what_was_calibrated_are_the_files_that_ship() -> None:
+    """Ranges for TensorRT's INT8, and what the x86 files were quantised from."""
+    shas = {one.name: one.sha256 for one in models.entries()}
+    folder = Path(__file__).parents[2] / "calibration"
+    ranges = {path.name.removesuffix("-ranges.json"): path for path in folder.glob("*-ranges.json")}
+    assert ranges.keys() >= {one.name for one in models.entries() if one.role in ("engine", "detector")} & {
+        name for name in shas if not name.endswith("-int8")
+    }
+    for name, path in ranges.items():
+        assert json.loads(path.read_text("utf-8"))["sha256"] == shas[name], name
+    for path in folder.glob("*-int8.json"):
+        assert json.loads(path.read_text("utf-8"))["from_sha256"] == shas[path.stem.removesuffix("-int8")], path.name
