@@ -8,6 +8,7 @@ from typing import Any
 from rtface.errors import require
 from rtface.precision.graph import Model, decode, plain, read, tidy
 
+
 def half(data: bytes, name: str = "model") -> bytes:
     """The FP16 file of an fp32 file's bytes.
 
