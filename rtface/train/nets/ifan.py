@@ -185,8 +185,9 @@ class ReEncoder(nn.Module):
         parsing = F.avg_pool2d(torch.softmax(coarse, 1), 2)
         emotion = torch.softmax(out.emotion_logits, 1)
         if not self.encode:
-            return torch.cat((heat, parsing, emotion[:, :, None, None].expand(n, EMOTIONS, h, w)), 1)
-        tiled = F.relu(self.emotion(emotion))[:, :, None, None].expand(n, 16, h, w)
+            return torch.cat((heat, parsing, emotion[:, :, None, None].repeat(1, 1, int(h), int(w))), 1)
+        # repeat exports as a Tile of constants; behind expand's run-time shape OpenVINO computes INT8 layers wrongly
+        tiled = F.relu(self.emotion(emotion))[:, :, None, None].repeat(1, 1, int(h), int(w))
         return torch.cat((self.heat(heat), self.parsing(parsing), tiled), 1)
 
 
