@@ -29,11 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rtface.bench import machine
 from rtface.bench.report import table
-from rtface.choice import others
+from rtface.choice import gate_for, others
 from rtface.engine import Preparable
 from rtface.errors import RtfaceError
-from rtface.models import entries, find
-from rtface.models.gates import gate_of
+from rtface.models import find
 from rtface.options import Options
 
 SCHEMA = "rtface.engines/1"
@@ -138,9 +137,8 @@ class Runner:
 def accuracy(engine: str, precision: str, iterations: int) -> dict[str, Any] | None:
     """What the gate measured of both networks: figure → loss; None = fp32, or never measured."""
     losses: dict[str, Any] = {}
-    files = [one.sha256 for one in entries()]
-    for role, rounds in (("engine", iterations), ("detector", None)):
-        gate = gate_of(find(role, rounds, "fp32").sha256, engine, precision, files=files)
+    for role in ("engine", "detector"):
+        gate = gate_for(role, engine, precision, Options(iterations=iterations))
         losses.update({head["name"]: head["loss"] for head in gate.heads} if gate else {})
     return losses or None
 

@@ -124,9 +124,7 @@ def _open(role: str, choice: Choice, options: Options) -> tuple[Engine, ModelEnt
     precision = precision_of(role, choice, options)
     gate = gate_for(role, choice.engine, precision, options)
     if gate is not None and not gate.passed and choice.engine != "trt":  # TensorRT has its own way out
-        worst = ", ".join(
-            f"{head['name']} {head['fp32']} → {head['value']}" for head in gate.heads if not head["passed"]
-        )
+        worst = ", ".join(f"{head['name']} {head['fp32']} → {head['value']}" for head in gate.failed)
         log.warning("%s in %s on %s loses more than its gate allows: %s", gate.model, precision, choice.engine, worst)
 
     def registered(precision: str) -> ModelEntry:

@@ -119,8 +119,10 @@ class Planner(Budget):
                 first = due if parse else []
                 order = [*first, *(row for row in rows if row not in first)]
                 fewer_faces = why if count < len(rows) else self._because("faces") if count < len(faces) else None
-                rung = self._because("faces" if len(due) == len(rows) else "parsing_every")
-                fewer_parsed = why if parse < len(due) else rung if parsing and parse < len(faces) else None
+                knob = "faces" if len(due) == len(rows) else "parsing_every"
+                fewer_parsed = (
+                    why if parse < len(due) else self._because(knob) if parsing and parse < len(faces) else None
+                )
                 return Work(order[:count], parse, fewer_faces, fewer_parsed)
             why = why or again
         if rows and self._blind(self._looked_at):

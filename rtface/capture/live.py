@@ -179,7 +179,7 @@ class LiveGrabber:
 
     def _give_up(self, lost: RtfaceError, again: bool) -> None:
         """Raises SourceError where the source was away for too long."""
-        away_s = self._clock.now() - (self._lost_at if self._lost_at is not None else self._clock.now())
+        away_s = 0.0 if self._lost_at is None else self._clock.now() - self._lost_at
         if self._reconnect.gives_up(away_s):
             why = f"{lost.why}, and it did not come back within {away_s:.0f} s" if again else lost.why
             raise SourceError(self._name, why, lost.mend) from lost

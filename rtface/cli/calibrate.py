@@ -10,7 +10,6 @@ import typer
 
 from rtface.cli import flags
 from rtface.errors import UsageError
-from rtface.networks import SMALL_ENGINE
 
 if TYPE_CHECKING:
     from rtface.models import ModelEntry
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from rtface.precision.record import Record
 
 calibrate = typer.Typer(add_completion=False)
-
-GATED = ("engine", "detector", SMALL_ENGINE)
-"""Roles of the networks that have gates."""
 
 EXAMPLES = """
 Examples:
@@ -57,6 +53,8 @@ def calibrate_command(
     """
     options = flags.options_from(config, settings)
     from rtface.errors import require
+    from rtface.networks import SMALL_ENGINE
+    from rtface.precision.gating import Gatekeeper
     from rtface.precision.pictures import look
     from rtface.precision.record import write_record
 
@@ -71,17 +69,13 @@ def calibrate_command(
     print(f"{source}: {len(seen.pictures)} pictures, {sum(map(len, seen.crops))} crops", file=sys.stderr)
     found = []
     for model in models:
+        keeper = None if data is None else Gatekeeper(model, data, options, limit, _say)
         if model.role == SMALL_ENGINE:  # a CPU's rung of the quality ladder: no ranges for TensorRT
-            if data is not None:
-                from rtface.precision.gating import Gatekeeper
-
-                found += Gatekeeper(model, data, options, limit, _say).on_cpus()
+            found += keeper.on_cpus() if keeper else []
             continue
         record = _record(model, source, seen)
-        if data is not None:
-            from rtface.precision.gating import Gatekeeper
-
-            record, gates = Gatekeeper(model, data, options, limit, _say).measure(record)
+        if keeper is not None:
+            record, gates = keeper.measure(record)
             found += gates
         print(write_record(record, out))
     if data is not None:
@@ -90,14 +84,15 @@ def calibrate_command(
 
 
 def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
+    from rtface.evaluate.gates import HEADS
     from rtface.models import entries, entry
 
     if not names:
         # The enhancer has one precision only.
-        return [one for one in entries(options.models_dir) if one.precision == "fp32" and one.role in GATED]
+        return [one for one in entries(options.models_dir) if one.precision == "fp32" and one.role in HEADS]
     models = [entry(name, options.models_dir) for name in names]
     for model in models:
-        if model.role not in GATED:
+        if model.role not in HEADS:
             raise UsageError(model.name, "has no gate of its own", "Name a detector or an engine: `rtface models list`")
         if model.precision != "fp32":
             raise UsageError(model.name, "is an int8 file already", "Name the fp32 network that it was made from")

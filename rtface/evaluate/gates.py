@@ -20,7 +20,7 @@ from rtface.engine import Engine, Tensors
 from rtface.evaluate.choose import MEASURES
 from rtface.evaluate.corpus import Corpus
 from rtface.evaluate.measure import evaluate, wanted
-from rtface.networks import detector_on, open_network
+from rtface.networks import SMALL_ENGINE, detector_on, open_network
 from rtface.options import Options
 from rtface.tasks.crop import CROP_SIZE
 
@@ -56,9 +56,10 @@ HEADS: dict[str, tuple[Head, ...]] = {
         Head("detection", "ap50_40px_pct", "detections", 0.5, falls=True),
     ),
 }
-HEADS["small-engine"] = HEADS["engine"]
-"""A tenth of a percent of NME is a fifth of a pixel on a face 200 px wide; the rest is about what two seeds of the same
-training differ by."""
+"""By role. A tenth of a percent of NME is a fifth of a pixel on a face 200 px wide; the rest is about what two seeds of
+the same training differ by."""
+
+HEADS[SMALL_ENGINE] = HEADS["engine"]
 
 MORE = {"emotion": 10}
 """How many times the limit of pictures a task takes: one of 60 is 1.7 points of accuracy, and they cost least."""

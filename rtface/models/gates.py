@@ -39,6 +39,11 @@ class Gate:
     passed: bool
     measured_by: str
 
+    @property
+    def failed(self) -> tuple[dict[str, Any], ...]:
+        """The heads that lose more than their limit."""
+        return tuple(head for head in self.heads if not head["passed"])
+
 
 def gates(folder: str | Path | None = None) -> tuple[Gate, ...]:
     """Every gate that was measured; none where the file is missing. `folder` None = what ships.

@@ -83,7 +83,7 @@ class Gatekeeper:
     def _symmetric(self, record: Record) -> tuple[Record, Gate]:
         """INT8 for TensorRT; the heads that fail are kept in float, once, and measured again."""
         gate = self._int8(record)
-        failed = {head["output"] for head in gate.heads if not head["passed"]}
+        failed = {head["output"] for head in gate.failed}
         own = graph.own_layers(int8.folded(load(self._model), self._model.name))
         more = [layer for output in sorted(failed) for layer in own.get(output, ()) if layer not in record.float_layers]
         if not more:

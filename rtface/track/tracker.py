@@ -181,8 +181,8 @@ class Tracker:
         )
 
     def _known_false(self, crop: Crop, score: float) -> bool:
-        self._rejected = [(place, until) for place, until in self._rejected if until >= self._at]
-        return score < FIRM and any(crop.near(place, centre=0.4, ratio=1.8) for place, _ in self._rejected)
+        lately = (place for place, until in self._rejected if until >= self._at)
+        return score < FIRM and any(crop.near(place, centre=0.4, ratio=1.8) for place in lately)
 
     def _begin(self, crop: Crop, score: float) -> Track:
         track = Track(score, crop, self._at)
@@ -214,6 +214,7 @@ class Tracker:
             return not track.predicted or self._at - track.seen_at <= LOST_SECONDS
 
         doubted = [t for t in self.tracks if t.proven and not t.certain and self._at - t.born_at > DOUBT_SECONDS]
+        self._rejected = [(place, until) for place, until in self._rejected if until >= self._at]
         self._rejected += [(track.crop, self._at + REJECT_SECONDS) for track in doubted]
         self._keep([lives(track) and track not in doubted for track in self.tracks])
 

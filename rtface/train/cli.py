@@ -5,7 +5,6 @@ Torch loads only once a command runs.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -340,21 +339,21 @@ def export_engine_command(
         """Write the network without the weights that the lender's files hold."""
         with tempfile.TemporaryDirectory() as folder:
             for precision, exported in write(name, Path(folder), rounds, size).items():
-                weights = _named(lender, precision)
-                file = out / f"{weights}.onnx"
-                shared = share_weights(exported, file, out / exported.path.name)
-                digest = hashlib.sha256(file.read_bytes()).hexdigest()
-                lent = {"weights": weights, "weights_sha256": digest}
-                register(out, _named(name, precision), role, shared, precision, rounds, size=size, **lent)
+                lent = whole[_named(lender, precision)]
+                shared = share_weights(exported, lent.path, out / exported.path.name)
+                weights = {"weights": lent.path.stem, "weights_sha256": lent.sha256}
+                register(out, _named(name, precision), role, shared, precision, rounds, size=size, **weights)
                 _renamed(_MANIFESTS / f"{name}-int8.json", exported.sha256, shared.sha256)
                 _say(shared, _COMPARED[precision])
 
+    whole: dict[str, Exported] = {}  # those with weights, which they lend, by name
     for rounds in range(iterations + 1):
         name = f"engine-iter{rounds}"
         if rounds > 1:
             borrow(name, "engine-iter1", "engine", rounds, CROP_SIZE)
             continue
         for precision, exported in write(name, out, rounds, CROP_SIZE).items():
+            whole[_named(name, precision)] = exported
             register(out, _named(name, precision), "engine", exported, precision, rounds, size=CROP_SIZE)
             _say(exported, _COMPARED[precision])
     borrow(f"engine-{SMALL_CROP_SIZE}", "engine-iter0", "small-engine", 0, SMALL_CROP_SIZE)
