@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 # Run as a script, Python looks for imports in this folder only.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import rtface.tasks.enhance as runtime
 from rtface import Analyzer, Options
 from rtface.bench import machine
 from rtface.bench.report import table
@@ -221,6 +222,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with the corpus's parquet files")
     parser.add_argument("--limit", type=int, help="most pictures of each set; 0 = only the cost (default: all)")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=ONNX", help="another enhancer to compare")
+    parser.add_argument(
+        "--below",
+        type=int,
+        default=runtime.BELOW_PX,
+        metavar="PX",
+        help="enhance faces smaller than this, to see where it ends to help (default: the runtime's %(default)s)",
+    )
     parser.add_argument("--note", default="", help="said in the JSON line, e.g. how the arms were trained")
     parser.add_argument("--no-time", action="store_true", help="leave the cost of a call out (the machine is busy)")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of 16 px faces here")
@@ -259,6 +267,7 @@ def samples_of(data: Path, limit: int | None) -> list[Sample]:
 
 def main() -> None:
     args, facts = arguments(), machine.facts()
+    runtime.BELOW_PX = args.below
     options = Options(still_looks=1)
     opened, samples = enhancers(args.model), samples_of(args.data, args.limit)
     first, sizes = next(iter(opened.values())), [(faces, size) for faces in (1, 4) for size in SIZES]
@@ -266,6 +275,7 @@ def main() -> None:
     record = {
         "schema": SCHEMA,
         "pictures": len(samples),
+        "below_px": args.below,
         "models": Analyzer(options).describe()["models"],
         "note": args.note,
         "arms": measure(samples, {"plain": None, **opened}, options),
