@@ -275,7 +275,7 @@ class Analyzer:
         crops = [track.crop for track in looked]
         tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed, skipped)
         to_frame = matrices(crops, self._sizes[self._planner.level.network])
-        points = landmarks.in_frame(tensors["landmarks"], to_frame)
+        points = landmarks.in_frame(tensors["landmarks"], to_frame, crops)
         values = typed(wanted, tensors, crops, to_frame, points)
         self._planner.lap("tasks")
         seen = [crop_from_landmarks(face) for face in points]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,11 +39,11 @@ class LabelReader:
         if self._equal.shape != (parts, CLASSES, h * w):
             self._equal = np.empty((parts, CLASSES, h * w), np.bool_)
         labels = np.empty((count, side * h, side * w), np.uint8)
-        rows = labels.reshape(count, h, side, side * w)
+        rows = labels.reshape(count, h, side, w, side)
+        # Few calls: between two of them, lanes that read at once wait for each other (0.10 ms each; 0.18 with the
+        # sub-pixels put in their places by `cv2.merge`, which is a little quicker alone).
         for row, planes in zip(rows, scores.reshape(count, parts, CLASSES, h * w), strict=True):
-            best = self._largest(planes).reshape(side, side, h, w)
-            for line in range(side):  # the columns of a row of sub-pixels lie one beside the other
-                row[:, line] = cv2.merge(list(best[line])).reshape(h, side * w)
+            row[:] = self._largest(planes).reshape(side, side, h, w).transpose(2, 0, 3, 1)
         return labels
 
     def _largest(self, planes: NDArray[Any]) -> NDArray[np.uint8]:

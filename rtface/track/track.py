@@ -43,7 +43,8 @@ class Motion:
     def foresee(self, at: float) -> Crop:
         """The crop at a later time: on by the velocity, which dies away."""
         travel = COAST_SECONDS * (1.0 - math.exp(-(at - self.at) / COAST_SECONDS))
-        return replace(self.crop, x=self.crop.x + self.vx * travel, y=self.crop.y + self.vy * travel)
+        crop = self.crop
+        return Crop(crop.x + self.vx * travel, crop.y + self.vy * travel, crop.side, crop.roll)
 
     def seen(self, crop: Crop, at: float) -> Motion:
         """The face was seen again: blend what it did since into the velocity."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -194,10 +195,11 @@ class Tracker:
 
         When two faces cross, the hidden one's landmarks land on the other; it coasts until it shows again, or is lost.
         """
-        if len(self.tracks) < 2:
+        seen = [track for track in self.tracks if not track.predicted]
+        if not any(_same_place(track, other) for track, other in combinations(seen, 2)):
             return
         held: list[Track] = []
-        for track in sorted((track for track in self.tracks if not track.predicted), key=_standing):
+        for track in sorted(seen, key=_standing):
             if any(_same_place(track, other) for other in held):
                 track.proven = track.track_id > 0  # a newcomer there was never a face of its own
                 track.deny(track.crop)

@@ -262,6 +262,13 @@ def train_superfan_command(
         Path | None,
         typer.Option(help="Exported float32 engine that the losses look through.", show_default="engine-iter1.onnx"),
     ] = None,
+    clean: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of small faces only shrunk, not spoilt.", show_default="0"),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Begin with an exported enhancer.onnx, or another run's last.pt.")
+    ] = None,
 ) -> None:
     """Train the enhancer: small spoilt faces to clean ones, four times as large.
 
@@ -275,7 +282,7 @@ def train_superfan_command(
     flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
     flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
     flags |= {"pixel": pixel, "perceptual": perceptual, "heat": heat, "gan": gan, "gan_at": gan_at}
-    flags |= {"sizes": sizes, "engine": engine}
+    flags |= {"sizes": sizes, "engine": engine, "clean": clean, "init": init}
     options, sources = _options(config, source, flags)
     require("torch", extra="train")
     from rtface.train.superfan import SuperFanConfig, train_superfan

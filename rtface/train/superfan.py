@@ -37,6 +37,7 @@ from rtface.train.loop import (
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
+from rtface.train.warm import continue_from, warm_start
 
 FILES = ("landmarks", "parsing", "unlabelled", "points5")
 SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
@@ -60,6 +61,8 @@ class SuperFanConfig(RunConfig):
     gan: float = Weights.gan
     gan_at: float = 0.8  # share of the run at which the critic begins
     engine: Path = SHIPPED  # whose encoder and landmarks the losses look through
+    clean: float = 0.0  # share of the small faces that are only shrunk
+    init: Path | None = None  # an exported enhancer or a checkpoint to begin with
 
     def __post_init__(self) -> None:
         for name in ("pixel", "perceptual", "heat", "gan"):
@@ -67,6 +70,8 @@ class SuperFanConfig(RunConfig):
                 raise OptionError(
                     name, f"expected a weight of at least 0, got {getattr(self, name)}", "0 leaves it out"
                 )
+        if not 0.0 <= self.clean <= 1.0:
+            raise OptionError("clean", f"expected a share from 0 to 1, got {self.clean}", "0 spoils every small face")
         if not self.small_sides:
             why = f"expected multiples of 4 from 8 to 64, comma-separated, got {self.sizes!r}"
             raise OptionError("sizes", why, "Write it as 16,24,32")
@@ -136,7 +141,7 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     the same weights, whatever its losses."""
     prepare(config)
     device, weights = pick_device(config.device), config.weights
-    pairs = Pairs(pictures, config.small_sides, config.batch, config.seed, SCALE)
+    pairs = Pairs(pictures, config.small_sides, config.batch, config.seed, SCALE, config.clean)
 
     net = SuperFan().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(config.rate, config.minutes, config.steps, warmup=100)
@@ -145,6 +150,9 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
         pairs.drawn = run.step
+    elif config.init is not None:
+        _begin_with(net, config.init, pairs, device)
+        run.ema.copy(net)
     normalise = Normalise()
     batches = prefetch(pairs)
     with keeping(run, batches):
@@ -161,6 +169,16 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
                 run.criticise(made.float(), truth, weights.penalty)
             run.check(config.validate_minutes, lambda: validate(run, validation, config.small_sides, device))
     return run.checkpoint
+
+
+def _begin_with(net: SuperFan, model: Path, pairs: Pairs, device: torch.device) -> None:
+    """Fill the network with an exported file's weights, or a run's averaged ones. Raises ModelError."""
+    if model.suffix == ".pt":
+        continue_from(net, model)
+        return
+    small = torch.from_numpy(pairs()[0]).to(device)
+    pairs.drawn = 0  # the run itself begins with these pairs too
+    warm_start(net, model, "net.", lambda: net(small))
 
 
 def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:

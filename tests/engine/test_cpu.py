@@ -12,10 +12,11 @@ from onnx import TensorProto, helper
 from rtface import models
 from rtface.bench.machine import resident_mb
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
-from rtface.engine.cpu import LANES, REST, SHAPES, TOGETHER, WIDE
+from rtface.engine.cpu import HALVES, LANES, SHAPES, TOGETHER, WIDE
+from rtface.engine.halves import Between, Halves
 from rtface.engine.race import PROBE_EVERY, Race
 from rtface.errors import EngineError
-from rtface.onnx_bytes import output_names, with_weights, without_outputs
+from rtface.onnx_bytes import first_half, output_names, second_half, with_weights, without_outputs
 from tests.fakes import OUTPUTS
 
 QUICK = tuple(name for name in OUTPUTS if name != "parsing")
@@ -110,20 +111,31 @@ def test_sessions_open_when_they_are_needed(model: bytes) -> None:
     assert set(single._sessions) == {(WIDE, True, 0)}
 
 
-def test_the_rest_of_an_uneven_count_goes_wide(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = CpuEngine(model, "engine", 2)
-    engine.prepare(OUTPUTS)
-    went: list[tuple[str, int]] = []
-    for (way, *_), session in engine._sessions.items():
-        run = session.run
-        monkeypatch.setattr(session, "run", lambda b, n, way=way, run=run: went.append((way, len(b))) or run(b, n))
-    engine._go(REST, True, crops(5), ("pose",))
-    assert sorted(went) == [(LANES, 2), (LANES, 2), (WIDE, 1)] and went[-1][0] == WIDE
-    went.clear()
-    for _ in range(9):
-        engine.run(crops(4), ("pose",))
-    assert not any(count in (1, 3) for _, count in went)  # an even count has no rest
-    engine.close()
+def test_one_face_over_goes_in_halves(engine: CpuEngine, model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, ways = crops(5), list[str]()
+    expected = OrtEngine(model, "plain", 1).run(batch, OUTPUTS)
+    got = engine._go(HALVES, True, batch, OUTPUTS)
+    assert list(got) == list(OUTPUTS)
+    for name in OUTPUTS:
+        assert got[name] == pytest.approx(expected[name], abs=2e-2)
+    go = engine._go
+    monkeypatch.setattr(engine, "_go", lambda way, *rest: ways.append(way) or go(way, *rest))
+    for count, names in ((3, OUTPUTS), (4, OUTPUTS), (1, OUTPUTS), (3, QUICK)):
+        ways.clear()
+        for _ in range(9):
+            engine.run(crops(count), names)
+        assert (HALVES in ways) == (count == 3 and names is OUTPUTS)
+
+
+def test_a_first_half_that_fails_leaves_nobody_waiting(engine: CpuEngine) -> None:
+    assert engine._halves is not None
+    between = Between()
+    with pytest.raises(EngineError, match="float32 batch"):
+        engine._halves.first(np.zeros((1, 64, 64, 3), np.float32), OUTPUTS, between)
+    assert engine._halves.second(OUTPUTS, between) == {}
+    with pytest.raises(EngineError, match="float32 batch"):
+        engine._go(HALVES, True, np.zeros((3, 64, 64, 3), np.float32), OUTPUTS)
+    assert set(engine._go(HALVES, True, crops(3), OUTPUTS)) == set(OUTPUTS)  # and it works on
 
 
 def test_races_do_not_pile_up(engine: CpuEngine) -> None:
@@ -244,6 +256,43 @@ def test_a_graph_with_a_branch_keeps_its_nodes() -> None:
     ]
     cut = onnx.load_from_string(without_outputs(tiny(nodes, ["a", "b"]), ["b"]))
     assert len(cut.graph.node) == 4 and [output.name for output in cut.graph.output] == ["a"]
+
+
+def test_a_network_in_halves_is_the_network() -> None:
+    nodes = [
+        helper.make_node("Mul", ["x", "w"], ["shared"]),
+        helper.make_node("Transpose", ["shared"], ["cheap"]),
+        helper.make_node("Add", ["shared", "v"], ["a"]),
+        helper.make_node("Add", ["cheap", "w"], ["middle"]),
+        helper.make_node("Neg", ["middle"], ["b"]),
+    ]
+    model = tiny(nodes, ["a", "b"])
+    first, passed = first_half(model, ["b"])
+    assert passed == ("shared",) and output_names(first) == ("a", "shared")
+    assert [node.op_type for node in onnx.load_from_string(first).graph.node] == ["Mul", "Add"]
+    second = onnx.load_from_string(second_half(model, ["b"], {"shared": ("tensor(float)", ["n"])}))
+    onnx.checker.check_model(second)
+    assert [node.op_type for node in second.graph.node] == ["Transpose", "Add", "Neg"]  # what is cheap is done again
+    assert [weight.name for weight in second.graph.initializer] == ["w"]
+    halves, between, x = Halves(model, "tiny", ["b"]), Between(), np.array([3.0], np.float32)
+    assert halves.first(x, ("b", "a"), between) == {"a": np.array([8.0], np.float32)}
+    assert halves.second(("b", "a"), between) == {"b": np.array([-8.0], np.float32)}
+    for outputs in (["a"], ["a", "b"]):
+        with pytest.raises(ValueError, match="for"):
+            first_half(tiny(nodes[:3], ["a"]) if len(outputs) == 1 else model, outputs)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("iterations", [0, 1, 2])
+def test_every_shipped_engine_comes_in_halves(iterations: int, precision: str) -> None:
+    model = models.load(models.find("engine", iterations, precision))
+    halves, between, batch = Halves(model, "engine", ("parsing",)), Between(), crops(1)
+    expected = OrtEngine(model, "plain", 1).run(batch, OUTPUTS)
+    got = {**halves.first(batch, OUTPUTS, between), **halves.second(OUTPUTS, between)}
+    assert set(got) == set(OUTPUTS)
+    for name in QUICK:
+        assert got[name] == pytest.approx(expected[name], abs=2e-2)
+    assert (got["parsing"] == expected["parsing"]).mean() > 0.999
 
 
 def test_the_shipped_engine_without_parsing_is_smaller(model: bytes) -> None:

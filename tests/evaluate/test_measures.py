@@ -54,6 +54,10 @@ def test_landmarks_by_outer_eyes_with_a_miss_and_a_bad_jaw() -> None:
     assert said["failure8_pct"] == 50.0
     assert said["auc8_pct"] == pytest.approx(100 * (1 - 2.5 / 8) / 2, abs=1e-3)
     assert counts(measure)["nme_pct"] == 1 and counts(measure)["missed_pct"] == 2
+    assert counts(measure)["nme_large_pct"] == 0 and np.isnan(said["nme_large_pct"])
+    large = Truth(landmarks68=5 * sixty_eight(), box_xyxy=np.array([75.0, 75.0, 175.0, 175.0]))
+    measure.add(sample(large), result(face([75, 75, 175, 175], landmarks=Landmarks(5 * sixty_eight() + (3, 4), 0.9))))
+    assert values(measure)["nme_large_pct"] == pytest.approx(10.0) and counts(measure)["nme_large_pct"] == 1
 
 
 def test_landmarks_count_labelled_faces_only() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rtface.tasks.crop import Crop, crop_to_frame_matrix
 from rtface.tasks.emotion import emotions
-from rtface.tasks.landmarks import in_frame, landmarks
+from rtface.tasks.landmarks import LABELS_RIGHT, in_frame, landmarks
 from rtface.tasks.parsing import labels_in_frame, parsings
 from rtface.tasks.pose import poses
 from rtface.tasks.typed import outputs_for, typed
@@ -32,9 +32,10 @@ def test_landmarks_go_to_the_frame() -> None:
     matrices = np.stack([crop_to_frame_matrix(crop) for crop in crops])
     tensor = np.full((2, 68, 2), 63.5, np.float32)
     tensor[1, 0] = (83.5, 63.5)  # 20 crop px to the right, which is 10 frame px down after the turn
-    points = in_frame(tensor, matrices)
-    assert points[0] == pytest.approx(np.tile([100, 50], (68, 1)))
-    assert points[1, 0] == pytest.approx([300, 210])
+    points = in_frame(tensor, matrices, crops)
+    # and to the picture's right of there, however the face is turned, as people's labels are
+    assert points[0] == pytest.approx(np.tile([100 + LABELS_RIGHT * 256, 50], (68, 1)))
+    assert points[1, 0] == pytest.approx([300 + LABELS_RIGHT * 64, 210])
     assert [one.score for one in landmarks(points, np.array([0.25, 0.5]))] == [0.25, 0.5]
 
 

@@ -184,6 +184,29 @@ def test_training_goes_on_with_its_critic_and_the_export_agrees_with_torch(
         assert engine.run(crops, (OUTPUT,))[OUTPUT] == pytest.approx(expected, abs=0.5)
 
 
+@pytest.mark.parametrize("from_run", [False, True])
+def test_training_begins_with_another_enhancer(tmp_path: Path, from_run: bool) -> None:
+    pictures, folder, init = [picture(120)], tmp_path / "run", SHIPPED.with_name("enhancer.onnx")
+    still = {"perceptual": 0.0, "heat": 0.0, "gan": 0.0, "sizes": "16"}  # at a rate that changes nothing
+    if from_run:
+        config = SuperFanConfig(folder, tmp_path / "first", folder, None, 1, 2, 1e-12, init=init, **still)  # type: ignore[arg-type]
+        init = learn(config, pictures, pictures)
+    config = SuperFanConfig(folder, folder, folder, None, 1, 2, 1e-12, init=init, **still)  # type: ignore[arg-type]
+    net = SuperFanExport(load_superfan(learn(config, pictures, pictures)))
+    with torch.no_grad():
+        got = net(torch.from_numpy(SMALL)).numpy()
+    expected = OrtEngine(models.load("enhancer"), "enhancer", 1).run(SMALL, (OUTPUT,))[OUTPUT]
+    assert got == pytest.approx(expected, abs=1.0)
+
+
+def test_a_share_of_the_small_faces_is_shrunk_only() -> None:
+    pictures = [picture(160)]
+    spoilt, clean = (Pairs(pictures, (16,), 8, seed=2, clean=share)() for share in (0.0, 1.0))
+    plain = np.stack([cv2.resize(large, (16, 16), interpolation=cv2.INTER_AREA) for large in clean[1]])
+    apart = np.abs(clean[0].astype(float) - plain).mean()
+    assert 0.0 < apart < np.abs(spoilt[0].astype(float) - plain).mean()
+
+
 def test_arms_of_one_seed_begin_alike_whatever_their_losses(tmp_path: Path) -> None:
     pictures, begun = [picture(120), picture(160)], []
     for name, weights in (("pixel", {"perceptual": 0.0, "heat": 0.0, "gan": 0.0}), ("all", {"gan_at": 0.0})):
@@ -198,7 +221,12 @@ def test_wrong_options_say_what_is_expected(capsys: pytest.CaptureFixture[str], 
     for sizes in ("15", "16,x", "", "128"):
         assert run("train", "superfan", "--data", "d", "--run", "r", "--steps", 1, "--sizes", sizes) == 2
         assert "sizes: expected multiples of 4 from 8 to 64" in capsys.readouterr().err
+    assert run("train", "superfan", "--data", "d", "--run", "r", "--steps", 1, "--clean", 2) == 2
+    capsys.readouterr()
     toml = tmp_path / "run.toml"
+    toml.write_text('data = "d"\nrun = "r"\nsteps = 1\nclean = 1.5\n')
+    assert run("train", "superfan", "--config", toml) == 2
+    assert "clean: expected a share from 0 to 1, got 1.5" in capsys.readouterr().err
     toml.write_text('data = "d"\nrun = "r"\nsteps = 1\nheat = -1.0\n')
     assert run("train", "superfan", "--config", toml) == 2
     assert "heat: expected a weight of at least 0, got -1.0" in capsys.readouterr().err

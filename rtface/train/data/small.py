@@ -31,9 +31,13 @@ def face_crop(face: FaceLabel) -> Crop | None:
     return None if face.box is None else crop_from_box(face.box)
 
 
-def degrade(large: UInt8, size: int, rng: np.random.Generator) -> UInt8:
-    """A spoilt copy (size, size, 3) of a clean face (S, S, 3), S >= 2 size."""
+def degrade(large: UInt8, size: int, rng: np.random.Generator, clean: float = 0.0) -> UInt8:
+    """A spoilt copy (size, size, 3) of a clean face (S, S, 3), S >= 2 size; with a chance of `clean` only shrunk."""
     image = large
+    if clean and rng.random() < clean:
+        seen = round(size * rng.uniform(0.75, 1.0))
+        image = cv2.resize(image, (seen, seen), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
     if rng.random() < 0.6:
         kernel = int(rng.choice((3, 5, 7)))
         image = cv2.GaussianBlur(image, (kernel, kernel), 0)  # type: ignore[assignment]
@@ -57,15 +61,23 @@ class Pairs:
         batch: Pairs in a batch of the smallest size; fewer of a larger one, for about equal work.
         seed: Of the draws: a batch depends on this and on its number, `drawn`, only, so a run that goes on with the
             number it stopped at sees what it would have seen.
+        scale: Large side over small side.
+        clean: Share of the small faces that are shrunk and nothing else.
 
     Raises:
         InputError: No face is large enough for one of the sizes.
     """
 
     def __init__(
-        self, pictures: Sequence[Picture], sizes: Sequence[int], batch: int, seed: int, scale: int = 4
+        self,
+        pictures: Sequence[Picture],
+        sizes: Sequence[int],
+        batch: int,
+        seed: int,
+        scale: int = 4,
+        clean: float = 0.0,
     ) -> None:
-        self.sizes, self.batch, self.scale = tuple(sizes), batch, scale
+        self.sizes, self.batch, self.scale, self.clean = tuple(sizes), batch, scale, clean
         self.seed, self.drawn = seed, 0
         known = [(p, crop) for p in pictures for f in p.faces if (crop := face_crop(f)) is not None and crop.finite]
         self.faces = {s: [(p, c) for p, c in known if c.side >= SMALLEST * scale * s] for s in self.sizes}
@@ -84,7 +96,7 @@ class Pairs:
         for row, index in enumerate(rng.integers(len(faces), size=count)):
             picture, crop = faces[index]
             large[row] = _varied(picture, crop, large.shape[1], rng)
-        return np.stack([degrade(one, size, rng) for one in large]), large
+        return np.stack([degrade(one, size, rng, self.clean) for one in large]), large
 
 
 def _varied(picture: Picture, crop: Crop, size: int, rng: np.random.Generator) -> UInt8:
