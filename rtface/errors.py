@@ -70,15 +70,15 @@ class BudgetMissed(RtfaceError):
     exit_code = 5
 
 
-def require(module: str, extra: str) -> Any:
+def require(module: str, extra: str, kind: type[RtfaceError] = UsageError) -> Any:
     """Import an optional dependency, or raise the pip line that installs it.
 
     Raises:
-        UsageError: ``module`` is not installed.
+        UsageError: ``module`` is not installed; or another `kind` of error.
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise UsageError(module, "is not installed", f"pip install 'rtface[{extra}]'") from error
+        raise kind(module, "is not installed", f"pip install 'rtface[{extra}]'") from error

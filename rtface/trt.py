@@ -87,8 +87,8 @@ def make_plan(
     """Build a network's plan where it is not there yet; its key, and whether it was built now.
 
     Raises:
-        UsageError: TensorRT or onnx is not installed.
-        EngineError: There is no GPU (TensorRT-RTX needs none), or TensorRT cannot build it.
+        UsageError: The package onnx is not installed.
+        EngineError: TensorRT is not installed, there is no GPU (TensorRT-RTX needs none), or it cannot build the plan.
         ModelError: The network is damaged, or has no INT8 ranges.
         OutputError: The cache cannot be written.
     """
@@ -124,7 +124,7 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
         first: Opens the network on ONNX Runtime.
 
     Raises:
-        UsageError: TensorRT or cuda-core is not installed.
+        EngineError: TensorRT or cuda-core is not installed.
         EngineError: There is no GPU, or the plan lies where others could have put it.
         ModelError: INT8 is asked for, and there are no ranges of this network.
     """

@@ -137,7 +137,7 @@ def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
     with caplog.at_level(logging.WARNING):
         network, _ = networks.open_network("engine", Options())
     assert network.describe()["engine"] == "onnxruntime" and "ONNX Runtime runs instead" in caplog.text
-    with pytest.raises(Exception, match="is not installed, nor is tensorrt_rtx"):
+    with pytest.raises(EngineError, match="is not installed, nor is tensorrt_rtx"):
         networks.open_network("engine", Options(engine="trt"))
 
 

@@ -63,6 +63,8 @@ def run_command(
         smooth=smooth,
         enhance=enhance,
     )
+    if options.budget_ms is not None:
+        print("rtface: budget_ms is left out: run drops no frame; `rtface live --budget` has it", file=sys.stderr)
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import EngineError, UsageError
+from rtface.errors import EngineError
 
 
 class Memory(Protocol):
@@ -67,8 +67,7 @@ def open_cuda(device: int = 0) -> Cuda:
     """The GPU, by cuda-core or else pycuda.
 
     Raises:
-        UsageError: Neither is installed.
-        EngineError: There is no NVIDIA GPU or driver.
+        EngineError: Neither is installed, or there is no NVIDIA GPU or driver.
     """
     for module, opened in (("cuda.core", CoreCuda), ("pycuda.driver", PyCuda)):
         try:
@@ -80,7 +79,7 @@ def open_cuda(device: int = 0) -> Cuda:
         except Exception as error:  # neither library's errors share a base, and a missing driver is a third kind
             why = f"{module} finds no NVIDIA GPU or driver ({_line(error)})"
             raise EngineError("cuda", why, "Use --engine onnx; nvidia-smi shows the driver") from error
-    raise UsageError("cuda-core", "is not installed, nor is pycuda", "pip install cuda-core (on JetPack: pycuda)")
+    raise EngineError("cuda-core", "is not installed, nor is pycuda", "pip install cuda-core (on JetPack: pycuda)")
 
 
 class CoreMemory:

@@ -30,12 +30,12 @@ class OpenVinoEngine:
         half: Multiply in the CPU's 16-bit float where the file is in float32; False = float32 throughout.
 
     Raises:
-        UsageError: openvino is not installed.
+        EngineError: openvino is not installed.
         EngineError: It cannot load the network, or the CPU has no 16-bit float.
     """
 
     def __init__(self, model: bytes, name: str = "model", threads: int | None = None, *, half: bool = False) -> None:
-        openvino = require("openvino", "openvino")
+        openvino = require("openvino", "openvino", EngineError)
         self._name, self._version = name, str(openvino.__version__).partition("-")[0]
         self._threads = threads if threads is not None else default_threads()
         try:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rtface.engine.base import Tensors
 from rtface.engine.cuda import Cuda, Memory, open_cuda, view
-from rtface.errors import EngineError, UsageError
+from rtface.errors import EngineError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 GRAPH_AFTER = 2
@@ -32,7 +32,7 @@ def find_api() -> Any:
     """The module `tensorrt`, else `tensorrt_rtx`.
 
     Raises:
-        UsageError: Neither is installed.
+        EngineError: Neither is installed.
     """
     for module in MODULES:
         try:
@@ -40,7 +40,7 @@ def find_api() -> Any:
         except ImportError:
             continue
     mend = "pip install 'rtface[tensorrt]' (data centre, workstation, Jetson) or 'rtface[rtx]' (RTX cards)"
-    raise UsageError("tensorrt", "is not installed, nor is tensorrt_rtx", mend)
+    raise EngineError("tensorrt", "is not installed, nor is tensorrt_rtx", mend)
 
 
 def is_rtx(api: Any) -> bool:
@@ -69,7 +69,7 @@ class TrtEngine:
         cuda: The GPU; None = the first.
 
     Raises:
-        UsageError: TensorRT or cuda-core is not installed.
+        EngineError: TensorRT or cuda-core is not installed.
         EngineError: There is no GPU, or the plan is not for this GPU and version, or damaged.
     """
 

@@ -48,7 +48,7 @@ def build_plan(
         api: The TensorRT module; None = the one that is installed.
 
     Raises:
-        UsageError: TensorRT is not installed.
+        EngineError: TensorRT is not installed.
         EngineError: TensorRT cannot read the file or cannot build it.
     """
     api = api or find_api()

@@ -50,6 +50,13 @@ def test_run_writes_json_lines_to_stdout_by_default(cli: Cli, opened: list[Optio
     assert (options.tasks, options.max_faces, options.iterations, options.smooth) == (("pose",), 3, 0, False)
 
 
+def test_run_says_that_it_keeps_no_budget(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=2)
+    done = cli("run", clip, "--set", "budget_ms=33")
+    assert done.code == 0 and done.err.startswith("rtface: budget_ms is left out: run drops no frame")
+    assert records(done.out)[-1]["frames"] == 2
+
+
 def test_run_writes_files_and_overwrites_them_only_when_asked(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", frames=4)
     lines, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
