@@ -19,7 +19,7 @@ MODELS = Path(__file__).parent.parent / "rtface" / "models"
 START, END = "<!-- figures -->", "<!-- end -->"
 TASKS_OF = {"engine": ("landmarks", "points5", "parsing", "emotion", "pose"), "detector": ("detection",)}
 MAIN = {
-    "landmarks": ("nme_pct", "nme_inner51_pct", "auc8_pct", "missed_pct"),
+    "landmarks": ("nme_pct", "nme_inner51_pct", "nme_large_pct", "auc8_pct", "missed_pct"),
     "points5": ("nme5_pct", "missed_pct"),
     "parsing": ("components_f", "components_overall_f", "mean_f"),
     "emotion": ("accuracy_pct", "mean_recall_pct"),

@@ -275,7 +275,7 @@ class Analyzer:
         crops = [track.crop for track in looked]
         tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed, skipped)
         to_frame = matrices(crops, self._sizes[self._planner.level.network])
-        points = landmarks.in_frame(tensors["landmarks"], to_frame, crops)
+        points = landmarks.in_frame(tensors["landmarks"], to_frame)
         values = typed(wanted, tensors, crops, to_frame, points)
         self._planner.lap("tasks")
         seen = [crop_from_landmarks(face) for face in points]
@@ -317,11 +317,13 @@ class Analyzer:
             values["parsing"] = moved(values["parsing"], parsed_at, now_at)
         ages = {task: age for task, age in ages.items() if task in wanted}
         # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
-        steady = self.options.smooth and ages.get("landmarks") == 0.0
+        five = track.points5
+        if self.options.smooth and ages.get("landmarks") == 0.0:
+            five = points5_from_landmarks(values["landmarks"].points - landmarks.right_of([track.crop.side])[0])
         return Face(
             box_xyxy=track.box_xyxy,
             score=track.score,
-            points5=points5_from_landmarks(values["landmarks"].points) if steady else track.points5,
+            points5=five,
             track_id=track.track_id,
             age_ms=ages,
             predicted=track.predicted,

@@ -31,8 +31,8 @@ def open_detector(options: Options) -> tuple[Detector, ModelEntry]:
 
     Raises:
         ModelError: No model fits, or its file is missing or damaged.
-        EngineError: The engine cannot load it.
-        UsageError: The engine is not installed, or the detector is MediaPipe's.
+        EngineError: The engine is not installed, or cannot load it.
+        UsageError: The detector is MediaPipe's.
     """
     if options.detector == "mediapipe":
         why = "cannot run inside rtface: its wheels install a second cv2 over ours and carry no detector model any more"

@@ -22,7 +22,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 ELEMENTS = {"tensor(float)": 1, "tensor(uint8)": 2, "tensor(int8)": 3, "tensor(float16)": 10}
 """ONNX Runtime's words for what tensors hold → onnx.proto3's numbers."""
 
-AGAIN = frozenset(("DequantizeLinear", "Reshape", "Transpose"))
+AGAIN = frozenset(("Cast", "DequantizeLinear", "Reshape", "Transpose"))
 """Operators that cost next to nothing: both halves have their own, so that what passes between them is small."""
 
 
@@ -80,7 +80,7 @@ def first_half(model: bytes, names: Collection[str]) -> FirstHalf:
     graph = _Graph(model)
     left = [name for name in output_names(model) if name not in names]
     _, passed = graph.branch(names, left)
-    if graph.inner or not passed or not left:
+    if graph.inner or not passed or not left or set(passed) & set(left):
         raise ValueError(f"expected a network with a part for {', '.join(names)} alone, got one without")
     nodes, read = graph.needed((*left, *passed))
     infos = [_message(_OUTPUT, _message(_VALUE_NAME, name.encode())) for name in passed]
@@ -95,7 +95,7 @@ def second_half(
     `types` has the passed tensors' element types (keys of `ELEMENTS`) and shapes, open sides by name or None.
 
     Raises:
-        ValueError: `model` is no ONNX file.
+        ValueError: `model` is no ONNX file, or a type is none of these.
     """
     graph = _Graph(model)
     nodes, _ = graph.branch(names, [name for name in output_names(model) if name not in names])
@@ -159,14 +159,14 @@ def _names(node: _Field, number: int) -> list[str]:
 
 
 def _value(name: str, kind: str, shape: Sequence[int | str | None]) -> bytes:
-    """A ValueInfoProto."""
-    dims = b"".join(
-        _message(
-            _DIM,
-            _number(_DIM_VALUE, side) if isinstance(side, int) else _message(_DIM_NAME, str(side or "any").encode()),
-        )
+    """A ValueInfoProto. Raises ValueError for a type that is not in `ELEMENTS`."""
+    if kind not in ELEMENTS:
+        raise ValueError(f"expected one of {', '.join(ELEMENTS)} between the halves, got {kind}")
+    sides = [
+        _number(_DIM_VALUE, side) if isinstance(side, int) else _message(_DIM_NAME, (side or "").encode())
         for side in shape
-    )
+    ]
+    dims = b"".join(_message(_DIM, side) for side in sides)
     tensor = _number(_ELEMENT_TYPE, ELEMENTS[kind]) + _message(_SHAPE, dims)
     return _message(_VALUE_NAME, name.encode()) + _message(_VALUE_TYPE, _message(_TENSOR_TYPE, tensor))
 

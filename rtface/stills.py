@@ -78,7 +78,7 @@ class Stills:
             self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(LOOKS, looks, strict=False)
         ]
         tensors, to_frame = combined(answers), matrices(crops, self._size)
-        points = landmarks.in_frame(tensors["landmarks"], to_frame, crops) if "landmarks" in wanted and crops else None
+        points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
         values = typed(wanted, tensors, crops, to_frame, points)
         scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
         rows: Sequence[int] = range(len(crops))
@@ -110,7 +110,7 @@ class Stills:
         if not crops:
             return crops
         tensors = self._look(frame, crops, names, budget)
-        points = landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops, self._size), crops)
+        points = landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops, self._size))
         again = [crop_from_landmarks(face) for face in points]
         return [
             new if new.finite and new.near(old, centre=0.5, ratio=2.5) else old

@@ -124,8 +124,8 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
         first: Opens the network on ONNX Runtime.
 
     Raises:
-        EngineError: TensorRT or cuda-core is not installed.
-        EngineError: There is no GPU, or the plan lies where others could have put it.
+        EngineError: TensorRT or cuda-core is not installed, there is no GPU, or the plan lies where others could have
+            put it.
         ModelError: INT8 is asked for, and there are no ranges of this network.
     """
     api, cuda = find_api(), open_cuda()

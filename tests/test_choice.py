@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -139,6 +140,9 @@ def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
     assert network.describe()["engine"] == "onnxruntime" and "ONNX Runtime runs instead" in caplog.text
     with pytest.raises(EngineError, match="is not installed, nor is tensorrt_rtx"):
         networks.open_network("engine", Options(engine="trt"))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match=r"pip install 'rtface\[openvino\]'"):
+        networks.open_network("engine", Options(engine="openvino"))
 
 
 def test_half_precision_has_no_place_on_onnx_runtime() -> None:

@@ -64,7 +64,7 @@ def run_command(
         enhance=enhance,
     )
     if options.budget_ms is not None:
-        print("rtface: budget_ms is left out: run drops no frame; `rtface live --budget` has it", file=sys.stderr)
+        print("rtface: budget_ms is left out: run keeps no deadline; `rtface live --budget` does", file=sys.stderr)
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
 

@@ -75,6 +75,7 @@ class CpuEngine:
         self._model, self._name, self._timer, self._cpu_timer = model, name, timer, cpu_timer
         self._threads = threads if threads is not None else default_threads()
         self._lanes = self._threads if rows is None else max(1, min(self._threads, rows))
+        self._one_can_be_over = self._lanes > 1 and (rows is None or rows > self._lanes)
         self._warm = TOGETHER if rows is None else max(1, min(TOGETHER, rows))
         self._sessions: dict[tuple[str, bool, int], OrtEngine] = {}
         self._races: dict[tuple[bool, tuple[int, ...]], Race] = {}
@@ -107,13 +108,11 @@ class CpuEngine:
                 self._session(WIDE, whole)
             for lane in range(self._lanes if self._threads > 1 else 0):
                 self._session(LANES, whole, lane)
-            if whole and self._dear and self._lanes > 1 and self._halves is None:
+            if whole and self._dear and self._halves is None and self._one_can_be_over:
                 with suppress(ValueError):  # a network of another make
                     self._halves = Halves(self._model, self._name, self._dear)
         for session in self._sessions.values():
             session.warm(self._warm)
-        if self._halves is not None:
-            self._halves.warm()
         if self._lanes > 1 and self._pool is None:
             self._pool = ThreadPoolExecutor(self._lanes - 1, thread_name_prefix=f"rtface-{self._name}")
 
@@ -163,8 +162,11 @@ class CpuEngine:
                 odd.update(halves.second(names, between))
             return answer
 
-        others = [self._pool.submit(work, lane) for lane in range(1, len(parts))]
-        answers = [work(0), *(other.result() for other in others)]
+        try:
+            others = [self._pool.submit(work, lane) for lane in range(1, len(parts))]
+            answers = [work(0), *(other.result() for other in others)]
+        finally:
+            between.put(None)  # whatever went wrong here, Ctrl-C too: the second lane is not to wait for ever
         return _joined(answers if halves is None else [*answers, odd], names)
 
     def _few(self, way: str, whole: bool, batch: NDArray[Any], names: Sequence[str], lane: int = 0) -> Tensors:

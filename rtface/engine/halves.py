@@ -13,13 +13,14 @@ from rtface.engine.ort import OrtEngine
 from rtface.onnx_bytes import first_half, second_half
 
 Between = SimpleQueue[Tensors | None]
-"""From the first half of one call to the second."""
+"""From the first half of one call to the second; None = the first one failed."""
 
 
 class Halves:
     """The sessions of both halves, of one thread each; together they take what the whole network takes.
 
-    For each batch one thread calls `first`, another one `second`, which waits for it, with the same new `Between`.
+    For each batch one thread calls `first`, another one `second`, which waits for it, with the same new `Between`. Both
+    run once here on nothing, so that the first real call finds its memory there.
 
     Args:
         model: The ONNX file's bytes.
@@ -28,7 +29,7 @@ class Halves:
 
     Raises:
         EngineError: ONNX Runtime cannot load them.
-        ValueError: The network cannot be cut there.
+        ValueError: The network cannot be cut there, or takes crops of any size.
     """
 
     def __init__(self, model: bytes, name: str, dear: Sequence[str]) -> None:
@@ -36,23 +37,19 @@ class Halves:
         self._dear, self._passed = tuple(dear), half.passed
         self._first = OrtEngine(half.model, name, 1)
         self._second = OrtEngine(second_half(model, dear, self._first.types(half.passed)), name, 1)
-
-    def warm(self) -> None:
-        """Run once on nothing, so that the first real call finds its memory there."""
         made = self._first.warm()
+        if not made:
+            raise ValueError("expected a network for crops of one size, got one whose size is open")
         self._second.feed({name: made[name] for name in self._passed}, self._dear)
 
     def first(self, batch: NDArray[Any], names: Sequence[str], between: Between) -> Tensors:
         """What of these outputs is not dear, as `Engine.run`."""
-        made: Tensors | None = None
-        try:
-            made = self._first.run(batch, [name for name in names if name not in self._dear], passing=self._passed)
-            return {name: value for name, value in made.items() if name not in self._passed}
-        finally:
-            between.put(made)  # None where it failed: nobody is to wait for ever
+        made = self._first.run(batch, [name for name in names if name not in self._dear], passing=self._passed)
+        between.put(made)
+        return {name: value for name, value in made.items() if name in names}
 
     def second(self, names: Sequence[str], between: Between) -> Tensors:
-        """What of these outputs is dear, of the batch that `first` has; nothing where that failed."""
+        """What of these outputs is dear, of the batch that `first` has; nothing where the caller put None there."""
         made = between.get()
         if made is None:
             return {}

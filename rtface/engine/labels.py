@@ -1,7 +1,7 @@
 """Label maps from the integer scores that a quantised network answers with: the largest class of every pixel.
 
 NumPy compares bytes 64 at a time. ONNX Runtime has no such operator: with floats that carry the class in their
-fraction (`rtface.train.nets.ifan.packed_argmax`) it took 240 us a face, this takes 70 (2 cores, AVX-512).
+fraction (`rtface.train.nets.ifan.packed_argmax`) it took 240 us a face, this takes 90 (2 cores, AVX-512).
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ class OpenVinoEngine:
         half: Multiply in the CPU's 16-bit float where the file is in float32; False = float32 throughout.
 
     Raises:
-        EngineError: openvino is not installed.
-        EngineError: It cannot load the network, or the CPU has no 16-bit float.
+        EngineError: openvino is not installed, it cannot load the network, or the CPU has no 16-bit float.
     """
 
     def __init__(self, model: bytes, name: str = "model", threads: int | None = None, *, half: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""68 landmarks: NME by outer eye corners, AUC@8, failure rate, missed; and NME without the jaw."""
+"""68 landmarks: NME by outer eye corners, AUC@8, failure rate, missed; and NME without the jaw, and of large faces."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.tasks.crop import Crop, map_points
+from rtface.tasks.crop import map_points
 from rtface.types import Landmarks
 
 OUTPUT = "landmarks"
@@ -16,21 +16,28 @@ OUTPUT = "landmarks"
 
 
 LABELS_RIGHT = 0.0028
-"""How far, in sides of the crop, people's 68 points lie to the right of the network's, which learned on mirrored
+"""How far, in sides of the crop, 300-W's hand-set points lie to the right of the network's, which learned on mirrored
 pictures and so takes no side: the median over the 1,675 training faces of Helen and LFPW (AFW's lie 0.0046 right), as
-though the original files' counting pixels from 1 were still in them. Up and down it learned where they are."""
+though the original files' counting pixels from 1 were still in them. Up and down the network learned where they are.
+Other sets' five points (MTFL's) lie where the network's do."""
 
 
-def in_frame(tensor: NDArray[Any], to_frame: NDArray[np.float64], crops: Sequence[Crop]) -> NDArray[np.float32]:
-    """The tensor's points (N, 68, 2) in px of the frame, where people would set them.
+def in_frame(tensor: NDArray[Any], to_frame: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The tensor's points (N, 68, 2) in px of the frame; `to_frame` (N, 2, 3) maps each crop to it."""
+    return map_points(to_frame, tensor)
 
-    `to_frame` (N, 2, 3) maps the px of each of the N crops to it.
+
+def landmarks(points: NDArray[np.float32], quality: NDArray[Any], sides: Sequence[float]) -> list[Landmarks]:
+    """Typed results of frame points (N, 68, 2), moved to where 300-W's annotators set them.
+
+    `quality` (N,) 0..1 is the engine's, their score; `sides` are the crops', px.
     """
-    points = map_points(to_frame, tensor)
-    points[..., 0] += np.array([LABELS_RIGHT * crop.side for crop in crops], np.float32)[:, None]
-    return points
+    moved = points + right_of(sides)
+    return [Landmarks(face, float(score)) for face, score in zip(moved, quality, strict=True)]
 
 
-def landmarks(points: NDArray[np.float32], quality: NDArray[Any]) -> list[Landmarks]:
-    """Typed results of frame points (N, 68, 2) and the engine's `quality` (N,) 0..1, which is their score."""
-    return [Landmarks(face, float(score)) for face, score in zip(points, quality, strict=True)]
+def right_of(sides: Sequence[float]) -> NDArray[np.float32]:
+    """(N, 1, 2) px by which annotators' points lie beside the network's, in crops of these sides."""
+    offset = np.zeros((len(sides), 1, 2), np.float32)
+    offset[:, 0, 0] = LABELS_RIGHT * np.array(sides)
+    return offset

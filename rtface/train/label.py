@@ -115,7 +115,7 @@ class Labeller:
         cuts = [look.crops([crop])[0] for look in LOOKS]
         answers = self._ask(image, cuts)
         to_frame = np.array([crop_to_frame_matrix(cut) for cut in cuts])
-        points = landmarks.in_frame(answers[landmarks.OUTPUT], to_frame, cuts)
+        points = landmarks.in_frame(answers[landmarks.OUTPUT], to_frame)
         poses = pose.poses(answers[pose.OUTPUT], [cut.roll for cut in cuts])
         turned = np.array([(one.yaw, one.pitch, one.roll) for one in poses])
         return points, turned, _votes(answers[parsing.OUTPUT], to_frame, crop)

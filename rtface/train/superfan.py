@@ -49,7 +49,7 @@ class SuperFanConfig(RunConfig):
     """One training run of the enhancer.
 
     Raises:
-        OptionError: A weight is negative, or `sizes` are not what is expected.
+        OptionError: A weight is negative, or `sizes` or `clean` are not what is expected.
     """
 
     batch: int = 32
@@ -131,7 +131,7 @@ def train_superfan(config: SuperFanConfig) -> Path:
 
     Raises:
         InputError: The corpus is missing or holds no face that is large enough.
-        ModelError: `config.engine` is no exported engine, or the run's checkpoint is damaged.
+        ModelError: `config.engine` or `config.init` is not what it should be, or the run's checkpoint is damaged.
     """
     return learn(config, *_pictures(config))
 

@@ -53,7 +53,7 @@ def test_run_writes_json_lines_to_stdout_by_default(cli: Cli, opened: list[Optio
 def test_run_says_that_it_keeps_no_budget(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", frames=2)
     done = cli("run", clip, "--set", "budget_ms=33")
-    assert done.code == 0 and done.err.startswith("rtface: budget_ms is left out: run drops no frame")
+    assert done.code == 0 and done.err.startswith("rtface: budget_ms is left out: run keeps no deadline")
     assert records(done.out)[-1]["frames"] == 2
 
 

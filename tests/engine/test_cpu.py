@@ -127,15 +127,52 @@ def test_one_face_over_goes_in_halves(engine: CpuEngine, model: bytes, monkeypat
         assert (HALVES in ways) == (count == 3 and names is OUTPUTS)
 
 
-def test_a_first_half_that_fails_leaves_nobody_waiting(engine: CpuEngine) -> None:
-    assert engine._halves is not None
-    between = Between()
-    with pytest.raises(EngineError, match="float32 batch"):
-        engine._halves.first(np.zeros((1, 64, 64, 3), np.float32), OUTPUTS, between)
-    assert engine._halves.second(OUTPUTS, between) == {}
+def test_a_first_half_that_fails_leaves_nobody_waiting(engine: CpuEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match="float32 batch"):
         engine._go(HALVES, True, np.zeros((3, 64, 64, 3), np.float32), OUTPUTS)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine._halves, "first", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            engine._go(HALVES, True, crops(3), OUTPUTS)
     assert set(engine._go(HALVES, True, crops(3), OUTPUTS)) == set(OUTPUTS)  # and it works on
+
+
+@pytest.mark.parametrize(("rows", "threads", "over"), [(2, 2, False), (3, 2, True), (None, 2, True), (8, 1, False)])
+def test_halves_are_opened_where_one_face_can_be_over(model: bytes, rows: int | None, threads: int, over: bool) -> None:
+    engine = CpuEngine(model, "engine", threads, dear=("parsing",), rows=rows)
+    engine.prepare(OUTPUTS)
+    assert (engine._halves is not None) == over
+    engine.close()
+
+
+def test_a_network_that_cannot_be_halved_runs_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(nodes: list[onnx.NodeProto], shape: list[int | str], dear: str = "b") -> CpuEngine:
+        value = helper.make_tensor_value_info
+        outputs = [value(name, TensorProto.FLOAT, None) for name in ("a", dear)]
+        graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, shape)], outputs)
+        opset = [helper.make_opsetid("", 17)]
+        engine = CpuEngine(helper.make_model(graph, opset_imports=opset).SerializeToString(), "e", 2, dear=(dear,))
+        monkeypatch.setattr(OrtEngine, "warm", lambda self, count=1: {})  # it feeds bytes, and this takes floats
+        engine.prepare(("a", dear))
+        return engine
+
+    shared = helper.make_node("Shape", ["x"], ["s"])
+    by_shape = [helper.make_node("Reshape", ["x", "s"], ["a"]), helper.make_node("Expand", ["x", "s"], ["b"])]
+    of_another = [helper.make_node("Neg", ["x"], ["a"]), helper.make_node("Abs", ["a"], ["b"])]
+    open_size = [helper.make_node(op, ["n"], [name]) for op, name in (("Neg", "a"), ("Abs", "b"))]
+    for nodes, shape in (
+        ([shared, *by_shape], ["n", 2]),
+        (of_another, ["n", 2]),
+        ([helper.make_node("Exp", ["x"], ["n"]), *open_size], ["n", "w"]),
+    ):
+        engine = made(nodes, shape)
+        assert engine._halves is None
+        assert set(engine.run(np.ones((3, 2), np.float32), ("a", "b"))) == {"a", "b"}
+        engine.close()
 
 
 def test_races_do_not_pile_up(engine: CpuEngine) -> None:
@@ -274,9 +311,12 @@ def test_a_network_in_halves_is_the_network() -> None:
     onnx.checker.check_model(second)
     assert [node.op_type for node in second.graph.node] == ["Transpose", "Add", "Neg"]  # what is cheap is done again
     assert [weight.name for weight in second.graph.initializer] == ["w"]
-    halves, between, x = Halves(model, "tiny", ["b"]), Between(), np.array([3.0], np.float32)
-    assert halves.first(x, ("b", "a"), between) == {"a": np.array([8.0], np.float32)}
-    assert halves.second(("b", "a"), between) == {"b": np.array([-8.0], np.float32)}
+    x = np.array([3.0], np.float32)
+    answer = OrtEngine(first, "first", 1).feed({"x": x}, ["a"], passing=passed)
+    assert (answer["a"], answer["shared"]) == (8.0, 6.0)
+    assert OrtEngine(second.SerializeToString(), "second", 1).feed({"shared": answer["shared"]}, ["b"])["b"] == -8.0
+    with pytest.raises(ValueError, match="got tensor"):
+        second_half(model, ["b"], {"shared": ("tensor(string)", ["n"])})
     for outputs in (["a"], ["a", "b"]):
         with pytest.raises(ValueError, match="for"):
             first_half(tiny(nodes[:3], ["a"]) if len(outputs) == 1 else model, outputs)

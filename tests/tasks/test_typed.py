@@ -32,11 +32,14 @@ def test_landmarks_go_to_the_frame() -> None:
     matrices = np.stack([crop_to_frame_matrix(crop) for crop in crops])
     tensor = np.full((2, 68, 2), 63.5, np.float32)
     tensor[1, 0] = (83.5, 63.5)  # 20 crop px to the right, which is 10 frame px down after the turn
-    points = in_frame(tensor, matrices, crops)
-    # and to the picture's right of there, however the face is turned, as people's labels are
-    assert points[0] == pytest.approx(np.tile([100 + LABELS_RIGHT * 256, 50], (68, 1)))
-    assert points[1, 0] == pytest.approx([300 + LABELS_RIGHT * 64, 210])
-    assert [one.score for one in landmarks(points, np.array([0.25, 0.5]))] == [0.25, 0.5]
+    points = in_frame(tensor, matrices)
+    assert points[0] == pytest.approx(np.tile([100, 50], (68, 1)))
+    assert points[1, 0] == pytest.approx([300, 210])
+    found = landmarks(points, np.array([0.25, 0.5]), [256.0, 64.0])
+    assert [one.score for one in found] == [0.25, 0.5]
+    # to the picture's right of there, however the face is turned, as 300-W's annotators set them
+    assert found[0].points == pytest.approx(np.tile([100 + LABELS_RIGHT * 256, 50], (68, 1)))
+    assert found[1].points[0] == pytest.approx([300 + LABELS_RIGHT * 64, 210])
 
 
 def test_typed_holds_what_was_asked_for() -> None:
