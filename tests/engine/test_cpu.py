@@ -216,11 +216,21 @@ def test_the_quickest_way_wins_and_changes() -> None:
     ways = Ways(wide=1.6, lanes=2.2)
     chosen = ways.run(200)
     assert set(chosen[:6]) == {"wide", "lanes"}
-    assert chosen[6:].count("lanes") <= 200 / PROBE_EVERY + 1
+    assert chosen[6:].count("lanes") <= 2 * (200 / PROBE_EVERY + 1)
     ways.costs["wide"] = 8.0  # somebody took a core
     assert ways.run(20)[4:].count("wide") == 0
     ways.costs["wide"] = 1.6
     assert ways.run(2 * PROBE_EVERY)[-1] == "wide"
+
+
+def test_a_way_that_is_tried_again_is_judged_by_its_second_run() -> None:
+    race, last = Race(("wide", "lanes")), ""
+    for run in range(2 * PROBE_EVERY + 20):
+        way = race.choose()
+        lanes = 5.0 if run < 10 or way != last else 1.0  # slow at first; quick later, but for what is not in the caches
+        race.ran(way, lanes if way == "lanes" else 2.0, 2.0)
+        last = way
+    assert race.choose() == "lanes"
 
 
 def test_of_ways_as_quick_the_one_with_the_least_cpu_time_wins() -> None:
@@ -232,7 +242,7 @@ def test_of_ways_as_quick_the_one_with_the_least_cpu_time_wins() -> None:
         return race.choose()
 
     assert winner((2.0, 4.0), (2.1, 2.1)) == "lanes"
-    assert winner((2.0, 4.0), (2.5, 2.5)) == "wide"
+    assert winner((2.0, 4.0), (2.7, 2.7)) == "wide"
     assert winner((2.1, 2.1), (2.0, 4.0)) == "wide"
 
 
