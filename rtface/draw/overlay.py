@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.draw.palette import PARSING_BGRA
 from rtface.types import Parsing
+
+FADE = 0.1
+"""Share of the map's side over which the tint fades out towards its edge: hair and clothes go on beyond it."""
+
+
+@lru_cache(maxsize=4)
+def _strength(height: int, width: int) -> NDArray[np.uint8]:
+    """(H, W, 4) 0..255: how much of the tint is drawn."""
+    down, across = (
+        np.clip(np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)) / (FADE * n), 0, 1) for n in (height, width)
+    )
+    strength: NDArray[np.uint8] = np.rint(255 * np.outer(down, across)).astype(np.uint8)
+    return np.repeat(strength[:, :, None], 4, axis=2)
 
 
 def draw_parsing(image: NDArray[np.uint8], parsing: Parsing) -> None:
@@ -22,7 +37,7 @@ def draw_parsing(image: NDArray[np.uint8], parsing: Parsing) -> None:
     if x0 >= x1 or y0 >= y1:
         return
     tint = cv2.warpAffine(
-        PARSING_BGRA[parsing.labels],
+        cv2.multiply(PARSING_BGRA[parsing.labels], _strength(h, w), scale=1 / 255),
         matrix - ((0, 0, x0), (0, 0, y0)),
         (int(x1 - x0), int(y1 - y0)),
         flags=cv2.INTER_LINEAR,

@@ -70,6 +70,15 @@ def test_parsing_tints_its_class_and_leaves_the_background() -> None:
     assert (xs.min(), xs.max(), ys.min(), ys.max()) == pytest.approx((115, 185, 75, 145), abs=2)
 
 
+def test_the_tint_fades_out_before_the_crop_ends() -> None:
+    hair = np.full((128, 128), PARSING_CLASSES.index("hair"), np.uint8)
+    one = face(parsing=Parsing(hair, crop_to_frame_matrix(CROP)))
+    picture = draw(GREY, FrameResult(Frame(GREY), (one,)), layers=("parsing",)).astype(int)
+    tint = np.abs(picture - 100).sum(axis=2)[110, 80:151]  # from the crop's left edge to its middle
+    assert tint[0] <= 0.1 * tint[-1] and (np.diff(tint[:14]) >= 0).all()  # a tenth of 140 px
+    assert tint[16:] == pytest.approx(tint[-1], abs=3)
+
+
 def test_every_landmark_is_marked() -> None:
     mask = changed("landmarks", full())
     for x, y in full().landmarks.points.round().astype(int):  # type: ignore[union-attr]
