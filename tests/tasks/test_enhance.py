@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rtface.tasks.crop import BOX_SIDE, Crop, crop_from_box, warp_crops
-from rtface.tasks.enhance import BELOW_PX, enhance, small_rows
+from rtface.tasks.crop import Crop, crop_from_box, warp_crops
+from rtface.tasks.enhance import BELOW_PX, FINER, enhance, small_rows
 
 # From half a px of the frame to a crop's px: a smooth picture, so that resampling twice changes little.
 ROWS, COLUMNS = np.mgrid[:120, :160].astype(np.float32)
@@ -38,7 +38,7 @@ def test_small_faces_are_replaced_in_place_in_one_call() -> None:
     out = plain.copy()
     rows = small_rows(CROPS)
     enhance(FRAME, CROPS, out, rows, run)
-    assert rows == [0, 2] and run.shapes == [(2, 24, 24, 3)]
+    assert rows == [0, 2] and run.shapes == [(2, 32, 32, 3)]
     assert (out[1] == plain[1]).all()
     inside = (
         slice(None),
@@ -49,7 +49,7 @@ def test_small_faces_are_replaced_in_place_in_one_call() -> None:
     assert away.max() <= 2 and 0 < away[[0, 2]].mean() < 0.7
 
 
-@pytest.mark.parametrize(("side", "size"), [(15, 24), (BOX_SIDE * 24, 24), (BOX_SIDE * 24 + 0.1, 32), (38, 32)])
+@pytest.mark.parametrize(("side", "size"), [(15, 24), (24 / FINER, 24), (24 / FINER + 0.1, 32), (38, 48), (60, 48)])
 def test_the_largest_small_crop_decides_the_size(side: float, size: int) -> None:
     run = Enlarger()
     crops = [Crop(50, 50, 12), Crop(80, 60, side)]
