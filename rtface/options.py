@@ -53,7 +53,7 @@ class Options:
         engine: What runs the networks: "onnx" (ONNX Runtime on the CPU), "openvino", "trt" (TensorRT or TensorRT-RTX),
             "onnx-cuda" and "onnx-trt" (ONNX Runtime's GPU providers), or "auto", the fastest that was measured here.
         precision: "fp32", "fp16", "int8", or "auto": on a GPU fp16, on a CPU int8 where it computes it fast (VNNI).
-        enhance: Super-resolve faces under 20 px (longer side) before the engine looks at them (`tasks.enhance`).
+        enhance: Super-resolve faces under 36 px (longer side) before the engine looks at them (`tasks.enhance`).
         smooth: Smooth landmarks, pose and emotion along a track.
         budget_ms: Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.
         level: Quality level to stay at (0 = full; `Analyzer.describe` names them); None = as the budget demands.

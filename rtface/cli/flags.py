@@ -39,7 +39,7 @@ Detector = Annotated[
 ]
 Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
 Enhance = Annotated[
-    bool | None, typer.Option("--enhance/--no-enhance", help="Super-resolve faces under 20 px first; default no.")
+    bool | None, typer.Option("--enhance/--no-enhance", help="Super-resolve faces under 36 px first; default no.")
 ]
 Level = Annotated[int | None, typer.Option("--level", metavar="N", min=0, help="Stay at this quality level; 0 = full.")]
 Floor = Annotated[
