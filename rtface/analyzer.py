@@ -316,10 +316,12 @@ class Analyzer:
         if "parsing" in values and ages["parsing"] > ages[PLACE]:  # the landmarks are newer: the mask goes with them
             values["parsing"] = moved(values["parsing"], parsed_at, now_at)
         ages = {task: age for task, age in ages.items() if task in wanted}
-        # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
         five = track.points5
-        if self.options.smooth and ages.get("landmarks") == 0.0:
-            five = points5_from_landmarks(values["landmarks"].points - landmarks.right_of([track.crop.side])[0])
+        if "landmarks" in values:
+            # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
+            if self.options.smooth and ages["landmarks"] == 0.0:
+                five = points5_from_landmarks(values["landmarks"].points)
+            values["landmarks"] = landmarks.annotated(values["landmarks"], track.crop.side)
         return Face(
             box_xyxy=track.box_xyxy,
             score=track.score,

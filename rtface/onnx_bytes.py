@@ -54,21 +54,11 @@ def without_outputs(model: bytes, names: Collection[str]) -> bytes:
     Raises:
         ValueError: `model` is no ONNX file, or has no other outputs than these.
     """
-    graph = list(_fields(_graph(model)))
+    graph = _Graph(model)
     left = [name for name in output_names(model) if name not in names]
     if not left:
         raise ValueError("expected an output that stays, got none")
-    needed, kept = _needed(graph, set(left))
-    parts = []
-    for field in graph:
-        unused = (
-            (field.number == _OUTPUT and _text(field.value, _VALUE_NAME) not in left)
-            or (field.number == _NODE and id(field) not in kept)
-            or (field.number == _INITIALIZER and _text(field.value, _TENSOR_NAME) not in needed)
-        )
-        if not unused:
-            parts.append(field.whole)
-    return _with_graph(model, b"".join(parts))
+    return graph.part(*graph.needed(left), left, inputs=True)
 
 
 def first_half(model: bytes, names: Collection[str]) -> FirstHalf:
@@ -82,9 +72,8 @@ def first_half(model: bytes, names: Collection[str]) -> FirstHalf:
     _, passed = graph.branch(names, left)
     if graph.inner or not passed or not left or set(passed) & set(left):
         raise ValueError(f"expected a network with a part for {', '.join(names)} alone, got one without")
-    nodes, read = graph.needed((*left, *passed))
     infos = [_message(_OUTPUT, _message(_VALUE_NAME, name.encode())) for name in passed]
-    return FirstHalf(graph.part(nodes, read, left, infos, inputs=True), passed)
+    return FirstHalf(graph.part(*graph.needed((*left, *passed)), left, infos, inputs=True), passed)
 
 
 def second_half(
@@ -138,7 +127,13 @@ class _Graph:
         return nodes, tuple(passed)
 
     def part(
-        self, nodes: set[int], read: set[str], outputs: Collection[str], infos: Sequence[bytes], *, inputs: bool = False
+        self,
+        nodes: set[int],
+        read: set[str],
+        outputs: Collection[str],
+        infos: Sequence[bytes] = (),
+        *,
+        inputs: bool = False,
     ) -> bytes:
         """A model of these nodes, the weights that they read, and these outputs; `infos` are more inputs or outputs."""
 

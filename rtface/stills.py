@@ -90,6 +90,9 @@ class Stills:
             for row in rows:
                 maps = [answer["parsing"][row] for answer in answers]
                 values[row]["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
+        for value, crop in zip(values, crops, strict=True):
+            if "landmarks" in value:
+                value["landmarks"] = landmarks.annotated(value["landmarks"], crop.side)
         five = found.points5 if points is None else points5_from_landmarks(points)
         faces = tuple(
             Face(

@@ -12,7 +12,7 @@ from rtface.analyzer import Analyzer
 from rtface.errors import InputError
 from rtface.options import Options
 from rtface.tasks.crop import crop_from_landmarks, crop_from_points5
-from rtface.tasks.landmarks import right_of
+from rtface.tasks.landmarks import LABELS_RIGHT
 from rtface.types import TASKS, Face, FrameResult
 from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
@@ -49,7 +49,7 @@ def test_still_finds_every_face_where_it_is() -> None:
     assert rig.engine.batches == [2, 2]  # two passes, all faces in one call
     for face, truth in zip(result.faces, (ONE, TWO), strict=True):
         assert face.points5 == pytest.approx(truth.points5, abs=0.6)
-        labelled = truth.points5[2] + right_of([crop_from_points5(truth.points5).side])[0, 0]
+        labelled = truth.points5[2] + (LABELS_RIGHT * crop_from_points5(truth.points5).side, 0)
         assert face.landmarks is not None and face.landmarks.points[30] == pytest.approx(labelled, abs=0.6)
         assert face.box_xyxy == pytest.approx(truth.box)
         assert face.emotion is not None and face.emotion.label == "happiness"
@@ -212,7 +212,7 @@ def unlabelled(face: Face) -> np.ndarray:
     """Where the network saw the landmarks."""
     assert face.landmarks is not None
     points = face.landmarks.points
-    return points - right_of([crop_from_landmarks(points).side])[0]
+    return points - np.array((LABELS_RIGHT * crop_from_landmarks(points).side, 0), np.float32)
 
 
 def test_smoothing_steadies_what_is_shown_but_not_the_tracker() -> None:
@@ -220,11 +220,12 @@ def test_smoothing_steadies_what_is_shown_but_not_the_tracker() -> None:
     frames = [(moved(ONE, *rng.normal(0, 0.6, 2)),) for _ in range(40)]
     spread = {}
     for smooth in (False, True):
-        results = list(Rig(smooth=smooth).play(*frames))
+        rig = Rig(smooth=smooth)
+        results = list(rig.play(*frames))
         noses = np.array([result.faces[0].landmarks.points[30] for result in results[10:]])  # type: ignore[union-attr]
         spread[smooth] = noses.std(axis=0).mean()
-        face = results[-1].faces[0]
-        assert face.points5[2] == pytest.approx(unlabelled(face)[30], abs=0.05)
+        annotated = results[-1].faces[0].points5[2] + (LABELS_RIGHT * rig.analyzer._tracker.tracks[0].crop.side, 0)
+        assert annotated == pytest.approx(noses[-1], abs=5e-5)  # a float32 or two
     assert spread[True] < 0.6 * spread[False]
 
 

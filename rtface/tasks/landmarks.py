@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,17 +26,11 @@ def in_frame(tensor: NDArray[Any], to_frame: NDArray[np.float64]) -> NDArray[np.
     return map_points(to_frame, tensor)
 
 
-def landmarks(points: NDArray[np.float32], quality: NDArray[Any], sides: Sequence[float]) -> list[Landmarks]:
-    """Typed results of frame points (N, 68, 2), moved to where 300-W's annotators set them.
-
-    `quality` (N,) 0..1 is the engine's, their score; `sides` are the crops', px.
-    """
-    moved = points + right_of(sides)
-    return [Landmarks(face, float(score)) for face, score in zip(moved, quality, strict=True)]
+def landmarks(points: NDArray[np.float32], quality: NDArray[Any]) -> list[Landmarks]:
+    """Typed results of frame points (N, 68, 2) and the engine's `quality` (N,) 0..1, which is their score."""
+    return [Landmarks(face, float(score)) for face, score in zip(points, quality, strict=True)]
 
 
-def right_of(sides: Sequence[float]) -> NDArray[np.float32]:
-    """(N, 1, 2) px by which annotators' points lie beside the network's, in crops of these sides."""
-    offset = np.zeros((len(sides), 1, 2), np.float32)
-    offset[:, 0, 0] = LABELS_RIGHT * np.array(sides)
-    return offset
+def annotated(found: Landmarks, side: float) -> Landmarks:
+    """The same where 300-W's annotators set them, as they are shown; `side` is the crop's, px."""
+    return Landmarks(found.points + np.array((LABELS_RIGHT * side, 0), np.float32), found.score)

@@ -58,7 +58,7 @@ def typed(
         return []
     columns: dict[str, Sequence[Any]] = {}
     if "landmarks" in tasks and points is not None:
-        columns["landmarks"] = landmarks.landmarks(points, tensors[QUALITY], [crop.side for crop in crops])
+        columns["landmarks"] = landmarks.landmarks(points, tensors[QUALITY])
     if "parsing" in tasks and parsing.OUTPUT in tensors:
         columns["parsing"] = parsing.parsings(tensors[parsing.OUTPUT], to_frame)
     if "emotion" in tasks:

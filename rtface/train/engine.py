@@ -33,7 +33,7 @@ from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.scores import scores
-from rtface.train.warm import continue_from, warm_start
+from rtface.train.warm import begin_with
 
 FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
@@ -91,7 +91,7 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     elif config.init is not None:
-        _begin_with(net, config.init, mixed, device)
+        begin_with(net, config.init, lambda: _first_pass(net, mixed, device))
         run.ema.copy(net)
     batches, size = prefetch(sampler), sizes[0]
 
@@ -167,20 +167,13 @@ def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
     return mixed, build_samples(read_corpus(files, config.cache, splits=("val",)))
 
 
-def _begin_with(net: Network, model: Path, mixed: Mixed, device: torch.device) -> None:
-    """Fill the network with an exported file's weights, or a run's averaged ones. Raises ModelError."""
-    if model.suffix == ".pt":
-        continue_from(net, model)
-        return
+def _first_pass(net: Network, mixed: Mixed, device: torch.device) -> None:
+    """One varied batch through every part."""
     first = Sampler(mixed.samples, 256, seed=0, shares=mixed.shares)
     first.size = 128
     images, targets = first()
-
-    def run() -> None:
-        net(images.to(device), 0, rows=targets.rows())
-        net(images[:64].to(device), 1)
-
-    warm_start(net, model, "net.", run)
+    net(images.to(device), 0, rows=targets.rows())
+    net(images[:64].to(device), 1)
 
 
 @torch.no_grad()

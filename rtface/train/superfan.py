@@ -37,7 +37,7 @@ from rtface.train.loop import (
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
-from rtface.train.warm import continue_from, warm_start
+from rtface.train.warm import begin_with
 
 FILES = ("landmarks", "parsing", "unlabelled", "points5")
 SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
@@ -151,7 +151,8 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
         pairs.drawn = run.step
     elif config.init is not None:
-        _begin_with(net, config.init, pairs, device)
+        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs()[0]).to(device)))
+        pairs.drawn = 0  # the run itself begins with these pairs too
         run.ema.copy(net)
     normalise = Normalise()
     batches = prefetch(pairs)
@@ -169,16 +170,6 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
                 run.criticise(made.float(), truth, weights.penalty)
             run.check(config.validate_minutes, lambda: validate(run, validation, config.small_sides, device))
     return run.checkpoint
-
-
-def _begin_with(net: SuperFan, model: Path, pairs: Pairs, device: torch.device) -> None:
-    """Fill the network with an exported file's weights, or a run's averaged ones. Raises ModelError."""
-    if model.suffix == ".pt":
-        continue_from(net, model)
-        return
-    small = torch.from_numpy(pairs()[0]).to(device)
-    pairs.drawn = 0  # the run itself begins with these pairs too
-    warm_start(net, model, "net.", lambda: net(small))
 
 
 def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:

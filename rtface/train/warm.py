@@ -23,6 +23,18 @@ OPTIONAL = ("residual.", "association.")  # parts that a file may lack: they beg
 _MEND = "Name an exported .onnx file, or the last.pt of a run, with --init"
 
 
+def begin_with(net: nn.Module, model: Path, run: Callable[[], object]) -> None:
+    """`continue_from` a run's `last.pt`, or `warm_start` from an exported network, whose `run` then makes a batch.
+
+    Raises:
+        ModelError: As these two.
+    """
+    if model.suffix == ".pt":
+        continue_from(net, model)
+    else:
+        warm_start(net, model, "net.", run)
+
+
 def continue_from(net: nn.Module, checkpoint: Path) -> None:
     """Fill `net` with the averaged weights of a run's `last.pt`; parts that the run did not have stay as they are.
 

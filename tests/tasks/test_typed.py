@@ -7,7 +7,7 @@ import pytest
 
 from rtface.tasks.crop import Crop, crop_to_frame_matrix
 from rtface.tasks.emotion import emotions
-from rtface.tasks.landmarks import LABELS_RIGHT, in_frame, landmarks
+from rtface.tasks.landmarks import LABELS_RIGHT, annotated, in_frame, landmarks
 from rtface.tasks.parsing import labels_in_frame, parsings
 from rtface.tasks.pose import poses
 from rtface.tasks.typed import outputs_for, typed
@@ -35,11 +35,13 @@ def test_landmarks_go_to_the_frame() -> None:
     points = in_frame(tensor, matrices)
     assert points[0] == pytest.approx(np.tile([100, 50], (68, 1)))
     assert points[1, 0] == pytest.approx([300, 210])
-    found = landmarks(points, np.array([0.25, 0.5]), [256.0, 64.0])
+    found = landmarks(points, np.array([0.25, 0.5]))
     assert [one.score for one in found] == [0.25, 0.5]
     # to the picture's right of there, however the face is turned, as 300-W's annotators set them
-    assert found[0].points == pytest.approx(np.tile([100 + LABELS_RIGHT * 256, 50], (68, 1)))
-    assert found[1].points[0] == pytest.approx([300 + LABELS_RIGHT * 64, 210])
+    shown = [annotated(one, crop.side) for one, crop in zip(found, crops, strict=True)]
+    assert [one.score for one in shown] == [0.25, 0.5]
+    assert shown[0].points == pytest.approx(np.tile([100 + LABELS_RIGHT * 256, 50], (68, 1)))
+    assert shown[1].points[0] == pytest.approx([300 + LABELS_RIGHT * 64, 210])
 
 
 def test_typed_holds_what_was_asked_for() -> None:

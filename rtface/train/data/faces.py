@@ -16,7 +16,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtface.tasks.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5, crop_to_frame_matrix
+from rtface.tasks.crop import (
+    Crop,
+    crop_from_box,
+    crop_from_landmarks,
+    crop_from_points5,
+    crop_to_frame_matrix,
+    resample,
+)
 from rtface.tasks.looks import MIRROR_68, MIRROR_CLASSES
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.mesh import MeshToPoints
@@ -226,11 +233,10 @@ class Augment:
         pose = np.zeros(3, np.float32) if sample.pose is None else sample.pose.copy()
         pose[2] -= crop.roll
         parsing = sample.picture.parsing
-        labels = (
-            np.full((size, size), UNKNOWN, np.uint8)
-            if parsing is None
-            else _sample(parsing, to_frame[:2], size, cv2.INTER_NEAREST, UNKNOWN)
-        )
+        labels = np.full((size, size), UNKNOWN, np.uint8)
+        if parsing is not None:
+            flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+            cv2.warpAffine(parsing, to_frame[:2], (size, size), dst=labels, flags=flags, borderValue=UNKNOWN)
         none3 = np.zeros(3, np.float32)
         return Item(
             image=np.empty(0, np.uint8),
@@ -311,14 +317,9 @@ def _warp(picture: Picture, to_frame: npt.NDArray[np.float64], size: int) -> npt
         image = picture.shrunk(factor)
         matrix /= factor
         matrix[:, 2] += 0.5 / factor - 0.5
-    return _sample(image, matrix, size, cv2.INTER_LINEAR, 0)
-
-
-def _sample(
-    image: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], size: int, interpolation: int, border: int
-) -> npt.NDArray[np.uint8]:
-    flags = interpolation | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderValue=(border,) * 3)  # type: ignore[return-value]
+    out = np.empty((size, size, 3), np.uint8)
+    resample(image, matrix, out)
+    return out
 
 
 def flip(item: Item) -> None:

@@ -34,19 +34,16 @@ def face_crop(face: FaceLabel) -> Crop | None:
 def degrade(large: UInt8, size: int, rng: np.random.Generator, clean: float = 0.0) -> UInt8:
     """A spoilt copy (size, size, 3) of a clean face (S, S, 3), S >= 2 size; with a chance of `clean` only shrunk."""
     image = large
-    if clean and rng.random() < clean:
-        seen = round(size * rng.uniform(0.75, 1.0))
-        image = cv2.resize(image, (seen, seen), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
-    if rng.random() < 0.6:
+    spoilt = not (clean and rng.random() < clean)
+    if spoilt and rng.random() < 0.6:
         kernel = int(rng.choice((3, 5, 7)))
         image = cv2.GaussianBlur(image, (kernel, kernel), 0)  # type: ignore[assignment]
-    seen = round(size * rng.uniform(0.75, 1.3))  # px of the camera that the face's crop covers
+    seen = round(size * rng.uniform(0.75, 1.3 if spoilt else 1.0))  # px of the camera that the face's crop covers
     image = cv2.resize(image, (seen, seen), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    if rng.random() < 0.4:
+    if spoilt and rng.random() < 0.4:
         noise = rng.normal(0.0, rng.uniform(1.0, 8.0), (seen, seen, 1)).astype(np.float32)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
+    if spoilt and rng.random() < 0.5:
         quality = int(rng.integers(30, 96))
         image = cv2.imdecode(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1], cv2.IMREAD_COLOR)  # type: ignore[assignment]
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
