@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ablation_table import tables
-from rtface.bench.machine import facts
+from rtface.system.machine import facts
 
 OUT = Path(__file__).parent / "results" / "ablation.jsonl"
 

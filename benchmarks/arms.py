@@ -14,20 +14,20 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.enhancer_arms import ENHANCER_ARMS, WIDTH, EnhancerBench
-from rtface.detect.nms import nms
 from rtface.evaluate.detection import MIN_HEIGHTS_PX, judge
 from rtface.evaluate.metrics import average_precision
-from rtface.train import detector, engine
+from rtface.geometry.boxes import nms
+from rtface.train import detector, multitask
 from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.mixed import Mixed
 from rtface.train.data.scenes import SceneMaker, SourcePicture, build_sources
 from rtface.train.export import load_detector
-from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import count_parameters
 from rtface.train.nets.mos import DetectorNet, cells, decode
+from rtface.train.run import read_checkpoint
 from rtface.train.sampling import MIX, Sampler
-from rtface.train.scores import scores
+from rtface.train.validate import scores
 
 Scores = dict[str, float]
 NEVER = 2.0  # a share of the run that is not reached
@@ -113,7 +113,7 @@ class Bench:
 
     @cached_property
     def _groups(self) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
-        files = [self.data / f"{name}.parquet" for name in engine.FILES]
+        files = [self.data / f"{name}.parquet" for name in multitask.FILES]
         train, val = (read_corpus(files, self.cache, s) for s in (("train", "unlabelled"), ("val",)))
         return build_samples(train), build_samples(val)
 
@@ -127,10 +127,10 @@ class Bench:
             batch = sum(counts[name] for name in groups)  # as many of its own crops a step as in the mix
         plain = {"minutes": None, "interact_at": NEVER, "grow_at": (NEVER, NEVER), "warmup": max(1, budget.steps // 10)}
         settings = {**plain, "steps": budget.steps, "batch": batch, "validate_minutes": 1e6, "threads": self.threads}
-        config = engine.EngineConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
+        config = multitask.EngineConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
         torch.manual_seed(config.seed)
-        checkpoint = engine.learn(config, Mixed(groups, MIX), {})
-        net, ids = engine.averaged(read_checkpoint(checkpoint, ("ema",))["ema"], config, torch.device("cpu"))
+        checkpoint = multitask.learn(config, Mixed(groups, MIX), {})
+        net, ids = multitask.averaged(read_checkpoint(checkpoint, ("ema",))["ema"], config, torch.device("cpu"))
         rounds = config.iterations if config.interact_at < 1 else 0
         record = {"scores": scores(net, validation, 64, rounds), **_cost(net, (1, 128, 128, 3), rounds)}
         if ids is not None:

@@ -27,13 +27,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rtface.bench import machine
 from rtface.bench.report import table
-from rtface.choice import gate_for, others
 from rtface.engine import Preparable
 from rtface.errors import RtfaceError
 from rtface.models import find
+from rtface.networks.selection import gate_for, others
 from rtface.options import Options
+from rtface.system import machine
 
 SCHEMA = "rtface.engines/1"
 FACES = (1, 3, 8)
@@ -67,7 +67,7 @@ def runners() -> list[tuple[str, str]]:
 
 def work(engine: str, precision: str, threads: int | None, iterations: int) -> None:
     """The child: opens both networks, then answers each line on stdin, [workload, calls], by its times."""
-    from rtface.networks import open_network
+    from rtface.networks.open import open_network
 
     options = Options(engine=engine, precision=precision, threads=threads, iterations=iterations)
     try:

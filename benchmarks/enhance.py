@@ -31,15 +31,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import rtface.tasks.enhance as runtime
 from rtface import Analyzer, Options
-from rtface.bench import machine
 from rtface.bench.report import table
+from rtface.datasets.corpus import Corpus, Row, Sample, Truth
 from rtface.engine import Engine, OrtEngine
 from rtface.errors import ModelError
-from rtface.evaluate.corpus import Corpus, Row, Sample, Truth
 from rtface.evaluate.metrics import confusion, outer_eye_distance, point_error, psnr, ssim
 from rtface.evaluate.parsing import CLASSES, component_scores, to_picture
+from rtface.geometry.crop import Crop, crop_from_landmarks, crop_from_points5, warp_crops
 from rtface.models import find, load
-from rtface.tasks.crop import Crop, crop_from_landmarks, crop_from_points5, warp_crops
+from rtface.system import machine
 from rtface.tasks.enhance import OUTPUT, SIZES, enhance
 from rtface.types import Parsing
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.enhance import measure, samples_of
 from rtface import Analyzer, Options
+from rtface.datasets.corpus import Sample
 from rtface.engine import Engine, OrtEngine, Tensors
-from rtface.evaluate.corpus import Sample
 from rtface.tasks.enhance import OUTPUT, SCALE
 from rtface.train import superfan
 from rtface.train.data.corpus import Picture, read_corpus

@@ -22,17 +22,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rtface.bench import machine
 from rtface.bench.report import table
 from rtface.engine.cuda import open_cuda
-from rtface.engine.plans import PlanCache
+from rtface.engine.plan_cache import PlanCache
 from rtface.engine.tensorrt import TrtEngine
 from rtface.errors import RtfaceError
 from rtface.models import find
+from rtface.networks.profiles import read_profile
+from rtface.networks.tensorrt import make_plan
 from rtface.options import Options
-from rtface.precision.derive import derive
-from rtface.profiles import read_profile
-from rtface.trt import make_plan
+from rtface.precision.convert import derive
+from rtface.system import machine
 
 SCHEMA = "rtface.gpu/1"
 FACES = (1, 4, 8)

@@ -29,7 +29,6 @@ import cv2
 # Run as a script, Python looks for imports in this folder only.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rtface.bench import machine
 from rtface.bench.live import LiveRun, LiveSetup, record, run_live
 from rtface.bench.live_report import live_text
 from rtface.bench.load import LoadPlan
@@ -38,7 +37,8 @@ from rtface.bench.steady import MINUTES, steady_memory
 from rtface.bench.timeline import timeline
 from rtface.errors import RtfaceError
 from rtface.options import Options
-from rtface.outputs.choose import check_writable
+from rtface.outputs.open import check_writable
+from rtface.system import machine
 
 SCHEMA = "rtface.latency/1"
 

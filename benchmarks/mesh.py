@@ -37,10 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.mesh_worker import POINTS, READY
 from benchmarks.peer_venv import MEDIAPIPE, peer_python
 from benchmarks.worker import ROOT, Worker
-from rtface.cli.steps import steps
+from rtface.cli.progress_bar import steps
+from rtface.datasets.parquet import read_columns, write_parts
 from rtface.errors import OutputError, RtfaceError, SourceError, require
-from rtface.formats.parquet import read_columns, write_parts
-from rtface.tasks.crop import Crop, crop_from_points5, crop_to_frame_matrix, map_points, points5_from_landmarks
+from rtface.geometry.crop import Crop, crop_from_points5, crop_to_frame_matrix, map_points, points5_from_landmarks
 
 SIDE = 256  # px of the crop that FaceMesh sees
 MARGIN = 1.35  # its side over the engine's crop: FaceMesh finds the face itself, and needs some room around it

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rtface.cache import cache_dir
+from rtface.system.files import cache_dir
 
 MEDIAPIPE = "0.10.21"
 #: Pythons that this MediaPipe has wheels for, newest first.

@@ -35,9 +35,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.contestant import Contestant
 from benchmarks.peer_venv import MEDIAPIPE, peer_python
 from benchmarks.worker import environment
-from rtface.bench import machine
 from rtface.bench.report import table
-from rtface.capture.source import open_source
+from rtface.capture.open import open_source
+from rtface.system import machine
 
 SCHEMA = "rtface.peers/1"
 WIDTH, HEIGHT = 640, 480

@@ -36,13 +36,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.people import GUISES, Actor, Image, Place, Scene, play
 from rtface.analyzer import Analyzer
-from rtface.bench import machine
 from rtface.bench.report import table
+from rtface.geometry.crop import POINTS_SIDE, crop_from_landmarks
 from rtface.options import Options
 from rtface.smooth import OneEuro, head_speed
 from rtface.smooth.one_euro import each
 from rtface.smooth.smoother import POINTS_PER_SPEED, POINTS_REST_HZ, POINTS_SPEED_HZ
-from rtface.tasks.crop import POINTS_SIDE, crop_from_landmarks
+from rtface.system import machine
 
 SCHEMA = "rtface.smoothing/1"
 JITTER, LAG_MS, RAW_JITTER = 0.05, 15.0, 0.25

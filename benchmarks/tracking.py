@@ -31,12 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.people import Image, Scene, Truth, play
 from benchmarks.scenes import scenes
 from rtface.analyzer import Analyzer
-from rtface.bench import machine
 from rtface.bench.report import table
-from rtface.boxes import iou_matrix
-from rtface.draw import draw
+from rtface.drawing import draw
 from rtface.errors import UsageError
+from rtface.geometry.boxes import iou_matrix
 from rtface.options import Options
+from rtface.system import machine
 from rtface.types import FrameResult
 
 SCHEMA = "rtface.tracking/1"

@@ -24,11 +24,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from rtface.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from rtface.analyzer import Analyzer
-    from rtface.draw import draw
+    from rtface.api import analyze, live, run
+    from rtface.drawing import draw
     from rtface.errors import (
         BudgetMissed,
         EngineError,
@@ -40,30 +41,17 @@ if TYPE_CHECKING:
         SourceError,
         UsageError,
     )
+    from rtface.labels import EMOTIONS, PARSING_CLASSES, TASKS
     from rtface.options import Options
-    from rtface.still import analyze
-    from rtface.stream import live, run
-    from rtface.types import (
-        EMOTIONS,
-        PARSING_CLASSES,
-        TASKS,
-        Emotion,
-        Face,
-        Frame,
-        FrameResult,
-        HeadPose,
-        Landmarks,
-        Parsing,
-        Timing,
-    )
+    from rtface.types import Emotion, Face, Frame, FrameResult, HeadPose, Landmarks, Parsing, Timing
 
 _HOMES = {
     "analyzer": ("Analyzer",),
-    "draw": ("draw",),
+    "api": ("analyze", "live", "run"),
+    "drawing": ("draw",),
     "errors": (
         "BudgetMissed",
         "EngineError",
-        "Event",
         "InputError",
         "ModelError",
         "OptionError",
@@ -72,13 +60,9 @@ _HOMES = {
         "SourceError",
         "UsageError",
     ),
+    "labels": ("EMOTIONS", "PARSING_CLASSES", "TASKS"),
     "options": ("Options",),
-    "still": ("analyze",),
-    "stream": ("live", "run"),
     "types": (
-        "EMOTIONS",
-        "PARSING_CLASSES",
-        "TASKS",
         "Emotion",
         "Event",
         "Face",

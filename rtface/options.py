@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import InputError, OptionError, UsageError
+from rtface.labels import TASKS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,8 +24,6 @@ ENV_PREFIX = "RTFACE_"
 #: Variables with our prefix that are not options.
 ENV_OTHER = frozenset({"RTFACE_CONFIG", "RTFACE_DEBUG"})
 
-#: Stands here and not in ``types``, so that options can be read without numpy.
-TASKS: tuple[str, ...] = ("landmarks", "parsing", "emotion", "pose")
 ENGINES: tuple[str, ...] = ("auto", "onnx", "openvino", "trt", "onnx-cuda", "onnx-trt")
 PRECISIONS: tuple[str, ...] = ("fp32", "fp16", "int8")
 

@@ -14,22 +14,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import rtface
-from rtface import schema
 from rtface.analyzer import Analyzer
-from rtface.capture.grabber import Grabbed, Grabber
-from rtface.capture.live import LiveGrabber
-from rtface.capture.mailbox import Backlog, Handoff, Mailbox
-from rtface.capture.reconnect import Reconnect
-from rtface.capture.source import Source, open_source
-from rtface.clock import Clock, SystemClock
+from rtface.capture.open import open_source
+from rtface.capture.reader import Grabbed, Grabber
+from rtface.capture.reconnecting import LiveGrabber, Reconnect
+from rtface.capture.source import Source
 from rtface.errors import OptionError, UsageError
+from rtface.labels import EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
-from rtface.outputs.choose import choose
+from rtface.outputs import records
 from rtface.outputs.fanout import Fanout
+from rtface.outputs.open import choose
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.stats import Tally
-from rtface.types import EMOTIONS, PARSING_CLASSES, Event, FrameResult
+from rtface.outputs.summary import Tally
+from rtface.system.clock import Clock, SystemClock
+from rtface.system.handoff import Backlog, Handoff, Mailbox
+from rtface.types import Event, FrameResult
+from rtface.version import __version__
 
 #: Ctrl-C cannot break a wait without an end on every system.
 WAIT_S = 0.5
@@ -207,8 +208,8 @@ class Stream:
 
 
 def _run_info(source: Source, live: bool, options: Options, analyzer: Analyzer) -> RunInfo:
-    header = schema.header_record(
-        version=rtface.__version__,
+    header = records.header_record(
+        version=__version__,
         source={
             "name": source.name,
             "width_px": source.size_wh[0],
@@ -222,73 +223,3 @@ def _run_info(source: Source, live: bool, options: Options, analyzer: Analyzer) 
         parsing_classes=PARSING_CLASSES,
     )
     return RunInfo(source.name, live, source.stills, source.fps, source.frame_count, header)
-
-
-def live(
-    source: int | str | Path | Source = 0,
-    *,
-    budget_ms: float | None = None,
-    tasks: Iterable[str] | None = None,
-    outputs: Iterable[Output] = (),
-    options: Options | None = None,
-    overwrite: bool = False,
-    max_frames: int | None = None,
-    on_event: Callable[[Event], None] | None = None,
-) -> Stream:
-    """Results of a camera or stream as they come; the newest frame wins. A file plays as if it were a camera.
-
-    Args:
-        source: Camera index, file, folder of pictures, URL, or "demo".
-        budget_ms: Milliseconds from grab to result; what does not fit is carried over. None = as the options say.
-        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
-        outputs, options, overwrite, max_frames, on_event: As ``Stream``.
-
-    Raises:
-        RtfaceError: On entering the stream: the source, a network or an output cannot be opened.
-    """
-    options = _with(options, tasks=tasks, budget_ms=budget_ms)
-    return Stream(
-        source,
-        live=True,
-        options=options,
-        outputs=outputs,
-        overwrite=overwrite,
-        max_frames=max_frames,
-        on_event=on_event,
-    )
-
-
-def run(
-    source: int | str | Path | Source,
-    outputs: Iterable[Output] = (),
-    *,
-    tasks: Iterable[str] | None = None,
-    options: Options | None = None,
-    overwrite: bool = False,
-    max_frames: int | None = None,
-) -> dict[str, Any]:
-    """Every frame of a source into the outputs, without a deadline; returns the summary.
-
-    Args:
-        source: File, folder of pictures, "demo", camera index or URL.
-        outputs: Paths ending in .jsonl, .mp4, or for a single picture .jpg or .png; "-" for stdout; or sinks.
-        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
-        options, overwrite, max_frames: As ``Stream``.
-
-    Raises:
-        SourceError: The source cannot be opened, or broke off; outputs hold what came before.
-        OutputError: An output is there already, or cannot be written.
-        ModelError: A network is missing or damaged.
-    """
-    options = _with(options, tasks=tasks)
-    stream = Stream(source, live=False, options=options, outputs=outputs, overwrite=overwrite, max_frames=max_frames)
-    with stream:
-        for _ in stream:
-            pass
-    return stream.summary
-
-
-def _with(options: Options | None, **given: Any) -> Options:
-    options = options or Options.load()
-    given = {name: value for name, value in given.items() if value is not None}
-    return replace(options, **given) if given else options

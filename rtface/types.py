@@ -12,43 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface import schema
-from rtface.options import TASKS as TASKS
-
-#: FER+ order (Barsoum et al., ICMI 2016).
-EMOTIONS: tuple[str, ...] = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-)
-
-#: CelebAMask-HQ's classes (Lee et al., CVPR 2020); left and right are the subject's.
-PARSING_CLASSES: tuple[str, ...] = (
-    "background",
-    "skin",
-    "nose",
-    "glasses",
-    "left_eye",
-    "right_eye",
-    "left_brow",
-    "right_brow",
-    "left_ear",
-    "right_ear",
-    "inner_mouth",
-    "upper_lip",
-    "lower_lip",
-    "hair",
-    "hat",
-    "earring",
-    "necklace",
-    "neck",
-    "cloth",
-)
+from rtface.labels import EMOTIONS, TASKS
+from rtface.outputs import records
 
 Array = NDArray[Any]
 
@@ -232,4 +197,4 @@ class FrameResult:
 
     def to_dict(self, *, parsing: bool = True) -> dict[str, Any]:
         """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out."""
-        return schema.frame_record(self, parsing=parsing)
+        return records.frame_record(self, parsing=parsing)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from rtface.detect import Detections
-from rtface.tasks.crop import crop_from_points5, frame_to_crop_matrix, map_points
+from rtface.geometry.crop import crop_from_points5, frame_to_crop_matrix, map_points
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255))
 TEMPLATE = np.array([[-1, -1], [1, -1], [0, 0], [-0.7, 1], [0.7, 1]], np.float32)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.make_demo import pose_at
 from rtface.analyzer import Analyzer
-from rtface.capture.source import open_source
+from rtface.capture.open import open_source
 from rtface.options import Options
 from rtface.types import FrameResult
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rtface.errors import InputError, OptionError
-from rtface.options import TASKS, Options, check_tasks, parse_ms
+from rtface.labels import TASKS
+from rtface.options import Options, check_tasks, parse_ms
 
 
 def test_a_flag_beats_a_variable_beats_the_file_beats_the_default(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_arguments_become_options() -> None:
 
 
 def test_analyze_takes_arrays_and_paths_and_keeps_its_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rtface import still
+    from rtface import api
 
     made: list[Options] = []
 
@@ -270,8 +270,8 @@ def test_analyze_takes_arrays_and_paths_and_keeps_its_networks(tmp_path: Path, m
         plain = replace(options, still_looks=1)  # the fake's faces are not symmetric
         return Analyzer(plain, detector=FakeDetector([FACE]), engine=FakeEngine(), clock=FakeClock())
 
-    monkeypatch.setattr(still, "Analyzer", make)
-    monkeypatch.setattr(still, "_kept", None)
+    monkeypatch.setattr(api, "Analyzer", make)
+    monkeypatch.setattr(api, "_kept", None)
     image = paint([FACE])
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), image)

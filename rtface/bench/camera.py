@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from rtface.bench.scene import HEIGHT, WIDTH, Bursts, Scene
 from rtface.capture.source import Source
-from rtface.clock import Clock
+from rtface.system.clock import Clock
 from rtface.types import Frame
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.capture.source import Source
-from rtface.clock import Clock, SystemClock
+from rtface.system.clock import Clock, SystemClock
 from rtface.types import Frame, FrameResult
 
 #: Stages as `rtface.types.Timing` names them. `capture` and `total` are timed here, the rest by the analyzer.

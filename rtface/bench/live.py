@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from rtface.analyzer import Analyzer
-from rtface.bench import machine
 from rtface.bench.camera import SimulatedCamera
 from rtface.bench.load import Load, LoadPlan
 from rtface.bench.scene import Bursts, Scene
-from rtface.clock import Clock, SystemClock
 from rtface.options import Options
 from rtface.stream import Stream
+from rtface.system import machine
+from rtface.system.clock import Clock, SystemClock
 from rtface.types import Face, FrameResult
 
 SCHEMA = "rtface.bench-live/1"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.capture.source import open_source
+from rtface.capture.open import open_source
 from rtface.errors import InputError
 
 Image = NDArray[np.uint8]

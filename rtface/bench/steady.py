@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rtface.analyzer import Analyzer
-from rtface.bench import machine
 from rtface.bench.camera import LockstepCamera, SteppedClock
 from rtface.bench.scene import Bursts, Scene
 from rtface.options import Options
 from rtface.stream import Stream
+from rtface.system import machine
 
 MINUTES = 30.0
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rtface.capture.quiet import cv2, quiet
 from rtface.capture.source import Source
 from rtface.capture.video import VideoSource
-from rtface.clock import Clock
 from rtface.errors import SourceError
+from rtface.system.clock import Clock
+from rtface.system.opencv import cv2, quiet
 from rtface.types import Frame
 
 #: Reads in a row that may fail before a stream counts as lost …

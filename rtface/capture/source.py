@@ -1,17 +1,10 @@
-"""What every source of frames is, and which one a name means."""
+"""What every source of frames is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from importlib import resources
-from pathlib import Path
 
-from rtface.capture import container
-from rtface.capture.image import check_file
-from rtface.capture.quiet import cv2
-from rtface.clock import Clock, SystemClock
-from rtface.errors import SourceError
 from rtface.types import Frame
 
 
@@ -58,43 +51,3 @@ class Source(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_source(source: int | str | Path, clock: Clock | None = None) -> Source:
-    """Open a camera (index), a file, a folder of pictures, an rtsp/http URL, or ``"demo"``.
-
-    Raises:
-        SourceError: It cannot be opened; the message tells missing, empty, cut short and "not a video" apart.
-    """
-    # Imported here: these modules import this one.
-    from rtface.capture.camera import CameraSource, open_address
-    from rtface.capture.pictures import PictureSource, pictures_in
-    from rtface.capture.video import open_video
-
-    clock = clock or SystemClock()
-    name = str(source)
-    camera = name.removeprefix("/dev/video")
-    if camera.isdecimal():
-        return CameraSource(int(camera), clock)
-    if "://" in name:
-        return open_address(name, clock)
-    path = demo_clip() if name == "demo" else Path(name).expanduser()
-    if path.is_dir():
-        return PictureSource(name, pictures_in(path), clock)
-    kind = check_file(path)
-    # OpenCV calls a GIF a picture; it may be a clip.
-    if kind != "gif" and (kind in container.PICTURES or cv2.haveImageReader(str(path))):
-        return PictureSource(name, [path], clock)
-    return open_video(name, path, kind, clock)
-
-
-def demo_clip() -> Path:
-    """The clip that ships in the package.
-
-    Raises:
-        SourceError: This installation is without it.
-    """
-    path = Path(str(resources.files("rtface"))) / "assets" / "demo.mp4"
-    if not path.is_file():
-        raise SourceError("demo", "the clip is missing from this installation", "pip install --force-reinstall rtface")
-    return path

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rtface.capture import container
-from rtface.capture.quiet import cv2, quiet
 from rtface.capture.source import Source
-from rtface.clock import Clock
 from rtface.errors import SourceError
+from rtface.system import filetype
+from rtface.system.clock import Clock
+from rtface.system.opencv import cv2, quiet
 from rtface.types import Frame
 
 #: Tries behind a frame that cannot be decoded where the file does not say how many frames it holds.
@@ -119,13 +119,13 @@ def open_video(name: str, path: Path, kind: str | None, clock: Clock) -> VideoSo
     Raises:
         SourceError: The file is cut short, holds no video, or is not a video.
     """
-    cut_short = container.is_cut_short(path, kind)
+    cut_short = filetype.is_cut_short(path, kind)
     capture = _open(path, kind, cut_short)
     return VideoSource(name, capture, clock, counted=kind == "avi", cut_short=cut_short)
 
 
 def _open(path: Path, kind: str | None, cut_short: bool) -> cv2.VideoCapture:
-    if kind is None and container.is_text(path):
+    if kind is None and filetype.is_text(path):
         raise SourceError(str(path), "is not a video or picture", "Name a video, a picture, or a folder of pictures")
     with quiet():
         # By name FFmpeg only: other backends would take the digits in a name for a numbered series of pictures.

@@ -14,9 +14,9 @@ from importlib import import_module
 from types import FrameType
 from typing import Any, NamedTuple
 
-from rtface import __version__
 from rtface.errors import RtfaceError, UsageError
 from rtface.options import unknown
+from rtface.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -38,13 +38,13 @@ VERBS = {
     "eval": Verb("rtface.cli.evaluate", "evaluate", "Accuracy on a labelled data set"),
     "build": Verb("rtface.cli.build", "build", "Get TensorRT plans and --engine auto ready for this machine"),
     "calibrate": Verb("rtface.cli.calibrate", "calibrate", "INT8 ranges from your own pictures, and accuracy gates"),
-    "import": Verb("rtface.cli.importing", "importing", "A public data set's own layout into a corpus file"),
+    "import": Verb("rtface.cli.import_", "importing", "A public data set's own layout into a corpus file"),
     "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),
     "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
-    "train": Verb("rtface.train.cli", "train", "Train a network (needs rtface[train])"),
-    "label": Verb("rtface.train.label_cli", "label", "Label pictures by the own networks, to train on"),
-    "export": Verb("rtface.train.cli", "export", "Write a trained network as ONNX (needs rtface[train])"),
+    "train": Verb("rtface.cli.train", "train", "Train a network (needs rtface[train])"),
+    "label": Verb("rtface.cli.label", "label", "Label pictures by the own networks, to train on"),
+    "export": Verb("rtface.cli.train", "export", "Write a trained network as ONNX (needs rtface[train])"),
 }
 
 HELP = """\

@@ -97,7 +97,7 @@ def bench_command(
     options = flags.options_from(
         config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, **given
     )
-    from rtface.outputs.choose import check_writable
+    from rtface.outputs.open import check_writable
 
     for file in (json_file, timeline):
         if file is not None:
@@ -134,10 +134,11 @@ def _refuse_the_other_kind(context: typer.Context, live: bool) -> None:
 
 def _record(name: str, frames: int | None, warmup: int, options: Options) -> dict[str, Any]:
     """Measure, and say all that a figure needs beside it."""
-    from rtface import __version__
     from rtface.analyzer import Analyzer
-    from rtface.bench import machine, report
-    from rtface.capture.source import open_source
+    from rtface.bench import report
+    from rtface.capture.open import open_source
+    from rtface.system import machine
+    from rtface.version import __version__
 
     # Before anything runs: a figure's machine is the machine without us.
     facts = machine.facts()
@@ -161,7 +162,7 @@ def _record(name: str, frames: int | None, warmup: int, options: Options) -> dic
 
 def _measure(source: Any, name: str, analyzer: Any, count: int, warmup: int) -> Measured:
     from rtface.bench.harness import analysis_of, frames_of, measure
-    from rtface.capture.source import open_source
+    from rtface.capture.open import open_source
 
     frames = frames_of(source, lambda: open_source(name), count + warmup)
     return measure(frames, analysis_of(source, analyzer), warmup=warmup)

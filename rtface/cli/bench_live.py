@@ -23,11 +23,11 @@ def live_figures(
         SourceError: The clip cannot be opened, or not one frame was analysed.
         OutputError: The timeline cannot be written.
     """
-    from rtface import __version__
-    from rtface.bench import machine
     from rtface.bench.live import SCHEMA, LiveSetup, record, run_live
     from rtface.bench.live_report import live_text
     from rtface.bench.scene import parse_bursts, scene_of
+    from rtface.system import machine
+    from rtface.version import __version__
 
     setup = LiveSetup(fps=fps, seconds=seconds, bursts=parse_bursts(faces), load=_load(load))
     facts = machine.facts()  # before anything runs: a figure's machine is the machine without us

@@ -13,8 +13,8 @@ from rtface.errors import UsageError
 
 if TYPE_CHECKING:
     from rtface.models import ModelEntry
+    from rtface.networks.profiles import Profile
     from rtface.options import Options
-    from rtface.profiles import Profile
 
 build = typer.Typer(add_completion=False)
 
@@ -47,7 +47,7 @@ def build_command(
     TensorRT-RTX builds without a GPU; TensorRT builds on the GPU that will run the plans.
     """
     options = flags.options_from(config, settings, precision=precision)
-    from rtface.profiles import read_profile
+    from rtface.networks.profiles import read_profile
 
     chosen = read_profile(profile or options.profile or _suited(options))
     if chosen.engine == "trt":
@@ -61,8 +61,8 @@ def build_command(
 
 
 def _suited(options: Options) -> str:
-    from rtface.choice import others
-    from rtface.profiles import default_profile
+    from rtface.networks.profiles import default_profile
+    from rtface.networks.selection import others
 
     return default_profile(options.precision) if "trt" in others() else "cpu"
 
@@ -86,8 +86,8 @@ def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
 
 
 def _plan(model: ModelEntry, precision: str, profile: Profile, options: Options) -> None:
-    from rtface.engine.plans import PlanCache
-    from rtface.trt import allowed, make_plan
+    from rtface.engine.plan_cache import PlanCache
+    from rtface.networks.tensorrt import allowed, make_plan
 
     precision, began, said = allowed(model, precision, options), time.monotonic(), [-1]
 
@@ -104,8 +104,8 @@ def _plan(model: ModelEntry, precision: str, profile: Profile, options: Options)
 
 
 def _measure(options: Options) -> None:
-    from rtface.bench.engines import measure
-    from rtface.choice import choose
+    from rtface.networks.selection import choose
+    from rtface.networks.speed_test import measure
 
     for speed in measure(options, say=lambda line: print(line, file=sys.stderr)):
         print(f"{speed.engine:<9} {speed.precision:<5} {speed.frame_ms:7.2f} ms a frame's networks", flush=True)

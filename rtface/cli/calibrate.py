@@ -12,10 +12,10 @@ from rtface.cli import flags
 from rtface.errors import UsageError
 
 if TYPE_CHECKING:
+    from rtface.calibrate.collect import Seen
     from rtface.models import ModelEntry
     from rtface.options import Options
-    from rtface.precision.pictures import Seen
-    from rtface.precision.record import Record
+    from rtface.precision.ranges import Record
 
 calibrate = typer.Typer(add_completion=False)
 
@@ -52,11 +52,11 @@ def calibrate_command(
     its place. `rtface build --profile desktop-int8` then builds with them.
     """
     options = flags.options_from(config, settings)
+    from rtface.calibrate.collect import look
+    from rtface.calibrate.gatekeeper import Gatekeeper
     from rtface.errors import require
-    from rtface.networks import SMALL_ENGINE
-    from rtface.precision.gating import Gatekeeper
-    from rtface.precision.pictures import look
-    from rtface.precision.record import write_record
+    from rtface.networks.roles import SMALL_ENGINE
+    from rtface.precision.ranges import write_record
 
     require("onnx", "calibrate")
     models = _models(network, options)
@@ -84,7 +84,7 @@ def calibrate_command(
 
 
 def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
-    from rtface.evaluate.gates import HEADS
+    from rtface.calibrate.measure import HEADS
     from rtface.models import entries, entry
 
     if not names:
@@ -104,7 +104,7 @@ def _record(model: ModelEntry, source: str, seen: Seen) -> Record:
 
     from rtface.models import load
     from rtface.precision import graph, int8
-    from rtface.precision.record import Record
+    from rtface.precision.ranges import Record
 
     onnx = load(model)
     ranges = int8.measure(onnx, seen.batches(model.role), model.name)
@@ -122,8 +122,8 @@ def _record(model: ModelEntry, source: str, seen: Seen) -> Record:
 
 def _gated(found: list, out: Path, source: str, data: Path, limit: int | None, names: list[str]) -> None:  # type: ignore[type-arg]
     from rtface.bench.report import table
-    from rtface.precision.gating import table as rows
-    from rtface.precision.gating import write_gates
+    from rtface.calibrate.gatekeeper import table as rows
+    from rtface.calibrate.gatekeeper import write_gates
 
     most = "" if limit is None else f" --limit {limit}"
     most += "".join(f" --network {name}" for name in names)

@@ -65,10 +65,10 @@ def examine(models_dir: Path | None = None, *, measure: bool = True) -> dict[str
     import cv2
     import onnxruntime
 
-    from rtface import __version__
-    from rtface.bench import machine
     from rtface.capture.camera import list_cameras
-    from rtface.outputs.display import why_no_display
+    from rtface.outputs.window import why_no_display
+    from rtface.system import machine
+    from rtface.version import __version__
 
     return {
         "rtface": __version__,
@@ -90,8 +90,8 @@ def examine(models_dir: Path | None = None, *, measure: bool = True) -> dict[str
 
 def _engine(models_dir: Path | None, measure: bool) -> str:
     """What `--engine auto` runs, and why; measured now where other engines are installed and nothing is remembered."""
-    from rtface.bench.engines import measure as time_engines
-    from rtface.choice import choose, others, recall
+    from rtface.networks.selection import choose, others, recall
+    from rtface.networks.speed_test import measure as time_engines
     from rtface.options import Options
 
     options = Options.load(models_dir=models_dir)
@@ -116,7 +116,7 @@ def _gpu() -> str:
 
 
 def _plans() -> list[str]:
-    from rtface.engine.plans import PlanCache
+    from rtface.engine.plan_cache import PlanCache
 
     return [
         f"{facts.get('name')} {facts.get('precision')} for {facts.get('tensorrt')}, {facts.get('capability')}"

@@ -15,7 +15,7 @@ from rtface.errors import OutputError, SourceError
 from rtface.options import Options
 
 if TYPE_CHECKING:
-    from rtface.evaluate.corpus import Corpus
+    from rtface.datasets.corpus import Corpus
     from rtface.evaluate.layout import Layout
     from rtface.evaluate.measure import Measure
     from rtface.evaluate.report import Report
@@ -82,9 +82,9 @@ def evaluate_command(
 
     What each figure is exactly, and where its definition comes from, stands in the docstrings of rtface.evaluate.
     """
-    from rtface.evaluate.choose import measures_for
+    from rtface.evaluate.registry import measures_for
     from rtface.evaluate.worst import Worst
-    from rtface.outputs.choose import check_writable
+    from rtface.outputs.open import check_writable
 
     measures = measures_for(task)
     options = flags.options_from(
@@ -121,7 +121,7 @@ def _corpus(
 ) -> Corpus | Layout:
     """The rows to measure a task on."""
     if layout is None or layout == PARQUET:
-        from rtface.evaluate.corpus import Corpus
+        from rtface.datasets.corpus import Corpus
         from rtface.evaluate.measure import wanted
 
         return Corpus(data, wanted(measure, source, split), limit)
@@ -134,7 +134,7 @@ def _corpus(
 def _report(measure: Measure, corpus: Corpus | Layout, options: Options) -> Report | None:
     """Measure one task; None where the data has nothing for it."""
     from rtface.analyzer import Analyzer
-    from rtface.cli.steps import steps
+    from rtface.cli.progress_bar import steps
     from rtface.evaluate.measure import evaluate as run
 
     if not len(corpus):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.detect.base import Detections
-from rtface.detect.nms import nms
-from rtface.detect.view import Look, View, still_looks, stream_view
+from rtface.detect.letterbox import Look, View, still_looks, stream_view
+from rtface.geometry.boxes import nms
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """Network: (1, H, W, 3) uint8 BGR, H and W multiples of 32 → (1, cells, 18) float32.

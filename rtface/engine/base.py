@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
+
+Decoder = Callable[[NDArray[Any]], NDArray[Any]]
+"""Makes the answer that callers expect from a network's own output, as a fresh array."""
+
+Decoders = Mapping[str, Callable[[], Decoder]]
+"""Output name → what makes a decoder for it: each session has one of its own, since it may keep working memory."""
 
 
 class Engine(Protocol):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from rtface.engine.base import Tensors
-from rtface.engine.labels import LabelReader, holds_scores
+from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import default_threads
 from rtface.errors import EngineError, RtfaceError, require
 
@@ -28,12 +28,21 @@ class OpenVinoEngine:
         name: What messages call it.
         threads: Threads of one call; None = `default_threads()`.
         half: Multiply in the CPU's 16-bit float where the file is in float32; False = float32 throughout.
+        decoders: By output name, what answers are decoded by; the others are handed on as copies.
 
     Raises:
         EngineError: openvino is not installed, it cannot load the network, or the CPU has no 16-bit float.
     """
 
-    def __init__(self, model: bytes, name: str = "model", threads: int | None = None, *, half: bool = False) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        name: str = "model",
+        threads: int | None = None,
+        *,
+        half: bool = False,
+        decoders: Decoders | None = None,
+    ) -> None:
         openvino = require("openvino", "openvino", EngineError)
         self._name, self._version = name, str(openvino.__version__).partition("-")[0]
         self._threads = threads if threads is not None else default_threads()
@@ -63,7 +72,7 @@ class OpenVinoEngine:
         # As read, an output has its ONNX name only; compiled, it also has those of tensors that were folded into it.
         self._outputs = tuple(str(output.get_any_name()) for output in network.outputs)
         self._input = compiled.inputs[0]
-        self._labels = LabelReader()
+        self._decoders = {name: make() for name, make in (decoders or {}).items()}
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -85,16 +94,13 @@ class OpenVinoEngine:
             # The batch is only read during the call; the outputs are the request's own memory, which the next call
             # fills again, and so are copied.
             self._request.infer({0: batch}, share_inputs=True)
-            return {name: self._own(name, self._request.get_tensor(name).data) for name in names}
+            return {name: self._decoders.get(name, np.array)(self._request.get_tensor(name).data) for name in names}
         except Exception as error:
             raise EngineError(
                 self._name,
                 f"openvino failed on {_said(batch)}: {_line(error)}",
                 "--engine onnx runs it; `rtface doctor` shows the installation",
             ) from error
-
-    def _own(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
-        return self._labels(value) if holds_scores(name, value) else value.copy()
 
     def describe(self) -> dict[str, str | int]:
         """Engine, version, device, threads and the float type that it multiplies in."""

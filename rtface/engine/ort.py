@@ -10,8 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from rtface.engine.base import Tensors
-from rtface.engine.labels import LabelReader, holds_scores
+from rtface.engine.base import Decoders, Tensors
 from rtface.errors import EngineError
 
 MAX_THREADS = 4
@@ -39,12 +38,21 @@ class OrtEngine:
         name: What messages call it.
         threads: Threads of one call; None = `default_threads()`.
         device: One of `PROVIDERS`.
+        decoders: By output name, what answers are decoded by; the others are handed on as copies.
 
     Raises:
         EngineError: ONNX Runtime has no such provider here, or cannot load the network.
     """
 
-    def __init__(self, model: bytes, name: str = "model", threads: int | None = None, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: bytes,
+        name: str = "model",
+        threads: int | None = None,
+        *,
+        device: str = "cpu",
+        decoders: Decoders | None = None,
+    ) -> None:
         self._name, self._device = name, device
         self._threads = threads if threads is not None else default_threads()
         _check_provider(name, device)
@@ -62,7 +70,7 @@ class OrtEngine:
             why = f"onnxruntime cannot start its {PROVIDERS[device]} (driver, CUDA or TensorRT libraries)"
             raise EngineError(name, why, "--engine onnx runs on the CPU; RTFACE_DEBUG=1 shows more")
         self._session: Any = session
-        self._labels = LabelReader()
+        self._decoders = {name: make() for name, make in (decoders or {}).items()}
         self._input: str = session.get_inputs()[0].name
         self._outputs = tuple(str(output.name) for output in session.get_outputs())
 
@@ -100,10 +108,7 @@ class OrtEngine:
             ) from error
         # Its arrays lie amid ONNX Runtime's working memory. One that a caller keeps would split that, and the next call
         # would take new memory.
-        kept = {
-            name: self._labels(value) if holds_scores(name, value) else np.array(value)
-            for name, value in zip(names, values, strict=False)
-        }
+        kept = {name: self._decoders.get(name, np.array)(value) for name, value in zip(names, values, strict=False)}
         return {**kept, **dict(zip(passing, values[len(names) :], strict=True))}
 
     def types(self, names: Sequence[str]) -> dict[str, tuple[str, list[int | str | None]]]:

@@ -37,7 +37,7 @@ def build_plan(
     progress: Progress | None = None,
     api: Any = None,
 ) -> bytes:
-    """The plan of an ONNX file's bytes, as `rtface.precision.derive` makes them.
+    """The plan of an ONNX file's bytes, as `rtface.precision.convert` makes them.
 
     Args:
         model: The ONNX file.

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rtface.boxes import iou_matrix
-from rtface.evaluate.corpus import Array, Row, Sample
+from rtface.datasets.corpus import Array, Row, Sample
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import average_precision
 from rtface.evaluate.report import Metric
 from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, Worst, boxes
+from rtface.geometry.boxes import iou_matrix
 from rtface.types import FrameResult
 
 MIN_HEIGHTS_PX = (16, 24, 40)

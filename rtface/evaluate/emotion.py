@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rtface.evaluate.corpus import Array, Row, Sample
+from rtface.datasets.corpus import Array, Row, Sample
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import accuracy, mean_of_known, recalls
 from rtface.evaluate.report import Metric
 from rtface.evaluate.worst import Worst
-from rtface.types import EMOTIONS, FrameResult
+from rtface.labels import EMOTIONS
+from rtface.types import FrameResult
 
 
 def majority(votes: Array) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rtface.evaluate.corpus import Array, Row, Sample
+from rtface.datasets.corpus import Array, Row, Sample
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import area_under_curve, failure_rate, outer_eye_distance, point_error

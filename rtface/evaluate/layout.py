@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from rtface.evaluate.corpus import Row, Sample, Truth
+from rtface.datasets.corpus import Row, Sample, Truth
+from rtface.datasets.registry import read
+from rtface.datasets.sample import FaceRecord, Record
 from rtface.evaluate.measure import Measure
-from rtface.formats.choose import read
-from rtface.formats.record import FaceRecord, Record
 
 
 class Layout:
-    """The records of a data set that a task can use; see `rtface.formats`.
+    """The records of a data set that a task can use; see `rtface.datasets`.
 
     Args:
-        name: The layout, of `rtface.formats.choose.FORMATS`.
+        name: The layout, of `rtface.datasets.registry.FORMATS`.
         path: Where the set is.
         wanted: Says whether a row is of use.
         limit: Most rows; None = all.

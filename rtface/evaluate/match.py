@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rtface.boxes import iou_matrix
-from rtface.evaluate.corpus import Array, Truth
+from rtface.datasets.corpus import Array, Truth
+from rtface.geometry.boxes import iou_matrix
 from rtface.types import Face
 
 #: Below this overlap two things are not the same face. Low, because conventions differ: a detector's box runs from

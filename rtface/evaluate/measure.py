@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
-from rtface.evaluate.corpus import Array, Row, Sample
+from rtface.datasets.corpus import Array, Row, Sample
 from rtface.evaluate.report import Metric, Report
 from rtface.evaluate.worst import Worst
 from rtface.types import FrameResult

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from rtface.evaluate.corpus import Array, Row, Sample
+from rtface.datasets.corpus import Array, Row, Sample
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import confusion, f_scores, mean_of_known, merge
 from rtface.evaluate.report import Metric
 from rtface.evaluate.worst import Worst
-from rtface.types import PARSING_CLASSES, Face, FrameResult, Parsing
+from rtface.labels import PARSING_CLASSES
+from rtface.types import Face, FrameResult, Parsing
 
 CLASSES = len(PARSING_CLASSES)
 UNKNOWN = 255

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rtface.evaluate.corpus import Array, Sample
+from rtface.datasets.corpus import Array, Sample
 from rtface.evaluate.match import square_around
 from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, Worst, dots, zoomed
 

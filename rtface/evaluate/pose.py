@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rtface.evaluate.corpus import Array, Row, Sample, Truth
+from rtface.datasets.corpus import Array, Row, Sample, Truth
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.report import Metric

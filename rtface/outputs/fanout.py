@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from rtface.capture.mailbox import Backlog, Handoff, Mailbox
 from rtface.outputs.sink import RunInfo, Sink
+from rtface.system.handoff import Backlog, Handoff, Mailbox
 from rtface.types import FrameResult
 
 

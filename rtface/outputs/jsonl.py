@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rtface import schema
 from rtface.errors import OutputError
+from rtface.outputs import records
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.types import FrameResult
 
@@ -52,7 +52,7 @@ class JsonlSink(Sink):
     def _write(self, record: dict[str, Any]) -> None:
         if self._file is None or self.done:
             return
-        rest = memoryview(schema.to_line(record).encode())
+        rest = memoryview(records.to_line(record).encode())
         length = len(rest)
         try:
             while rest:

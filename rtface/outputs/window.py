@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 
 import cv2
 
-from rtface.draw import draw, hud
+from rtface.drawing import draw, hud
+from rtface.drawing.status import status_lines
 from rtface.errors import OutputError
-from rtface.outputs.display import why_no_display
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.outputs.status import status_lines
 from rtface.types import FrameResult
 
 TITLE = "rtface"
 QUIT_KEYS = frozenset({27, ord("q")})
 #: Weight of the newest frame in the frame rate shown.
 FPS_WEIGHT = 0.1
+X11_PORT = 6000
+TIMEOUT_S = 1.0
 
 
 class WindowSink(Sink):
@@ -81,3 +86,31 @@ class WindowSink(Sink):
         if self._opened:
             with suppress(cv2.error):  # the user closed it
                 cv2.destroyWindow(TITLE)
+
+
+def why_no_display(env: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str | None:
+    """Why there is no display to open a window on, or None where there is one."""
+    if platform in ("win32", "darwin"):
+        return None
+    display = env.get("DISPLAY")
+    if not display:
+        # OpenCV's own Qt has only the X11 plugin: Wayland alone will not do.
+        return "there is no display (DISPLAY is not set)"
+    return None if _answers(display) else f"the display {display} does not answer"
+
+
+def _answers(display: str) -> bool:
+    match = re.fullmatch(r"(?:unix|([^:/]*)):(\d+)(?:\.\d+)?", display)
+    if match is None:
+        return True  # a form that we do not know: leave it to the window library
+    host, number = match[1], int(match[2])
+    try:
+        if host:
+            socket.create_connection((host, X11_PORT + number), TIMEOUT_S).close()
+            return True
+        with socket.socket(socket.AF_UNIX) as unix:
+            unix.settimeout(TIMEOUT_S)
+            unix.connect(f"/tmp/.X11-unix/X{number}")
+    except OSError:
+        return False
+    return True

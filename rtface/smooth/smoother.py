@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from rtface.labels import EMOTIONS
+from rtface.smooth.head_motion import head_speed
 from rtface.smooth.hysteresis import Hysteresis
 from rtface.smooth.one_euro import FRESH_SECONDS, OneEuro
-from rtface.smooth.rigid import head_speed
-from rtface.types import EMOTIONS, Emotion, Event, HeadPose, Landmarks
+from rtface.types import Emotion, Event, HeadPose, Landmarks
 
 POINTS_REST_HZ = 0.1
 POINTS_PER_SPEED = 100.0

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.types import EMOTIONS, Emotion
+from rtface.labels import EMOTIONS
+from rtface.types import Emotion
 
 OUTPUT = "emotion"
 """(N, 8) float32 probabilities in the order of `EMOTIONS`."""

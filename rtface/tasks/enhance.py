@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtface.tasks.crop import BOX_SIDE, Crop, warp_crops
+from rtface.geometry.crop import BOX_SIDE, Crop, warp_crops
 
 BELOW_PX = 36
 """Faces whose box's longer side is under this are small. At 16 px enhancement takes the landmarks' NME from 6.4 to

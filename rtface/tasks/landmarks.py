@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.tasks.crop import map_points
+from rtface.geometry.crop import map_points
 from rtface.types import Landmarks
 
 OUTPUT = "landmarks"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.tasks.crop import Crop
-from rtface.track.shape import difference
+from rtface.geometry.crop import Crop
+from rtface.track.face_shape import difference
 
 VELOCITY_SECONDS = 0.1
 """Time constant of the velocity estimate: three frames at 30 fps, so one frame's jitter weighs little."""

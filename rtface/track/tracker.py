@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.tasks.crop import Crop, crop_from_box, crop_from_points5
-from rtface.track.associate import associate
-from rtface.track.memory import ALIKE, Memory
-from rtface.track.shape import shape_of
+from rtface.geometry.crop import Crop, crop_from_box, crop_from_points5
+from rtface.track.association import associate
+from rtface.track.face_shape import shape_of
+from rtface.track.reid import ALIKE, Memory
 from rtface.track.track import Track
 
 LOST_SECONDS = 0.5

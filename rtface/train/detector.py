@@ -19,8 +19,8 @@ from rtface.train.data.corpus import read_corpus
 from rtface.train.data.mixed import mixed_scenes
 from rtface.train.data.scenes import Scene, SceneMaker, build_sources
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
-from rtface.train.loop import Run, RunConfig, Schedule, keeping, pick_device, prefetch
 from rtface.train.nets.mos import DetectorNet, cells, decode
+from rtface.train.run import Run, RunConfig, Schedule, keeping, pick_device, prefetch
 
 FILES = ("detection", "landmarks", "parsing", "unlabelled", "points5", "negatives")
 SMALL_SHARE = 0.3  # below it, small faces get a batch of their own

@@ -24,14 +24,14 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from rtface.errors import ModelError
-from rtface.tasks.crop import CROP_SIZE
+from rtface.geometry.crop import CROP_SIZE
 from rtface.tasks.enhance import OUTPUT
-from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import MEAN, SPREAD, fold_all
-from rtface.train.nets.build import Network, engine_like
 from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
 from rtface.train.nets.mos import DetectorExport, DetectorNet
+from rtface.train.nets.registry import Network, engine_like
 from rtface.train.nets.superfan import SuperFan, SuperFanExport
+from rtface.train.run import read_checkpoint
 
 TOLERANCE = 1e-3  # px, degrees, probabilities alike; relative above 1, where float32 itself ends (a 1000 px box)
 LABELS_AGREE = 0.999  # share of equal parsing labels: two equal logits may fall either way

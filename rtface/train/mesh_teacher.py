@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtface.boxes import iou_matrix
+from rtface.datasets.sample import Array, FaceRecord, Record
 from rtface.errors import UsageError
-from rtface.formats.record import Array, FaceRecord, Record
-from rtface.tasks.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5
+from rtface.geometry.boxes import iou_matrix
+from rtface.geometry.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5
 from rtface.train.data.mesh import MeshToPoints
 
 #: The map from mesh to points is fitted on more faces than this.

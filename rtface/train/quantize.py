@@ -22,10 +22,11 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from rtface.engine.ort import OrtEngine
+from rtface.tasks.parsing_scores import DECODERS
 from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, build_samples
 from rtface.train.export import NORMALISE, Batch, Exported, halve_weights, store
-from rtface.train.integer import group_pixels, scores_of_labels, split_channels
+from rtface.train.int8_rewrites import group_pixels, scores_of_labels, split_channels
 from rtface.train.nets.blocks import MEAN, SPREAD
 
 # The last layers turn features into pixels and degrees: eight bits there are coarser than the answers.
@@ -174,7 +175,7 @@ def _by_arithmetic(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _difference(before: bytes, after: bytes, batches: Sequence[Batch]) -> dict[str, float]:
     """Mean absolute difference per output on the calibration data (for `parsing`: share of labels that differ)."""
-    a, b = OrtEngine(before), OrtEngine(after)
+    a, b = OrtEngine(before, decoders=DECODERS), OrtEngine(after, decoders=DECODERS)
     sums = dict.fromkeys(a.outputs, 0.0)
     for batch in batches[:16]:
         one, other = a.run(batch, a.outputs), b.run(batch, a.outputs)

@@ -22,22 +22,22 @@ from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
 from rtface.tasks.enhance import SCALE
 from rtface.train.data.corpus import Picture, read_corpus
-from rtface.train.data.small import Pairs
-from rtface.train.loop import (
+from rtface.train.data.degrade import Pairs
+from rtface.train.init import begin_with
+from rtface.train.nets.blocks import Normalise
+from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
+from rtface.train.run import (
     Run,
     RunConfig,
     Schedule,
     keeping,
-    load,
     optimizer,
     pick_device,
+    prefetch,
     prepare,
     read_checkpoint,
 )
-from rtface.train.nets.blocks import Normalise
-from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
-from rtface.train.warm import begin_with
 
 FILES = ("landmarks", "parsing", "unlabelled", "points5")
 SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
@@ -149,11 +149,13 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+        pairs.drawn = run.step
     elif config.init is not None:
-        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs(0)[0]).to(device)))
+        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs()[0]).to(device)))
+        pairs.drawn = 0  # the run itself begins with these pairs too
         run.ema.copy(net)
     normalise = Normalise()
-    batches = load(lambda number, _: pairs(number), run.step, lambda: None, config.workers)
+    batches = prefetch(pairs)
     with keeping(run, batches):
         while run.progress < 1.0:
             small, large = (torch.from_numpy(part).to(device) for part in next(batches))
@@ -190,7 +192,7 @@ def validate(run: Run, pictures: Sequence[Picture], sizes: Sequence[int], device
     net = SuperFan().to(device).eval()
     net.load_state_dict(run.ema.state)
     pairs = Pairs(pictures, (min(sizes),), min(VALIDATED, 8 * len(pictures)), 0, SCALE)
-    small, large = pairs(0)
+    small, large = pairs()
     made = torch.cat([to_pixels(net(part.to(device))).cpu() for part in torch.split(torch.from_numpy(small), 32)])
     side = large.shape[1]
     plain = [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in small]

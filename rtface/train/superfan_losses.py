@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rtface.tasks.crop import CROP_SIZE
+from rtface.geometry.crop import CROP_SIZE
+from rtface.train.init import warm_start
 from rtface.train.nets.blocks import SPREAD, fold_all
 from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.superfan import Critic
-from rtface.train.warm import warm_start
 
 POINTS_WEIGHT = 2.5  # of the points' distance in the heat-map loss, beside the maps' own: about as much at 1 px
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.enhance import Scores, arguments, crops_of, shrink
-from rtface.evaluate.corpus import Row, Sample, Truth
+from rtface.datasets.corpus import Row, Sample, Truth
 from rtface.evaluate.metrics import psnr
 
 POINTS = np.array([[130, 140], [190, 142], [160, 180], [135, 210], [185, 211]], float)

@@ -8,7 +8,7 @@ pytest.importorskip("onnx")
 
 from benchmarks.gpu import peak, work_of
 from rtface.models import find
-from rtface.precision.derive import derive
+from rtface.precision.convert import derive
 
 
 def test_every_precision_does_the_same_work_on_smaller_weights() -> None:

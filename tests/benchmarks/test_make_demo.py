@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import make_demo
-from rtface.capture.source import demo_clip, open_source
+from rtface.capture.open import demo_clip, open_source
 
 
 def test_the_clip_that_ships_is_whole_and_small() -> None:

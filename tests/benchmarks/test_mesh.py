@@ -17,9 +17,9 @@ import pytest
 
 from benchmarks import mesh
 from benchmarks.mesh import SIDE, MeshProcess, arguments, fill, five_of, run
+from rtface.datasets import parquet
 from rtface.errors import OutputError, SourceError
-from rtface.formats import parquet
-from rtface.tasks.crop import crop_from_points5, frame_to_crop_matrix
+from rtface.geometry.crop import crop_from_points5, frame_to_crop_matrix
 from tests.evaluate.made import FACE, png, record, write
 
 STAND_IN = """

@@ -6,7 +6,7 @@ from dataclasses import fields
 from itertools import pairwise
 
 from rtface.budget.levels import Level, ladder_levels
-from rtface.types import TASKS
+from rtface.labels import TASKS
 
 
 def knobs(levels: tuple[Level, ...]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from rtface.budget import Planner, ladder_levels
-from rtface.types import TASKS
+from rtface.labels import TASKS
 from tests.fakes import FakeClock
 
 FRAME_S, DETECT_EVERY_S = 1 / 30, 0.3

@@ -12,8 +12,8 @@ import pytest
 
 from rtface.analyzer import Analyzer
 from rtface.capture import camera
-from rtface.capture.reconnect import Reconnect
-from rtface.capture.source import open_source
+from rtface.capture.open import open_source
+from rtface.capture.reconnecting import Reconnect
 from rtface.errors import SourceError
 from rtface.options import Options
 from rtface.stream import Stream

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from rtface.capture import camera
-from rtface.capture.pictures import PictureSource
-from rtface.capture.source import Source, demo_clip, open_source
+from rtface.capture.images import PictureSource
+from rtface.capture.open import demo_clip, open_source
+from rtface.capture.source import Source
 from rtface.errors import SourceError
 from rtface.types import Frame
 from tests.fakes import FakeClock

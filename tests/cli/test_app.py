@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from rtface import __version__, errors
+from rtface import errors
 from rtface.cli import app
+from rtface.version import __version__
 from tests.conftest import Cli
 
 LIGHT = """

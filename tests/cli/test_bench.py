@@ -12,7 +12,7 @@ import pytest
 from rtface.analyzer import Analyzer
 from rtface.bench.scene import Scene
 from rtface.cli.app import main
-from rtface.clock import SystemClock
+from rtface.system.clock import SystemClock
 from rtface.types import Frame, FrameResult, Timing
 from tests.fakes import FakeDetector, FakeEngine, Painted, paint
 

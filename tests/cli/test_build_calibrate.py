@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtface import models
-from rtface.precision import pictures
+from rtface.calibrate import collect
 from tests.conftest import Cli
 from tests.media import write_video
 
@@ -16,12 +16,12 @@ from tests.media import write_video
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("rtface.choice.cache_dir", lambda: tmp_path / "cache" / "rtface")
+    monkeypatch.setattr("rtface.networks.selection.cache_dir", lambda: tmp_path / "cache" / "rtface")
 
 
 def test_calibrate_writes_text_that_build_can_use(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "FRAMES", 4)
-    monkeypatch.setattr(pictures, "FEWEST", 2)
+    monkeypatch.setattr(collect, "FRAMES", 4)
+    monkeypatch.setattr(collect, "FEWEST", 2)
     out = tmp_path / "mine"
     done = cli("calibrate", "demo", "--out", out, "--network", "engine-iter0")
     assert done.code == 0 and done.out.split() == [str(out / "engine-iter0-ranges.json")]
@@ -48,10 +48,10 @@ def test_calibrate_says_at_once_what_cannot_be_measured(cli: Cli, tmp_path: Path
 
 
 def test_build_without_tensorrt_measures(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtface.choice.others", lambda: ())
-    monkeypatch.setattr("rtface.bench.engines.others", lambda: ())
-    monkeypatch.setattr("rtface.bench.engines.RUNS", 1)
-    monkeypatch.setattr("rtface.bench.engines.ROUNDS", 1)
+    monkeypatch.setattr("rtface.networks.selection.others", lambda: ())
+    monkeypatch.setattr("rtface.networks.speed_test.others", lambda: ())
+    monkeypatch.setattr("rtface.networks.speed_test.RUNS", 1)
+    monkeypatch.setattr("rtface.networks.speed_test.ROUNDS", 1)
     done = cli("build")
     assert done.code == 0 and "no TensorRT here" in done.err
     lines = done.out.splitlines()
@@ -82,7 +82,7 @@ def test_results_say_which_engine_made_them(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_doctor_says_which_engine_and_why(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtface.choice.others", lambda: ())
+    monkeypatch.setattr("rtface.networks.selection.others", lambda: ())
     facts = json.loads(cli("doctor", "--json").out)
     assert facts["engine"].startswith("onnx ") and facts["engine"].endswith("no other engine is installed")
     assert facts["gpu"].startswith("none: ") or "compute capability" in facts["gpu"]

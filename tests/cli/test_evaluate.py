@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from rtface.cli.app import main
+from rtface.labels import EMOTIONS
 from rtface.options import Options
-from rtface.types import EMOTIONS, Emotion, FrameResult
+from rtface.types import Emotion, FrameResult
 from tests.evaluate.made import face, record, result, write
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from rtface.formats.choose import FORMATS
+from rtface.datasets.registry import FORMATS
 from tests.conftest import Cli
-from tests.formats.made import picture, points, spaced, text
+from tests.datasets.made import picture, points, spaced, text
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtface.detect import MosDetector
-from rtface.detect.view import COARSE_SMALLEST, FINE_LARGEST, still_looks, stream_view
+from rtface.detect.letterbox import COARSE_SMALLEST, FINE_LARGEST, still_looks, stream_view
 
 
 def square_net(canvas: np.ndarray) -> np.ndarray:

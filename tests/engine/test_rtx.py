@@ -12,12 +12,12 @@ import pytest
 
 from rtface import models
 from rtface.cli import app
-from rtface.engine.plans import PlanCache
+from rtface.engine.plan_cache import PlanCache
 from rtface.engine.trt_build import build_plan
 from rtface.errors import EngineError
+from rtface.networks.profiles import names, read_profile
+from rtface.networks.tensorrt import shapes_for
 from rtface.precision import fp16, graph, int8
-from rtface.profiles import names, read_profile
-from rtface.trt import shapes_for
 
 api = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (pip install 'rtface[rtx]')")
 pytestmark = pytest.mark.rtx

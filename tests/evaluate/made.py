@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rtface.evaluate.corpus import Row, Sample, Truth
+from rtface.datasets.corpus import Row, Sample, Truth
 from rtface.types import Face, Frame, FrameResult
 
 FLOATS = pa.list_(pa.float32())

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtface.datasets.corpus import Row
 from rtface.errors import SourceError
-from rtface.evaluate.corpus import Row
 from rtface.evaluate.detection import DetectionMeasure, judge
 from rtface.evaluate.emotion import EmotionMeasure
 from rtface.evaluate.landmarks import LandmarksMeasure
 from rtface.evaluate.layout import Layout, wanted
+from tests.datasets.made import picture, points, spaced, text
 from tests.evaluate.made import FakeAnalyzer, face, result
-from tests.formats.made import picture, points, spaced, text
 
 
 def anything(row: Row) -> bool:
@@ -86,9 +86,9 @@ def test_invalid_faces_are_neither_right_nor_wrong(tmp_path: Path) -> None:
 
 
 def test_evaluation_and_formats_need_no_torch() -> None:
-    code = "import rtface.evaluate.layout, rtface.formats.parquet, rtface.cli.importing, sys\n"
-    code += "from importlib import import_module as load\nfrom rtface.formats.choose import FORMATS\n"
-    code += "[load('rtface.formats.' + name) for name in FORMATS]\n"
+    code = "import rtface.evaluate.layout, rtface.datasets.parquet, rtface.cli.import_, sys\n"
+    code += "from rtface.datasets.registry import FORMATS, read_module\n"
+    code += "[read_module(name) for name in FORMATS]\n"
     code += "print([m for m in ('torch', 'pyarrow', 'scipy', 'rtface.train') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

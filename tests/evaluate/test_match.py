@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtface.evaluate.corpus import Truth
+from rtface.datasets.corpus import Truth
 from rtface.evaluate.match import pair, square_around
 from rtface.types import Landmarks
 from tests.evaluate.made import face

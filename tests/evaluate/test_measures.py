@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from rtface.datasets.corpus import Row, Truth
 from rtface.errors import UsageError
-from rtface.evaluate.choose import MEASURES, measures_for
-from rtface.evaluate.corpus import Row, Truth
 from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure, judge
 from rtface.evaluate.emotion import EmotionMeasure, absolute_majority, majority
 from rtface.evaluate.landmarks import LandmarksMeasure
@@ -17,9 +16,11 @@ from rtface.evaluate.measure import Measure, evaluate, wanted
 from rtface.evaluate.parsing import ParsingMeasure, as_fasseg, to_picture
 from rtface.evaluate.points5 import Points5Measure
 from rtface.evaluate.pose import PoseMeasure
+from rtface.evaluate.registry import MEASURES, measures_for
 from rtface.evaluate.worst import Worst
-from rtface.options import TASKS, Options
-from rtface.types import EMOTIONS, PARSING_CLASSES, Emotion, HeadPose, Landmarks, Parsing
+from rtface.labels import EMOTIONS, PARSING_CLASSES, TASKS
+from rtface.options import Options
+from rtface.types import Emotion, HeadPose, Landmarks, Parsing
 from tests.evaluate.made import FakeAnalyzer, face, result, sample
 
 FIVE = np.array([[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]], np.float64)  # eyes 20 px apart

@@ -1,6 +1,7 @@
 """On a machine with an NVIDIA GPU, TensorRT and cuda-core: `pytest -m gpu`. Skipped elsewhere, with the reason.
 
-Has not been run on a GPU yet: what could be verified without one is in tests/engine and tests/test_trt.py.
+Has not been run on a GPU yet: what could be verified without one is in tests/engine and
+tests/networks/test_tensorrt.py.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface import models, trt
+from rtface import models
 from rtface.engine import OrtEngine
 from rtface.engine.cuda import Cuda, open_cuda
-from rtface.engine.plans import PlanCache
-from rtface.engine.swap import SwapEngine
+from rtface.engine.hotswap import SwapEngine
+from rtface.engine.plan_cache import PlanCache
 from rtface.engine.tensorrt import GRAPH_AFTER, TrtEngine, find_api, is_rtx
 from rtface.errors import RtfaceError
+from rtface.networks import tensorrt
+from rtface.networks.profiles import read_profile
 from rtface.options import Options
-from rtface.precision.derive import derive
-from rtface.profiles import read_profile
+from rtface.precision.convert import derive
 
 pytestmark = pytest.mark.gpu
 
@@ -60,7 +62,7 @@ def batch_for(model: models.ModelEntry, count: int) -> np.ndarray:
 
 
 def opened(model: models.ModelEntry, precision: str, cache: PlanCache) -> TrtEngine:
-    key, _ = trt.make_plan(model, precision, PROFILE, Options())
+    key, _ = tensorrt.make_plan(model, precision, PROFILE, Options())
     plan = cache.load(key)
     assert plan is not None
     return TrtEngine(plan, model.name)
@@ -119,7 +121,7 @@ def test_a_graph_is_recorded_and_used(cuda: Cuda, cache: PlanCache) -> None:
 
 def test_a_missing_plan_is_built_by_a_child_and_swapped_in(cuda: Cuda, cache: PlanCache) -> None:
     model, batch = FULL[0], batch_for(FULL[0], 1)
-    engine = trt.open_trt(model, "fp16", Options(), lambda: OrtEngine(models.load(model)))
+    engine = tensorrt.open_trt(model, "fp16", Options(), lambda: OrtEngine(models.load(model)))
     assert isinstance(engine, SwapEngine)
     before = engine.run(batch, ("pose",))["pose"]
     assert engine.describe()["engine"] == "onnxruntime"
@@ -131,7 +133,7 @@ def test_a_missing_plan_is_built_by_a_child_and_swapped_in(cuda: Cuda, cache: Pl
 
 
 def test_a_damaged_plan_is_refused(cuda: Cuda, cache: PlanCache) -> None:
-    key, _ = trt.make_plan(FULL[0], "fp16", PROFILE, Options())
+    key, _ = tensorrt.make_plan(FULL[0], "fp16", PROFILE, Options())
     plan = cache.load(key)
     assert plan is not None
     with pytest.raises(RtfaceError, match="does not load its plan"):

@@ -10,7 +10,7 @@ import pytest
 
 from rtface import models
 from rtface.errors import ModelError
-from rtface.models import cpu
+from rtface.system import machine
 
 ENTRY = """
 [[model]]
@@ -72,7 +72,7 @@ def test_entries_hold_what_the_file_says(folder: Path) -> None:
 def test_auto_precision_follows_the_processor(
     folder: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, expected: str
 ) -> None:
-    monkeypatch.setattr(models, "runs_int8_fast", lambda: fast)
+    monkeypatch.setattr("rtface.models.registry.runs_int8_fast", lambda: fast)
     assert models.find("engine", 1, models_dir=folder).name == expected
     assert models.find("engine", 0, models_dir=folder).name == "ifan0"  # no int8 of it: the other
     assert models.find("detector", models_dir=folder).name == "mos"
@@ -85,11 +85,11 @@ def test_auto_precision_follows_the_processor(
 def test_processor_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: bool) -> None:
     if flags is not None:
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n", "ascii")
-    monkeypatch.setattr(cpu, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    cpu.runs_int8_fast.cache_clear()
-    assert cpu.runs_int8_fast() is expected
-    cpu.runs_int8_fast.cache_clear()
+    machine.runs_int8_fast.cache_clear()
+    assert machine.runs_int8_fast() is expected
+    machine.runs_int8_fast.cache_clear()
 
 
 def damage(path: Path, how: str) -> None:
@@ -144,7 +144,7 @@ def test_broken_registries(tmp_path: Path, text: str | None, why: str) -> None:
 
 def test_the_gates_that_ship_are_of_the_files_that_ship() -> None:
     """Whoever exports anew measures anew: rtface calibrate CORPUS --data CORPUS."""
-    from rtface.models.gates import gates
+    from rtface.networks.gates import gates
 
     shas = {one.name: one.sha256 for one in models.entries()}
     measured = gates()

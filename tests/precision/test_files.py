@@ -14,8 +14,8 @@ from rtface import models
 from rtface.engine import OrtEngine
 from rtface.errors import ModelError
 from rtface.precision import fp16, graph, int8
-from rtface.precision.derive import derive, recipe
-from rtface.precision.record import Record, path_of, read_record, write_record
+from rtface.precision.convert import derive, recipe
+from rtface.precision.ranges import Record, path_of, read_record, write_record
 from tests.precision.made import crops, entry, network
 
 FULL = [one.name for one in models.entries() if one.precision == "fp32"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rtface.labels import EMOTIONS
 from rtface.smooth import Hysteresis, OneEuro, Smoother
-from rtface.types import EMOTIONS, Emotion, Event, HeadPose, Landmarks
+from rtface.types import Emotion, Event, HeadPose, Landmarks
 
 
 def test_tremor_goes() -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtface.tasks.crop import Crop, crop_from_box, warp_crops
+from rtface.geometry.crop import Crop, crop_from_box, warp_crops
 from rtface.tasks.enhance import BELOW_PX, FINER, enhance, small_rows
 
 # From half a px of the frame to a crop's px: a smooth picture, so that resampling twice changes little.

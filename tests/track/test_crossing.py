@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtface.analyzer import Analyzer
-from rtface.boxes import iou_matrix
+from rtface.geometry.boxes import iou_matrix
 from rtface.options import Options
 
 pytest.importorskip("skimage.data")

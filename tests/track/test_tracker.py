@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtface.tasks.crop import crop_from_points5
+from rtface.geometry.crop import crop_from_points5
 from rtface.track import Tracker
-from rtface.track.associate import associate
+from rtface.track.association import associate
 from tests.fakes import Painted
 
 SIZE = (640, 480)

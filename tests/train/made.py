@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtface.tasks.crop import points5_from_landmarks
+from rtface.geometry.crop import points5_from_landmarks
 from tests.evaluate.made import record, write
 
 Array = npt.NDArray[Any]

@@ -218,7 +218,7 @@ def test_registering_again_keeps_what_was_measured(engine_run: Path, engine_mode
     assert names == ["engine-iter0", "engine-iter1", "engine-iter2", "engine-96"]
     measured = 'metrics = [{name = "nme", value = 4.5, data = "AFW", command = "rtface eval"}]\n'
     registry.write_text(plain.replace("iterations = 0\n", "iterations = 0\n" + measured), "utf-8")
-    from rtface.train.registry import register
+    from rtface.train.register import register
 
     other = exporter.Exported(engine_models / "engine-iter0.onnx", 12, "ab" * 32, {})
     register(engine_models, "engine-iter0", "engine", other, "fp32", 0)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rtface.tasks.crop import crop_from_landmarks, frame_to_crop_matrix, map_points, warp_crops
-from rtface.tasks.looks import MIRROR_68
+from rtface.geometry.crop import crop_from_landmarks, frame_to_crop_matrix, map_points, warp_crops
+from rtface.geometry.mirror import MIRROR_68
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.faces import FLIP_5, UNKNOWN, Augment, Item, Sample, build_samples, flip
 from tests.train.made import TEMPLATE, Array, mask, mesh_of, picture, placed

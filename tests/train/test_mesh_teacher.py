@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rtface.datasets.sample import FaceRecord, Record
 from rtface.errors import UsageError
-from rtface.formats.record import FaceRecord, Record
-from rtface.tasks.crop import crop_from_landmarks, points5_from_landmarks
+from rtface.geometry.crop import crop_from_landmarks, points5_from_landmarks
 from rtface.train.mesh_teacher import FEW, MeshTeacher, fitted, ocular, paired
 from tests.train.made import Array, mesh_of, placed
 from tests.train.test_mesh import shapes

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtface.datasets.parquet import Settings, write
+from rtface.datasets.sample import FaceRecord, Record, votes_for
 from rtface.errors import InputError
-from rtface.formats.parquet import Settings, write
-from rtface.formats.record import FaceRecord, Record, votes_for
 from rtface.train.data.faces import Augment, Sample
 from rtface.train.data.mixed import carried, mixed_samples, mixed_scenes, validation_samples
 from rtface.train.data.scenes import SceneMaker
-from rtface.train.mix import TASKS, Source
 from rtface.train.sampling import Sampler
-from tests.formats.test_masks import face_mask
+from rtface.train.sources import TASKS, Source
+from tests.datasets.test_masks import face_mask
 from tests.train.made import placed
 
 
@@ -94,7 +94,7 @@ def test_the_sampler_draws_by_the_shares(corpus: Path, cache: Path) -> None:
     mixed = mixed_samples([source(corpus, "emotion", share=3.0), source(corpus, "landmarks")], cache)
     sampler = Sampler(mixed.samples, 8, 0, mixed.shares)
     assert sampler.counts == {"emotion": 6, "landmarks": 2}
-    _, targets = sampler(0, 64)
+    _, targets = sampler()
     assert int((targets.emotion_weight > 0).sum()) == 6
 
 

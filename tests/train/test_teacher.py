@@ -11,9 +11,9 @@ import torch
 from rtface.errors import ModelError
 from rtface.train.data.corpus import Picture
 from rtface.train.data.faces import Sample
-from rtface.train.engine import TAUGHT_WEIGHT, EngineConfig, learn_from, train_engine
-from rtface.train.mix import Source
+from rtface.train.multitask import TAUGHT_WEIGHT, EngineConfig, learn_from, train_engine
 from rtface.train.nets.emotion import EmotionNet, load_teacher
+from rtface.train.sources import Source
 from rtface.train.teacher import TeacherConfig, train_teacher, validate
 
 

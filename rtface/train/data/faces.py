@@ -1,7 +1,7 @@
 """Face crops for the engine: which faces carry which label, and how a crop is varied.
 
 Single-label sets plug in: a `Sample` carries what is known, every loss looks only at the samples that have its label
-(iFAN's cross-dataset hybrid training). Crops are cut by the runtime's own geometry (rtface.tasks.crop) and then
+(iFAN's cross-dataset hybrid training). Crops are cut by the runtime's own geometry (rtface.geometry.crop) and then
 jittered the way detector and tracker err; photographs are also shrunk, blurred and greyed, so that 48 px grey FER+
 crops and colour photographs meet in one network.
 """
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtface.tasks.crop import (
+from rtface.geometry.crop import (
     Crop,
     crop_from_box,
     crop_from_landmarks,
@@ -24,7 +24,7 @@ from rtface.tasks.crop import (
     crop_to_frame_matrix,
     resample,
 )
-from rtface.tasks.looks import MIRROR_68, MIRROR_CLASSES
+from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.mesh import MeshToPoints
 
@@ -34,7 +34,6 @@ FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
 _FLIP_PARSING[: len(MIRROR_CLASSES)] = MIRROR_CLASSES
 POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
-TASK_OF = {"parsing": 1, "emotion": 2, "negative": 2}  # by set; the others' is landmarks
 _GROUP_OF = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}
 
 
@@ -72,7 +71,6 @@ class Item:
     emotion: npt.NDArray[np.float32]
     emotion_weight: float
     is_face: float
-    task: int  # of rtface.train.sampling.TASKS
 
 
 def build_samples(pictures: Sequence[Picture]) -> dict[str, list[Sample]]:
@@ -253,7 +251,6 @@ class Augment:
             emotion=np.zeros(8, np.float32) if sample.emotion is None else sample.emotion,
             emotion_weight=0.0 if sample.emotion is None else sample.emotion_weight,
             is_face=float(sample.is_face),
-            task=TASK_OF.get(sample.group, 0),
         )
 
     # -- light --

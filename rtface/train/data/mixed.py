@@ -13,7 +13,7 @@ from rtface.errors import InputError
 from rtface.train.data.corpus import FaceLabel, Picture, read_corpus
 from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.scenes import SourcePicture, source_picture
-from rtface.train.mix import TASKS, Source
+from rtface.train.sources import TASKS, Source
 
 #: Own points weigh half where looks at the face lie this far apart, % of the outer eye corners' distance.
 HALF_TRUST = 2.0

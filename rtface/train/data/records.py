@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rtface.datasets.parquet import read_columns
+from rtface.datasets.sample import Array, FaceRecord, Record
 from rtface.errors import SourceError
-from rtface.formats.parquet import read_columns
-from rtface.formats.record import Array, FaceRecord, Record
 
 _SHAPES = {"box_xyxy": (4,), "points5": (5, 2), "landmarks68": (68, 2), "mesh478": (478, 2), "pose": (3,)}
 _COLUMNS = ("id", "source", "split", "image", "faces")

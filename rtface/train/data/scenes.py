@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtface.errors import InputError
-from rtface.tasks.crop import POINTS_SIDE, crop_from_points5
+from rtface.geometry.crop import POINTS_SIDE, crop_from_points5
 from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.faces import FLIP_5
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtface.errors import ModelError
-from rtface.train.loop import read_checkpoint
 from rtface.train.nets.blocks import MEAN, SPREAD, ConvBN
+from rtface.train.run import read_checkpoint
 
 EMOTIONS = 8
 SIZE = 48

@@ -1,0 +1,44 @@
+"""What stills and streams both do with crops: enhance small ones, find the way back to the frame, tell the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.budget import Budget
+from rtface.engine import Engine
+from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix
+from rtface.tasks import enhance
+from rtface.types import Frame, Timing
+
+
+def enhanced(
+    enhancer: Engine | None, frame: Frame, crops: Sequence[Crop], batch: NDArray[np.uint8], budget: Budget, *later: str
+) -> str | None:
+    """Super-resolve the small faces of a batch in place where the `later` stages still fit, else say why not."""
+    rows = enhance.small_rows(crops)
+    if enhancer is None or not rows:
+        return None
+    stage = f"enhance, {len(rows)} faces"
+    if why := budget.fits_before(stage, *later):
+        return why
+
+    def run(small: NDArray[np.uint8]) -> NDArray[np.float32]:
+        large: NDArray[np.float32] = enhancer.run(small, (enhance.OUTPUT,))[enhance.OUTPUT]
+        return large
+
+    enhance.enhance(frame.image, crops, batch, rows, run)
+    budget.lap("enhance", stage=stage)
+    return None
+
+
+def matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64]:
+    """(N, 2, 3): from each crop's px, at `size` px across, to the frame's."""
+    return np.array([crop_to_frame_matrix(crop, size) for crop in crops]).reshape(-1, 2, 3)
+
+
+def timing_of(budget: Budget) -> Timing:
+    """What was spent, by stage."""
+    return Timing(**{f"{name}_ms": spent for name, spent in budget.laps_ms.items()}, total_ms=budget.total_ms)

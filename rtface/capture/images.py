@@ -1,0 +1,86 @@
+"""Pictures, alone or in a folder, as a source: each is a still of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rtface.capture.source import Source
+from rtface.errors import SourceError
+from rtface.system.clock import Clock
+from rtface.system.images import read_image
+from rtface.types import Frame
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"})
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder by their names' endings, ``img2`` before ``img10``; not those of its sub-folders.
+
+    Raises:
+        SourceError: There is none, or the folder cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    except OSError as error:
+        raise SourceError(str(folder), f"cannot be read ({error.strerror})", "Check its permissions") from error
+    if not found:
+        endings = ", ".join(sorted(SUFFIXES))
+        raise SourceError(str(folder), f"holds no pictures ({endings})", "Name a folder with pictures, or a file")
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]
+
+
+class PictureSource(Source):
+    """Stills from files. In a folder, one that cannot be read is counted and skipped."""
+
+    stills = True
+    fps = 1.0  # in an annotated video each picture stays for a second
+
+    def __init__(self, name: str, paths: Sequence[Path], clock: Clock) -> None:
+        """
+        Raises:
+            SourceError: No picture could be read.
+        """
+        self.name = name
+        self.frame_count = len(paths)
+        self._paths = iter(paths)
+        self._clock = clock
+        self._index = 0
+        self._errors: list[SourceError] = []
+        self._next = self._decode()
+        if self._next is None:
+            if len(paths) == 1:
+                raise self._errors[0]
+            raise SourceError(name, f"none of its {len(paths)} pictures could be read", str(self._errors[0]))
+        height, width = self._next.image.shape[:2]
+        self.size_wh = (width, height)
+
+    def read(self) -> Frame | None:
+        # The first was decoded to see whether there is one; later ones are decoded when asked for.
+        frame, self._next = self._next, None
+        return replace(frame, captured_at=self._clock.now()) if frame is not None else self._decode()
+
+    def _decode(self) -> Frame | None:
+        for path in self._paths:
+            started = self._clock.now()
+            try:
+                image = read_image(path)
+            except SourceError as error:
+                self._errors.append(error)
+                continue
+            self._index += 1
+            return Frame(image=image, index=self._index - 1, captured_at=started)
+        return None
+
+    @property
+    def corrupt(self) -> int:
+        return len(self._errors)
+
+    def close(self) -> None:
+        self._paths = iter(())

@@ -1,0 +1,80 @@
+"""The capture thread: reads a source, and hands each frame over as soon as there is one."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import NamedTuple
+
+from rtface.capture.source import Source
+from rtface.system.clock import Clock
+from rtface.system.handoff import Handoff
+from rtface.types import Frame
+
+
+class Grabbed(NamedTuple):
+    """A frame, and the milliseconds from its grab until it was decoded."""
+
+    frame: Frame
+    capture_ms: float
+
+
+class Grabber:
+    """Reads ``source`` in a thread until its end, an error, or ``stop``; then closes it.
+
+    Args:
+        source: Read by this thread alone from ``start`` on.
+        handoff: Where frames go; it decides whether an untaken one is overwritten or waited for.
+        clock: For the times.
+        paced: Play a file at its own speed, as if it were a camera: each frame is held until it is due, and its
+            ``captured_at`` is that moment.
+    """
+
+    def __init__(self, source: Source, handoff: Handoff[Grabbed], clock: Clock, *, paced: bool = False) -> None:
+        self._source = source
+        self._handoff = handoff
+        self._clock = clock
+        self._paced = paced
+        self._stop = threading.Event()
+        self._started_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="rtface-capture", daemon=True)
+
+    @property
+    def corrupt(self) -> int:
+        """Frames that could not be decoded."""
+        return self._source.corrupt
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after the read that it is in, and waits for that."""
+        self._stop.set()
+        self._handoff.close()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=5.0)  # a camera's driver may block for ever; the thread is a daemon
+
+    def _run(self) -> None:
+        try:
+            with self._source:
+                while not self._stop.is_set():
+                    frame = self._source.read()
+                    if frame is None or not self._hand_over(frame):
+                        break
+            self._handoff.close()
+        except BaseException as error:  # raised again where the frames are taken
+            self._handoff.fail(error)
+
+    def _hand_over(self, frame: Frame) -> bool:
+        capture_ms = (self._clock.now() - frame.captured_at) * 1000.0
+        if self._paced:
+            frame = self._when_due(frame)
+        return self._handoff.put(Grabbed(frame, capture_ms))
+
+    def _when_due(self, frame: Frame) -> Frame:
+        now = self._clock.now()
+        media_time = frame.media_time if frame.media_time is not None else frame.index / (self._source.fps or 25.0)
+        if self._started_at is None:
+            self._started_at = now - media_time
+        self._clock.wait(self._stop, self._started_at + media_time - now)
+        return replace(frame, captured_at=self._clock.now())

@@ -1,0 +1,145 @@
+"""``rtface label``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtface.cli import flags
+from rtface.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from rtface.datasets.sample import Record
+    from rtface.train.mesh_teacher import MeshTeacher
+
+label = typer.Typer(add_completion=False)
+
+PARQUET = "parquet"
+UNSURE = ": no label"
+EXAMPLES = """
+Examples:
+
+  rtface label holiday/ --out corpus/own.parquet
+
+  rtface label corpus/detection.parquet --format parquet --out corpus/own.parquet --set models_dir=runs/teacher-models
+
+  python -m benchmarks.mesh corpus/points5.parquet --out mesh.parquet
+
+  rtface label mesh.parquet --format parquet --fit corpus/landmarks.parquet --out corpus/own.parquet
+
+  rtface train engine --run runs/next --minutes 60 --source corpus/landmarks.parquet=3 --source corpus/own.parquet
+"""
+
+
+@label.command(epilog=EXAMPLES)
+def label_command(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of pictures, or what --format says.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The corpus file to write.")],
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="parquet, or a layout of rtface import; of its labels meshes and five hand-set points are used.",
+        ),
+    ] = "pictures",
+    min_quality: Annotated[
+        float, typer.Option("--min-quality", min=0, max=1, help="Leave out faces of less quality.")
+    ] = 0.5,
+    max_spread: Annotated[
+        float, typer.Option("--max-spread", min=0, metavar="PCT", help="And faces whose teachers lie further apart.")
+    ] = 4.0,
+    mesh_share: Annotated[
+        float, typer.Option("--mesh-share", min=0, max=1, help="Of a face's mesh in its points; 0 = own looks only.")
+    ] = 0.5,
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            "--fit",
+            metavar="FILE",
+            help="Corpus file with meshes and 68 hand-set points: how to read a mesh.",
+            show_default="PATH",
+        ),
+    ] = None,
+    max_side: Annotated[int, typer.Option("--max-side", min=0, metavar="PX", help="Shrink larger pictures.")] = 640,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most N pictures.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out pictures that do not decode.")] = False,
+    overwrite: flags.Overwrite = False,
+    threads: flags.Threads = None,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """Label pictures by the own networks (points, pose, parsing), to train the next network on.
+
+    Ten looks a face; where they disagree the label weighs less or is left out. fp32 networks unless --set says else.
+
+    A face of a corpus file that has a mesh is labelled by both teachers: the points are their mean, and how far they
+    lie apart counts as the looks' disagreement does.
+
+    Ctrl-C loses little: the same command goes on.
+    """
+    from rtface.analyzer import Analyzer
+    from rtface.cli.progress_bar import steps
+    from rtface.datasets.parquet import Settings, write
+    from rtface.datasets.registry import read
+    from rtface.train.data.records import corpus_pictures
+    from rtface.train.pseudo_label import Labeller
+
+    if out.exists() and not overwrite:
+        raise OutputError(str(out), "exists already", "Use --overwrite, or another --out")
+    if not out.parent.is_dir():
+        raise OutputError(str(out), "its folder does not exist", f"mkdir -p {out.parent}")
+    named = any(setting.partition("=")[0].strip() == "precision" for setting in settings or [])
+    options = flags.options_from(config, settings, threads=threads, precision=None if named else "fp32")
+    records = corpus_pictures(path) if layout == PARQUET else read(layout, path)
+    mesh = _mesh_teacher(records, path, fit, mesh_share)
+    records = records[:limit]
+    with Analyzer(options) as analyzer, steps("label", len(records)) as step:
+        labeller = Labeller(analyzer, min_quality, max_spread, mesh)
+        read_by = [mesh_share, *_facts(path), *_facts(fit or path)] if mesh is not None else []
+        by = json.dumps([analyzer.describe()["models"], min_quality, max_spread, *read_by])
+        left_out = write(records, out, Settings(max_side, "unlabelled", skip_bad), step, labeller, by)
+    bad = [line for line in left_out if not line.endswith(UNSURE)]
+    for line in bad[:5]:
+        print(f"left out: {line}", file=sys.stderr)
+    both = f", {_labelled_by_both(out)} faces by mesh and looks" if mesh is not None else ""
+    print(f"{out}  {len(records) - len(left_out)} pictures, {len(left_out) - len(bad)} without a sure face{both}")
+
+
+def _mesh_teacher(records: Sequence[Record], path: Path, fit: Path | None, share: float) -> MeshTeacher | None:
+    """What reads the records' meshes; None where there is nothing to read, or it is not asked for.
+
+    Raises:
+        UsageError: There are too few hand-labelled faces to fit it on, or --fit is given and no record has a mesh.
+    """
+    from rtface.train.data.records import corpus_pictures
+    from rtface.train.mesh_teacher import MeshTeacher, fitted
+
+    meshes = any(face.mesh478 is not None for record in records for face in record.faces)
+    if fit is not None and not meshes:
+        mend = f"python -m benchmarks.mesh {path} --out MESH.parquet gives the faces of a corpus file meshes"
+        raise UsageError("--fit", f"no face of {path} has a mesh", mend)
+    if not meshes or share == 0.0:
+        return None
+    if fit is None:
+        return MeshTeacher(fitted(records, str(path)), share)
+    return MeshTeacher(fitted(corpus_pictures(fit), str(fit)), share)
+
+
+def _facts(path: Path) -> list[int]:
+    """What tells a file from another: parts of a labelling by other meshes do not serve."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _labelled_by_both(path: Path) -> int:
+    from rtface.datasets.parquet import read_columns
+    from rtface.train.pseudo_label import BOTH
+
+    chunks = read_columns(path, ("faces",))["faces"].chunks
+    return sum(chunk.flatten().field("landmarks68_source").to_pylist().count(BOTH) for chunk in chunks)

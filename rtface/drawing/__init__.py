@@ -1,0 +1,6 @@
+"""Results drawn on pictures: boxes, landmarks, masks, axes, words."""
+
+from rtface.drawing.annotate import LAYERS, draw
+from rtface.drawing.text import hud
+
+__all__ = ["LAYERS", "draw", "hud"]

@@ -1,0 +1,214 @@
+"""A network on a CPU that it shares: several ONNX Runtime sessions of one file, and the quickest of them for each call.
+
+- A call for several faces can go in parts, one a thread, each part on a session of one thread ("lanes"). On 2 cores
+  that beats one session of two threads (2 faces 3.4 against 3.9 ms, 3 faces 5.1 against 6.9): ONNX Runtime's threads
+  meet after every operator, lanes once.
+- One face is quicker on all threads together ("wide": 1.6 against 2.2 ms) while the cores are free, and several times
+  slower when another process has one of them. Which it is, a `Race` finds out while running.
+- Where one face is over (3 on 2 cores), it goes in halves ("halves"): the first lane begins with all of it but what is
+  dear (the parsing), the second lane ends with that. 3 faces took 2.5 ms as 2 and 1, 2.8 as 1 and 1 and then 1 wide,
+  and take 2.3 so; 5 faces 4.0 and 3.4.
+- Outputs that are dear and not asked for are cut out of the graph (`rtface.models.onnx_bytes`).
+- A stream's memory is all there from its start, however many faces come later: a session takes a few at a time
+  (`TOGETHER`), `prepare` lets each take as many, and each lane has a session of its own. Two lanes that shared one took
+  6 MB more within 120 calls, by how they happened to overlap; with their own, nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.engine.autotune import Race
+from rtface.engine.base import Decoders, Tensors
+from rtface.engine.ort import OrtEngine, default_threads
+from rtface.engine.split import Between, Halves
+from rtface.errors import EngineError
+from rtface.models.onnx_bytes import output_names, without_outputs
+
+WIDE, LANES, HALVES = "wide", "lanes", "halves"
+
+TOGETHER = 2
+"""Most rows that a session runs at once. A session keeps the memory of its largest call: with 8 faces in one, 33 MB;
+with 2 at a time 8 MB, at 2.1 ms of CPU time a face instead of 2.0 (1 at a time: 2.35)."""
+
+SHAPES = 16
+"""Batch shapes whose race is remembered; a stream has one for every number of faces."""
+
+
+class CpuEngine:
+    """A network under ONNX Runtime on the CPU; implements `Engine`.
+
+    Opens one session of all threads for what `names` need; what else is needed later, then, or in `prepare`.
+
+    Args:
+        model: The ONNX file's bytes.
+        name: What messages call it.
+        threads: Most threads of one call; None = `default_threads()`.
+        dear: Outputs that are cut out of the graph for calls that ask for none of them.
+        names: Outputs that calls will ask for; None = all.
+        rows: Most rows of a stream's batch, where it is known: lanes beyond that are not opened.
+        decoders: By output name, what answers are decoded by.
+        timer, cpu_timer: Seconds, and seconds of CPU time of all threads, for the race.
+
+    Raises:
+        EngineError: ONNX Runtime cannot load the network.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        name: str = "model",
+        threads: int | None = None,
+        *,
+        dear: Sequence[str] = (),
+        names: Sequence[str] | None = None,
+        rows: int | None = None,
+        decoders: Decoders | None = None,
+        timer: Callable[[], float] = time.perf_counter,
+        cpu_timer: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._model, self._name, self._timer, self._cpu_timer = model, name, timer, cpu_timer
+        self._decoders = decoders
+        self._threads = threads if threads is not None else default_threads()
+        self._lanes = self._threads if rows is None else max(1, min(self._threads, rows))
+        self._one_can_be_over = self._lanes > 1 and (rows is None or rows > self._lanes)
+        self._warm = TOGETHER if rows is None else max(1, min(TOGETHER, rows))
+        self._sessions: dict[tuple[str, bool, int], OrtEngine] = {}
+        self._races: dict[tuple[bool, tuple[int, ...]], Race] = {}
+        self._halves: Halves | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._dear: tuple[str, ...] = ()
+        try:
+            self._outputs = output_names(model)
+            self._dear = tuple(dear) if set(self._outputs) - set(dear) else ()
+        except ValueError:
+            self._outputs = ()  # opening it says what is wrong with it
+        self._session(WIDE, self._whole(self._outputs if names is None else names))
+        self._describe = next(iter(self._sessions.values())).describe()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of everything the network can answer."""
+        return self._outputs
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """Open what calls for each of these lists of outputs may use, for a stream: there a late frame counts.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
+        for asked in names:
+            whole = self._whole(asked)
+            # Without its dear outputs the network is too short for threads that meet at every operator.
+            if whole:
+                self._session(WIDE, whole)
+            for lane in range(self._lanes if self._threads > 1 else 0):
+                self._session(LANES, whole, lane)
+            if whole and self._dear and self._halves is None and self._one_can_be_over:
+                with suppress(ValueError):  # a network of another make
+                    self._halves = Halves(self._model, self._name, self._dear, self._decoders)
+        for session in self._sessions.values():
+            session.warm(self._warm)
+        if self._lanes > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(self._lanes - 1, thread_name_prefix=f"rtface-{self._name}")
+
+    def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+        """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
+
+        Raises:
+            EngineError: the engine is closed, or ONNX Runtime refuses the batch.
+        """
+        if not self._model:
+            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+        whole = self._whole(names)
+        ways = [way for way in (WIDE, LANES) if (way, whole, 0) in self._sessions]
+        if len(ways) < 2 or not len(batch):
+            return self._go(ways[0] if ways else WIDE, whole, batch, names)
+        if whole and self._halves is not None and len(batch) % self._lanes == 1 < len(batch):
+            ways[-1] = HALVES
+        race = self._race(whole, batch.shape, ways)
+        way = race.choose()
+        began, cpu = self._timer(), self._cpu_timer()
+        tensors = self._go(way, whole, batch, names)
+        race.ran(way, self._timer() - began, self._cpu_timer() - cpu)
+        return tensors
+
+    def _race(self, whole: bool, shape: tuple[int, ...], ways: Sequence[str]) -> Race:
+        key = (whole, shape)
+        if key not in self._races:
+            if len(self._races) >= SHAPES:
+                del self._races[next(iter(self._races))]
+            # Several faces are split from the start, one is not.
+            self._races[key] = Race(ways if shape[0] == 1 else ways[::-1])
+        return self._races[key]
+
+    def _go(self, way: str, whole: bool, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+        if way == WIDE or self._pool is None:
+            return self._few(WIDE if way == WIDE else LANES, whole, batch, names)
+        halves = self._halves if way == HALVES else None
+        shared = batch if halves is None else batch[:-1]
+        parts = np.array_split(shared, min(self._lanes, len(shared)))
+        odd, between = dict[str, NDArray[Any]](), Between()
+
+        def work(lane: int) -> Tensors:
+            if halves is not None and lane == 0:
+                odd.update(halves.first(batch[-1:], names, between))
+            answer = self._few(LANES, whole, parts[lane], names, lane)
+            if halves is not None and lane == 1:
+                odd.update(halves.second(names, between))
+            return answer
+
+        try:
+            others = [self._pool.submit(work, lane) for lane in range(1, len(parts))]
+            answers = [work(0), *(other.result() for other in others)]
+        finally:
+            between.put(None)  # whatever went wrong here, Ctrl-C too: the second lane is not to wait for ever
+        return _joined(answers if halves is None else [*answers, odd], names)
+
+    def _few(self, way: str, whole: bool, batch: NDArray[Any], names: Sequence[str], lane: int = 0) -> Tensors:
+        """What one session makes of a batch, some rows at a time."""
+        session = self._session(way, whole, lane)
+        if len(batch) <= TOGETHER:
+            return session.run(batch, names)
+        parts = range(0, len(batch), TOGETHER)
+        return _joined([session.run(batch[at : at + TOGETHER], names) for at in parts], names)
+
+    def _session(self, way: str, whole: bool, lane: int = 0) -> OrtEngine:
+        key = (way, whole, lane)
+        if key not in self._sessions:
+            if self._outputs and not self._model:
+                raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+            model = self._model if whole else without_outputs(self._model, self._dear)
+            self._sessions[key] = OrtEngine(
+                model, self._name, self._threads if way == WIDE else 1, decoders=self._decoders
+            )
+        return self._sessions[key]
+
+    def _whole(self, names: Sequence[str]) -> bool:
+        return not self._dear or any(name in self._dear for name in names)
+
+    def describe(self) -> dict[str, str | int]:
+        """Engine, version, device and threads."""
+        return self._describe
+
+    def close(self) -> None:
+        """Drop the sessions with their threads and memory; idempotent."""
+        self._model = b""
+        self._sessions.clear()
+        self._halves = None
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def _joined(answers: Sequence[Tensors], names: Sequence[str]) -> Tensors:
+    if len(answers) == 1:
+        return answers[0]
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in names}

@@ -1,0 +1,130 @@
+"""TensorRT plans on disk. A plan is native code: it is read only from a folder that is the user's alone.
+
+<cache>/plans/NAME-PRECISION-KEY.plan     the plan
+<cache>/plans/NAME-PRECISION-KEY.json     what it is, and the plan's SHA-256; written last
+<cache>/plans/NAME-PRECISION-KEY.lock     held while one process builds it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rtface.errors import EngineError
+from rtface.system.files import cache_dir, why_not_trusted, write_whole
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKey:
+    """What a plan belongs to; another value of any of these is another plan.
+
+    Attributes:
+        name: The network.
+        recipe: Hash of what its ONNX file is made from (`rtface.precision.convert.recipe`).
+        precision: fp32, fp16 or int8.
+        shapes: The profile.
+        tensorrt: Module and version.
+        capability: The GPU's compute capability, "8.9"; "any" for TensorRT-RTX.
+        system: Operating system and processor.
+    """
+
+    name: str
+    recipe: str
+    precision: str
+    shapes: str
+    tensorrt: str
+    capability: str
+    system: str
+
+    @property
+    def stem(self) -> str:
+        """File name without its ending."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{self.precision}-{digest[:20]}"
+
+
+class PlanCache:
+    """Plans in a folder.
+
+    Args:
+        folder: Where; None = in the user's cache.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_dir() / "plans"
+
+    def path(self, key: PlanKey) -> Path:
+        """Where the plan is, or would be."""
+        return self.folder / f"{key.stem}.plan"
+
+    def load(self, key: PlanKey) -> bytes | None:
+        """The plan; None where there is none, or one that is not whole.
+
+        Raises:
+            EngineError: It lies where others could have put it.
+        """
+        path = self.path(key)
+        if not path.is_file():
+            return None
+        if why := why_not_trusted(path):
+            mend = f"chmod go-w {self.folder} and remove what is not yours, or delete it: rtface builds it again"
+            raise EngineError(str(path), f"a plan is native code, and {why}", mend)
+        try:
+            plan = path.read_bytes()
+            facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        whole = isinstance(facts, dict) and facts.get("plan_sha256") == hashlib.sha256(plan).hexdigest()
+        return plan if whole else None
+
+    def save(self, key: PlanKey, plan: bytes, **facts: Any) -> Path:
+        """Keep a plan; the sidecar says what it is and how it was made.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        path = self.path(key)
+        write_whole(path, plan)
+        table = {**asdict(key), "plan_sha256": hashlib.sha256(plan).hexdigest(), "bytes": len(plan), **facts}
+        write_whole(path.with_suffix(".json"), (json.dumps(table, indent=1) + "\n").encode())
+        return path
+
+    def set_aside(self, key: PlanKey) -> Path | None:
+        """Rename a plan that does not load, for whoever wants to look; None where there is none."""
+        path = self.path(key)
+        broken = path.with_suffix(".broken")
+        with suppress(OSError):
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.replace(broken)
+            return broken
+        return None
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The sidecars of all plans, for the doctor."""
+        found = []
+        for path in sorted(self.folder.glob("*.json")):
+            with suppress(OSError, ValueError):
+                found.append(json.loads(path.read_text("utf-8")))
+        return [facts for facts in found if isinstance(facts, dict)]
+
+    @contextmanager
+    def locked(self, key: PlanKey) -> Iterator[None]:
+        """Wait until no other process builds this plan, and keep others from it. The lock goes with the process."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.path(key).with_suffix(".lock").open("a") as file:
+            if sys.platform == "win32":
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield  # closing the file ends the lock

@@ -1,0 +1,1 @@
+"""From options to running networks: what is selected and why, its accuracy gates, plans and speed tests."""

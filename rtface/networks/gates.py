@@ -1,0 +1,77 @@
+"""Which precision of which network passed its accuracy gate, and where: `calibration/gates.json`, written by
+`rtface calibrate --data`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtface.errors import ModelError
+from rtface.system.package_data import shipped
+
+FILE = "gates.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One network, one precision on one engine, measured against its fp32 file.
+
+    Attributes:
+        model: The fp32 network's name; `sha256` of its file.
+        engine: onnx, openvino or trt. `precision`: fp16 or int8.
+        file_sha256: Of the file that was measured, where it is one of the registry; else empty (made on the machine).
+        float_layers: Layers kept in higher precision because a head lost too much, beyond those that always are.
+        heads: A row a figure: name, unit as in `rtface eval`, fp32, value, loss, limit.
+        passed: No head loses more than its limit.
+        measured_by: What computed it.
+    """
+
+    model: str
+    sha256: str
+    engine: str
+    precision: str
+    file_sha256: str
+    float_layers: tuple[str, ...]
+    heads: tuple[dict[str, Any], ...]
+    passed: bool
+    measured_by: str
+
+    @property
+    def failed(self) -> tuple[dict[str, Any], ...]:
+        """The heads that lose more than their limit."""
+        return tuple(head for head in self.heads if not head["passed"])
+
+
+def gates(folder: str | Path | None = None) -> tuple[Gate, ...]:
+    """Every gate that was measured; none where the file is missing. `folder` None = what ships.
+
+    Raises:
+        ModelError: The file is there and cannot be read.
+    """
+    path = (shipped("calibration") if folder is None else Path(folder)) / FILE
+    try:
+        rows = json.loads(path.read_text("utf-8"))["gates"]
+        return tuple(
+            Gate(**{**row, "float_layers": tuple(row["float_layers"]), "heads": tuple(row["heads"])}) for row in rows
+        )
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        why = f"is not a readable gate table ({error})"
+        raise ModelError(str(path), why, "rtface calibrate --data CORPUS measures it again") from error
+
+
+def gate_of(
+    sha256: str, engine: str, precision: str, folder: str | Path | None = None, files: Collection[str] = ()
+) -> Gate | None:
+    """The gate of the fp32 file with this hash in this precision on this engine; None = never measured.
+
+    `files` are the hashes of the files at hand: a gate of another file says nothing of these.
+    """
+    for gate in gates(folder):
+        if (gate.sha256, gate.engine, gate.precision) == (sha256, engine, precision):
+            return gate if gate.file_sha256 in ("", *files) else None
+    return None

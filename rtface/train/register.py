@@ -1,0 +1,92 @@
+"""Writes the registry entry of a file that was just exported; metrics and card of an earlier version stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from rtface.geometry.crop import CROP_SIZE
+from rtface.train.export import Exported
+
+CODE_LICENCE = "Apache-2.0"
+WEIGHTS_LICENCE = (
+    "non-commercial research only: trained on Helen, LFPW, AFW (300-W), CelebAMask-HQ, FASSEG, FER2013/FER+, MTFL, "
+    "YouTube Faces, LFW, UTKFace, WIDER FACE, MAFA, PASCAL VOC 2007"
+)
+DETECTOR_IO = (
+    ["image uint8 (1, height, width, 3) BGR, multiples of 32"],
+    ["detections float32 (1, cells, 18): x0 y0 x1 y1 px, score, 5 points px, yaw pitch roll degrees"],
+)
+
+ENHANCER_IO = (
+    ["crops uint8 (faces, size, size, 3) BGR, size 16, 24 or 32"],
+    ["enhanced float32 (faces, 4 size, 4 size, 3) BGR, 0..255"],
+)
+_IO = {"detector": DETECTOR_IO, "enhancer": ENHANCER_IO}
+
+
+def _engine_io(size: int, precision: str) -> tuple[list[str], list[str]]:
+    parsing = f"parsing uint8 (faces, {size}, {size}) CelebAMask-HQ ids"
+    if precision == "int8":
+        parsing = f"parsing uint8 (faces, 16 x 19, {size // 4}, {size // 4}) scores by sub-pixel and class"
+    outputs = [
+        "landmarks float32 (faces, 68, 2) crop px, iBUG-68",
+        parsing,
+        "emotion float32 (faces, 8) probabilities, FER+ order",
+        "pose float32 (faces, 3) yaw pitch roll, degrees",
+        "face float32 (faces,) probability that the crop holds a face",
+        "quality float32 (faces,) 0..1, exp(-25 x expected landmark error / crop side)",
+    ]
+    return [f"crops uint8 (faces, {size}, {size}, 3) BGR"], outputs
+
+
+def register(
+    folder: Path,
+    name: str,
+    role: str,
+    exported: Exported,
+    precision: str,
+    iterations: int | None,
+    *,
+    size: int | None = None,
+    weights: str | None = None,
+    weights_sha256: str | None = None,
+) -> None:
+    """Add or replace the `[[model]]` called `name` in `folder`/registry.toml.
+
+    `size` is that of a face engine's crops in px, `weights` the model that lends it its weights, whose file has the
+    hash `weights_sha256`.
+    """
+    path = folder / "registry.toml"
+    document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else tomlkit.document()
+    models: Any = document.setdefault("model", tomlkit.aot())
+    table: Any = next((m for m in models if m["name"] == name), None)
+    if table is None:
+        table = tomlkit.table()
+        models.append(table)
+        table = models[-1]
+    inputs, outputs = _IO[role] if role in _IO else _engine_io(size or CROP_SIZE, precision)
+    table.update(
+        {
+            "name": name,
+            "role": role,
+            "file": exported.path.name,
+            "precision": precision,
+            "sha256": exported.sha256,
+            "bytes": exported.bytes,
+            "code_licence": CODE_LICENCE,
+            "weights_licence": WEIGHTS_LICENCE,
+            "card": f"cards/{role.removeprefix('small-')}.md",
+            "inputs": inputs,
+            "outputs": outputs,
+        }
+    )
+    more = {"iterations": iterations, "size": size, "weights": weights, "weights_sha256": weights_sha256}
+    for key, value in more.items():
+        if value is not None:
+            table[key] = value
+    part = path.with_suffix(".part")
+    part.write_text(tomlkit.dumps(document), "utf-8")
+    part.replace(path)

@@ -1,0 +1,336 @@
+"""What both trainings share: schedule, averaged weights, checkpoints, logging, prefetching.
+
+A run is a folder: `last.pt` (everything needed to go on), `log.csv`, `log.png`. The schedule follows time or steps
+spent so far, which the checkpoint carries, so an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import math
+import queue
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import torch
+from torch import Tensor, nn
+
+from rtface.errors import ModelError, OptionError
+from rtface.train.sources import Source
+
+T = TypeVar("T")
+_MEND = "Delete it, or choose another --run folder"
+
+
+@dataclass
+class Schedule:
+    """Learning rate over a run: linear warm-up, cosine to 2 %. The run ends after `minutes` or `steps`, the sooner."""
+
+    peak: float
+    minutes: float | None = None
+    steps: int | None = None
+    warmup: int = 300
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the run that is done, 0..1."""
+        by_time = seconds / (60.0 * self.minutes) if self.minutes else 0.0
+        by_step = step / self.steps if self.steps else 0.0
+        return min(1.0, max(by_time, by_step))
+
+    def rate(self, step: int, progress: float) -> float:
+        """Learning rate of a step at a `progress` of 0..1."""
+        return self.peak * min(1.0, (step + 1) / self.warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+@dataclass
+class RunConfig:
+    """What every training run is told. Ends after `minutes` or `steps`, what comes first."""
+
+    data: Path
+    run: Path
+    cache: Path
+    minutes: float | None = 120.0
+    steps: int | None = None
+    batch: int = 64
+    rate: float = 2e-3
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 1
+    validate_minutes: float = 10.0
+    sources: tuple[Source, ...] = ()  # drawn from instead of the corpus' own files in `data`
+
+
+def prepare(config: RunConfig) -> None:
+    """Seed, threads, and on Linux an allocator that keeps its memory."""
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(1)  # batches are made in one thread beside the training's own
+    if sys.platform == "linux":
+        # glibc gives every large tensor back to the system and gets it again, page by page, in the next step: a step
+        # of the engine on one core took 0.98 s, and takes 0.64 s without (malloc.h: no mmap, never trim).
+        with suppress(OSError, AttributeError):
+            libc = ctypes.CDLL(None)
+            libc.mallopt(-4, 0)  # M_MMAP_MAX
+            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def optimizer(net: nn.Module, rate: float, decay: float = 0.02) -> torch.optim.Optimizer:
+    """AdamW; weights decay, biases and batch norms do not."""
+    weights = [p for p in net.parameters() if p.ndim > 1]
+    others = [p for p in net.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}], rate
+    )
+
+
+class Ema:
+    """Exponential moving average of weights and batch-norm statistics, with a short memory at the start."""
+
+    def __init__(self, net: nn.Module, decay: float = 0.999) -> None:
+        self.decay = decay
+        self.copy(net)
+
+    def copy(self, net: nn.Module) -> None:
+        """Begin again with the network as it is."""
+        self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in net.state_dict().items():
+            kept = self.state[name]
+            if value.dtype.is_floating_point:
+                kept.lerp_(value, 1 - decay)
+            else:
+                kept.copy_(value)
+
+
+class Run:
+    """One training run's folder and counters."""
+
+    def __init__(self, folder: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule) -> None:
+        self.folder, self.net, self.optimizer, self.schedule = folder, net, optimizer, schedule
+        folder.mkdir(parents=True, exist_ok=True)
+        self.ema = Ema(net)
+        self.step, self.seconds = 0, 0.0
+        self._mark = time.monotonic()
+        self._sums: dict[str, float] = defaultdict(float)
+        self._count, self._seen, self._reported = 0, 0, 0.0
+        self._checked = 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def progress(self) -> float:
+        return self.schedule.progress(self.step, self.seconds)
+
+    def resume(self) -> bool:
+        """Load `last.pt` where there is one. Raises ModelError where it is damaged or of another network."""
+        if not self.checkpoint.is_file():
+            return False
+        saved = read_checkpoint(self.checkpoint, ("net", "ema", "optimizer", "step", "seconds"))
+        try:
+            self.net.load_state_dict(saved["net"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(str(self.checkpoint), f"is of another network: {_first_line(error)}", _MEND) from error
+        device = next(self.net.parameters()).device
+        self.ema.state = {k: v.to(device) for k, v in saved["ema"].items()}
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        self._reported = self._checked = self.seconds
+        return True
+
+    def save(self) -> None:
+        """Write `last.pt` whole, or leave the earlier one."""
+        part = self.checkpoint.with_suffix(".part")
+        state = {
+            "net": self.net.state_dict(),
+            "ema": self.ema.state,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(state, part)
+        part.replace(self.checkpoint)
+
+    def update(self, losses: dict[str, Tensor], seen: int) -> None:
+        """One optimisation step on the sum of `losses`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(self.step, self.progress) * group.get("rate_scale", 1.0)
+        total = torch.stack(tuple(losses.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
+        if bool(torch.isfinite(norm)):
+            self.optimizer.step()
+            self.ema.update(self.net, self.step)
+        self.step += 1
+        self._count += 1
+        self._seen += seen
+        for name, value in losses.items():
+            self._sums[name] += float(value.detach())
+        now = time.monotonic()
+        self.seconds += now - self._mark
+        self._mark = now
+
+    def pause(self) -> None:
+        """Leave out of the schedule what passes until `unpause` (validation)."""
+        self.seconds += time.monotonic() - self._mark
+
+    def unpause(self) -> None:
+        self._mark = time.monotonic()
+
+    def check(self, every_minutes: float, measure: Callable[[], Mapping[str, float]]) -> None:
+        """After a step: where it is time, and at the end, report `measure`'s figures and save; else, every 100
+        steps, report. The schedule's clock stands still meanwhile."""
+        if self.seconds - self._checked > 60 * every_minutes or self.progress >= 1.0:
+            self.pause()
+            self.report(measure())
+            self.save()
+            self.unpause()
+            self._checked = self.seconds
+        elif self.step % 100 == 0:
+            self.report()
+
+    def report(self, metrics: Mapping[str, float] | None = None) -> None:
+        """A line on stderr and a row in log.csv: mean losses and speed since the last report, time left, `metrics`."""
+        means = {name: total / self._count for name, total in self._sums.items()}
+        speed = self._seen / max(self.seconds - self._reported, 1e-6)
+        left = self.seconds / max(self.progress, 1e-6) * (1 - self.progress) / 60
+        figures = [f"{name} {value:.3f}" for name, value in means.items()]
+        figures += [f" {name} {value:.2f}" for name, value in (metrics or {}).items()]
+        line = f"step {self.step} {self.progress:5.1%} {speed:.0f}/s, {left:.0f} min left  {' '.join(figures)}"
+        print(line, file=sys.stderr, flush=True)
+        row = {"step": self.step, "minutes": round(self.seconds / 60, 2), "per_second": round(speed, 1)}
+        _append_csv(self.folder / "log.csv", {**row, **means, **(metrics or {})})
+        self._sums.clear()
+        self._count, self._seen, self._reported = 0, 0, self.seconds
+
+
+def read_checkpoint(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """A run's `last.pt`. Raises ModelError where it is missing, damaged, or lacks one of `keys`."""
+    if not path.is_file():
+        raise ModelError(str(path), "there is no such checkpoint", "Run `rtface train` first, or name another --run")
+    try:
+        saved: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damage leads the unpickler to almost any of them
+        raise ModelError(str(path), f"is no readable checkpoint: {_first_line(error)}", _MEND) from error
+    if not isinstance(saved, dict) or not saved.keys() >= set(keys):
+        raise ModelError(str(path), "is no checkpoint of `rtface train`", _MEND)
+    return saved
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__} {str(error).partition(chr(10))[0]}".strip()
+
+
+def _append_csv(path: Path, row: dict[str, Any]) -> None:
+    """Append a row; a new column rewrites the file, so that validation may come less often than losses."""
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    rows.append({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+    names = list(dict.fromkeys(k for r in rows for k in r))
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(path)
+
+
+def plot_log(folder: Path) -> Path | None:
+    """Draw every column of log.csv over steps into log.png; None where nothing is logged yet."""
+    if not (folder / "log.csv").is_file():
+        return None
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with (folder / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [n for n in rows[0] if n not in ("step", "minutes", "per_second")]
+    columns = 4
+    figure, axes = plt.subplots(-(-len(names) // columns), columns, figsize=(16, 2.6 * -(-len(names) // columns)))
+    for axis, name in zip(axes.flat, names, strict=False):
+        points = [(int(r["step"]), float(r[name])) for r in rows if r[name]]
+        axis.plot(*zip(*points, strict=True))
+        axis.set_title(name, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(folder / "log.png", dpi=80)
+    plt.close(figure)
+    return folder / "log.png"
+
+
+@contextmanager
+def keeping(run: Run, batches: Generator[Any, None, None]) -> Iterator[None]:
+    """Run the body with the schedule's clock going; however it ends, stop the batches, save and plot."""
+    try:
+        run.unpause()
+        yield
+    except KeyboardInterrupt:
+        print("stopped; run the same command to go on", file=sys.stderr)
+        raise
+    finally:
+        batches.close()
+        run.save()
+        plot_log(run.folder)
+
+
+def prefetch(make: Callable[[], T], depth: int = 3) -> Generator[T, None, None]:
+    """Yield `make()` for ever, made ahead in a thread (OpenCV and numpy release the interpreter's lock).
+
+    `close()` ends the thread. What `make` raises is raised here.
+    """
+    box: queue.Queue[T | BaseException] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: T | BaseException) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                box.put(item, timeout=0.2)
+                return
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                put(make())
+            except BaseException as error:  # carried to the reader, who raises it
+                put(error)
+                return
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = box.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called auto (CUDA where there is one), cpu or cuda. Raises OptionError for others or none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise OptionError("--device", f"expected auto, cpu or cuda, got {name!r}", "Pass one of these")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise OptionError("--device cuda", "torch sees no CUDA device", "Pass --device cpu, or leave it out")
+    return torch.device(name)

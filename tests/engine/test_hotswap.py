@@ -1,0 +1,80 @@
+"""An engine that gives way to a better one between two calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from rtface.engine import Engine
+from rtface.engine.hotswap import SwapEngine
+from rtface.errors import EngineError
+
+BATCH = np.zeros((1, 1), np.uint8)
+
+
+class Named:
+    """Answers with its name."""
+
+    outputs = ("who",)
+
+    def __init__(self, name: str) -> None:
+        self.name, self.closed = name, False
+
+    def run(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        assert not self.closed
+        return {"who": np.array([self.name])}
+
+    def describe(self) -> dict[str, str | int]:
+        return {"engine": self.name}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def who(engine: SwapEngine) -> str:
+    answer = str(engine.run(BATCH, ("who",))["who"][0])
+    assert engine.describe()["engine"] == answer
+    return answer
+
+
+def test_it_swaps_when_the_better_one_is_ready_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
+    first, better, ready = Named("slow"), Named("fast"), threading.Event()
+
+    def prepare(stop: threading.Event) -> Engine:
+        ready.wait(10)
+        return better
+
+    engine = SwapEngine("net", first, prepare)
+    assert [who(engine), who(engine)] == ["slow", "slow"] and not first.closed
+    ready.set()
+    assert engine.wait(10)
+    assert who(engine) == "fast" and first.closed and "net runs on fast" in caplog.text
+    engine.close()
+    assert better.closed
+
+
+@pytest.mark.parametrize("error", [EngineError("net", "no memory", "Buy some"), ZeroDivisionError("oops")])
+def test_a_failure_is_said_once_and_the_first_stays(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    def prepare(stop: threading.Event) -> Engine:
+        raise error
+
+    engine = SwapEngine("net", Named("slow"), prepare)
+    assert engine.wait(10) and who(engine) == "slow" and who(engine) == "slow"
+    assert caplog.text.count("stays on slow") == 1
+
+
+def test_closing_stops_the_preparation_and_closes_what_it_made() -> None:
+    first, better, started = Named("slow"), Named("fast"), threading.Event()
+
+    def prepare(stop: threading.Event) -> Engine:
+        started.set()
+        assert stop.wait(10)
+        return better
+
+    engine = SwapEngine("net", first, prepare)
+    assert started.wait(10)
+    engine.close()
+    assert engine.wait(10) and first.closed and better.closed

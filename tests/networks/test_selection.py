@@ -1,0 +1,182 @@
+"""`--engine auto`: what is remembered, for how long, and what the gates let through."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtface import models
+from rtface.errors import EngineError, OptionError
+from rtface.networks import open as networks
+from rtface.networks import selection, speed_test
+from rtface.networks.gates import FILE, Gate
+from rtface.networks.selection import Choice, Speed
+from rtface.options import Options
+from tests.fakes import FakeClock, FakeEngine
+
+SPEEDS = [Speed("onnx", "int8", 4.0), Speed("openvino", "int8", 2.0), Speed("onnx", "fp32", 6.0)]
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with OpenVINO and fast int8, and an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(selection, "cache_dir", lambda: tmp_path / "cache" / "rtface")
+    monkeypatch.setattr(selection, "others", lambda: ("openvino",))
+    monkeypatch.setattr(speed_test, "others", lambda: ("openvino",))
+    monkeypatch.setattr(selection, "runs_int8_fast", lambda: True)
+
+
+def gate_file(folder: Path, *rows: tuple[str, str, str, bool]) -> str:
+    """Gates of (role, engine, precision, passed) for the networks that ship."""
+    found = []
+    for role, engine, precision, passed in rows:
+        full = models.find(role, None if role == "detector" else 0, "fp32")
+        found.append(asdict(Gate(full.name, full.sha256, engine, precision, "", (), (), passed, "test")))
+    (folder / FILE).write_text(json.dumps({"gates": found}))
+    return str(folder)
+
+
+def test_nothing_remembered_is_onnx_runtime(tmp_path: Path) -> None:
+    made = selection.choose(Options(calibration_dir=gate_file(tmp_path)))
+    assert (made.engine, made.precision) == ("onnx", "int8") and "rtface doctor" in made.why
+
+
+def test_the_fastest_is_remembered_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    selection.remember(Options(), SPEEDS)
+    assert selection.choose(Options()).engine == "openvino"
+    assert "onnx int8 4.00 ms" in selection.choose(Options()).why
+    assert selection.choose(Options(precision="fp32")) == Choice("onnx", "fp32", "fastest here of onnx fp32 6.00 ms")
+    assert selection.choose(Options(threads=1)).engine == "onnx"  # was not measured with one thread
+    monkeypatch.setattr(selection, "_version", lambda name: "99")
+    assert selection.recall(Options()) == ()
+    selection.remember(Options(), SPEEDS[:1])
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("junk", ["", "[", "{}", '{"measured": [1, {"facts": 3}]}'])
+def test_an_unreadable_cache_was_never_there(junk: str) -> None:
+    path = selection.remember(Options(), SPEEDS)
+    path.write_text(junk)
+    assert selection.recall(Options()) == ()
+    selection.remember(Options(), SPEEDS)
+    assert selection.recall(Options()) == tuple(SPEEDS)
+
+
+def test_what_is_asked_for_is_not_second_guessed() -> None:
+    selection.remember(Options(), SPEEDS)
+    assert selection.choose(Options(engine="onnx")).engine == "onnx"
+    assert selection.choose(Options(engine="trt")) == Choice("trt", "fp16", "as asked for")
+    assert selection.choose(Options(engine="openvino")).precision == "int8"
+
+
+def test_gates_decide_for_each_network(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    failed = ("detector", "onnx", "int8", False), ("engine", "onnx", "int8", True)
+    options = Options(calibration_dir=gate_file(tmp_path, *failed), engine="onnx")
+    made = selection.choose(options)
+    assert made.precision == "int8"
+    assert selection.precision_of("detector", made, options) == "fp32"
+    assert selection.precision_of("engine", made, options) == "int8"
+    _, detector = networks.open_network("detector", options)
+    _, engine = networks.open_network("engine", options)
+    assert (detector.precision, engine.precision) == ("fp32", "int8")
+    asked = Options(calibration_dir=options.calibration_dir, engine="onnx", precision="int8")
+    with caplog.at_level(logging.WARNING):
+        assert networks.open_network("engine", asked)[1].precision == "int8"
+        assert not caplog.text
+        assert networks.open_network("detector", asked)[1].precision == "int8"
+    assert "detector in int8 on onnx loses more than its gate allows" in caplog.text
+
+
+def test_openvino_takes_part_where_its_gate_was_passed(tmp_path: Path) -> None:
+    none = Options(calibration_dir=gate_file(tmp_path))
+    assert speed_test.candidates(none) == [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32")]
+    rows = [(role, "openvino", "int8", True) for role in ("detector", "engine")]
+    some = Options(calibration_dir=gate_file(tmp_path, *rows))
+    assert ("openvino", "int8") in speed_test.candidates(some) and ("openvino", "fp16") not in speed_test.candidates(
+        some
+    )
+
+
+def test_measuring_times_what_would_run_and_leaves_out_what_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, opened = FakeClock(), []
+
+    class Timed(FakeEngine):
+        def __init__(self, ms: float) -> None:
+            super().__init__()
+            self.ms = ms
+
+        def run(self, batch: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:  # type: ignore[override]
+            clock.time += self.ms / 1e3
+            return {}
+
+    def open_network(role: str, options: Options) -> tuple[Timed, None]:
+        if options.engine == "openvino":
+            raise EngineError(role, "does not load", "Mend it")
+        opened.append((role, options.engine, options.precision))
+        return Timed({"fp32": 9.0, "int8": 4.5}[options.precision]), None
+
+    monkeypatch.setattr(speed_test, "open_network", open_network)
+    options, said = Options(calibration_dir=gate_file(tmp_path, ("detector", "onnx", "int8", False))), []
+    speeds = speed_test.measure(options, clock=clock, say=said.append)
+    assert speeds == [Speed("onnx", "int8", 5.5), Speed("onnx", "fp32", 10.0)]  # the detector in fp32 both times
+    assert ("detector", "onnx", "fp32") in opened and ("detector", "onnx", "int8") not in opened
+    assert len(said) == 2 and "does not load" in said[0]
+    assert selection.recall(options) == (Speed("onnx", "fp32", 10.0), Speed("onnx", "int8", 5.5))
+
+
+def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    selection.remember(Options(), [Speed("trt", "fp16", 1.0), *SPEEDS])
+    monkeypatch.setattr("rtface.engine.tensorrt.MODULES", ("no_such_tensorrt",))
+    with caplog.at_level(logging.WARNING):
+        network, _ = networks.open_network("engine", Options())
+    assert network.describe()["engine"] == "onnxruntime" and "ONNX Runtime runs instead" in caplog.text
+    with pytest.raises(EngineError, match="is not installed, nor is tensorrt_rtx"):
+        networks.open_network("engine", Options(engine="trt"))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match=r"pip install 'rtface\[openvino\]'"):
+        networks.open_network("engine", Options(engine="openvino"))
+
+
+def test_half_precision_has_no_place_on_onnx_runtime() -> None:
+    with pytest.raises(OptionError, match="expected fp32 or int8 for --engine onnx"):
+        networks.open_network("engine", Options(engine="onnx", precision="fp16"))
+
+
+@pytest.mark.parametrize(("engine", "device"), [("onnx-cuda", "cuda"), ("onnx-trt", "tensorrt")])
+def test_onnx_runtime_on_a_gpu_takes_float32(engine: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The INT8 files are made for x86 CPUs."""
+    opened = []
+
+    class Ort(FakeEngine):
+        def __init__(self, data: bytes, name: str, threads: int | None, *, device: str, decoders: object) -> None:
+            super().__init__()
+            opened.append((name, device))
+
+    monkeypatch.setattr(networks, "OrtEngine", Ort)
+    for role, name in (("engine", "engine-iter0"), ("detector", "detector")):
+        assert networks.open_network(role, Options(engine=engine))[1].precision == "fp32"
+        assert opened[-1] == (name, device)
+        for precision in ("int8", "fp16"):
+            with pytest.raises(OptionError, match=f"expected fp32 for --engine {engine}, got '{precision}'"):
+                networks.open_network(role, Options(engine=engine, precision=precision))
+
+
+def test_the_smaller_engine_has_a_gate_of_its_own_or_that_of_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    options = Options(calibration_dir=gate_file(tmp_path, ("engine", "openvino", "int8", True)))
+    assert selection.passes("small-engine", "openvino", "int8", options)
+    rows = ("engine", "openvino", "int8", True), ("small-engine", "openvino", "int8", False)
+    own = Options(calibration_dir=gate_file(tmp_path / "own", *rows))
+    assert selection.passes("engine", "openvino", "int8", own)
+    assert not selection.passes("small-engine", "openvino", "int8", own)

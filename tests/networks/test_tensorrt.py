@@ -1,0 +1,177 @@
+"""TensorRT for a network of the registry: found, missing, broken; built by a child while ONNX Runtime runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtface import models
+from rtface.engine.hotswap import SwapEngine
+from rtface.engine.plan_cache import PlanCache, PlanKey
+from rtface.engine.tensorrt import TrtEngine
+from rtface.errors import EngineError
+from rtface.networks import tensorrt
+from rtface.networks.gates import FILE
+from rtface.networks.profiles import default_profile, read_profile
+from rtface.networks.tensorrt import key_for, make_plan, open_trt, shapes_for
+from rtface.options import Options
+from tests.engine.fake_trt import PLAN, SIDE, FakeCuda, FakeTrt
+
+MODEL = models.find("engine", 0, "fp32")
+
+
+class Slow:
+    """Stands for ONNX Runtime."""
+
+    outputs = ("mean", "flip")
+    closed = False
+
+    def run(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return {name: np.zeros(1) for name in names}
+
+    def describe(self) -> dict[str, str | int]:
+        return {"engine": "onnxruntime"}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTrt:
+    """A machine with a GPU, and an empty cache of the user's."""
+    monkeypatch.setattr("rtface.engine.plan_cache.cache_dir", lambda: tmp_path / "cache")
+    fake = FakeTrt(FakeCuda())
+
+    def open_cuda() -> FakeCuda:
+        fake.cuda = FakeCuda()
+        return fake.cuda
+
+    monkeypatch.setattr(tensorrt, "open_cuda", open_cuda)
+    monkeypatch.setattr(tensorrt, "find_api", lambda: fake)
+    return fake
+
+
+def key(api: FakeTrt) -> PlanKey:
+    return key_for(MODEL, "fp16", read_profile(default_profile("fp16")), Options(), api, "8.9")
+
+
+def crops() -> np.ndarray:
+    return np.ones((1, SIDE, SIDE, 3), np.uint8)
+
+
+def test_a_plan_that_is_there_runs_at_once(api: FakeTrt) -> None:
+    PlanCache().save(key(api), PLAN)
+    engine = open_trt(MODEL, "fp16", Options(), lambda: pytest.fail("ONNX Runtime is not needed"))
+    assert isinstance(engine, TrtEngine) and engine.run(crops(), ("mean",))["mean"].tolist() == [[1, 1, 1]]
+    engine.close()
+
+
+def test_a_missing_plan_is_built_while_the_first_runs(api: FakeTrt, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, first = threading.Event(), Slow()
+
+    def build(model: models.ModelEntry, options: Options, *_: object) -> None:
+        assert go.wait(10) and options.precision == "fp16"
+        PlanCache().save(key(api), PLAN)
+
+    monkeypatch.setattr(tensorrt, "_build_apart", build)
+    engine = open_trt(MODEL, "fp16", Options(), lambda: first)
+    assert isinstance(engine, SwapEngine)
+    engine.run(crops(), ("mean",))
+    assert engine.describe()["engine"] == "onnxruntime"
+    go.set()
+    assert engine.wait(10)
+    assert engine.run(crops(), ("mean",))["mean"].shape == (1, 3)
+    assert engine.describe()["engine"] == "tensorrt" and first.closed
+    engine.close()
+
+
+def test_a_broken_plan_is_set_aside_and_built_once(
+    api: FakeTrt, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache, builds = PlanCache(), []
+    cache.save(key(api), b"of another driver")
+
+    def build(*_: object) -> None:
+        builds.append(1)
+        cache.save(key(api), b"no better")
+
+    monkeypatch.setattr(tensorrt, "_build_apart", build)
+    engine = open_trt(MODEL, "fp16", Options(), Slow)
+    assert isinstance(engine, SwapEngine) and engine.wait(10)
+    engine.run(crops(), ("mean",))
+    assert engine.describe()["engine"] == "onnxruntime" and builds == [1]
+    assert caplog.text.count("set aside") == 1 and caplog.text.count("stays on onnxruntime") == 1
+    assert cache.path(key(api)).with_suffix(".broken").read_bytes() == b"of another driver"
+    engine.close()
+
+
+def test_a_plan_of_others_is_refused_and_left_alone(api: FakeTrt) -> None:
+    path = PlanCache().save(key(api), PLAN)
+    path.chmod(0o666)
+    with pytest.raises(EngineError, match="can be written by others"):
+        open_trt(MODEL, "fp16", Options(), Slow)
+    assert path.exists()
+
+
+def test_closing_ends_the_child(api: FakeTrt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    sleeper = tmp_path / "python"
+    sleeper.write_text(f"#!/bin/sh\ntouch {began}\nexec sleep 60\n")
+    sleeper.chmod(0o700)
+    monkeypatch.setattr(tensorrt.sys, "executable", str(sleeper))
+    engine = open_trt(MODEL, "fp16", Options(), Slow)
+    assert isinstance(engine, SwapEngine)
+    engine.close()
+    assert engine.wait(10)
+
+
+@pytest.mark.parametrize(("code", "why"), [("exit 4", r"failed \(4\)"), ("exit 0", "is not there")])
+def test_a_child_that_fails_is_said(
+    api: FakeTrt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, code: str, why: str
+) -> None:
+    child = tmp_path / "python"
+    child.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\necho "$RTFACE_MODELS_DIR" >> {tmp_path}/said\n{code}\n')
+    child.chmod(0o700)
+    monkeypatch.setattr(tensorrt.sys, "executable", str(child))
+    with caplog.at_level(logging.WARNING):
+        engine = open_trt(MODEL, "fp16", Options(models_dir=str(models.PACKAGE_DIR)), Slow)
+        assert isinstance(engine, SwapEngine) and engine.wait(20)
+    said = (tmp_path / "said").read_text()
+    assert "build --profile" in said and f"--network {MODEL.name}" in said and "--precision fp16" in said
+    assert str(models.PACKAGE_DIR) in said
+    assert [part for part in caplog.messages if "stays on onnxruntime" in part]
+    assert why.replace("\\", "") in caplog.text.replace("\\", "")
+    engine.close()
+
+
+def test_plans_are_made_once(api: FakeTrt) -> None:
+    profile = read_profile("desktop-fp16")
+    made = make_plan(MODEL, "fp16", profile, Options(), api=api)
+    assert made[1] and make_plan(MODEL, "fp16", profile, Options(), api=api) == (made[0], False)
+    assert made[0].capability == "8.9" and made[0].tensorrt == "tensorrt 10.13.0"
+    assert api.built is not None and api.built.shapes[2] == (8, 128, 128, 3)
+
+
+def test_a_failed_gate_makes_int8_fp16(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    heads = [{"name": "parsing components_f", "passed": False}, {"name": "emotion accuracy_pct", "passed": True}]
+    gate = {"model": MODEL.name, "sha256": MODEL.sha256, "engine": "trt", "precision": "int8", "file_sha256": ""}
+    gate |= {"float_layers": [], "heads": heads, "passed": False, "measured_by": "test"}
+    (tmp_path / FILE).write_text(json.dumps({"gates": [gate]}))
+    options = Options(calibration_dir=str(tmp_path))
+    assert tensorrt.allowed(MODEL, "int8", options) == "fp16" and "parsing components_f" in caplog.text
+    assert "emotion" not in caplog.text and tensorrt.allowed(MODEL, "fp32", options) == "fp32"
+    (tmp_path / FILE).unlink()
+    assert tensorrt.allowed(MODEL, "int8", options) == "int8"
+
+
+def test_sizes_of_a_profile() -> None:
+    profile = read_profile("orin-fp16")
+    engine, detector = (shapes_for(models.find(role, None, "fp32"), profile) for role in ("engine", "detector"))
+    assert str(engine) == "1x128x128x3 1x128x128x3 8x128x128x3"
+    assert str(detector) == "1x64x64x3 1x256x320x3 1x1280x1280x3"

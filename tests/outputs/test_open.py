@@ -1,0 +1,65 @@
+"""Which output a path means, and when it is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rtface.errors import OutputError, RtfaceError, UsageError
+from rtface.outputs.jsonl import JsonlSink
+from rtface.outputs.open import choose
+from rtface.outputs.video import PictureSink, VideoSink
+
+
+def test_endings_choose_the_sink(tmp_path: Path) -> None:
+    mine = JsonlSink(None)
+    names = [tmp_path / "a.jsonl", str(tmp_path / "b.MP4"), tmp_path / "c.jpeg", "-", mine]
+    sinks = choose(names, source="demo")
+    assert [type(sink) for sink in sinks] == [JsonlSink, VideoSink, PictureSink, JsonlSink, JsonlSink]
+    assert sinks[-1] is mine
+    assert sinks[3].name == "stdout"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("faces.avi", UsageError, "no output is written to .avi. Use .jsonl, .mp4"),
+        ("faces", UsageError, "a name without an ending"),
+        ("old.jsonl", OutputError, "exists already. -y "),
+        ("folder", OutputError, "is a folder"),
+        ("folder.mp4", OutputError, "is a folder"),
+        ("none/faces.mp4", OutputError, "mkdir -p"),
+        ("clip.mp4", UsageError, "is the source itself"),
+    ],
+)
+def test_what_cannot_be_an_output(tmp_path: Path, name: str, error: type[RtfaceError], says: str) -> None:
+    (tmp_path / "old.jsonl").write_text("old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(error) as caught:
+        choose([tmp_path / name], source=str(tmp_path / "clip.mp4"))
+    assert says in str(caught.value)
+
+
+def test_overwriting_must_be_asked_for_and_never_means_the_source(tmp_path: Path) -> None:
+    clip, old = tmp_path / "clip.mp4", tmp_path / "old.mp4"
+    clip.touch()
+    old.touch()
+    assert choose([old], source=clip, overwrite=True)
+    with pytest.raises(UsageError, match="is the source itself"):
+        choose([tmp_path / "." / "clip.mp4"], source=clip, overwrite=True)
+
+
+def test_the_same_output_twice(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is named twice"):
+        choose([tmp_path / "a.jsonl", tmp_path / "." / "a.jsonl"], source="demo")
+
+
+def test_a_folder_without_the_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(OutputError, match="permission denied"):
+        choose([tmp_path / "a.jsonl"], source="demo")
