@@ -1,0 +1,133 @@
+"""Whether the audience counts right, and how fast: a made day of 24 hours whose every visit is known.
+
+    python benchmarks/audience.py --visits 3000 -o day.db     # then: rtface report day.db -o day.html
+
+Prints how far visits, dwell and attention are from the truth at the frame rate, at half of it and with dropped
+frames, and the cost of one result; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from rtface.audience.events import Audience
+from rtface.audience.visits import Visit
+from rtface.bench.people import Person, results
+from rtface.outputs.visit_store import VisitStore
+
+#: Visits by the hour of a shop that opens at eight and closes at ten.
+CURVE = (0, 0, 0, 0, 0, 1, 2, 4, 10, 18, 25, 33, 42, 36, 30, 32, 40, 52, 46, 30, 16, 8, 2, 1)
+
+
+def people_of_day(count: int, rng: np.random.Generator) -> list[Person]:
+    """So many people over 24 hours, in the order of their coming; two in three look, one in ten smiles."""
+    share = np.array(CURVE) / sum(CURVE)
+    hours = np.repeat(np.arange(24), rng.multinomial(count, share))
+    starts = np.sort((hours + rng.random(count)) * 3600)
+    return [_person(number, float(start), rng) for number, start in enumerate(starts, 1)]
+
+
+def _person(number: int, start: float, rng: np.random.Generator) -> Person:
+    stay = 1.5 + float(rng.lognormal(2.0, 0.9))
+    end = start + min(stay, 300.0)
+    looks: list[tuple[float, float]] = []
+    at = start + float(rng.uniform(0.4, 2.0))
+    while rng.random() < 0.62 and at + 1.2 < end:
+        until = min(at + 0.8 + float(rng.lognormal(1.0, 0.8)), end - 0.2)
+        looks.append((at, until))
+        at = until + float(rng.uniform(1.2, 4.0))
+    smiles = [(looks[0][0], min(looks[0][0] + 1.5, looks[0][1]))] if looks and rng.random() < 0.15 else []
+    x = float(np.clip(rng.normal(150, 50), 30, 290))
+    side = float(rng.uniform(24, 130))  # the nearer, the higher in the picture
+    y = float(rng.normal(120 - 0.45 * side, 9))
+    return Person(number, [(start, end)], looks, smiles, side=side, x=x, y=y)
+
+
+def groups(people: list[Person]) -> list[list[Person]]:
+    """Those who are there together; between groups nothing need be simulated."""
+    found: list[list[Person]] = []
+    until = -1e9
+    for person in people:
+        if person.here[0][0] > until + 8.0:
+            found.append([])
+        found[-1].append(person)
+        until = max(until, person.here[-1][1])
+    return found
+
+
+def simulate(people: list[Person], fps: float, dropped: float, midnight: float) -> tuple[list[Visit], int, float]:
+    """The visits that the audience sees, the number of results, and seconds of work for each."""
+    visits: list[Visit] = []
+    audience = Audience(on_visit=visits.append, live=True)
+    count, busy = 0, 0.0
+    for group in groups(people):
+        begin = group[0].here[0][0] - 2.0
+        span = max(person.here[-1][1] for person in group) + 4.0 - begin
+        moved = [_moved(person, -begin) for person in group]
+        for result in results(moved, span, fps, dropped=dropped, seed=count, start=begin):
+            before = time.perf_counter()
+            audience.observe(result, utc=midnight + result.frame.captured_at)
+            busy += time.perf_counter() - before
+            count += 1
+    audience.finish()
+    return visits, count, busy / max(count, 1)
+
+
+def _moved(person: Person, by: float) -> Person:
+    spans = {
+        name: [(start + by, end + by) for start, end in getattr(person, name)] for name in ("here", "looks", "smiles")
+    }
+    return replace(person, **spans)
+
+
+def main() -> None:
+    """Simulate, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--visits", type=int, default=3000)
+    parser.add_argument("--fps", type=float, default=15.0)
+    parser.add_argument("-o", "--output", type=Path, help="write the visits of the first row to this database")
+    arguments = parser.parse_args()
+    people = people_of_day(arguments.visits, np.random.default_rng(0))
+    truth = {person.track_id: person for person in people}
+    midnight = time.time() // 86400 * 86400 - 86400
+    rows = []
+    print(f"{'frames':<22} {'visits':>12} {'dwell off, s':>20} {'attention off, s':>20} {'watchers':>14} {'us':>6}")
+    for fps, dropped in ((1.0, 0.0), (0.5, 0.0), (1.0, 0.2)):
+        visits, _, cost = simulate(people, arguments.fps * fps, dropped, midnight)
+        if arguments.output and not rows:
+            with VisitStore(arguments.output, write=True) as store:
+                store.add(visits)
+        row = compared(visits, truth)
+        rows.append({"fps": arguments.fps * fps, "dropped": dropped, "us": round(cost * 1e6, 1), **row})
+        name = f"{arguments.fps * fps:g} fps, {100 * dropped:.0f} % dropped"
+        print(
+            f"{name:<22} {row['visits']:>5} of {len(people):<4}"
+            f" p50 {row['dwell_p50']:.2f} max {row['dwell_max']:.2f}    p50 {row['attention_p50']:.2f}"
+            f" max {row['attention_max']:.2f} {row['watchers']:>6} of {row['watchers_truth']} {cost * 1e6:>6.1f}"
+        )
+    print(json.dumps({"benchmark": "audience", "rows": rows}))
+
+
+def compared(visits: list[Visit], truth: dict[int, Person]) -> dict[str, float]:
+    """How far the visits are from what people did."""
+    dwell = np.array([abs(visit.dwell_s - truth[visit.track_id].dwell_s) for visit in visits])
+    attention = np.array([abs(visit.attention_s - truth[visit.track_id].attention_s) for visit in visits])
+    return {
+        "visits": len(visits),
+        "dwell_p50": round(float(np.median(dwell)), 3),
+        "dwell_max": round(float(dwell.max()), 3),
+        "attention_p50": round(float(np.median(attention)), 3),
+        "attention_max": round(float(attention.max()), 3),
+        "watchers": sum(visit.is_watcher for visit in visits),
+        "watchers_truth": sum(bool(person.looks) for person in truth.values()),
+    }
+
+
+if __name__ == "__main__":
+    main()
