@@ -80,10 +80,10 @@ def simulate(people: list[Person], fps: float, dropped: float, midnight: float) 
 
 
 def _moved(person: Person, by: float) -> Person:
-    spans = {
-        name: [(start + by, end + by) for start, end in getattr(person, name)] for name in ("here", "looks", "smiles")
-    }
-    return replace(person, **spans)
+    here, looks, smiles = (
+        [(start + by, end + by) for start, end in spans] for spans in (person.here, person.looks, person.smiles)
+    )
+    return replace(person, here=here, looks=looks, smiles=smiles)
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def main() -> None:
     people = people_of_day(arguments.visits, np.random.default_rng(0))
     truth = {person.track_id: person for person in people}
     midnight = time.time() // 86400 * 86400 - 86400
-    rows = []
+    rows: list[dict[str, float]] = []
     print(f"{'frames':<22} {'visits':>12} {'dwell off, s':>20} {'attention off, s':>20} {'watchers':>14} {'us':>6}")
     for fps, dropped in ((1.0, 0.0), (0.5, 0.0), (1.0, 0.2)):
         visits, _, cost = simulate(people, arguments.fps * fps, dropped, midnight)

@@ -19,7 +19,8 @@ header p,.note{color:var(--soft);margin:.2rem 0 1.2rem}.tiles{display:grid;gap:1
 grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}.card,.tile{background:var(--card);border-radius:12px;
 padding:14px 16px;box-shadow:0 1px 3px #0002}.tile b{display:block;font-size:1.7rem;line-height:1.2}
 .tile span{color:var(--soft);font-size:.85rem}.cards{display:grid;gap:16px;grid-template-columns:repeat(2,1fr)}
-.wide{grid-column:1/-1}@media(max-width:760px){.cards{grid-template-columns:1fr}.wide .tick{font-size:17px}}svg{width:100%;height:auto;display:block}
+.wide{grid-column:1/-1}@media(max-width:760px){.cards{grid-template-columns:1fr}
+.wide .tick{font-size:17px}}svg{width:100%;height:auto;display:block}
 .grid{stroke:var(--grid)}.tick{fill:var(--soft);font-size:12px}.one{fill:var(--one)}.two{fill:var(--two)}
 .three{fill:var(--three)}.hidden{fill:var(--hide)}.line{fill:none;stroke-width:2}.line.one{stroke:var(--one)}
 .line.two{stroke:var(--two)}.ground{fill:var(--grid)}.heat{fill:var(--two)}.key{display:flex;gap:14px;font-size:.85rem;
