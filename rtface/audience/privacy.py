@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtface.audience.windows import BUCKET_NAMES, Window
-from rtface.types import EMOTIONS
+from rtface.labels import EMOTIONS
 
 K = 5
 MODES = ("full", "blur", "aggregate")

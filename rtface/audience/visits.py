@@ -10,7 +10,8 @@ from typing import Any
 
 from rtface.audience.attention import Change, LookMeter, Spells, measured
 from rtface.audience.rules import AudienceOptions
-from rtface.types import EMOTIONS, Event, Face
+from rtface.labels import EMOTIONS
+from rtface.types import Event, Face
 
 #: The heat map's cells, over the frame's width and height.
 GRID_WH = (32, 18)

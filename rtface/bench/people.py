@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtface.types import EMOTIONS, Emotion, Face, Frame, FrameResult, HeadPose
+from rtface.labels import EMOTIONS
+from rtface.types import Emotion, Face, Frame, FrameResult, HeadPose
 
 Span = tuple[float, float]
 IMAGE = np.zeros((180, 320, 3), np.uint8)

@@ -89,8 +89,8 @@ def _check(path: Path, overwrite: bool) -> None:
 
 
 def _write(path: Path, made: Report) -> None:
-    from rtface.system.files import write_whole
     from rtface.outputs.report import page, picture, tables
+    from rtface.system.files import write_whole
 
     makers = {
         ".html": lambda: page.page(made).encode(),

@@ -7,7 +7,7 @@ import pytest
 
 from rtface.audience.privacy import Publisher, anonymous, suppress
 from rtface.audience.windows import window_of
-from rtface.types import EMOTIONS
+from rtface.labels import EMOTIONS
 from tests.audience.made import visit
 
 
