@@ -7,6 +7,7 @@ readers: a reader that believes in another order gives points that lie elsewhere
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -69,7 +70,7 @@ def _mouth() -> Points:
 
 
 def ibug68() -> Points:
-    """300-W: outline 17, brows 5 + 5, bridge 4, nose 5, eyes 6 + 6 (corner, lid, lid, corner, lower lid back), mouth."""
+    """300-W: outline 17, brows 5 + 5, bridge 4, nose 5, eyes 6 + 6 (corner to corner, lower lid back), mouth."""
     left = np.concatenate([_lid([0, 1 / 3, 2 / 3, 1]), _lid([2 / 3, 1 / 3], lower=True)])
     right = np.concatenate([_mirrored(_lid([1, 2 / 3, 1 / 3, 0])), _mirrored(_lid([1 / 3, 2 / 3], lower=True))])
     brows = [_brow(_even(5)), _mirrored(_brow(_even(5)[::-1]))]
@@ -134,7 +135,7 @@ def picture(width: int = 200, height: int = 200, faces: Sequence[Points] | None 
     for face in [placed(ibug68())] if faces is None else faces:
         ends = (0, 17, 22, 27, 31, 36, 42, 48, 60, 68)
         cv2.fillPoly(image, [np.round(face[:27]).astype(np.int32)[[*range(17), *range(26, 16, -1)]]], (150, 180, 220))
-        for start, stop in zip(ends[:-1], ends[1:], strict=True):
+        for start, stop in pairwise(ends):
             part = np.round(face[start:stop]).astype(np.int32)
             cv2.polylines(image, [part], start in (36, 42, 48, 60), (60, 50, 90), 2, cv2.LINE_AA)
     return image

@@ -8,7 +8,8 @@
 Signs, from the set's own rotation Rx(pitch) · Ry(yaw) · Rz(roll) on axes x right, y up, z to the viewer: + pitch is
 nose up and + roll clockwise in the image, as in rtface; + yaw is nose towards the image's LEFT, and is negated here.
 As usual on this test (Ruiz et al., CVPR-W 2018; Yang et al., CVPR 2019) a pose with an angle beyond ±99° is left out.
-AFLW2000-3D was published for testing (split test), 300W-LP for training (train). The points are a fitted 3-D model's, so hidden ones lie where the skin is, not on the outline: "semi-automatic".
+AFLW2000-3D was published for testing (split test), 300W-LP for training (train). The points are a fitted 3-D model's,
+so hidden ones lie where the skin is, not on the outline: "semi-automatic".
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@
 
 The 106 points: 0-32 outline, 33-41 and 42-50 brows (five along the upper edge, four back along the lower), 51-54
 bridge, 55-65 nose (side, wing, seven along the base, wing, side), 66-73 and 75-82 eyes with their middles 74 and 83,
-84-103 mouth as in iBUG-68, 104 and 105 pupils. `PAIRS_OF_68` says where iBUG's 68 lie among them. Classes: 0 background, 1 skin, 2 3 brows, 4 5 eyes, 6 nose, 7
-upper lip, 8 inner mouth, 9 lower lip, 10 hair. Its background holds ears, neck, hats and cloth, which rtface tells
-apart, so background becomes unknown (255): a score on LaPa does not see skin or hair that runs out into it. Sides are
-set from the face's axis.
+84-103 mouth as in iBUG-68, 104 and 105 pupils. `PAIRS_OF_68` says where iBUG's 68 lie among them.
+
+Classes: 0 background, 1 skin, 2 3 brows, 4 5 eyes, 6 nose, 7 upper lip, 8 inner mouth, 9 lower lip, 10 hair. Its
+background holds ears, neck, hats and cloth, which rtface tells apart, so background becomes unknown (255): a score on
+LaPa does not see skin or hair that runs out into it. Sides are set from the face's axis.
 """
 
 from __future__ import annotations
