@@ -31,9 +31,9 @@ from rtface.train.run import (
     RunConfig,
     Schedule,
     keeping,
+    load,
     optimizer,
     pick_device,
-    prefetch,
     prepare,
     read_checkpoint,
 )
@@ -149,13 +149,11 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-        pairs.drawn = run.step
     elif config.init is not None:
-        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs()[0]).to(device)))
-        pairs.drawn = 0  # the run itself begins with these pairs too
+        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs(0)[0]).to(device)))
         run.ema.copy(net)
     normalise = Normalise()
-    batches = prefetch(pairs)
+    batches = load(lambda number, _: pairs(number), run.step, lambda: None, config.workers)
     with keeping(run, batches):
         while run.progress < 1.0:
             small, large = (torch.from_numpy(part).to(device) for part in next(batches))
@@ -192,7 +190,7 @@ def validate(run: Run, pictures: Sequence[Picture], sizes: Sequence[int], device
     net = SuperFan().to(device).eval()
     net.load_state_dict(run.ema.state)
     pairs = Pairs(pictures, (min(sizes),), min(VALIDATED, 8 * len(pictures)), 0, SCALE)
-    small, large = pairs()
+    small, large = pairs(0)
     made = torch.cat([to_pixels(net(part.to(device))).cpu() for part in torch.split(torch.from_numpy(small), 32)])
     side = large.shape[1]
     plain = [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in small]

@@ -94,7 +94,7 @@ def test_the_sampler_draws_by_the_shares(corpus: Path, cache: Path) -> None:
     mixed = mixed_samples([source(corpus, "emotion", share=3.0), source(corpus, "landmarks")], cache)
     sampler = Sampler(mixed.samples, 8, 0, mixed.shares)
     assert sampler.counts == {"emotion": 6, "landmarks": 2}
-    _, targets = sampler()
+    _, targets = sampler(0, 64)
     assert int((targets.emotion_weight > 0).sum()) == 6
 
 

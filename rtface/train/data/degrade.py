@@ -56,8 +56,8 @@ class Pairs:
         pictures: Of the corpus.
         sizes: Small sides in px, each batch one of them; the large side is four times that.
         batch: Pairs in a batch of the smallest size; fewer of a larger one, for about equal work.
-        seed: Of the draws: a batch depends on this and on its number, `drawn`, only, so a run that goes on with the
-            number it stopped at sees what it would have seen.
+        seed: Of the draws: a batch depends on this and on its number only, so a run that goes on with the number it
+            stopped at sees what it would have seen.
         scale: Large side over small side.
         clean: Share of the small faces that are shrunk and nothing else.
 
@@ -75,7 +75,7 @@ class Pairs:
         clean: float = 0.0,
     ) -> None:
         self.sizes, self.batch, self.scale, self.clean = tuple(sizes), batch, scale, clean
-        self.seed, self.drawn = seed, 0
+        self.seed = seed
         known = [(p, crop) for p in pictures for f in p.faces if (crop := face_crop(f)) is not None and crop.finite]
         self.faces = {s: [(p, c) for p, c in known if c.side >= SMALLEST * scale * s] for s in self.sizes}
         for size, faces in self.faces.items():
@@ -83,10 +83,9 @@ class Pairs:
                 why = f"no face's crop is at least {round(SMALLEST * scale * size)} px wide"
                 raise InputError("nothing to train on", why, "Check --data, or choose smaller --sizes")
 
-    def __call__(self) -> tuple[UInt8, UInt8]:
-        """Small (N, s, s, 3) and large (N, 4 s, 4 s, 3), BGR."""
-        rng = np.random.default_rng((self.seed, self.drawn))
-        self.drawn += 1
+    def __call__(self, number: int) -> tuple[UInt8, UInt8]:
+        """Batch `number`: small (N, s, s, 3) and large (N, 4 s, 4 s, 3), BGR."""
+        rng = np.random.default_rng((self.seed, number))
         size = self.sizes[int(rng.integers(len(self.sizes)))]
         faces, count = self.faces[size], max(2, round(self.batch * (self.sizes[0] / size) ** 2))
         large = np.empty((count, self.scale * size, self.scale * size, 3), np.uint8)

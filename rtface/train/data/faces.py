@@ -34,6 +34,7 @@ FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
 _FLIP_PARSING[: len(MIRROR_CLASSES)] = MIRROR_CLASSES
 POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
+TASK_OF = {"parsing": 1, "emotion": 2, "negative": 2}  # by set; the others' is landmarks
 _GROUP_OF = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}
 
 
@@ -71,6 +72,7 @@ class Item:
     emotion: npt.NDArray[np.float32]
     emotion_weight: float
     is_face: float
+    task: int  # of rtface.train.sampling.TASKS
 
 
 def build_samples(pictures: Sequence[Picture]) -> dict[str, list[Sample]]:
@@ -251,6 +253,7 @@ class Augment:
             emotion=np.zeros(8, np.float32) if sample.emotion is None else sample.emotion,
             emotion_weight=0.0 if sample.emotion is None else sample.emotion_weight,
             is_face=float(sample.is_face),
+            task=TASK_OF.get(sample.group, 0),
         )
 
     # -- light --
