@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from rtface.errors import InputError
-from rtface.tasks.crop import CROP_SIZE
+from rtface.geometry.crop import CROP_SIZE
 from rtface.train.data.faces import Augment, Item, Sample
 from rtface.train.losses import Targets
 

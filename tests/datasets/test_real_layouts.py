@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.formats.choose import read
-from rtface.formats.lapa import PAIRS_OF_68
-from rtface.tasks.looks import MIRROR_68
-from tests.formats import schematic
-from tests.formats.made import mat, save, spaced, text
+from rtface.datasets.readers.lapa import PAIRS_OF_68
+from rtface.datasets.registry import read
+from rtface.geometry.mirror import MIRROR_68
+from tests.datasets import schematic
+from tests.datasets.made import mat, save, spaced, text
 
 TRUTH = schematic.placed(schematic.ibug68())
 
