@@ -22,9 +22,9 @@ import torch
 
 from rtface.geometry.crop import SMALL_CROP_SIZE
 from rtface.train.association import association_losses
-from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.init import begin_with
 from rtface.train.losses import Targets, engine_losses
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
@@ -169,8 +169,8 @@ def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
         print(mixed.table(), file=sys.stderr)
         return mixed, validation_samples(config.sources, config.cache)
     files = [config.data / f"{name}.parquet" for name in FILES]
-    mixed = Mixed(build_samples(read_corpus(files, config.cache)), MIX)
-    return mixed, build_samples(read_corpus(files, config.cache, splits=("val",)))
+    mixed = Mixed(build_samples(read_pictures(files, config.cache)), MIX)
+    return mixed, build_samples(read_pictures(files, config.cache, splits=("val",)))
 
 
 def _first_pass(net: Network, mixed: Mixed, device: torch.device) -> None:

@@ -21,8 +21,8 @@ from torch import Tensor
 from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
 from rtface.tasks.enhance import SCALE
-from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.degrade import Pairs
+from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.init import begin_with
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
@@ -174,13 +174,13 @@ def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:
     """Those to learn from, and those of the val splits."""
     files = [config.data / f"{name}.parquet" for name in FILES]
     if not config.sources:
-        return read_corpus(files, config.cache), read_corpus(files, config.cache, splits=("val",))
+        return read_pictures(files, config.cache), read_pictures(files, config.cache, splits=("val",))
     learned: list[Picture] = []
     for one in config.sources:
-        read = read_corpus(one.files, config.cache, one.splits)
+        read = read_pictures(one.files, config.cache, one.splits)
         learned += [picture for picture in read if not one.only or picture.source in one.only]
     every = dict.fromkeys(file for one in config.sources for file in one.files)
-    return learned, read_corpus(every, config.cache, splits=("val",)) or learned
+    return learned, read_pictures(every, config.cache, splits=("val",)) or learned
 
 
 @torch.no_grad()

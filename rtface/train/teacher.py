@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.nets.emotion import SIZE, EmotionNet
 from rtface.train.run import Run, RunConfig, Schedule, keeping, load, optimizer, pick_device, prepare
 from rtface.train.sampling import Sampler, collate
@@ -56,8 +56,8 @@ def _data(config: TeacherConfig) -> tuple[Mixed, list[Sample]]:
         print(mixed.table(), file=sys.stderr)
         return mixed, validation_samples(config.sources, config.cache).get("emotion", [])
     files = [config.data / "emotion.parquet"]
-    groups = build_samples(read_corpus(files, config.cache))
-    validation = build_samples(read_corpus(files, config.cache, splits=("val",)))["emotion"]
+    groups = build_samples(read_pictures(files, config.cache))
+    validation = build_samples(read_pictures(files, config.cache, splits=("val",)))["emotion"]
     return Mixed({"emotion": groups["emotion"]}, {"emotion": 1.0}), validation
 
 

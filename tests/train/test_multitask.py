@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from rtface.errors import InputError, ModelError
-from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.export import export_engine, load_engine
 from rtface.train.multitask import FILES, EngineConfig, train_engine, validate
 from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.norms import TaskNorm
 from rtface.train.run import Run, Schedule
 from rtface.train.sampling import MIX, Sampler, collate
-from tests.train.made import placed
+from tests.train.made import a_picture, placed
 
-BLANK = Picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
+BLANK = a_picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
 BOX = np.array((0, 0, 48, 48), np.float32)
 
 
@@ -69,13 +69,13 @@ def test_rare_emotions_are_drawn_more_often_than_they_occur() -> None:
 
 
 def test_a_seed_draws_the_same_batches(corpus: Path, cache: Path) -> None:
-    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
     first, again, other = (Sampler(groups, 16, seed)(0, 64)[0] for seed in (3, 3, 4))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_a_batch_depends_on_seed_and_number_only(corpus: Path, cache: Path) -> None:
-    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
     whole, later = Sampler(groups, 16, 3), Sampler(groups, 16, 3)
     seen = [whole(number, 64)[0] for number in range(6)]
     assert torch.equal(later(5, 64)[0], seen[5])  # as a run sees it that goes on there
@@ -83,13 +83,13 @@ def test_a_batch_depends_on_seed_and_number_only(corpus: Path, cache: Path) -> N
 
 
 def test_rows_with_points_and_rows_with_masks_lie_together(corpus: Path, cache: Path) -> None:
-    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
     rows = Sampler(groups, 32, 0)(0, 64)[1].rows()
     assert isinstance(rows.landmarks, slice) and isinstance(rows.parsing, slice)
 
 
 def test_unlabelled_fields_weigh_nothing(corpus: Path, cache: Path) -> None:
-    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
     assert set(groups) == set(MIX) - {"faces"}  # too few faces for the mesh map
     augment = Augment(64, np.random.default_rng(0), strength=0.0)
     _, t = collate([augment(groups[g][0]) for g in ("landmarks", "video", "five", "emotion", "negative")])
@@ -175,7 +175,7 @@ def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
             value.zero_()
 
     points = placed(64, 56, 22).astype(np.float32)
-    picture = Picture("p", "afw", "val", np.zeros((128, 128, 3), np.uint8))
+    picture = a_picture("p", "afw", "val", np.zeros((128, 128, 3), np.uint8))
     picture.parsing = np.zeros((128, 128), np.uint8)
     picture.parsing_scheme = "celebamask19"
     face = Sample(picture, "landmarks", landmarks=points, landmark_weight=np.ones(68, np.float32))

@@ -11,11 +11,12 @@ import torch
 
 from rtface import models
 from rtface.cli.app import main
+from rtface.datasets.labelled import FaceLabel
 from rtface.engine import OrtEngine
 from rtface.errors import InputError
 from rtface.tasks.enhance import OUTPUT
-from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.degrade import Pairs, degrade
+from rtface.train.data.pixel_cache import Picture
 from rtface.train.export import load_superfan
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, ResidualBlock, SuperFan, SuperFanExport
@@ -29,6 +30,7 @@ from rtface.train.superfan_losses import (
     perceptual_loss,
     pixel_loss,
 )
+from tests.train.made import a_picture
 
 SMALL = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
 
@@ -121,7 +123,7 @@ def test_the_critics_penalty_is_zero_where_its_slope_is_one() -> None:
 def picture(size: int) -> Picture:
     image = np.full((size, size, 3), 60, np.uint8)
     cv2.circle(image, (size // 2, size // 2), size // 6, (220, 200, 210), -1)
-    return Picture("p", "made", "train", image, [FaceLabel(box=np.array((0, 0, size, size), np.float32) * 0.8)])
+    return a_picture("p", "made", "train", image, [FaceLabel(box_xyxy=np.array((0, 0, size, size), np.float32) * 0.8)])
 
 
 def test_a_spoilt_face_stays_in_its_place() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from rtface.datasets.crops import cut_around
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import FaceRecord, Record, votes_for
+from rtface.datasets.labelled import FaceLabel, LabelledImage, votes_for
 from rtface.datasets.text import bad, numbers, table
 
 COLUMNS = (
@@ -33,7 +33,7 @@ _SPLITS = {"training.csv": "train", "validation.csv": "val"}
 _LISTS, _IMAGES = "Manually_Annotated_file_lists", "Manually_Annotated_Images"
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """A record a row with one of the eight emotions, of the lists that are there."""
     files = {path / inner / name: split for name, split in _SPLITS.items() for inner in ("", _LISTS)}
     first_of(path, [file.relative_to(path).as_posix() for file in files])
@@ -43,7 +43,7 @@ def read(path: Path) -> Iterator[Record]:
             yield from _records(file, images, split)
 
 
-def _records(file: Path, images: Path, split: str) -> Iterator[Record]:
+def _records(file: Path, images: Path, split: str) -> Iterator[LabelledImage]:
     for number, row in table(file, COLUMNS[:5] + COLUMNS[6:7], header=COLUMNS):
         expression = row["expression"]
         if expression not in map(str, range(_ALL)):
@@ -54,9 +54,9 @@ def _records(file: Path, images: Path, split: str) -> Iterator[Record]:
         if width <= 0 or height <= 0:
             raise bad(file, number, f"expected a box of some size, got {width:g} x {height:g}")
         box = np.array((x, y, x + width, y + height))
-        cut, face = cut_around(FaceRecord(box_xyxy=box, box_source="teacher"))
+        cut, face = cut_around(FaceLabel(box_xyxy=box, box_source="teacher"))
         name = row[COLUMNS[0]]
-        yield Record(
+        yield LabelledImage(
             id=f"affectnet-{Path(name).with_suffix('').as_posix()}",
             source="affectnet",
             picture=images / name,

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import picture_of, some
+from rtface.datasets.labelled import Array, LabelledImage, face_of_landmarks
 from rtface.datasets.matfile import read_mat
-from rtface.datasets.sample import Array, Record, face_of_landmarks
 from rtface.errors import SourceError
 
 LIMIT_DEG = 99.0
@@ -31,7 +31,7 @@ _TO_RTFACE = np.array((-1.0, 1.0, 1.0))  # yaw, pitch, roll
 _OTHER_FOLDERS = {"landmarks", "code"}
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of all .mat files below a folder."""
     for file in some(path, "*.mat"):
         inner = file.relative_to(path)
@@ -41,7 +41,7 @@ def read(path: Path) -> Iterator[Record]:
         face = face_of_landmarks(_points(arrays, file), "semi-automatic", pose=_pose(arrays, file))
         name = f"aflw2000-{inner.with_suffix('').as_posix()}"
         split = "test" if _TEST_POINTS in arrays else "train"
-        yield Record(name, "aflw2000", picture_of(file.with_suffix("")), (face,), split)
+        yield LabelledImage(name, "aflw2000", picture_of(file.with_suffix("")), (face,), split)
 
 
 def _points(arrays: dict[str, Array], file: Path) -> Array:

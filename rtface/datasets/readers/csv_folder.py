@@ -30,7 +30,7 @@ import numpy as np
 
 from rtface.datasets.crops import cut_around
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import Array, FaceRecord, Record, face_of_landmarks, read_image, votes_for
+from rtface.datasets.labelled import Array, FaceLabel, LabelledImage, face_of_landmarks, read_image, votes_for
 from rtface.datasets.text import bad, numbers, table
 from rtface.errors import SourceError
 from rtface.labels import EMOTIONS, PARSING_CLASSES
@@ -44,7 +44,7 @@ SPLITS = ("train", "val", "test", "unlabelled", "")
 _Row = dict[str, str]
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of a CSV file, or of labels.csv in a folder."""
     file = first_of(path, [NAME]) if path.is_dir() else path
     pictures: dict[str, list[tuple[int, _Row]]] = {}
@@ -57,14 +57,14 @@ def read(path: Path) -> Iterator[Record]:
         yield _record(name, rows, file)
 
 
-def _record(name: str, rows: list[tuple[int, _Row]], file: Path) -> Record:
+def _record(name: str, rows: list[tuple[int, _Row]], file: Path) -> LabelledImage:
     number, first = rows[0]
     split = first.get("split", "")
     if split not in SPLITS:
         raise bad(file, number, f"expected a split of {', '.join(filter(None, SPLITS))}, got {split!r}")
     faces = tuple(face for face in (_face(row, file, number) for number, row in rows) if face is not None)
     mask = first.get("parsing")
-    record = Record(
+    record = LabelledImage(
         id=f"{first.get('source', 'folder')}-{Path(name).with_suffix('').as_posix()}",
         source=first.get("source", "folder"),
         picture=file.parent / name,
@@ -78,7 +78,7 @@ def _record(name: str, rows: list[tuple[int, _Row]], file: Path) -> Record:
     return record if record.emotion_votes is None else _cut(record, len(rows), file, number)
 
 
-def _cut(record: Record, rows: int, file: Path, number: int) -> Record:
+def _cut(record: LabelledImage, rows: int, file: Path, number: int) -> LabelledImage:
     if rows > 1:
         raise bad(file, number, "a picture with an emotion has one row: save its faces as pictures of their own")
     if not record.faces or record.faces[0].box_xyxy is None:
@@ -89,7 +89,7 @@ def _cut(record: Record, rows: int, file: Path, number: int) -> Record:
     return replace(record, cut=cut, faces=(face,))
 
 
-def _face(row: _Row, file: Path, number: int) -> FaceRecord | None:
+def _face(row: _Row, file: Path, number: int) -> FaceLabel | None:
     box = _together(row, BOX, file, number)
     if box is not None and (box[2:] <= box[:2]).any():
         raise bad(file, number, f"expected x0 < x1 and y0 < y1, got {' '.join(f'{v:g}' for v in box)}")
@@ -98,7 +98,7 @@ def _face(row: _Row, file: Path, number: int) -> FaceRecord | None:
     pose = _together(row, POSE, file, number)
     if box is None and five is None and many is None and pose is None:
         return None
-    face = FaceRecord() if many is None else face_of_landmarks(many)
+    face = FaceLabel() if many is None else face_of_landmarks(many)
     if five is not None:
         face = replace(face, points5=five, points5_source="human")
     return replace(face, box_xyxy=box, box_source=None if box is None else "human", pose=pose)

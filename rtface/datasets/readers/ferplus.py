@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import first_of
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.datasets.readers.fer2013 import SIDE, SPLITS, pixels
-from rtface.datasets.sample import FaceRecord, Record
 from rtface.datasets.text import bad, numbers, table
 
 VOTES = (
@@ -28,7 +28,7 @@ VOTES = (
 )
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """A record a row that has an image name."""
     pictures, votes = first_of(path, ["fer2013.csv"]), first_of(path, ["fer2013new.csv"])
     pairs = zip_longest(
@@ -42,11 +42,11 @@ def read(path: Path) -> Iterator[Record]:
             raise bad(votes, vote[0], f"Usage is {vote[1]['Usage']!r}, that of fer2013.csv {picture[1]['Usage']!r}")
         if vote[1]["Image name"].strip():
             counts = numbers([vote[1][name] for name in VOTES], len(VOTES), votes, vote[0], "votes")
-            yield Record(
+            yield LabelledImage(
                 id=f"ferplus-{at:07d}",
                 source="ferplus",
                 picture=pixels(picture[1]["pixels"], pictures, picture[0]),
-                faces=(FaceRecord(box_xyxy=np.array((0, 0, SIDE, SIDE), np.float32), box_source="crop"),),
+                faces=(FaceLabel(box_xyxy=np.array((0, 0, SIDE, SIDE), np.float32), box_source="crop"),),
                 split=SPLITS[vote[1]["Usage"]],
                 emotion_votes=np.asarray(counts, np.int64),
             )

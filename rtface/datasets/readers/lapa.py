@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 
 from rtface.datasets.files import folder, picture_of, some
+from rtface.datasets.labelled import Array, LabelledImage, face_of_landmarks, read_image
 from rtface.datasets.masks import UNKNOWN, set_sides
-from rtface.datasets.sample import Array, Record, face_of_landmarks, read_image
 from rtface.datasets.text import bad, lines, numbers
 from rtface.errors import SourceError
 
@@ -47,7 +47,7 @@ TO_19[1:11] = (1, 6, 7, 4, 5, 2, 11, 10, 12, 13)
 _CLASSES = 11
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of the three parts, of those that are there."""
     folder(path)
     parts = [split for split in ("train", "val", "test") if (path / split).is_dir()]
@@ -55,7 +55,7 @@ def read(path: Path) -> Iterator[Record]:
         raise SourceError(str(path), "has no folder train, val or test", "Give the set's folder as it was published")
     for split in parts:
         for file in some(path / split / "landmarks", "*.txt"):
-            yield Record(
+            yield LabelledImage(
                 id=f"lapa-{split}-{file.stem}",
                 source="lapa",
                 picture=picture_of(path / split / "images" / file.stem),

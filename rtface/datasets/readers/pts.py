@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import picture_of, some
-from rtface.datasets.sample import Array, Record, face_of_landmarks
+from rtface.datasets.labelled import Array, LabelledImage, face_of_landmarks
 from rtface.datasets.text import bad, lines, numbers
 
 SETS = ("helen", "lfpw", "afw", "ibug", "300w", "300vw", "menpo", "cofw")
@@ -29,12 +29,12 @@ _SPLITS = {"trainset": "train", "testset": "test", "ibug": "test", "01_indoor": 
 FIRST_PIXEL = 1  # MATLAB's
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of all .pts files below a folder."""
     for file in some(path, "*.pts"):
         above = [part.lower() for part in reversed(file.resolve().parent.parts)]
         source = next((part for part in above if part in SETS), "pts")
-        yield Record(
+        yield LabelledImage(
             id=f"{source}-{file.relative_to(path).with_suffix('').as_posix()}",
             source=source,
             picture=picture_of(file.with_suffix("")),

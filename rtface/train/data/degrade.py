@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
 from rtface.geometry.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5, warp_crops
-from rtface.train.data.corpus import FaceLabel, Picture
+from rtface.train.data.pixel_cache import Picture
 
 UInt8 = npt.NDArray[np.uint8]
 SMALLEST = 0.9  # a face may be enlarged this little to be a clean large one
@@ -28,7 +29,7 @@ def face_crop(face: FaceLabel) -> Crop | None:
         return crop_from_landmarks(face.landmarks68)
     if face.points5 is not None:
         return crop_from_points5(face.points5)
-    return None if face.box is None else crop_from_box(face.box)
+    return None if face.box_xyxy is None else crop_from_box(face.box_xyxy)
 
 
 def degrade(large: UInt8, size: int, rng: np.random.Generator, clean: float = 0.0) -> UInt8:
