@@ -23,13 +23,14 @@ FORMATS = {
     "celebamask": "CelebAMask-HQ: a PNG a part",
     "lapa": "LaPa: 106 points brought to 68, masks of 11 classes",
     "helenmask": "Helen parsing (Smith et al. 2013): eleven PNGs a picture",
-    "ferplus": "FER+: fer2013.csv and fer2013new.csv",
+    "ferplus": "FER+: fer2013.csv and fer2013new.csv, or folders of PNGs",
     "fer2013": "FER2013 with its own labels: fer2013.csv",
     "rafdb": "RAF-DB basic: EmoLabel/list_patition_label.txt",
-    "affectnet": "AffectNet: training.csv and validation.csv",
+    "affectnet": "AffectNet: training.csv and validation.csv, or train_set and val_set with *_exp.npy",
+    "cocowholebody": "COCO-WholeBody faces: coco_wholebody_*.json, 68 points",
     "parquet": "rtface's own corpus: a parquet file or a folder of them",
     "pictures": "A folder of pictures without labels, for rtface label",
-    "folder": "Your own pictures: a CSV beside them (columns in rtface.datasets.readers.csv_folder)",
+    "folder": "Your own pictures: a CSV of boxes, points, emotions, masks beside them (columns in rtface.datasets.readers.csv_folder)",
 }
 
 #: Layouts whose module has a clearer name than the word that users type.

@@ -6,7 +6,8 @@ split                  train, val, test or unlabelled; else --split decides
 source                 the name that `rtface eval --source` and a training's [[source]] know the rows by
 x0 y0 x1 y1            box in four columns, px, forehead to chin
 points5                10 numbers x y x y …: eye left in the image, eye right, nose tip, mouth left, mouth right
-landmarks68            136 numbers x y x y …, iBUG-68 order
+landmarks68            136 numbers x y x y …, iBUG-68 order; or one column each:
+x_0 … x_67 y_0 … y_67  the same in 136 columns, as OpenFace and py-feat write them
 yaw pitch roll         degrees: + nose towards the image's right, + nose up, + clockwise in the image
 emotion                one of `rtface.EMOTIONS`
 neutral … contempt,    FER+ votes in ten columns, instead of ``emotion``
@@ -14,7 +15,7 @@ unknown, no_face
 parsing                path of a PNG of CelebAMask-HQ's 19 class ids, 255 = unknown, as large as the picture
 =====================  =====================================================================================
 
-Numbers in a cell are separated by spaces. Pixel centres are at integers, the first is 0. A picture without any label
+``file``, ``filename``, ``path`` and ``input`` mean ``image`` too. Numbers in a cell are separated by spaces. Pixel centres are at integers, the first is 0. A picture without any label
 is one without faces where its split is train or val. A row with an emotion is cut around its box, where it has one.
 """
 
@@ -38,6 +39,8 @@ from rtface.labels import EMOTIONS, PARSING_CLASSES
 NAME = "labels.csv"
 BOX, POSE = ("x0", "y0", "x1", "y1"), ("yaw", "pitch", "roll")
 VOTES = (*EMOTIONS, "unknown", "no_face")
+POINTS = tuple(f"{axis}_{at}" for at in range(68) for axis in "xy")
+PICTURE = ("image", "file", "filename", "path", "input")  # what the picture's column may be called
 COLUMNS = ("image", "split", "source", "points5", "landmarks68", "emotion", "parsing", *BOX, *POSE, *VOTES)
 SPLITS = ("train", "val", "test", "unlabelled", "")
 
@@ -45,14 +48,17 @@ _Row = dict[str, str]
 
 
 def read(path: Path) -> Iterator[LabelledImage]:
-    """Records of a CSV file, or of labels.csv in a folder."""
+    """Pictures of a CSV file, or of labels.csv in a folder."""
     file = first_of(path, [NAME]) if path.is_dir() else path
     pictures: dict[str, list[tuple[int, _Row]]] = {}
-    for number, row in table(file, ("image",)):
-        odd = next((name for name in row if name not in COLUMNS), None)
+    for number, row in table(file, ()):
+        column = next((name for name in PICTURE if name in row), None)
+        if column is None:
+            raise bad(file, 1, f"lacks the column image (or {', '.join(PICTURE[1:])})")
+        odd = next((name for name in row if name not in (*COLUMNS, *POINTS, column)), None)
         if odd is not None:
-            raise bad(file, 1, f"column {odd!r} is unknown; known are {', '.join(COLUMNS)}")
-        pictures.setdefault(row["image"], []).append((number, {k: v.strip() for k, v in row.items() if v.strip()}))
+            raise bad(file, 1, f"column {odd!r} is unknown; known are {', '.join(COLUMNS)}, x_0 … y_67")
+        pictures.setdefault(row[column], []).append((number, {k: v.strip() for k, v in row.items() if v.strip()}))
     for name, rows in pictures.items():
         yield _record(name, rows, file)
 
@@ -95,6 +101,8 @@ def _face(row: _Row, file: Path, number: int) -> FaceLabel | None:
         raise bad(file, number, f"expected x0 < x1 and y0 < y1, got {' '.join(f'{v:g}' for v in box)}")
     five = _points(row, "points5", 5, file, number)
     many = _points(row, "landmarks68", 68, file, number)
+    if many is None and (single := _together(row, POINTS, file, number)) is not None:
+        many = single.reshape(68, 2)
     pose = _together(row, POSE, file, number)
     if box is None and five is None and many is None and pose is None:
         return None
