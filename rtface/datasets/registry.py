@@ -30,7 +30,7 @@ FORMATS = {
     "cocowholebody": "COCO-WholeBody faces: coco_wholebody_*.json, 68 points",
     "parquet": "rtface's own corpus: a parquet file or a folder of them",
     "pictures": "A folder of pictures without labels, for rtface label",
-    "folder": "Your own pictures: a CSV of boxes, points, emotions, masks beside them (columns in rtface.datasets.readers.csv_folder)",
+    "folder": "Your own pictures: a CSV of labels beside them (columns in rtface.datasets.readers.csv_folder)",
 }
 
 #: Layouts whose module has a clearer name than the word that users type.

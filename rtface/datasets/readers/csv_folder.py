@@ -15,8 +15,9 @@ unknown, no_face
 parsing                path of a PNG of CelebAMask-HQ's 19 class ids, 255 = unknown, as large as the picture
 =====================  =====================================================================================
 
-``file``, ``filename``, ``path`` and ``input`` mean ``image`` too. Numbers in a cell are separated by spaces. Pixel centres are at integers, the first is 0. A picture without any label
-is one without faces where its split is train or val. A row with an emotion is cut around its box, where it has one.
+``file``, ``filename``, ``path`` and ``input`` mean ``image`` too. Numbers in a cell are separated by spaces. Pixel
+centres are at integers, the first is 0. A picture without any label is one without faces when its split is train or
+val. A row with an emotion is cut around its box, when it has one.
 """
 
 from __future__ import annotations
