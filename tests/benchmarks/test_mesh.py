@@ -197,5 +197,5 @@ def test_what_cannot_be_read_or_written(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(OutputError, match="its folder does not exist"):
         run(arguments([str(file), "--out", str(tmp_path / "no" / "out.parquet")]), lambda: nullcontext(found))
     pq.write_table(pa.table({"id": ["a"]}), file)
-    with pytest.raises(SourceError, match=r"it has no column faces, image, split"):
+    with pytest.raises(SourceError, match=r"lacks the columns image, source, split"):
         run(arguments([str(file), "--out", str(tmp_path / "out.parquet")]), lambda: nullcontext(found))
