@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rtface.capture.source import Source
-from rtface.capture.video import VideoSource
+from rtface.capture.video import open_url
 from rtface.errors import SourceError
 from rtface.system.clock import Clock
 from rtface.system.opencv import cv2, quiet
@@ -105,7 +105,8 @@ def open_address(url: str, clock: Clock) -> Source:
         raise SourceError(url, f"is no address ({error})", "Compare it with rtsp://camera.local/stream") from error
     capture = _open(url)
     if scheme in FILE_SCHEMES and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
-        return VideoSource(without_password(url), capture, clock)
+        capture.release()
+        return open_url(without_password(url), url, clock)
     return NetworkSource(url, capture, clock)
 
 

@@ -1,7 +1,8 @@
-"""What the first bytes of a file say it is, and how long it ought to be: tells "cut short" from "not a video"."""
+"""What the first bytes of a file say it is, and whether a picture is cut short."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -56,7 +57,9 @@ def is_text(path: Path) -> bool:
 
 
 def is_cut_short(path: Path, kind: str | None) -> bool:
-    """True where the file ends before the end that it announces; False where that cannot be told.
+    """True where a picture ends before its end; False where that cannot be told. Videos: ``capture.completeness``.
+
+    A JPEG may lack its end mark only: then its pixels tell (`read_image` looks at them).
 
     Raises:
         OSError: The file cannot be read.
@@ -68,56 +71,27 @@ def is_cut_short(path: Path, kind: str | None) -> bool:
         return _CUT[kind](file, size)
 
 
-def _mp4_is_cut(file: BinaryIO, size: int) -> bool:
-    """Walks the top-level boxes (ISO/IEC 14496-12 §4.2): the last must end with the file."""
-    at = 0
-    while at < size:
+def _webp_is_cut(file: BinaryIO, size: int) -> bool:
+    """A chunk of pixels runs past the end; the length of the whole may be wrong."""
+    at = 12
+    while at + 8 <= size:
         file.seek(at)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if length == 1:  # the length is a 64-bit number behind the type
-            length = int.from_bytes(header[8:16], "big")
-        elif length == 0:  # "to the end of the file"
-            return False
-        if len(header) < 8 or at + length > size:
-            return True
-        if length < 8:
-            return False  # no box: damaged, not cut
-        at += length
+        head = file.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if at + 8 + length > size:
+            return head[:4] in (b"VP8 ", b"VP8L", b"ANMF")
+        at += 8 + length + length % 2
     return False
 
 
-def _riff_is_cut(file: BinaryIO, size: int) -> bool:
-    file.seek(4)
-    return 8 + int.from_bytes(file.read(4), "little") > size
-
-
 def _bmp_is_cut(file: BinaryIO, size: int) -> bool:
-    file.seek(2)
-    return int.from_bytes(file.read(4), "little") > size
-
-
-def _matroska_is_cut(file: BinaryIO, size: int) -> bool:
-    """Header, then one segment that ends with the file (RFC 8794 §4-6: id, then a length of 1..8 bytes)."""
-    file.seek(4)
-    header_length = _ebml_length(file)
-    if header_length is None:
+    """Fewer bytes than the rows take; the file's length in its header is often wrong. Packed rows are left out."""
+    file.seek(10)
+    start = int.from_bytes(file.read(4), "little")
+    header, width, height, _planes, bits, packing = struct.unpack("<IiiHHI", file.read(20))
+    if header < 40 or packing not in (0, 3):
         return False
-    file.seek(header_length, 1)
-    if file.read(4) != b"\x18\x53\x80\x67":
-        return False
-    length = _ebml_length(file)
-    return length is not None and file.tell() + length > size
-
-
-def _ebml_length(file: BinaryIO) -> int | None:
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    extra = 8 - first[0].bit_length()
-    bits = 7 * (extra + 1)
-    value = int.from_bytes(first + file.read(extra), "big") & ((1 << bits) - 1)
-    return None if value == (1 << bits) - 1 else value  # all ones: unknown, as in a live recording
+    return bool(start + (width * bits + 31) // 32 * 4 * abs(height) > size)
 
 
 def _jpeg_is_cut(file: BinaryIO, size: int) -> bool:
@@ -138,11 +112,8 @@ def _png_is_cut(file: BinaryIO, size: int) -> bool:
 
 
 _CUT: dict[str, Callable[[BinaryIO, int], bool]] = {
-    "mp4": _mp4_is_cut,
-    "avi": _riff_is_cut,
-    "webp": _riff_is_cut,
+    "webp": _webp_is_cut,
     "bmp": _bmp_is_cut,
-    "matroska": _matroska_is_cut,
     "jpeg": _jpeg_is_cut,
     "png": _png_is_cut,
 }

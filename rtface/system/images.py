@@ -14,6 +14,9 @@ from rtface.system.opencv import cv2, quiet
 
 #: OpenCV's warps address a picture with 16-bit coordinates.
 MAX_SIDE_PX = 32766
+_JPEG_END = b"\xff\xd9"
+#: Bytes that a JPEG decoder takes for more of the picture where it lacks some.
+_FILLER = b"\x5a\xa5\x3c" * 64
 
 
 def as_bgr(image: object) -> NDArray[np.uint8]:
@@ -74,12 +77,12 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """
     path = Path(path)
     kind = check_file(path)
-    if kind in filetype.PICTURES and filetype.is_cut_short(path, kind):
+    if kind in filetype.PICTURES and filetype.is_cut_short(path, kind) and not _lacks_only_its_end(path, kind):
         raise SourceError(str(path), f"is cut short ({kind})", "Copy it again from where it came from")
     with quiet():
         # Not imread: it cannot open a path outside the code page on Windows.
         try:
-            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+            image = cv2.imdecode(_mended(np.fromfile(path, np.uint8), kind), cv2.IMREAD_COLOR)
         except cv2.error:
             image = None
     if image is not None:
@@ -89,6 +92,33 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     if kind is not None:
         raise SourceError(str(path), "is a video, not a picture", f"rtface run {path}")
     raise SourceError(str(path), "is not a picture that OpenCV can read", "Convert it to JPEG or PNG")
+
+
+def _lacks_only_its_end(path: Path, kind: str | None) -> bool:
+    """Whether a JPEG without its end mark has all its pixels: then what is put behind them changes none."""
+    if kind != "jpeg":
+        return False
+    import av  # its decoder is silent, where OpenCV's writes to stderr
+
+    data, pictures = path.read_bytes(), []
+    for tail in (b"", _FILLER):
+        decoder = av.CodecContext.create("mjpeg", "r")
+        try:
+            frames = [*decoder.decode(av.Packet(data + tail + _JPEG_END)), *decoder.decode(None)]
+        except av.error.FFmpegError:
+            return False
+        pictures.append(frames[0].to_ndarray(format="bgr24") if frames else None)
+    plain, longer = pictures
+    return plain is not None and longer is not None and bool(np.array_equal(plain, longer))
+
+
+def _mended(data: NDArray[np.uint8], kind: str | None) -> NDArray[np.uint8]:
+    """The bytes of a whole picture with an end mark or a length that its writer got wrong put right."""
+    if kind == "jpeg" and data[-2:].tobytes() != _JPEG_END:
+        return np.append(data, np.frombuffer(_JPEG_END, np.uint8))
+    if kind == "webp":
+        data[4:8] = np.frombuffer((data.size - 8).to_bytes(4, "little"), np.uint8)
+    return data
 
 
 def check_file(path: Path) -> str | None:

@@ -54,35 +54,6 @@ def test_corrupt_frames_in_the_middle_are_counted_and_skipped(tmp_path: Path, su
     assert source.corrupt < 30
 
 
-def test_a_pause_in_a_whole_recording_is_no_damage(tmp_path: Path) -> None:
-    class Pausing:
-        """Five frames, three frame times missing in the middle."""
-
-        times = iter([0.0, 40.0, 200.0, 240.0, 280.0])
-        at = 0.0
-
-        def grab(self) -> bool:
-            self.at = next(self.times, -1.0)
-            return self.at >= 0
-
-        def retrieve(self) -> tuple[bool, np.ndarray]:
-            return True, picture()
-
-        def get(self, which: int) -> float:
-            return {cv2.CAP_PROP_FPS: 25.0, cv2.CAP_PROP_FRAME_COUNT: 5.0, cv2.CAP_PROP_POS_MSEC: self.at}[which]
-
-        def release(self) -> None:
-            """Nothing to release."""
-
-    path = write_video(tmp_path / "clip.mp4")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rtface.capture.video._open", lambda *_: Pausing())
-        with open_source(path) as source:
-            times = [frame.media_time for frame in frames_of(source)]
-    assert times == [0.0, 0.04, 0.2, 0.24, 0.28]
-    assert source.corrupt == 0
-
-
 def test_a_cut_video_gives_what_is_there_and_then_says_so(tmp_path: Path) -> None:
     path = cut(index_first(write_video(tmp_path / "clip.mp4")), 0.6)
     with open_source(path) as source:
