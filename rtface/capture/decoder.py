@@ -177,7 +177,8 @@ def _end(stream: VideoStream) -> Any:
     from av import Packet
 
     packet = Packet()
-    packet.time_base = stream.time_base
+    if stream.time_base is not None:
+        packet.time_base = stream.time_base
     return packet
 
 

@@ -57,9 +57,7 @@ def _graph(frame: av.VideoFrame) -> Any:
     from av.filter import Graph
 
     graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-    )
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
     middle, sink = graph.add(_FILTER, _SETTINGS), graph.add("buffersink")
     source.link_to(middle)
     middle.link_to(sink)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 #: A step back by more than this many seconds, or in formats that may be joined a step onward by more than
 #: `JOINED_S`, is the seam of two recordings: time goes on from there.
@@ -69,7 +70,7 @@ def _measured(stamps_s: Sequence[float]) -> float | None:
     ordered = sorted(set(stamps_s))
     if len(ordered) > 2 * REORDERED:
         ordered = ordered[:-REORDERED]
-    steps = sorted(later - earlier for earlier, later in zip(ordered, ordered[1:], strict=False))
+    steps = sorted(later - earlier for earlier, later in pairwise(ordered))
     if not steps:
         return None
     usual = [step for step in steps if step <= PAUSE * steps[len(steps) // 2]]

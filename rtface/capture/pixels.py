@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -47,7 +47,7 @@ class BgrConverter:
             frame.colorspace = _BT709
         # One thread: swscale would start one a CPU for every source, and the networks need those.
         converted = self._reformatter.reformat(frame, format="bgr24", threads=1)
-        image: NDArray[np.uint8] = converted.to_ndarray()
+        image = np.asarray(converted.to_ndarray(), np.uint8)
         curve = sdr_curve(frame.color_trc)
         if curve is not None:
             image = np.asarray(cv2.LUT(image, curve), np.uint8)
@@ -65,7 +65,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     """How the frame is to be turned and mirrored, from its display matrix (ISO/IEC 14496-12 §8.2.2) in right angles."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is not None:
-        a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
+        a, b, _, c, d = (int(value) for value in np.frombuffer(memoryview(cast(Any, matrix)), np.int32)[:5])
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return (-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1)
         return (0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0)

@@ -89,10 +89,9 @@ class VideoSource(Source):
         if frame is not None:  # the first, decoded to see whether there is one
             return replace(frame, captured_at=self._clock.now())
         frame = next(self._pictures, None)
-        if frame is None:
-            if self._is_cut():
-                why = f"is cut short: {self._index} frames could be read"
-                raise SourceError(self.name, why, f"Outputs hold those; {_COPY[0].lower()}{_COPY[1:]}")
+        if frame is None and self._is_cut():
+            why = f"is cut short: {self._index} frames could be read"
+            raise SourceError(self.name, why, f"Outputs hold those; {_COPY[0].lower()}{_COPY[1:]}")
         return frame
 
     def _decode(self) -> Iterator[Frame]:
@@ -229,7 +228,8 @@ def open_url(name: str, url: str, clock: Clock) -> VideoSource:
     try:
         container: Any = av.open(url, metadata_errors="replace", timeout=TIMEOUT_S)
     except (FFmpegError, ValueError) as error:
-        raise SourceError(name, "cannot be opened as a video", "Check the address, and that the server is up") from error
+        mend = "Check the address, and that the server is up"
+        raise SourceError(name, "cannot be opened as a video", mend) from error
     return VideoSource(name, container, clock, None, None)
 
 

@@ -141,8 +141,10 @@ def planes(bgr: np.ndarray, kr: float, kb: float, *, full: bool, bits: int = 8) 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(
     ("tag", "kr", "kb", "width"),
-    [(6, 0.299, 0.114, 160), (1, 0.2126, 0.0722, 160), (9, 0.2627, 0.0593, 160), (2, 0.299, 0.114, 160)]
-    + [(2, 0.2126, 0.0722, 1280)],
+    [
+        *((6, 0.299, 0.114, 160), (1, 0.2126, 0.0722, 160), (9, 0.2627, 0.0593, 160)),
+        *((2, 0.299, 0.114, 160), (2, 0.2126, 0.0722, 1280)),  # untagged: by its size
+    ],
 )
 def test_colours_are_right_in_every_space_and_range(
     tmp_path: Path, tag: int, kr: float, kb: float, width: int, full: bool
@@ -224,9 +226,7 @@ CONTAINERS = [
 
 
 @pytest.mark.parametrize(("name", "codec", "muxer"), CONTAINERS)
-def test_what_ends_before_its_time_says_so(
-    tmp_path: Path, name: str, codec: str, muxer: dict[str, str]
-) -> None:
+def test_what_ends_before_its_time_says_so(tmp_path: Path, name: str, codec: str, muxer: dict[str, str]) -> None:
     path = encode(tmp_path / name, sliding(60), codec, container=muxer, options={"g": "15"})
     assert [(len(frames), source.corrupt) for frames, source in [read(path)]] == [(60, 0)]
     whole = path.read_bytes()

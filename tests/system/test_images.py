@@ -104,3 +104,26 @@ def test_missing_empty_text_and_folder_are_told_apart(tmp_path: Path) -> None:
     ]:
         with pytest.raises(SourceError, match=why):
             read_image(path)
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_without_its_end_mark_is_whole_until_a_pixel_is_missing(tmp_path: Path, progressive: int) -> None:
+    path = tmp_path / "picture.jpg"
+    cv2.imwrite(str(path), BGR, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])
+    wanted, data = read_image(path), path.read_bytes()
+    path.write_bytes(data[:-2])
+    assert np.array_equal(read_image(path), wanted)
+    for missing in (4, 8, 40, 200):
+        path.write_bytes(data[:-missing])
+        with pytest.raises(SourceError, match="is cut short"):
+            read_image(path)
+
+
+@pytest.mark.parametrize(("suffix", "at"), [(".bmp", 2), (".webp", 4)])
+def test_a_wrong_length_in_the_header_is_no_loss(tmp_path: Path, suffix: str, at: int) -> None:
+    path = tmp_path / f"picture{suffix}"
+    cv2.imwrite(str(path), BGR)
+    data = bytearray(path.read_bytes())
+    data[at : at + 4] = (1 << 30).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert read_image(path).shape == BGR.shape
