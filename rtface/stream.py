@@ -23,6 +23,7 @@ from rtface.errors import OptionError, UsageError
 from rtface.labels import EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
 from rtface.outputs import records
+from rtface.outputs.control import RunControl
 from rtface.outputs.fanout import Fanout
 from rtface.outputs.open import choose
 from rtface.outputs.sink import RunInfo, Sink
@@ -79,6 +80,7 @@ class Stream:
             )
         options = options or Options.load()
         self._options = options if live else replace(options, budget_ms=None)  # files have no deadline
+        self._control = RunControl(self._options)
         self._outputs = tuple(outputs)
         self._overwrite = overwrite
         self._max_frames = max_frames
@@ -102,7 +104,7 @@ class Stream:
                 self._analyzer = stack.enter_context(Analyzer(self._options))
             if not source.stills:
                 self._analyzer.prepare()
-            info = _run_info(source, self._live or source.live, self._options, self._analyzer)
+            info = _run_info(source, self._live or source.live, self._control, self._analyzer, self._note)
             self._fanout = Fanout(sinks, info, live=self._live)
             self._source = source
             self._grabber = self._new_grabber(source)
@@ -151,7 +153,7 @@ class Stream:
     def _take(self) -> tuple[Grabbed, int]:
         while True:
             taken = self._handoff.take(WAIT_S)
-            if taken is not None:
+            if taken is not None and self._control.enabled:
                 return taken.item, taken.dropped
             self._fanout.idle()
             if self._handoff.ended or self._fanout.done:
@@ -159,10 +161,10 @@ class Stream:
 
     def _analyse(self, grabbed: Grabbed, dropped: int) -> FrameResult:
         assert self._analyzer is not None
-        frame, budget_ms = grabbed.frame, self._options.budget_ms
+        frame, budget_ms = grabbed.frame, self._control.budget_ms
         deadline = frame.captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else None
         if self._source.stills:
-            result = self._analyzer.image(frame.image)
+            result = self._analyzer.image(frame.image, tasks=self._control.tasks)
         else:
             # A file's own time where it is not played but read as fast as it goes.
             at = frame.captured_at if self._live or frame.media_time is None else frame.media_time
@@ -173,6 +175,7 @@ class Stream:
                 media_time=frame.media_time,
                 captured_at=frame.captured_at,
                 deadline=deadline,
+                tasks=self._control.tasks,
             )
         now = self._clock.now()
         age_ms = (now - frame.captured_at) * 1000.0
@@ -207,7 +210,9 @@ class Stream:
             self._fanout.finish(self.summary)
 
 
-def _run_info(source: Source, live: bool, options: Options, analyzer: Analyzer) -> RunInfo:
+def _run_info(
+    source: Source, live: bool, control: RunControl, analyzer: Analyzer, on_event: Callable[[Event], None]
+) -> RunInfo:
     header = records.header_record(
         version=__version__,
         source={
@@ -218,8 +223,8 @@ def _run_info(source: Source, live: bool, options: Options, analyzer: Analyzer) 
             "frame_count": source.frame_count,
         },
         analyzer=analyzer.describe(),
-        options=asdict(options),
+        options=asdict(control.options),
         emotions=EMOTIONS,
         parsing_classes=PARSING_CLASSES,
     )
-    return RunInfo(source.name, live, source.stills, source.fps, source.frame_count, header)
+    return RunInfo(source.name, live, source.stills, source.fps, source.frame_count, header, on_event, control)

@@ -155,7 +155,8 @@ class Event:
     """Something that happened at a moment.
 
     Attributes:
-        kind: "source_lost" or "source_back", of a camera or stream; "emotion_onset" or "emotion_offset", of a face.
+        kind: "source_lost" or "source_back", of a camera or stream; "output_lost" or "output_back", of an output's
+            receiver; "emotion_onset" or "emotion_offset", of a face.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
         what: Why the source was lost, or the emotion's label.
         track_id: Whose emotion; None for a source.

@@ -52,11 +52,11 @@ class Spells:
         else:
             changes += self._end()
         if holds:
-            self._hold(at, at - gap / 2 if joined and not held else at)
-            if not self.on and at - (self._since or at) >= self._start_s:
+            since = self._hold(at, at - gap / 2 if joined and not held else at)
+            if not self.on and at - since >= self._start_s:
                 self.on = True
                 self.count += 1
-                changes.append(Change(True, self._since or at))
+                changes.append(Change(True, since))
         else:
             if held:
                 self._until = at - gap / 2
@@ -64,10 +64,12 @@ class Spells:
         self.holds, self._at = holds, at
         return changes
 
-    def _hold(self, at: float, since: float) -> None:
+    def _hold(self, at: float, since: float) -> float:
+        """Since when the state holds, which may be 0: a file's first frame."""
         if self._since is None:
             self._since = since
         self._last_yes = self._until = at
+        return self._since
 
     def unseen(self, at: float) -> list[Change]:
         """Nothing could be measured at `at`; a spell ends when that has been so for long enough."""

@@ -42,6 +42,7 @@ VERBS = {
     "report": Verb("rtface.cli.report", "report", "What a database of visits tells: a page, a picture or a table"),
     "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),
+    "outputs": Verb("rtface.cli.outputs", "outputs", "The outputs that -o takes, and whether each can be used here"),
     "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
     "train": Verb("rtface.cli.train", "train", "Train a network (needs rtface[train])"),
     "label": Verb("rtface.cli.label", "label", "Label pictures by the own networks, to train on"),

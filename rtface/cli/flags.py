@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 Outputs = Annotated[
     list[str] | None,
     typer.Option(
-        "--output", "-o", metavar="OUT", help="A .jsonl, .mp4, .jpg or .png file, or - for stdout; repeatable."
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="A file (.jsonl, .csv, .mp4, …), an address (mqtt://, osc://, …) or - for stdout; repeatable. "
+        "rtface outputs lists them.",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite outputs that exist.")]
@@ -79,6 +83,10 @@ def say(event: Event) -> None:
         print(f"rtface: the source is lost ({event.what}); trying again", file=sys.stderr, flush=True)
     elif event.kind == "source_back":
         print(f"rtface: the source is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
+    elif event.kind == "output_lost":
+        print(f"rtface: output {event.what}", file=sys.stderr, flush=True)
+    elif event.kind == "output_back":
+        print(f"rtface: output {event.what} is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
 
 
 def figures(summary: dict[str, Any]) -> str:

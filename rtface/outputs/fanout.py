@@ -121,7 +121,8 @@ class Fanout:
         """
         for outlet in self._outlets:
             outlet.drain()
-        lost = {outlet.sink.name: outlet.lost for outlet in self._outlets if outlet.lost}
+        lost = {outlet.sink.name: outlet.lost + outlet.sink.lost for outlet in self._outlets}
+        lost = {name: count for name, count in lost.items() if count}
         with self._stack:
             for outlet in self._outlets:
                 if outlet.error is None:

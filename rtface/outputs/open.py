@@ -8,52 +8,72 @@ from pathlib import Path
 
 from rtface.errors import OutputError, UsageError
 from rtface.outputs.jsonl import JsonlSink
+from rtface.outputs.output_url import OutputUrl, parse_output_url, split_settings
+from rtface.outputs.registry import OutputKind, find
 from rtface.outputs.sink import Sink
-from rtface.outputs.video import PictureSink, VideoSink
-
-KINDS = ".jsonl, .mp4, .jpg or .png, or - for JSON lines on stdout"
+from rtface.system.addresses import shown_address
 
 
 def choose(
     outputs: Iterable[str | Path | Sink], *, source: int | str | Path, overwrite: bool = False
 ) -> tuple[Sink, ...]:
-    """The sinks for paths by their endings; a ``Sink`` is taken as it is.
+    """The sinks for paths by their endings and for addresses by their schemes; a ``Sink`` is taken as it is.
 
     Args:
-        outputs: Paths ending in .jsonl, .mp4, .jpg, .png; "-" for JSON lines on stdout; or sinks.
+        outputs: Paths such as "faces.jsonl" or "faces.csv?columns=openface", "-" for JSON lines on stdout, addresses
+            such
+            as "mqtt://broker/door", or sinks; ``rtface outputs`` lists them.
         source: Where the frames come from, which must not be overwritten.
         overwrite: Whether files that are there may be replaced.
 
     Raises:
-        UsageError: An ending is unknown, or a path is named twice or is the source.
+        UsageError: An ending or a scheme is unknown, what it needs is not installed, or an output is named twice or is
+            the source.
         OutputError: A path is a folder, is there already, or cannot be written.
     """
     sinks: list[Sink] = []
-    seen = {Path(str(source)).expanduser().resolve(): "is the source itself"}
+    seen: dict[object, str] = {Path(str(source)).expanduser().resolve(): "is the source itself"}
     for output in outputs:
         if isinstance(output, Sink):
             sinks.append(output)
         elif str(output) == "-":
             sinks.append(JsonlSink(None))
         else:
-            path = Path(output).expanduser()
-            if path.resolve() in seen:
-                raise UsageError(str(path), seen[path.resolve()], "Name another path")
-            seen[path.resolve()] = "is named twice"
-            sinks.append(_for_path(path, overwrite))
+            sinks.append(_named(output, seen, overwrite))
     return tuple(sinks)
 
 
-def _for_path(path: Path, overwrite: bool) -> Sink:
-    suffix = path.suffix.lower()
-    if suffix not in (".jsonl", ".mp4", ".jpg", ".jpeg", ".png"):
-        if path.is_dir():
-            raise _folder(path)
-        raise UsageError(str(path), f"no output is written to {suffix or 'a name without an ending'}", f"Use {KINDS}")
+def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink:
+    kind = None if Path(output).is_dir() else find(str(output))
+    if kind is not None and not kind.is_file:
+        _once(seen, str(output), shown_address(str(output)))
+        sink: Sink = kind.load().open_output(parse_output_url(str(output)))
+        return sink
+    name, settings = split_settings(output)
+    path = Path(name).expanduser()
+    _once(seen, path.resolve(), str(path))
     check_writable(path, overwrite)
-    if suffix == ".jsonl":
+    assert kind is not None  # a folder was refused
+    return _for_path(path, kind, settings, overwrite)
+
+
+def _once(seen: dict[object, str], key: object, shown: str) -> None:
+    if key in seen:
+        raise UsageError(shown, seen[key], "Name another path")
+    seen[key] = "is named twice"
+
+
+def _for_path(path: Path, kind: OutputKind, settings: OutputUrl, overwrite: bool) -> Sink:
+    module = kind.load()
+    if kind.module not in ("jsonl", "video"):
+        sink: Sink = module.open_file(path, settings, overwrite=overwrite)
+        return sink
+    settings.only()
+    if kind.module == "jsonl":
         return JsonlSink(path, overwrite=overwrite)
-    return VideoSink(path) if suffix == ".mp4" else PictureSink(path)
+    from rtface.outputs.video import PictureSink, VideoSink
+
+    return VideoSink(path) if path.suffix.lower() == ".mp4" else PictureSink(path)
 
 
 def check_writable(path: Path, overwrite: bool) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from rtface.types import FrameResult
+from rtface.outputs.control import RunControl
+from rtface.types import Event, FrameResult
+
+
+def _unheard(event: Event) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,8 @@ class RunInfo:
         fps: Frames in a second, or None where unknown.
         frame_count: Frames in all, or None where unknown.
         header: The first JSON line.
+        on_event: Takes what happens to an output: its receiver is lost, or is back. May be called from any thread.
+        control: What an output may change of the run.
     """
 
     source: str
@@ -28,6 +36,8 @@ class RunInfo:
     fps: float | None
     frame_count: int | None
     header: dict[str, Any]
+    on_event: Callable[[Event], None] = _unheard
+    control: RunControl = field(default_factory=RunControl)
 
 
 class Sink(ABC):
@@ -37,11 +47,13 @@ class Sink(ABC):
         name: What messages call it.
         own_thread: It is written by a thread of its own, so that it holds nobody up; else by the one that analyses.
         done: It wants no more, and the run ends: a window that was closed, a pipe that nobody reads.
+        lost: Results that it left out by itself, because its receiver was not there or too slow.
     """
 
     name: str
     own_thread: bool = True
     done: bool = False
+    lost: int = 0
 
     @abstractmethod
     def open(self, info: RunInfo) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from rtface.audience.attention import Spells
 from rtface.audience.events import Audience
 from rtface.audience.rules import AudienceOptions
 from rtface.audience.visits import GRID_WH, Visit
@@ -170,3 +171,9 @@ def test_the_strongest_emotion_and_the_heat_map():
 def test_wrong_rules_are_one_clear_error(wrong):
     with pytest.raises(OptionError, match=next(iter(wrong)) if "enter_deg" not in wrong else "leave_deg"):
         AudienceOptions(**wrong)
+
+
+def test_a_state_that_holds_from_second_zero_begins_a_spell():
+    spells = Spells(start_s=0.3, end_s=0.5, max_gap_s=1.0)
+    changes = [change for step in range(10) for change in spells.measure(step * 0.1, True)]
+    assert [(change.began, change.at) for change in changes] == [(True, 0.0)]

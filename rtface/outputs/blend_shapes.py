@@ -1,0 +1,211 @@
+"""Blend shapes in ARKit's names, worked out from 68 points as far as 68 points go.
+
+Solid: eyeBlink, jawOpen, mouthSmile, mouthFrown, browInnerUp, browOuterUp, browDown. Weak, a hint of a movement rather
+than a measure: eyeWide, mouthPucker, mouthFunnel, mouthLeft/Right, jawLeft/Right, mouthStretch, mouthUpperUp,
+mouthLowerDown, mouthRoll. All others stay 0, because 68 points do not show them: eyeLook (no iris), cheeks, nose,
+tongue, dimples, press, shrug, squint, jawForward.
+
+What is neutral differs from person to person, so it is learned: the median of a track's features (as OpenSeeFace does),
+begun with what is common. Half a minute of a face makes the values its own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.outputs.face_features import FEATURES, INDEX, face_features
+from rtface.types import Face
+
+Floats = NDArray[np.float64]
+
+#: ARKit's order (Apple's ARFaceAnchor.BlendShapeLocation); left and right are the subject's.
+BLEND_SHAPES: tuple[str, ...] = (
+    *("eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft"),
+    *("eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight"),
+    *("eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel"),
+    *("mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft"),
+    *("mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight"),
+    *("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight"),
+    *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft"),
+    *("browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft"),
+    *("cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut"),
+)
+SOLID: frozenset[str] = frozenset(
+    (
+        *("eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft"),
+        *("mouthFrownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight"),
+    )
+)
+NEUTRAL: Mapping[str, float] = dict.fromkeys(BLEND_SHAPES, 0.0)
+
+#: Medians of the shipped networks' features on 131 faces of LFPW, Helen and AFW that they call neutral, and how far
+#: people differ (standard deviation). A neutral face is learned within three of these: nobody's mouth is open at rest.
+COMMON_NEUTRAL = np.array(
+    (
+        *(0.343, 0.343, 0.013, 0.804, -0.365, -0.365, 0.341, 0.341, 0.253, 0.253),
+        *(0.0, 0.0, 0.225, 0.134, 0.105, 0.151, 1.038),
+    )
+)
+COMMON_SPREAD = np.array(
+    (
+        *(0.048, 0.048, 0.025, 0.071, 0.044, 0.044, 0.056, 0.056, 0.044, 0.044),
+        *(0.022, 0.036, 0.030, 0.026, 0.015, 0.022, 0.113),
+    )
+)
+_EYES = [INDEX["eye_left"], INDEX["eye_right"]]
+SIDES = ("left", "right")
+#: Beyond these angles the far half of a face is a guess: the last values stand.
+TRUSTED_YAW_DEG, TRUSTED_PITCH_DEG = 35.0, 30.0
+TRUSTED_QUALITY = 0.3
+#: Seconds between two samples of the neutral face, at first; it doubles each time that the memory is full.
+SAMPLE_S, LONGEST_SAMPLE_S = 0.1, 3.2
+SAMPLES = 200
+#: What is common counts as much as so many samples.
+COMMON_WEIGHT = 15.0
+#: Tracks that are remembered; the one not seen for longest is forgotten first.
+TRACKS = 32
+
+
+class _NeutralFace:
+    """The median features of one track."""
+
+    def __init__(self) -> None:
+        self._samples: list[Floats] = []
+        self._every_s = SAMPLE_S
+        self._last_at = float("-inf")
+        self.features: Floats = COMMON_NEUTRAL
+
+    def add(self, features: Floats, at: float) -> None:
+        if 0.0 <= at - self._last_at < self._every_s:
+            return
+        self._last_at = at
+        self._samples.append(features)
+        if len(self._samples) > SAMPLES:
+            self._samples = self._samples[::2]
+            self._every_s = min(self._every_s * 2.0, LONGEST_SAMPLE_S)
+        count = len(self._samples)
+        samples = np.stack(self._samples)
+        own = np.median(samples, axis=0)
+        own[_EYES] = np.percentile(samples[:, _EYES], 75, axis=0)  # people look down for longer than they stare
+        own = np.clip(own, COMMON_NEUTRAL - 3.0 * COMMON_SPREAD, COMMON_NEUTRAL + 3.0 * COMMON_SPREAD)
+        self.features = (COMMON_NEUTRAL * COMMON_WEIGHT + own * count) / (COMMON_WEIGHT + count)
+
+
+class _Track(NamedTuple):
+    neutral: _NeutralFace
+    values: dict[str, float]
+
+
+class BlendShapes:
+    """Blend shapes of the faces of a stream, each measured against its own track's neutral face.
+
+    Args:
+        mirror: Exchange left and right, as in a mirror.
+
+    Example:
+        >>> shapes = BlendShapes()
+        >>> shapes.of(face, at=0.0)["jawOpen"]  # doctest: +SKIP
+        0.42
+    """
+
+    def __init__(self, mirror: bool = False) -> None:
+        self._mirror = mirror
+        self._tracks: OrderedDict[int | None, _Track] = OrderedDict()
+
+    def of(self, face: Face, at: float) -> Mapping[str, float]:
+        """Name → value 0..1 of all 52; the last values where the face is turned too far or hardly seen.
+
+        Args:
+            face: With landmarks; without, what was last known of its track.
+            at: Seconds of the frame.
+        """
+        track = self._tracks.setdefault(face.track_id, _Track(_NeutralFace(), dict(NEUTRAL)))
+        self._tracks.move_to_end(face.track_id)
+        if len(self._tracks) > TRACKS:
+            self._tracks.popitem(last=False)
+        features = self._trusted(face)
+        if features is not None:
+            track.neutral.add(features, at)
+            track.values.update(shapes_from_features(features, track.neutral.features))
+        return mirrored(track.values) if self._mirror else dict(track.values)
+
+    @staticmethod
+    def _trusted(face: Face) -> Floats | None:
+        turned = face.pose is not None and (
+            abs(face.pose.yaw) > TRUSTED_YAW_DEG or abs(face.pose.pitch) > TRUSTED_PITCH_DEG
+        )
+        hardly_seen = face.quality is not None and face.quality < TRUSTED_QUALITY
+        if face.landmarks is None or face.predicted or turned or hardly_seen:
+            return None
+        features = face_features(face.landmarks, face.pose)
+        return features if np.isfinite(features).all() else None
+
+
+def shapes_from_features(features: Floats, neutral: Floats) -> dict[str, float]:
+    """The blend shapes that features say, beside a neutral face's; those that are always 0 are left out.
+
+    Ranges come from the same faces as `COMMON_NEUTRAL`: a laugh lifts the corners by 0.12 and widens the mouth by
+    0.17, a look of surprise opens it by 0.3 and lifts the brows by 0.09.
+    """
+    assert len(features) == len(FEATURES)
+    now = dict(zip(FEATURES, features.tolist(), strict=True))
+    rise = dict(zip(FEATURES, (features - neutral).tolist(), strict=True))
+    gap = max(now["mouth_gap"] - max(float(neutral[INDEX["mouth_gap"]]), 0.0), 0.0)
+    wider = rise["mouth_width"]
+    narrow = -wider / 0.20
+    smiles = {side: _share(0.6 * rise[f"corner_{side}"] / 0.12 + 0.4 * wider / 0.18, 0.12) for side in SIDES}
+    shapes = {
+        "jawOpen": _share(gap / 0.40),
+        "browInnerUp": _share((rise["brow_inner_left"] + rise["brow_inner_right"]) / 2.0 / 0.10, 0.10),
+        "mouthPucker": _share(narrow, 0.15) * (1.0 - _share(gap / 0.15)),
+        "mouthFunnel": _share(narrow, 0.15) * _share(gap / 0.15),
+        "mouthLeft": _share(rise["mouth_side"] / 0.12, 0.25),
+        "mouthRight": _share(-rise["mouth_side"] / 0.12, 0.25),
+        "jawLeft": _share(rise["jaw_side"] / 0.18, 0.30),
+        "jawRight": _share(-rise["jaw_side"] / 0.18, 0.30),
+        "mouthRollUpper": _share(-rise["upper_thickness"] / 0.08, 0.35),
+        "mouthRollLower": _share(-rise["lower_thickness"] / 0.10, 0.35),
+    }
+    for side in SIDES:
+        name, smile = side.capitalize(), smiles[side]
+        eye, open_eye = now[f"eye_{side}"], max(float(neutral[INDEX[f"eye_{side}"]]), 0.1)
+        shapes |= {
+            # A laugh narrows the eyes by a sixth, which is no blink; closed lids leave about a third.
+            f"eyeBlink{name}": _share((0.82 - eye / open_eye) / (0.82 - 0.40)),
+            f"eyeWide{name}": _share((eye / open_eye - 1.0) / 0.30, 0.35),
+            f"mouthSmile{name}": smile,
+            f"mouthFrown{name}": _share((-rise[f"corner_{side}"] - 0.5 * gap) / 0.08, 0.25),
+            f"mouthStretch{name}": _share(wider / 0.20 - smile, 0.2),
+            f"mouthUpperUp{name}": _share(-rise["upper_lip"] / 0.10 - 0.6 * smile, 0.2),
+            f"mouthLowerDown{name}": _share(rise["lower_lip"] / 0.12 - 0.8 * _share(gap / 0.40), 0.2),
+            f"browOuterUp{name}": _share(rise[f"brow_outer_{side}"] / 0.09, 0.12),
+            f"browDown{name}": _share(-rise[f"brow_inner_{side}"] / 0.06, 0.25),
+        }
+    return shapes
+
+
+def mirrored(shapes: Mapping[str, float]) -> dict[str, float]:
+    """Left and right exchanged."""
+    return {_other_side(name): value for name, value in shapes.items()}
+
+
+def _other_side(name: str) -> str:
+    if name.endswith("Left"):
+        return name[: -len("Left")] + "Right"
+    return name[: -len("Right")] + "Left" if name.endswith("Right") else name
+
+
+def _share(value: float, dead: float = 0.0) -> float:
+    """Within 0..1; what is below `dead` is noise and person, and counts as 0."""
+    return min(max((value - dead) / (1.0 - dead), 0.0), 1.0)
+
+
+#: The names that 68 points tell something of; the others are always 0.
+MEASURED: tuple[str, ...] = tuple(
+    name for name in BLEND_SHAPES if name in shapes_from_features(COMMON_NEUTRAL, COMMON_NEUTRAL)
+)

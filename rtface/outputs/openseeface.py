@@ -1,0 +1,198 @@
+"""OpenSeeFace's packets: for VSeeFace, VTube Studio, VNyan, Godot plugins and others that take its tracker's data.
+
+One UDP datagram a frame, sent only when a face is there, of faces back to back, 1785 bytes each, little-endian without
+padding. The layout is that of OpenSeeFace's ``facetracker.py`` and of its receiver ``Unity/OpenSee.cs``.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterable, Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.geometry.face_model import MEAN_FACE_MM, frontal_points, place_face, rotation_matrix
+from rtface.outputs.blend_shapes import BlendShapes
+from rtface.outputs.follow import Slots, frame_time
+from rtface.outputs.network import DatagramSink
+from rtface.outputs.output_url import OutputUrl
+from rtface.types import Face, FrameResult
+
+Floats = NDArray[np.float64]
+
+PORT = 11573
+POINTS = 66
+FACE_BYTES = 1785
+#: More faces would make a datagram larger than UDP takes; OpenSeeFace sends no more either.
+MOST_FACES = 36
+#: Length of its face model's unit.
+UNIT_MM = 142.0
+#: A face whose fit is worse is ignored by receivers; ours is said in px, as theirs.
+_HEAD = struct.Struct("<di2f2fBf4f3f3f")
+_BODY = struct.Struct("<68f136f210f14f")
+#: Its 66 points as iBUG's indices: all of the face to the eyes, then lips without the corners' second copies.
+FROM_IBUG = (*range(48), *range(49, 54), *range(55, 60), 48, 61, 62, 63, 54, 65, 66, 67)
+NOSE_TIP = 30
+
+
+class OpenSeeFaceSink(DatagramSink):
+    """Every face as OpenSeeFace's tracker would send it; a face keeps its number while it is there, the first is 0.
+
+    What 68 points do not show is said so: pupils are the eyes' middles with confidence 0.
+
+    Args:
+        url: ``openseeface://host:11573?faces=N``.
+    """
+
+    def __init__(self, url: OutputUrl) -> None:
+        url.only("faces")
+        super().__init__(url.shown, url.host or "127.0.0.1", url.port or PORT)
+        self._slots = Slots(url.whole("faces", MOST_FACES, 1, MOST_FACES))
+        self._shapes = BlendShapes()
+
+    def packets(self, result: FrameResult) -> Iterable[bytes]:
+        at = frame_time(result.frame, self.info.live)
+        faces, _ = self._slots.update(result, at)
+        height, width = result.frame.image.shape[:2]
+        now = time.time()
+        packed = [
+            face_bytes(face, slot, (width, height), now, self._shapes.of(face, at))
+            for slot, face in sorted(faces.items())
+            if face.landmarks is not None and np.isfinite(face.landmarks.points).all()
+        ]
+        return (b"".join(packed),) if packed else ()
+
+
+def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, shapes: Mapping[str, float]) -> bytes:
+    """One face as 1785 bytes.
+
+    Args:
+        face: With landmarks.
+        number: Its id.
+        size_wh: The picture's, px.
+        now: Seconds since 1970.
+        shapes: Its blend shapes.
+    """
+    assert face.landmarks is not None
+    pose = face.pose
+    angles = (pose.yaw, pose.pitch, pose.roll) if pose is not None else (0.0, 0.0, 0.0)
+    rotation = rotation_matrix(*angles)
+    points = np.asarray(face.landmarks.points, np.float64)
+    turn = _their_rotation(rotation)
+    eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)  # right and left are the subject's
+    score = float(np.clip(face.landmarks.score, 0.0, 1.0))
+    head = _HEAD.pack(
+        now,
+        number,
+        *map(float, size_wh),
+        1.0 - shapes["eyeBlinkRight"],
+        1.0 - shapes["eyeBlinkLeft"],
+        pose is not None,
+        _fit_error(points, rotation),
+        *_their_quaternion(turn),
+        *_their_euler(turn),
+        *_their_translation(points, rotation, size_wh),
+    )
+    body = _BODY.pack(
+        *([score] * POINTS + [0.0, 0.0]),
+        *np.concatenate((points[list(FROM_IBUG)], eyes)).ravel(),
+        *_their_points(points, rotation).ravel(),
+        *_their_features(shapes),
+    )
+    return head + body
+
+
+def _their_rotation(rotation: Floats) -> Floats:
+    """The matrix that their PnP finds: its first axis is up in the picture, its second left, its third away.
+
+    Rows before columns, a model whose x is the picture's left, y up and z towards the camera, and a solution behind the
+    camera: so say the signs that ``OpenSee.cs`` and ``OpenSeeIKTarget.cs`` give each axis when they put it into
+        Unity's.
+    """
+    turned: Floats = np.stack((rotation[1], rotation[0], -rotation[2]))
+    return turned
+
+
+def _their_quaternion(matrix: Floats) -> tuple[float, float, float, float]:
+    """x, y, z, w of the transposed matrix, which is what their converter gives."""
+    vector, _ = cv2.Rodrigues(matrix.T)
+    vector = np.asarray(vector, np.float64).ravel()
+    angle = float(np.linalg.norm(vector))
+    x, y, z = (vector / max(angle, 1e-12) * np.sin(angle / 2.0)).tolist()
+    return x, y, z, float(np.cos(angle / 2.0))
+
+
+def _their_euler(matrix: Floats) -> tuple[float, float, float]:
+    """Degrees of RQ decomposition, of the two ways to say it the one around (180, 0, 90), which receivers subtract."""
+    x, y, z = cv2.RQDecomp3x3(matrix)[0]
+    if abs(x) < 90.0:
+        x, y, z = x + 180.0, 180.0 - y, z + 180.0
+    return _wrapped(x, 180.0), _wrapped(y, 0.0), _wrapped(z, 90.0)
+
+
+def _wrapped(degrees: float, near: float) -> float:
+    turned = (degrees - near + 180.0) % 360.0 + near - 180.0
+    return turned - 360.0 if turned > 180.0 else turned
+
+
+def _their_translation(points: Floats, rotation: Floats, size_wh: tuple[int, int]) -> tuple[float, float, float]:
+    """Of the nose's tip in their units: up, to the picture's left, and the distance negative; their lens is as wide as
+    the picture in focal lengths.
+    """
+    width, height = size_wh
+    px_per_unit = place_face(points, rotation).px_per_mm * UNIT_MM
+    x, y = points[NOSE_TIP]
+    return (height / 2.0 - y) / px_per_unit, (width / 2.0 - x) / px_per_unit, -width / px_per_unit
+
+
+def _their_points(points: Floats, rotation: Floats) -> Floats:
+    """(70, 3): 66 points, pupils and eyeballs around the nose's tip, unturned, with x, -y, -z of their model's axes."""
+    flat = frontal_points(points, rotation)
+    solid = np.column_stack((-flat[:, 0], -flat[:, 1], -MEAN_FACE_MM[:, 2]))  # left, up, towards the camera
+    solid = (solid - solid[NOSE_TIP]) / UNIT_MM
+    right, left = solid[[36, 39]].mean(axis=0), solid[[42, 45]].mean(axis=0)
+    behind = [0.0, 0.0, 0.385 * float(np.linalg.norm(solid[36] - solid[39]))]  # an eyeball's middle: 12 of 31 mm
+    whole = np.concatenate((solid[list(FROM_IBUG)], (right, left, right - behind, left - behind)))
+    theirs: Floats = whole * (1.0, -1.0, -1.0)
+    return theirs
+
+
+def _fit_error(points: Floats, rotation: Floats) -> float:
+    """Root mean square distance in px of the points from the mean face, laid as it fits."""
+    placed = place_face(points, rotation)
+    model = MEAN_FACE_MM @ rotation[:2].T * placed.px_per_mm + (placed.x_px, placed.y_px)
+    return float(np.sqrt(((points - model) ** 2).mean()))
+
+
+def _their_features(shapes: Mapping[str, float]) -> list[float]:
+    """14 numbers from -1 over 0, which is this person's neutral, to 1."""
+
+    def brow(side: str) -> tuple[float, float, float]:
+        up = (shapes["browInnerUp"] + shapes[f"browOuterUp{side}"]) / 2.0 - shapes[f"browDown{side}"]
+        steep = shapes[f"browDown{side}"] - shapes["browInnerUp"]  # the inner end lower than the outer
+        quirk = max(shapes[f"browOuterUp{side}"] - shapes["browInnerUp"], 0.0)
+        return _signed(steep), _signed(up), _signed(quirk)
+
+    def corner(side: str) -> tuple[float, float]:
+        updown = shapes[f"mouthSmile{side}"] - shapes[f"mouthFrown{side}"]
+        inout = max(shapes[f"mouthStretch{side}"], shapes[f"mouthSmile{side}"]) - narrow
+        return _signed(updown), _signed(inout)
+
+    narrow = max(shapes["mouthPucker"], shapes["mouthFunnel"])
+    wide = max(shapes["mouthStretchLeft"], shapes["mouthStretchRight"], shapes["mouthSmileLeft"])
+    eyes = [_signed(shapes[f"eyeWide{side}"] - shapes[f"eyeBlink{side}"]) for side in ("Left", "Right")]
+    brows = [*brow("Left"), *brow("Right")]
+    corners = [*corner("Left"), *corner("Right")]
+    return [*eyes, *brows, *corners, shapes["jawOpen"], _signed(wide - narrow)]
+
+
+def _signed(value: float) -> float:
+    return min(max(value, -1.0), 1.0)
+
+
+def open_output(url: OutputUrl) -> OpenSeeFaceSink:
+    """The output for an address."""
+    return OpenSeeFaceSink(url)

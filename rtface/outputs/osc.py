@@ -1,0 +1,120 @@
+"""Open Sound Control: faces for TouchDesigner, Max, SuperCollider, Resolume and the like.
+
+A bundle a frame (OSC 1.0, by python-osc). ``/rtface/faces`` is the number of faces; the others are of one face, whose
+slot is 0 for the first one, and stays its own while it is there:
+
+=====================================  ==============================================================================
+``/rtface/face/<slot>/id``             the track's id
+``/rtface/face/<slot>/box``            x, y, width, height in shares of the picture, 0..1
+``/rtface/face/<slot>/pose``           yaw, pitch, roll in degrees, as ``rtface.HeadPose``
+``/rtface/face/<slot>/head``           x, y, z cm: to the owner's right, up, away from the camera
+``/rtface/face/<slot>/emotion``        the strongest one's name, and how sure
+``/rtface/face/<slot>/emotions``       8 numbers in the order of ``rtface.EMOTIONS``
+``/rtface/face/<slot>/gesture``        eye left closed, eye right closed, mouth open, smile, brows up: 0..1
+``/rtface/face/<slot>/blend/<name>``   ``?blend=1``: each of ARKit's blend shapes that 68 points can tell
+``/rtface/face/<slot>/landmarks``      ``?landmarks=1``: 136 numbers x0 y0 x1 y1 … in shares of the picture
+``/rtface/face/<slot>/gone``           1, once, when the slot is free again
+=====================================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rtface.errors import require
+from rtface.outputs.blend_shapes import MEASURED, BlendShapes
+from rtface.outputs.follow import Slots, frame_time
+from rtface.outputs.head import DEFAULT_FOV_DEG, head_of
+from rtface.outputs.network import DatagramSink
+from rtface.outputs.output_url import OutputUrl
+from rtface.types import Face, FrameResult
+
+PORT = 9000
+#: Of a UDP packet; larger ones would be cut.
+MOST_BYTES = 60_000
+
+Value = int | float | str
+
+
+def bundle(messages: Iterable[tuple[str, Sequence[Value]]]) -> bytes:
+    """An OSC bundle, to be applied at once; floats are 32 bits, ints 32 bits."""
+    builders: Any = require("pythonosc.osc_bundle_builder", "osc")
+    message_builders: Any = require("pythonosc.osc_message_builder", "osc")
+    whole = builders.OscBundleBuilder(builders.IMMEDIATELY)
+    for address, values in messages:
+        message = message_builders.OscMessageBuilder(address=address)
+        for value in values:
+            kind = "s" if isinstance(value, str) else "i" if isinstance(value, int) else "f"
+            message.add_arg(value, kind)
+        whole.add_content(message.build())
+    packed: bytes = whole.build().dgram
+    return packed
+
+
+class OscSink(DatagramSink):
+    """All faces as OSC messages.
+
+    Args:
+        url: ``osc://host:9000?prefix=/rtface&blend=1&landmarks=1&mirror=1&fov=60``.
+    """
+
+    def __init__(self, url: OutputUrl) -> None:
+        url.only("prefix", "blend", "landmarks", "mirror", "fov")
+        require("pythonosc", "osc")
+        super().__init__(url.shown, url.host or "127.0.0.1", url.port or PORT)
+        self._prefix = "/" + url.settings.get("prefix", "rtface").strip("/")
+        self._blend = url.switch("blend")
+        self._landmarks = url.switch("landmarks")
+        self._mirror = url.switch("mirror")
+        self._fov = url.number("fov", DEFAULT_FOV_DEG, 10.0, 170.0)
+        self._slots = Slots()
+        self._shapes = BlendShapes(self._mirror)
+
+    def packets(self, result: FrameResult) -> Iterable[bytes]:
+        at = frame_time(result.frame, self.info.live)
+        faces, freed = self._slots.update(result, at)
+        messages: list[tuple[str, Sequence[Value]]] = [(f"{self._prefix}/faces", [len(faces)])]
+        messages += [(f"{self._prefix}/face/{slot}/gone", [1]) for slot in freed]
+        for slot, face in sorted(faces.items()):
+            one = [(f"{self._prefix}/face/{slot}/{name}", values) for name, values in self._face(result, face, at)]
+            if sum(len(values) for _, values in messages + one) * 40 > MOST_BYTES:
+                yield bundle(messages)
+                messages = []
+            messages += one
+        yield bundle(messages)
+
+    def _face(self, result: FrameResult, face: Face, at: float) -> Iterable[tuple[str, list[Value]]]:
+        height, width = result.frame.image.shape[:2]
+        x0, y0, x1, y1 = (float(value) for value in face.box_xyxy)
+        yield "id", [face.track_id if face.track_id is not None else -1]
+        left = 1.0 - x1 / width if self._mirror else x0 / width
+        yield "box", [left, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+        if face.pose is not None:
+            sign = -1.0 if self._mirror else 1.0
+            yield "pose", [sign * face.pose.yaw, face.pose.pitch, sign * face.pose.roll]
+        head = head_of(face, (width, height), self._fov)
+        yield "head", list((head.mirrored() if self._mirror else head)[:3])
+        if face.emotion is not None:
+            yield "emotion", [face.emotion.label, float(face.emotion.probs.max())]
+            yield "emotions", [float(prob) for prob in face.emotion.probs]
+        if face.landmarks is not None:
+            yield from self._shape_messages(face, at)
+        if face.landmarks is not None and self._landmarks:
+            shares = face.landmarks.points / (width, height)
+            shares[:, 0] = 1.0 - shares[:, 0] if self._mirror else shares[:, 0]
+            yield "landmarks", [float(value) for value in shares.ravel()]
+
+    def _shape_messages(self, face: Face, at: float) -> Iterable[tuple[str, list[Value]]]:
+        shapes = self._shapes.of(face, at)
+        smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2.0
+        eyes = [shapes["eyeBlinkLeft"], shapes["eyeBlinkRight"]]
+        yield "gesture", [*eyes, shapes["jawOpen"], smile, shapes["browInnerUp"]]
+        if self._blend:
+            for name in MEASURED:
+                yield f"blend/{name}", [shapes[name]]
+
+
+def open_output(url: OutputUrl) -> OscSink:
+    """The output for an address."""
+    return OscSink(url)

@@ -1,0 +1,134 @@
+"""Every kind of output: how it is named, what it needs, and which file makes it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rtface.errors import UsageError
+from rtface.outputs.output_url import scheme_of
+from rtface.system.addresses import shown_address
+
+
+@dataclass(frozen=True, slots=True)
+class OutputKind:
+    """A kind of output.
+
+    Attributes:
+        names: Endings with their dot, or schemes without colon; the first is its main one.
+        module: Where it is made, in ``rtface.outputs``.
+        about: What it gives, in a line.
+        example: As it is written after ``-o``.
+        extra: The extra of rtface that installs what it needs; "" = nothing more.
+        needs: Python packages, by the name that is imported.
+        programs: Programs that must be there.
+        systems: Values of ``sys.platform`` it works on; empty = all.
+    """
+
+    names: tuple[str, ...]
+    module: str
+    about: str
+    example: str
+    extra: str = ""
+    needs: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is named by a file's ending."""
+        return self.names[0].startswith(".")
+
+    def missing(self) -> str | None:
+        """Why it cannot be used here, with the command that mends it; None = it can."""
+        if self.systems and sys.platform not in self.systems:
+            return f"not on {sys.platform}"
+        if any(find_spec(name) is None for name in self.needs):
+            return f"pip install 'rtface[{self.extra}]'"
+        for program in self.programs:
+            if shutil.which(program) is None:
+                return f"{program} is not installed"
+        return None
+
+    def load(self) -> Any:
+        """The module that makes it.
+
+        Raises:
+            UsageError: What it needs is not here.
+        """
+        missing = self.missing()
+        if missing is not None:
+            raise UsageError(f"output {self.names[0]}", "cannot be used here", missing)
+        return import_module(f"rtface.outputs.{self.module}")
+
+
+KINDS: tuple[OutputKind, ...] = (
+    OutputKind((".jsonl", "-"), "jsonl", "JSON lines, schema rtface.result/1; - is stdout", "faces.jsonl"),
+    OutputKind((".mp4",), "video", "an annotated video", "faces.mp4"),
+    OutputKind((".jpg", ".jpeg", ".png"), "video", "an annotated picture, of one picture", "faces.jpg"),
+    OutputKind(
+        ("opentrack",), "opentrack", "head tracking for games and simulators (UDP over network)", "opentrack://"
+    ),
+    OutputKind(
+        ("openseeface",), "openseeface", "VSeeFace and others that take OpenSeeFace's packets", "openseeface://"
+    ),
+    OutputKind(
+        ("mqtt", "mqtts"),
+        "mqtt",
+        "home automation: state, events, Home Assistant discovery",
+        "mqtt://broker.local/rtface/door",
+        "mqtt",
+        ("paho",),
+    ),
+    OutputKind(
+        ("osc",), "osc", "Open Sound Control: TouchDesigner, Max, …", "osc://127.0.0.1:9000", "osc", ("pythonosc",)
+    ),
+    OutputKind(
+        ("vmc",), "vmc", "VRM avatars: head, neck, blend shapes", "vmc://127.0.0.1:39539", "osc", ("pythonosc",)
+    ),
+)
+
+
+def find(output: str) -> OutputKind:
+    """The kind of output that a path or an address names.
+
+    Raises:
+        UsageError: It names none; the message has the nearest name.
+    """
+    scheme = scheme_of(output)
+    if output == "-":
+        return KINDS[0]
+    name = scheme if scheme is not None and ("://" in output or _is_scheme(scheme)) else ending_of(output)
+    for kind in KINDS:
+        if name in kind.names:
+            return kind
+    raise _unknown(output, name)
+
+
+def ending_of(path: str) -> str:
+    """The ending of a path with its dot, in lower case; "" where it has none. What follows a ? is no part of it."""
+    name = (path if Path(path).exists() else path.partition("?")[0]).replace("\\", "/").rpartition("/")[2]
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""
+
+
+def _is_scheme(name: str) -> bool:
+    return any(name in kind.names for kind in KINDS if not kind.is_file)
+
+
+def _unknown(output: str, name: str) -> UsageError:
+    address = "://" in output
+    known = [name for kind in KINDS for name in kind.names if address != kind.is_file and name != "-"]
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    why = (
+        f"no output is named {name}://" if address else f"no output is written to {name or 'a name without an ending'}"
+    )
+    spelled = [f"{name}://" if address else name for name in near or known]
+    mend = f"Did you mean {spelled[0]}?" if near else f"Use {', '.join(spelled)}; rtface outputs says more"
+    return UsageError(shown_address(output), why, mend)

@@ -1,0 +1,118 @@
+"""Addresses as they may be shown: without passwords, tokens and keys."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+#: What stands in place of a secret.
+MASK = "…"
+
+_SECRET_WORDS = (
+    *("pass", "pwd", "loginpas", "token", "secret", "key", "auth", "sig", "cred", "session", "jwt", "bearer", "hmac"),
+    *("streamid", "webhook", "otp"),
+)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+_CREDENTIALS = re.compile(r"[^/@\s]+:[^@\s]+@[^/\s]")
+_ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>`]+")
+_ASSIGNED_IN_TEXT = re.compile(
+    r"(?i)\b([\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key)[\w\-]*\s*[=:]\s*)([^\s,;\"'&()]+)"
+)
+#: Where a setting begins in a query, and in a path: XMEye's cameras have ``user=admin_password=x_channel=1``.
+_QUERY_GAP = r"[&;]|[?#](?=[\w%.\-]+=)"
+_PATH_GAP = r"[&;,]|_(?=[A-Za-z]+=)"
+_QUERY_SETTING, _PATH_SETTING = (
+    re.compile(rf"(?P<gap>^|{gap})(?P<key>[^=&;,?#]+?)=(?P<value>.*?)(?=$|{gap})") for gap in (_QUERY_GAP, _PATH_GAP)
+)
+_TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_\-]{20,}|eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*")
+
+
+def shown_address(address: str) -> str:
+    """An address as it may be printed, written into a record, or put into a file's name.
+
+    Masked are everything before the last @ of the authority (also where the password holds ``/``, ``?`` or ``@`` that
+    should have been escaped), values of settings that are called like a secret (``password=``, ``token=``, SRT's
+    ``passphrase=`` and ``streamid=``, …) in the query, the fragment and the path, path parts behind a part of such a
+    name, and path parts that look like a token. When in doubt more is masked. Text that is no address, such as a path
+    or "demo", comes back as it is unless it holds credentials.
+
+    Example:
+        >>> shown_address("rtsp://admin:s3cret@cam.local/stream?token=abc&profile=1")
+        'rtsp://…@cam.local/stream?token=…&profile=1'
+    """
+    scheme = _SCHEME.match(address)
+    if scheme is None:
+        if "://" in address:  # a pipeline, say, with an address in it
+            return shown_text(address)
+        return _without_credentials(address) if _CREDENTIALS.match(address) else address
+    rest = _without_credentials(address[scheme.end() :])
+    authority, mark, tail = _cut(rest, "/?#")
+    return scheme[0] + authority + _masked_tail(mark + tail)
+
+
+def shown_text(text: str) -> str:
+    """Prose, such as another library's error, with each address in it as `shown_address` shows it."""
+    text = _ADDRESS_IN_TEXT.sub(lambda found: shown_address(found[0]), text)
+    return _ASSIGNED_IN_TEXT.sub(lambda found: found[1] + MASK, text)
+
+
+def _without_credentials(rest: str) -> str:
+    """What follows ``scheme://``, its user and password masked."""
+    authority, mark, tail = _cut(rest, "/?#")
+    end = authority.rfind("@")
+    port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")[2]
+    if end < 0 and not port:
+        return rest
+    # An unescaped / ? or # in the password makes the parts wrong: the @ that ends it stands further on.
+    later = (mark + tail).rfind("@", 0, _end_of_odd_password(mark + tail, numeric_port=end < 0 and port.isdigit()))
+    if later >= 0:
+        end = len(authority) + later
+    return rest if end < 0 else MASK + rest[end:]
+
+
+def _end_of_odd_password(tail: str, *, numeric_port: bool) -> int:
+    """Up to where an @ in what seems to be the path may still end a password."""
+    if numeric_port:  # host:80/…: only a path that begins with the rest of a password
+        first = re.match(r"/[^/?#@]+@[^/?#]*", tail)
+        return first.end() if first else 0
+    setting = re.search(r"[?#][^@]*=", tail)
+    return setting.start() if setting else len(tail)
+
+
+def _masked_tail(tail: str) -> str:
+    path, mark, query = _cut(tail, "?#")
+    return _masked_path(path) + mark + _QUERY_SETTING.sub(_masked_setting, query)
+
+
+def _masked_setting(found: re.Match[str]) -> str:
+    value = found["value"]
+    if value and (_is_secret(found["key"]) or _TOKEN.fullmatch(value)):
+        value = MASK
+    elif "://" in unquote(value):
+        value = shown_address(unquote(value))
+    return f"{found['gap']}{found['key']}={value}"
+
+
+def _masked_path(path: str) -> str:
+    shown: list[str] = []
+    before = ""
+    for part in path.split("/"):
+        if "=" in part:
+            shown.append(_PATH_SETTING.sub(_masked_setting, part))
+        elif part and (_TOKEN.fullmatch(unquote(part)) or (_is_secret(before) and "." not in part)):
+            shown.append(MASK)
+        else:
+            shown.append(part)
+        before = part
+    return "/".join(shown)
+
+
+def _is_secret(name: str) -> bool:
+    plain = re.sub(r"[\W_]", "", unquote(name)).lower()
+    return any(word in plain for word in _SECRET_WORDS)
+
+
+def _cut(text: str, marks: str) -> tuple[str, str, str]:
+    """Like ``str.partition`` at the first of several marks."""
+    found = re.search(f"[{re.escape(marks)}]", text)
+    return (text, "", "") if found is None else (text[: found.start()], found[0], text[found.end() :])
