@@ -18,9 +18,9 @@ from rtface.evaluate.detection import MIN_HEIGHTS_PX, judge
 from rtface.evaluate.metrics import average_precision
 from rtface.geometry.boxes import nms
 from rtface.train import detector, multitask
-from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.mixed import Mixed
+from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.data.scenes import SceneMaker, SourcePicture, build_sources
 from rtface.train.export import load_detector
 from rtface.train.nets.blocks import count_parameters
@@ -114,7 +114,7 @@ class Bench:
     @cached_property
     def _groups(self) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
         files = [self.data / f"{name}.parquet" for name in multitask.FILES]
-        train, val = (read_corpus(files, self.cache, s) for s in (("train", "unlabelled"), ("val",)))
+        train, val = (read_pictures(files, self.cache, s) for s in (("train", "unlabelled"), ("val",)))
         return build_samples(train), build_samples(val)
 
     def _engine(self, arm: str) -> dict[str, Any]:
@@ -142,8 +142,8 @@ class Bench:
     @cached_property
     def _scenes(self) -> tuple[dict[str, list[SourcePicture]], list[Picture]]:
         files = [self.data / f"{name}.parquet" for name in detector.FILES]
-        val = read_corpus([self.data / "detection.parquet"], self.cache, ("val",))
-        return build_sources(read_corpus(files, self.cache)), [p for p in val if p.source == "wider"]
+        val = read_pictures([self.data / "detection.parquet"], self.cache, ("val",))
+        return build_sources(read_pictures(files, self.cache)), [p for p in val if p.source == "wider"]
 
     def _detector(self, arm: str) -> dict[str, Any]:
         sources, validation = self._scenes
@@ -211,7 +211,7 @@ def score_detector(net: DetectorNet, pictures: list[Picture], iou: float = 0.4, 
         rows[:, 4] = 1 / (1 + np.exp(-rows[:, 4]))
         rows = rows[rows[:, 4] >= least]
         rows = rows[nms(rows[:, :4], rows[:, 4], iou, 500)]
-        truths = np.array([f.box for f in picture.faces if f.box is not None], np.float64).reshape(-1, 4)
+        truths = np.array([f.box_xyxy for f in picture.faces if f.box_xyxy is not None], np.float64).reshape(-1, 4)
         for least_px in MIN_HEIGHTS_PX:
             counted, hits = judge(rows[:, :4].astype(np.float64), rows[:, 4], truths, least_px)
             found[least_px].append((rows[counted, 4], hits[counted]))

@@ -32,11 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import rtface.tasks.enhance as runtime
 from rtface import Analyzer, Options
 from rtface.bench.report import table
-from rtface.datasets.corpus import Corpus, Row, Sample, Truth
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.engine import Engine, OrtEngine
 from rtface.errors import ModelError
 from rtface.evaluate.metrics import confusion, outer_eye_distance, point_error, psnr, ssim
 from rtface.evaluate.parsing import CLASSES, component_scores, to_picture
+from rtface.evaluate.samples import Sample, Samples
 from rtface.geometry.crop import Crop, crop_from_landmarks, crop_from_points5, warp_crops
 from rtface.models import find, load
 from rtface.system import machine
@@ -113,7 +114,7 @@ def _mean(values: Sequence[float], factor: float = 1.0) -> float | None:
     return round(factor * float(np.mean(values)), 4) if values else None
 
 
-def faces_of(sample: Sample) -> Iterator[Truth]:
+def faces_of(sample: Sample) -> Iterator[FaceLabel]:
     """Labelled faces with a box: all those with points by hand, or the one a mask belongs to."""
     known = [truth for truth in sample.row.faces if truth.box_xyxy is not None]
     if sample.row.source == "afw":
@@ -122,7 +123,7 @@ def faces_of(sample: Sample) -> Iterator[Truth]:
         yield max(known, key=lambda truth: float(np.prod(truth.box_xyxy[2:] - truth.box_xyxy[:2])))  # type: ignore[index]
 
 
-def judge(scores: Scores, sample: Sample, truth: Truth, shrunk: Shrunk, analyzer: Analyzer) -> None:
+def judge(scores: Scores, sample: Sample, truth: FaceLabel, shrunk: Shrunk, analyzer: Analyzer) -> None:
     """Analyse a small face and add what it was worth."""
     tasks = ("landmarks",) if truth.landmarks68 is not None else ("parsing",)
     face = analyzer.image(shrunk.image, boxes=[shrunk.box], tasks=tasks).faces[0]
@@ -136,7 +137,7 @@ def judge(scores: Scores, sample: Sample, truth: Truth, shrunk: Shrunk, analyzer
         scores.parsed += 1
 
 
-def crops_of(sample: Sample, truth: Truth, shrunk: Shrunk, enhancer: Engine | None) -> tuple[Array, Array] | None:
+def crops_of(sample: Sample, truth: FaceLabel, shrunk: Shrunk, enhancer: Engine | None) -> tuple[Array, Array] | None:
     """The engine's crop of the small face and of the large one; None where the large one is too small for a judge."""
     crop = _crop(truth)
     if crop is None or crop.side < LARGE:
@@ -149,7 +150,7 @@ def crops_of(sample: Sample, truth: Truth, shrunk: Shrunk, enhancer: Engine | No
     return made[0], warp_crops(sample.image, [crop])[0]
 
 
-def _crop(truth: Truth) -> Crop | None:
+def _crop(truth: FaceLabel) -> Crop | None:
     if truth.landmarks68 is not None:
         return crop_from_landmarks(truth.landmarks68)
     return None if truth.points5 is None else crop_from_points5(truth.points5)
@@ -259,10 +260,10 @@ def enhancers(given: Sequence[str]) -> dict[str, OrtEngine]:
 def samples_of(data: Path, limit: int | None) -> list[Sample]:
     """Val pictures of AFW and CelebAMask-HQ."""
 
-    def wanted(row: Row) -> bool:
+    def wanted(row: LabelledImage) -> bool:
         return row.split == "val" and row.source in ("afw", "celebamask")
 
-    return [sample for name in ("landmarks", "parsing") for sample in Corpus(data / f"{name}.parquet", wanted, limit)]
+    return [sample for name in ("landmarks", "parsing") for sample in Samples(data / f"{name}.parquet", wanted, limit)]
 
 
 def main() -> None:

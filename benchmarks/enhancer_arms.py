@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.enhance import measure, samples_of
 from rtface import Analyzer, Options
-from rtface.datasets.corpus import Sample
 from rtface.engine import Engine, OrtEngine, Tensors
+from rtface.evaluate.samples import Sample
 from rtface.tasks.enhance import OUTPUT, SCALE
 from rtface.train import superfan
-from rtface.train.data.corpus import Picture, read_corpus
+from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.export import export_superfan, load_superfan
 from rtface.train.nets.superfan import SuperFan
 
@@ -71,7 +71,7 @@ class EnhancerBench:
     @cached_property
     def _pictures(self) -> tuple[list[Picture], list[Picture]]:
         files = [self.data / f"{name}.parquet" for name in superfan.FILES]
-        return read_corpus(files, self.cache), read_corpus(files, self.cache, ("val",))
+        return read_pictures(files, self.cache), read_pictures(files, self.cache, ("val",))
 
     @cached_property
     def _samples(self) -> list[Sample]:

@@ -38,7 +38,8 @@ from benchmarks.mesh_worker import POINTS, READY
 from benchmarks.peer_venv import MEDIAPIPE, peer_python
 from benchmarks.worker import ROOT, Worker
 from rtface.cli.progress_bar import steps
-from rtface.datasets.parquet import read_columns, write_parts
+from rtface.datasets import corpus
+from rtface.datasets.writer import write_parts
 from rtface.errors import OutputError, RtfaceError, SourceError, require
 from rtface.geometry.crop import Crop, crop_from_points5, crop_to_frame_matrix, map_points, points5_from_landmarks
 
@@ -168,7 +169,7 @@ def run(args: argparse.Namespace, open_mesher: Callable[[], AbstractContextManag
         raise OutputError(str(args.out), "exists already", "Use --overwrite, or another --out")
     if not args.out.parent.is_dir():
         raise OutputError(str(args.out), "its folder does not exist", f"mkdir -p {args.out.parent}")
-    table = read_columns(args.file).slice(0, args.limit)
+    table = corpus.read_table(args.file).slice(0, args.limit)
     stat = args.file.stat()
     plan = json.dumps([MEDIAPIPE, stat.st_size, stat.st_mtime_ns, len(table), args.min_side, args.renew])
     columns = fill(table.slice(0, 0), lambda crop: None, args.min_side, args.renew)[0].schema
@@ -178,7 +179,7 @@ def run(args: argparse.Namespace, open_mesher: Callable[[], AbstractContextManag
             return fill(table.slice(rows.start, rows.stop - rows.start), mesher, args.min_side, args.renew)
 
         missing = write_parts(args.out, columns, len(table), plan, part, step)
-    faces = [chunk.flatten().field("mesh478") for chunk in read_columns(args.out, ["faces"])["faces"].chunks]
+    faces = [chunk.flatten().field("mesh478") for chunk in corpus.read_table(args.out)["faces"].chunks]
     counts = Counter(line.rpartition(": ")[2] for line in missing)
     left = "".join(f", {count} {why}" for why, count in counts.most_common())
     return f"{args.out}  {sum(len(some) - some.null_count for some in faces)} faces with a mesh{left}"
@@ -187,7 +188,7 @@ def run(args: argparse.Namespace, open_mesher: Callable[[], AbstractContextManag
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line's, by default the process's own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="FILE", help="a corpus file (schema in rtface/train/data/corpus.py)")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a corpus file (schema in rtface/datasets/corpus.py)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the corpus file to write")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows")
     parser.add_argument(

@@ -115,16 +115,18 @@ def _spread(images: Iterable[Image], every: int) -> Iterator[Image]:
 
 def _of_corpus(path: Path) -> Iterator[Image]:
     """Pictures that were trained on, about the same number from each file, the same ones every time."""
-    from rtface.datasets.corpus import Corpus, Row
+    from rtface.datasets.corpus import corpus_files
+    from rtface.datasets.labelled import LabelledImage
+    from rtface.evaluate.samples import Samples
 
-    def trained_on(row: Row) -> bool:
+    def trained_on(row: LabelledImage) -> bool:
         return row.split == "train" and bool(row.faces or row.emotion_votes is not None)
 
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    files = corpus_files(path)
     for file in files:
-        every = max(1, len(Corpus(file, trained_on)) * len(files) // FRAMES)
+        every = max(1, len(Samples(file, trained_on)) * len(files) // FRAMES)
 
-        def chosen(row: Row, every: int = every) -> bool:
+        def chosen(row: LabelledImage, every: int = every) -> bool:
             return trained_on(row) and zlib.crc32(row.id.encode()) % every == 0
 
-        yield from (sample.image for sample in Corpus(file, chosen))
+        yield from (sample.image for sample in Samples(file, chosen))

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.analyzer import Analyzer
-from rtface.datasets.corpus import Corpus
 from rtface.engine import Engine, Tensors
 from rtface.evaluate.measure import evaluate, wanted
 from rtface.evaluate.registry import MEASURES
+from rtface.evaluate.samples import Samples
 from rtface.geometry.crop import CROP_SIZE
 from rtface.networks.open import detector_on, open_network
 from rtface.networks.roles import SMALL_ENGINE
@@ -98,7 +98,7 @@ def figures(
     found: Figures = {}
     for task in dict.fromkeys(head.task for head in heads):
         measure = MEASURES[task]()
-        corpus = Corpus(data, wanted(measure), None if limit is None else limit * MORE.get(task, 1))
+        corpus = Samples(data, wanted(measure), None if limit is None else limit * MORE.get(task, 1))
         if not len(corpus):
             continue
         run = replace(base, **measure.options)

@@ -15,16 +15,14 @@ from rtface.errors import OutputError, SourceError
 from rtface.options import Options
 
 if TYPE_CHECKING:
-    from rtface.datasets.corpus import Corpus
-    from rtface.evaluate.layout import Layout
     from rtface.evaluate.measure import Measure
     from rtface.evaluate.report import Report
+    from rtface.evaluate.samples import Samples
     from rtface.evaluate.worst import Worst
 
 evaluate = typer.Typer(add_completion=False)
 
 WORST = 30
-PARQUET = "parquet"
 
 TASKS_HELP = (
     "landmarks, points5, parsing, emotion, pose, detection, or all; or returned: detection as analyze returns it, not "
@@ -96,7 +94,7 @@ def evaluate_command(
     reports = []
     for kind in measures:
         measure = kind(Worst(WORST if pictures else 0))
-        report = _report(measure, _corpus(measure, data, layout, source, split, limit), options)
+        report = _report(measure, _samples(measure, data, layout, source, split, limit), options)
         if report is None:
             continue
         _show(report)
@@ -116,31 +114,29 @@ def _worst_paths(path: Path | None, tasks: list[str]) -> dict[str, Path]:
     return {task: path if len(tasks) == 1 else path.with_stem(f"{path.stem}-{task}") for task in tasks}
 
 
-def _corpus(
+def _samples(
     measure: Measure, data: Path, layout: str | None, source: str | None, split: str | None, limit: int | None
-) -> Corpus | Layout:
-    """The rows to measure a task on."""
-    if layout is None or layout == PARQUET:
-        from rtface.datasets.corpus import Corpus
-        from rtface.evaluate.measure import wanted
+) -> Samples:
+    """The pictures to measure a task on."""
+    from rtface.datasets.registry import PARQUET
+    from rtface.evaluate.measure import wanted, wanted_of_layout
+    from rtface.evaluate.samples import Samples
 
-        return Corpus(data, wanted(measure, source, split), limit)
-    from rtface.evaluate.layout import Layout
-    from rtface.evaluate.layout import wanted as wanted_of_layout
-
-    return Layout(layout, data, wanted_of_layout(measure, source, split), limit)
+    layout = layout or PARQUET
+    choose = wanted if layout == PARQUET else wanted_of_layout
+    return Samples(data, choose(measure, source, split), limit, layout)
 
 
-def _report(measure: Measure, corpus: Corpus | Layout, options: Options) -> Report | None:
+def _report(measure: Measure, samples: Samples, options: Options) -> Report | None:
     """Measure one task; None where the data has nothing for it."""
     from rtface.analyzer import Analyzer
     from rtface.cli.progress_bar import steps
     from rtface.evaluate.measure import evaluate as run
 
-    if not len(corpus):
+    if not len(samples):
         return None
-    with Analyzer(replace(options, **measure.options)) as analyzer, steps(measure.name, len(corpus)) as step:
-        return run(measure, corpus, analyzer, lambda: step(1))
+    with Analyzer(replace(options, **measure.options)) as analyzer, steps(measure.name, len(samples)) as step:
+        return run(measure, samples, analyzer, lambda: step(1))
 
 
 def _show(report: Report) -> None:

@@ -59,8 +59,8 @@ def import_command(
     Ctrl-C loses nothing: the same command goes on. The file appears when it is whole.
     """
     from rtface.cli.progress_bar import steps
-    from rtface.datasets.parquet import Settings, write
     from rtface.datasets.registry import read
+    from rtface.datasets.writer import Settings, write
 
     if split not in SPLITS:
         raise OptionError("--split", f"expected {', '.join(SPLITS)}, got {split!r}", "See rtface import --help")

@@ -14,12 +14,11 @@ from rtface.cli import flags
 from rtface.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from rtface.datasets.sample import Record
+    from rtface.datasets.labelled import LabelledImage
     from rtface.train.mesh_teacher import MeshTeacher
 
 label = typer.Typer(add_completion=False)
 
-PARQUET = "parquet"
 UNSURE = ": no label"
 EXAMPLES = """
 Examples:
@@ -85,10 +84,9 @@ def label_command(
     """
     from rtface.analyzer import Analyzer
     from rtface.cli.progress_bar import steps
-    from rtface.datasets.parquet import Settings, write
-    from rtface.datasets.registry import read
-    from rtface.train.data.records import corpus_pictures
-    from rtface.train.pseudo_label import Labeller
+    from rtface.datasets.registry import PARQUET, read
+    from rtface.datasets.writer import Settings, write
+    from rtface.train.pseudo_label import Labeller, to_label
 
     if out.exists() and not overwrite:
         raise OutputError(str(out), "exists already", "Use --overwrite, or another --out")
@@ -96,39 +94,39 @@ def label_command(
         raise OutputError(str(out), "its folder does not exist", f"mkdir -p {out.parent}")
     named = any(setting.partition("=")[0].strip() == "precision" for setting in settings or [])
     options = flags.options_from(config, settings, threads=threads, precision=None if named else "fp32")
-    records = corpus_pictures(path) if layout == PARQUET else read(layout, path)
-    mesh = _mesh_teacher(records, path, fit, mesh_share)
-    records = records[:limit]
-    with Analyzer(options) as analyzer, steps("label", len(records)) as step:
+    images = to_label(read(layout, path)) if layout == PARQUET else read(layout, path)
+    mesh = _mesh_teacher(images, path, fit, mesh_share)
+    images = images[:limit]
+    with Analyzer(options) as analyzer, steps("label", len(images)) as step:
         labeller = Labeller(analyzer, min_quality, max_spread, mesh)
         read_by = [mesh_share, *_facts(path), *_facts(fit or path)] if mesh is not None else []
         by = json.dumps([analyzer.describe()["models"], min_quality, max_spread, *read_by])
-        left_out = write(records, out, Settings(max_side, "unlabelled", skip_bad), step, labeller, by)
+        left_out = write(images, out, Settings(max_side, "unlabelled", skip_bad), step, labeller, by)
     bad = [line for line in left_out if not line.endswith(UNSURE)]
     for line in bad[:5]:
         print(f"left out: {line}", file=sys.stderr)
     both = f", {_labelled_by_both(out)} faces by mesh and looks" if mesh is not None else ""
-    print(f"{out}  {len(records) - len(left_out)} pictures, {len(left_out) - len(bad)} without a sure face{both}")
+    print(f"{out}  {len(images) - len(left_out)} pictures, {len(left_out) - len(bad)} without a sure face{both}")
 
 
-def _mesh_teacher(records: Sequence[Record], path: Path, fit: Path | None, share: float) -> MeshTeacher | None:
-    """What reads the records' meshes; None where there is nothing to read, or it is not asked for.
+def _mesh_teacher(images: Sequence[LabelledImage], path: Path, fit: Path | None, share: float) -> MeshTeacher | None:
+    """What reads the images' meshes; None where there is nothing to read, or it is not asked for.
 
     Raises:
-        UsageError: There are too few hand-labelled faces to fit it on, or --fit is given and no record has a mesh.
+        UsageError: There are too few hand-labelled faces to fit it on, or --fit is given and no image has a mesh.
     """
-    from rtface.train.data.records import corpus_pictures
+    from rtface.datasets.registry import PARQUET, read
     from rtface.train.mesh_teacher import MeshTeacher, fitted
 
-    meshes = any(face.mesh478 is not None for record in records for face in record.faces)
+    meshes = any(face.mesh478 is not None for image in images for face in image.faces)
     if fit is not None and not meshes:
         mend = f"python -m benchmarks.mesh {path} --out MESH.parquet gives the faces of a corpus file meshes"
         raise UsageError("--fit", f"no face of {path} has a mesh", mend)
     if not meshes or share == 0.0:
         return None
     if fit is None:
-        return MeshTeacher(fitted(records, str(path)), share)
-    return MeshTeacher(fitted(corpus_pictures(fit), str(fit)), share)
+        return MeshTeacher(fitted(images, str(path)), share)
+    return MeshTeacher(fitted(read(PARQUET, fit), str(fit)), share)
 
 
 def _facts(path: Path) -> list[int]:
@@ -138,8 +136,7 @@ def _facts(path: Path) -> list[int]:
 
 
 def _labelled_by_both(path: Path) -> int:
-    from rtface.datasets.parquet import read_columns
+    from rtface.datasets import corpus
     from rtface.train.pseudo_label import BOTH
 
-    chunks = read_columns(path, ("faces",))["faces"].chunks
-    return sum(chunk.flatten().field("landmarks68_source").to_pylist().count(BOTH) for chunk in chunks)
+    return sum(face.landmarks68_source == BOTH for image in corpus.read(path) for face in image.faces)

@@ -1,198 +1,205 @@
-"""Labelled pictures from the corpus' parquet files (one row a picture; the columns are in `COLUMNS`)."""
+"""The corpus: parquet files of labelled pictures, one row a picture, and the one reader of them.
+
+Training, evaluation, labelling and calibration read through `read`; `rtface.datasets.writer` writes what it reads.
+Columns that must be there are in `NEEDED`; the others of `schema` may be missing, and more may be there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import fields
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.errors import SourceError, require
 
-Array = NDArray[Any]
-
-#: What a file must have. `faces` is a list of structs; of those, fields that are not in `FACE_FIELDS` are not read.
-COLUMNS = (
-    "id",
-    "source",
-    "split",
-    "image",
-    "faces",
-    "parsing",
-    "parsing_scheme",
-    "parsing_source",
-    "emotion_votes",
-)
-FACE_FIELDS = ("box_xyxy", "box_source", "points5", "points5_source", "landmarks68", "pose", "yaw_true")
+NEEDED = ("id", "source", "split", "image")
+#: Encoded pixels: read when a picture is looked at, not with the labels.
 HEAVY = ("image", "parsing")
+#: Shapes of a face's arrays; in the file they are flat lists of float32.
+SHAPES = {"box_xyxy": (4,), "points5": (5, 2), "landmarks68": (68, 2), "mesh478": (478, 2), "pose": (3,)}
+_TEXTS = ("parsing_scheme", "parsing_source", "licence")
+_FACE_FIELDS = tuple(field.name for field in fields(FaceLabel))
+_FACE_TEXTS = ("box_source", "points5_source", "landmarks68_source")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """What is known of one face, px of the picture; None = not labelled.
-
-    Attributes:
-        box_xyxy: (4,) forehead to chin; ``box_source`` human, teacher, landmarks or crop (the whole picture).
-        points5: (5, 2) as `rtface.types.Face.points5`; ``points5_source`` human, semi-automatic or teacher.
-        landmarks68: (68, 2) iBUG-68 order.
-        pose: (3,) yaw, pitch, roll in degrees, by teachers (in AFLW2000-3D by a fitted model).
-        yaw_true: Measured yaw in degrees.
-    """
-
-    box_xyxy: Array | None = None
-    box_source: str | None = None
-    points5: Array | None = None
-    points5_source: str | None = None
-    landmarks68: Array | None = None
-    pose: Array | None = None
-    yaw_true: float | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """A row's labels, without its picture: enough to say whether a task can use it.
-
-    Attributes:
-        parsing_scheme: celebamask19 or fasseg6; None = no mask. ``parsing_source`` human or teacher.
-        emotion_votes: (10,) FER+ votes, or None.
-        ignored: (K, 4) boxes of faces that detection must neither find nor miss, or None.
-    """
-
-    id: str
-    source: str
-    split: str
-    faces: tuple[Truth, ...] = ()
-    parsing_scheme: str | None = None
-    parsing_source: str | None = None
-    emotion_votes: Array | None = None
-    ignored: Array | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """A row with its picture: ``image`` (H, W, 3) uint8 BGR, ``parsing`` (H, W) uint8 with 255 = unknown, or None."""
-
-    row: Row
-    image: Array
-    parsing: Array | None = None
-
-
-class Corpus:
-    """The rows of a parquet file, or of all those in a folder, that a task can use.
-
-    Args:
-        path: The file or folder.
-        wanted: Says whether a row is of use.
-        limit: Most rows; None = all.
+def schema() -> Any:
+    """The pyarrow schema of what rtface writes.
 
     Raises:
-        SourceError: The path is missing, has no parquet file, or a file is damaged or has other columns.
         UsageError: pyarrow is not installed.
     """
+    pa = require("pyarrow", "eval")
+    floats, text = pa.list_(pa.float32()), pa.string()
+    kinds = dict.fromkeys(SHAPES, floats) | dict.fromkeys(_FACE_TEXTS, text)
+    face = pa.struct([(name, kinds.get(name, pa.float32())) for name in _FACE_FIELDS])
+    columns = {
+        "id": text,
+        "source": text,
+        "split": text,
+        "image": pa.binary(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "faces": pa.list_(face),
+        "ignore_xyxy": pa.list_(floats),
+        "parsing": pa.binary(),
+        "parsing_scheme": text,
+        "parsing_source": text,
+        "emotion_votes": pa.list_(pa.int32()),
+        "pose_class": pa.int32(),
+        "licence": text,
+    }
+    return pa.schema(list(columns.items()))
 
-    def __init__(self, path: str | Path, wanted: Callable[[Row], bool], limit: int | None = None) -> None:
-        self._chosen: list[tuple[Path, list[tuple[int, Row]]]] = []
-        left = limit
-        for file in _files(Path(path)):
-            rows = [(at, row) for at, row in enumerate(_labels(file)) if wanted(row)][:left]
-            if rows:
-                self._chosen.append((file, rows))
-            left = left if left is None else left - len(rows)
 
-    def __len__(self) -> int:
-        return sum(len(rows) for _, rows in self._chosen)
+def corpus_files(path: Path) -> list[Path]:
+    """The parquet files that a path means: itself, or all in the folder, by name.
 
-    def __iter__(self) -> Iterator[Sample]:
-        for file, rows in self._chosen:
-            with _parquet(file) as opened:
-                table = opened.read(columns=list(HEAVY))
-            images, masks = table["image"], table["parsing"]
-            for at, row in rows:
-                yield Sample(row, _picture(images[at].as_py(), row, file), _mask(masks[at].as_py(), row, file))
-
-
-def _files(path: Path) -> list[Path]:
+    Raises:
+        SourceError: The path is missing, or a folder without any.
+    """
     if not path.exists():
-        raise SourceError(str(path), "does not exist", "Give --data a parquet file or a folder of them")
+        raise SourceError(
+            str(path), "does not exist", "Give a parquet file or a folder of them; rtface import makes them"
+        )
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
-        raise SourceError(str(path), "has no .parquet file", "Give --data a parquet file or a folder of them")
+        raise SourceError(str(path), "has no .parquet file", "Give a parquet file or a folder of them")
     return files
 
 
+def read(
+    path: Path, wanted: Callable[[LabelledImage], bool] = lambda image: True, without: Sequence[str] = ()
+) -> Iterator[LabelledImage]:
+    """Pictures of a corpus file or of all in a folder, in order; their pixels are decoded when they are loaded.
+
+    Args:
+        path: The file or folder.
+        wanted: Which pictures to give.
+        without: Labels of faces that need not be read, e.g. ``("mesh478",)``, which is most of a file's labels.
+
+    Raises:
+        SourceError: The path is missing, or a file is damaged or lacks a column of `NEEDED`.
+        UsageError: pyarrow is not installed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> pictures = read(Path("corpus"), lambda image: image.split == "val")  # doctest: +SKIP
+    """
+    for file in corpus_files(path):
+        for at, row in enumerate(_rows(file, without)):
+            image = _image(row, file, at)
+            if wanted(image):
+                yield image
+
+
+def encoded_pixels(file: Path, rows: int = 256) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    """Id, encoded picture and encoded mask of every row in order, `rows` at a time in memory.
+
+    Raises:
+        SourceError: The file is damaged or lacks a column of `NEEDED`.
+        UsageError: pyarrow is not installed.
+    """
+    with _opened(file) as parquet:
+        there = [name for name in ("id", *HEAVY) if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(rows, columns=there):
+            columns = batch.to_pydict()
+            masks = columns.get("parsing", [None] * len(columns["id"]))
+            yield from zip(columns["id"], columns["image"], masks, strict=True)
+
+
+def read_table(file: Path) -> Any:
+    """All columns of a corpus file as a pyarrow table, pixels encoded, for tools that add to a file.
+
+    Raises:
+        SourceError: The file is damaged or lacks a column of `NEEDED`.
+        UsageError: pyarrow is not installed.
+    """
+    with _opened(file) as opened:
+        return opened.read()
+
+
 @contextmanager
-def _parquet(file: Path) -> Iterator[Any]:
+def _opened(file: Path) -> Iterator[Any]:
     """The open file; what pyarrow says against it becomes one line."""
     parquet, arrow = require("pyarrow.parquet", "eval"), require("pyarrow", "eval")
     try:
         with parquet.ParquetFile(file) as opened:
+            missing = sorted({*NEEDED} - {*opened.schema_arrow.names})
+            if missing:
+                mend = f"A corpus file has {', '.join(NEEDED)}; rtface import makes them"
+                raise SourceError(str(file), f"lacks the columns {', '.join(missing)}", mend)
             yield opened
+    except FileNotFoundError as error:
+        raise SourceError(str(file), "no such file", "Give a parquet file or a folder of them") from error
     except (OSError, arrow.ArrowException) as error:
         raise SourceError(str(file), f"is not a parquet file that can be read ({error})", "Copy it again") from error
 
 
-def _label_columns(file: Path, paths: list[str]) -> list[str]:
-    """Of a file's columns those to read for the labels: no pictures, and of a face only what is used."""
-    missing = sorted(set(COLUMNS) - {path.split(".")[0] for path in paths})
-    if missing:
-        raise SourceError(str(file), f"lacks the columns {', '.join(missing)}", f"It needs {', '.join(COLUMNS)}")
-    return [path for path in paths if _is_label(path.split("."))]
-
-
-def _is_label(path: list[str]) -> bool:
-    if path[0] == "faces":
-        return any(part in FACE_FIELDS for part in path[1:])
-    return path[0] in COLUMNS and path[0] not in HEAVY
-
-
-def _labels(file: Path) -> Iterator[Row]:
-    with _parquet(file) as opened:
+def _rows(file: Path, without: Sequence[str]) -> list[dict[str, Any]]:
+    """Labels of a file, without pixels."""
+    with _opened(file) as opened:
         paths = [opened.schema.column(at).path for at in range(len(opened.schema))]
-        table = opened.read(columns=_label_columns(file, paths))
-    for record in table.to_pylist():
-        votes = record["emotion_votes"]
-        yield Row(
-            id=record["id"],
-            source=record["source"],
-            split=record["split"],
-            faces=tuple(_truth(face) for face in record["faces"] or ()),
-            parsing_scheme=record["parsing_scheme"],
-            parsing_source=record["parsing_source"],
-            emotion_votes=None if votes is None else np.asarray(votes, np.int64),
-        )
+        rows: list[dict[str, Any]] = opened.read(
+            columns=[path for path in paths if _is_label(path, without)]
+        ).to_pylist()
+    return rows
 
 
-def _truth(face: dict[str, Any]) -> Truth:
-    def array(name: str, *shape: int) -> Array | None:
-        value = face.get(name)
-        return None if value is None else np.asarray(value, np.float64).reshape(shape)
+def _is_label(path: str, without: Sequence[str]) -> bool:
+    parts = path.split(".")
+    return parts[0] not in HEAVY and not any(part in without for part in parts)
 
-    return Truth(
-        box_xyxy=array("box_xyxy", 4),
-        box_source=face.get("box_source"),
-        points5=array("points5", 5, 2),
-        points5_source=face.get("points5_source"),
-        landmarks68=array("landmarks68", 68, 2),
-        pose=array("pose", 3),
-        yaw_true=face.get("yaw_true"),
+
+def _image(row: dict[str, Any], file: Path, at: int) -> LabelledImage:
+    votes = row.get("emotion_votes")
+    return LabelledImage(
+        id=row["id"],
+        source=row["source"],
+        split=row["split"],
+        picture=partial(_decoded_picture, file, at, row["id"]),
+        faces=tuple(_face(face) for face in row.get("faces") or ()),
+        mask=partial(_decoded_mask, file, at, row["id"]) if row.get("parsing_scheme") else None,
+        emotion_votes=None if votes is None else np.asarray(votes, np.int64),
+        pose_class=row.get("pose_class"),
+        ignore_xyxy=np.asarray(row.get("ignore_xyxy") or (), np.float32).reshape(-1, 4),
+        **{name: row.get(name) for name in _TEXTS},
     )
 
 
-def _decode(data: bytes, flags: int, row: Row, file: Path) -> Array:
+def _face(raw: dict[str, Any]) -> FaceLabel:
+    values: dict[str, Any] = {name: raw[name] for name in _FACE_FIELDS if raw.get(name) is not None}
+    for name, shape in SHAPES.items():
+        if name in values:
+            values[name] = np.asarray(values[name], np.float32).reshape(shape)
+    return FaceLabel(**values)
+
+
+@lru_cache(maxsize=1)  # pictures are looked at file by file
+def _pixels_of(file: Path, changed_ns: int) -> Any:
+    with _opened(file) as opened:
+        return opened.read(columns=[name for name in HEAVY if name in opened.schema_arrow.names])
+
+
+def _decoded(file: Path, at: int, name: str, column: str, flags: int) -> Array:
+    data = _pixels_of(file, file.stat().st_mtime_ns)[column][at].as_py()
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
-        raise SourceError(f"{file}, row {row.id}", "holds no picture that OpenCV can read", "Copy the file again")
+        raise SourceError(
+            f"{file}, row {name}", "holds no picture that OpenCV can read", "Copy the file, or --skip-bad"
+        )
     return np.asarray(image)
 
 
-def _picture(data: bytes, row: Row, file: Path) -> Array:
-    return _decode(data, cv2.IMREAD_COLOR, row, file)
+def _decoded_picture(file: Path, at: int, name: str) -> Array:
+    return _decoded(file, at, name, "image", cv2.IMREAD_COLOR)
 
 
-def _mask(data: bytes | None, row: Row, file: Path) -> Array | None:
-    return None if data is None else _decode(data, cv2.IMREAD_GRAYSCALE, row, file)
+def _decoded_mask(file: Path, at: int, name: str) -> Array:
+    return _decoded(file, at, name, "parsing", cv2.IMREAD_GRAYSCALE)

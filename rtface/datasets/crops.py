@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtface.datasets.sample import Array, FaceRecord
+from rtface.datasets.labelled import Array, FaceLabel
 
 #: An emotion's picture is cut with this much of the face's box kept on every side: the engine's crop is wider than a
 #: face's box, and training shifts it about.
@@ -15,16 +15,12 @@ MARGIN = 0.35
 
 
 def moved(
-    face: FaceRecord, scale_xy: tuple[float, float] = (1.0, 1.0), offset: tuple[float, float] = (0.0, 0.0)
-) -> FaceRecord:
+    face: FaceLabel, scale_xy: tuple[float, float] = (1.0, 1.0), offset: tuple[float, float] = (0.0, 0.0)
+) -> FaceLabel:
     """A face whose picture was scaled and then shifted: x → (x + ½) · scale − ½ + offset, as pixel centres go."""
-    scale, shift = np.asarray(scale_xy, np.float64), np.asarray(offset, np.float64)
 
     def place(points: Array | None) -> Array | None:
-        if points is None:
-            return None
-        pairs = np.asarray(points, np.float64).reshape(-1, 2)
-        return ((pairs + 0.5) * scale - 0.5 + shift).astype(np.float32).reshape(np.shape(points))
+        return None if points is None else moved_points(points, scale_xy, offset)
 
     return replace(
         face,
@@ -35,7 +31,16 @@ def moved(
     )
 
 
-def cut_around(face: FaceRecord) -> tuple[tuple[int, int, int, int], FaceRecord]:
+def moved_points(
+    points: Array, scale_xy: tuple[float, float] = (1.0, 1.0), offset: tuple[float, float] = (0.0, 0.0)
+) -> Array:
+    """Points or boxes (…, 2 k) of x y pairs, in a picture that was scaled and then shifted; float32."""
+    pairs = np.asarray(points, np.float64).reshape(-1, 2)
+    placed = (pairs + 0.5) * np.asarray(scale_xy) - 0.5 + np.asarray(offset)
+    return np.asarray(placed.astype(np.float32).reshape(np.shape(points)))
+
+
+def cut_around(face: FaceLabel) -> tuple[tuple[int, int, int, int], FaceLabel]:
     """The part of a picture around a face's box, `MARGIN` of the box's longer side more on each side, and the face
     in px of that part. The part may reach beyond the picture's right and bottom; slicing ends it there."""
     assert face.box_xyxy is not None

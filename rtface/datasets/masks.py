@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtface.datasets.sample import Array, FaceRecord
+from rtface.datasets.labelled import Array, FaceLabel
 
 UNKNOWN = 255
 #: Left and right of the subject: eyes, brows, ears.
@@ -34,7 +34,7 @@ def set_sides(labels: Array) -> Array:
     return out
 
 
-def face_of_mask(labels: Array) -> FaceRecord | None:
+def face_of_mask(labels: Array) -> FaceLabel | None:
     """Box and five points (both of source "mask") of the face in a 19-class mask; None where there is no skin.
 
     The box runs around the face's classes without ears and hair. Points need both eyes and a mouth: eyes' centres,
@@ -44,7 +44,7 @@ def face_of_mask(labels: Array) -> FaceRecord | None:
     if not len(rows):
         return None
     box = np.array((columns.min(), rows.min(), columns.max(), rows.max()), np.float32)
-    return FaceRecord(box_xyxy=box, box_source="mask", points5=_points5(labels), points5_source="mask")
+    return FaceLabel(box_xyxy=box, box_source="mask", points5=_points5(labels), points5_source="mask")
 
 
 def _points5(labels: Array) -> Array | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtface.datasets.sample import Array
+from rtface.datasets.labelled import Array
 from rtface.errors import SourceError
 
 _HEADER, _MATRIX, _COMPRESSED = 128, 14, 15

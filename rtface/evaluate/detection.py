@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rtface.datasets.corpus import Array, Row, Sample
+from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import average_precision
 from rtface.evaluate.report import Metric
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, Worst, boxes
 from rtface.geometry.boxes import iou_matrix
 from rtface.types import FrameResult
@@ -47,12 +48,13 @@ class DetectionMeasure(Measure):
         self._hits: dict[int, list[Array]] = {size: [] for size in MIN_HEIGHTS_PX}
         self._truths = dict.fromkeys(MIN_HEIGHTS_PX, 0)
 
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: LabelledImage) -> bool:
         return bool(row.faces) and all(truth.box_source == "human" for truth in row.faces)
 
     def add(self, sample: Sample, result: FrameResult) -> None:
-        truths = np.array([t.box_xyxy for t in sample.row.faces if t.box_xyxy is not None]).reshape(-1, 4)
-        ignored = np.zeros((0, 4)) if sample.row.ignored is None else sample.row.ignored
+        labelled = [face.box_xyxy for face in sample.row.faces if face.box_xyxy is not None]
+        truths = np.array(labelled, np.float64).reshape(-1, 4)
+        ignored = np.asarray(sample.row.ignore_xyxy, np.float64)
         guesses = np.array([face.box_xyxy for face in result.faces], np.float64).reshape(-1, 4)
         scores = np.array([face.score for face in result.faces])
         for size in MIN_HEIGHTS_PX:

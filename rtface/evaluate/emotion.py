@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rtface.datasets.corpus import Array, Row, Sample
+from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import accuracy, mean_of_known, recalls
 from rtface.evaluate.report import Metric
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import Worst
 from rtface.labels import EMOTIONS
 from rtface.types import FrameResult
@@ -49,7 +50,7 @@ class EmotionMeasure(Measure):
         self._counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
         self._agreed = np.zeros_like(self._counts)
 
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: LabelledImage) -> bool:
         return row.emotion_votes is not None and majority(row.emotion_votes) is not None
 
     def boxes(self, sample: Sample) -> Array:

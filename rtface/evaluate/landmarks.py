@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rtface.datasets.corpus import Array, Row, Sample
+from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import area_under_curve, failure_rate, outer_eye_distance, point_error
 from rtface.evaluate.points import offer_points, percent_mean, percent_missed
 from rtface.evaluate.report import Metric
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import Worst
 from rtface.types import Face, FrameResult
 
@@ -41,14 +42,14 @@ class LandmarksMeasure(Measure):
         self._large: list[float] = []
         self._offsets: list[Array] = []  # (2,) px each
 
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: LabelledImage) -> bool:
         return any(truth.landmarks68 is not None for truth in row.faces)
 
     def add(self, sample: Sample, result: FrameResult) -> None:
         truths = [truth for truth in sample.row.faces if truth.landmarks68 is not None]
         for truth, face in zip(truths, pair(result.faces, truths), strict=True):
             if truth.landmarks68 is not None:
-                self._add(sample, truth.landmarks68, face)
+                self._add(sample, np.asarray(truth.landmarks68, np.float64), face)
 
     def _add(self, sample: Sample, truth: Array, face: Face | None) -> None:
         guess = face.landmarks.points if face is not None and face.landmarks is not None else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rtface.datasets.corpus import Array, Truth
+from rtface.datasets.labelled import Array, FaceLabel
 from rtface.geometry.boxes import iou_matrix
 from rtface.types import Face
 
@@ -15,7 +15,7 @@ from rtface.types import Face
 MIN_OVERLAP = 0.3
 
 
-def pair(faces: Sequence[Face], truths: Sequence[Truth]) -> list[Face | None]:
+def pair(faces: Sequence[Face], truths: Sequence[FaceLabel]) -> list[Face | None]:
     """For each labelled face the found one that overlaps it most; None = missed.
 
     Overlap is the IoU of the boxes or of the squares around the points (68 where both have them, else 5), whichever
@@ -42,7 +42,7 @@ def square_around(points: Array) -> Array:
     return np.concatenate([middle - half, middle + half])
 
 
-def _overlap(face: Face, truth: Truth) -> float:
+def _overlap(face: Face, truth: FaceLabel) -> float:
     shared = [] if truth.box_xyxy is None else [_iou(face.box_xyxy, truth.box_xyxy)]
     if truth.landmarks68 is not None and face.landmarks is not None:
         shared.append(_iou(square_around(face.landmarks.points), square_around(truth.landmarks68)))

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
-from rtface.datasets.corpus import Array, Row, Sample
+from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.report import Metric, Report
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import Worst
 from rtface.types import FrameResult
 
@@ -40,10 +41,10 @@ class Measure(ABC):
         self.worst = worst or Worst()
 
     @abstractmethod
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: LabelledImage) -> bool:
         """Whether a row has labels for this task."""
 
-    def split_of(self, row: Row) -> str:
+    def split_of(self, row: LabelledImage) -> str:
         """The split whose rows are measured when the user names none; a task may take some rows from any."""
         return "val"
 
@@ -60,15 +61,30 @@ class Measure(ABC):
         """The figures so far."""
 
 
-def wanted(measure: Measure, source: str | None = None, split: str | None = None) -> Callable[[Row], bool]:
+def wanted(measure: Measure, source: str | None = None, split: str | None = None) -> Callable[[LabelledImage], bool]:
     """Which rows to measure: those with labels for the task, of a source and split (``any`` = all splits)."""
 
-    def is_wanted(row: Row) -> bool:
+    def is_wanted(row: LabelledImage) -> bool:
         return (
             source in (None, row.source)
             and (split == "any" or row.split == (split or measure.split_of(row)))
             and measure.accepts(row)
         )
+
+    return is_wanted
+
+
+def wanted_of_layout(
+    measure: Measure, source: str | None = None, split: str | None = None
+) -> Callable[[LabelledImage], bool]:
+    """Which pictures of a public set's own layout to measure: those with labels for the task, of a source and split.
+
+    Without a split: all that the set does not give for training. With one, a set that names none counts as any.
+    """
+
+    def is_wanted(row: LabelledImage) -> bool:
+        fits = row.split != "train" if split is None else split == "any" or row.split in ("", split)
+        return fits and source in (None, row.source) and measure.accepts(row)
 
     return is_wanted
 

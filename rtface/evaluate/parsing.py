@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from rtface.datasets.corpus import Array, Row, Sample
+from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import confusion, f_scores, mean_of_known, merge
 from rtface.evaluate.report import Metric
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import Worst
 from rtface.labels import PARSING_CLASSES
 from rtface.types import Face, FrameResult, Parsing
@@ -58,7 +59,7 @@ def as_fasseg(labels: Array, truth: Array) -> Array:
 class ParsingMeasure(Measure):
     """F-score over the pixels of all pictures (see `metrics.f_scores`), on masks that people drew.
 
-    Truth 255 is left out. Where no face was found all is background: the classes' pixels count as not found. Hair,
+    FaceLabel 255 is left out. Where no face was found all is background: the classes' pixels count as not found. Hair,
     neck and the like run out of the crop; their second figure judges only pixels inside it. The components'
     score is given twice: the mean of the five F-scores, and the F-score of their pixels together, the "overall" of
     Smith et al. (CVPR 2013) that iFAN's table gives.
@@ -75,10 +76,10 @@ class ParsingMeasure(Measure):
         self._pictures = {"celebamask19": 0, "fasseg6": 0}
         self._missed = 0
 
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: LabelledImage) -> bool:
         return row.parsing_scheme in self._pictures and row.parsing_source == "human"
 
-    def split_of(self, row: Row) -> str:
+    def split_of(self, row: LabelledImage) -> str:
         # The corpus keeps no val part of FASSEG; the report names the split that was measured.
         return row.split if row.parsing_scheme == "fasseg6" else "val"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from rtface.datasets.corpus import Array, Sample
+from rtface.datasets.labelled import Array
 from rtface.evaluate.match import square_around
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, Worst, dots, zoomed
 
 

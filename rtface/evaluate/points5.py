@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rtface.datasets.corpus import Array, Row, Sample
+from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import failure_rate, interocular_distance, point_error
 from rtface.evaluate.points import offer_points, percent_mean, percent_missed
 from rtface.evaluate.report import Metric
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import Worst
 from rtface.types import Face, FrameResult
 
@@ -31,14 +32,14 @@ class Points5Measure(Measure):
         super().__init__(worst)
         self._errors: list[float] = []
 
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: LabelledImage) -> bool:
         return any(face.points5_source == "human" and face.landmarks68 is None for face in row.faces)
 
     def add(self, sample: Sample, result: FrameResult) -> None:
         truths = [truth for truth in sample.row.faces if truth.points5_source == "human"]
         for truth, face in zip(truths, pair(result.faces, truths), strict=True):
             if truth.points5 is not None:
-                self._add(sample, truth.points5, face)
+                self._add(sample, np.asarray(truth.points5, np.float64), face)
 
     def _add(self, sample: Sample, truth: Array, face: Face | None) -> None:
         guess = face.points5 if face is not None and np.isfinite(face.points5).all() else None

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rtface.datasets.corpus import Array, Row, Sample, Truth
+from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.report import Metric
+from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import Worst, zoomed
 from rtface.types import Face, FrameResult
 
@@ -38,10 +39,10 @@ class PoseMeasure(Measure):
         self._teacher: list[Array] = []
         self._faces = self._missed = 0
 
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: LabelledImage) -> bool:
         return any(_is_labelled(truth) for truth in row.faces)
 
-    def split_of(self, row: Row) -> str:
+    def split_of(self, row: LabelledImage) -> str:
         return row.split if any(truth.yaw_true is not None for truth in row.faces) else "val"
 
     def add(self, sample: Sample, result: FrameResult) -> None:
@@ -50,7 +51,7 @@ class PoseMeasure(Measure):
             if truth.yaw_true is None or abs(truth.yaw_true) <= YAW_LIMIT_DEG:
                 self._add(sample, truth, face)
 
-    def _add(self, sample: Sample, truth: Truth, face: Face | None) -> None:
+    def _add(self, sample: Sample, truth: FaceLabel, face: Face | None) -> None:
         self._faces += 1
         if face is None or face.pose is None:
             self._missed += 1
@@ -80,5 +81,5 @@ class PoseMeasure(Measure):
         yield Metric("missed_pct", missed, "missed, %", self._faces)
 
 
-def _is_labelled(truth: Truth) -> bool:
+def _is_labelled(truth: FaceLabel) -> bool:
     return truth.yaw_true is not None or truth.pose is not None

@@ -9,7 +9,7 @@ from itertools import count
 import cv2
 import numpy as np
 
-from rtface.datasets.corpus import Array
+from rtface.datasets.labelled import Array
 
 TRUTH_BGR, GUESS_BGR = (80, 220, 80), (60, 60, 255)
 TILE_PX, CAPTION_PX = 224, 18

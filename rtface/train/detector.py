@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rtface.train.data.corpus import read_corpus
 from rtface.train.data.mixed import mixed_scenes
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.scenes import Scene, SceneMaker, build_sources
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
 from rtface.train.nets.mos import DetectorNet, cells, decode
@@ -107,7 +107,7 @@ def train_detector(config: DetectorConfig) -> Path:
         groups, shares = mixed_scenes(config.sources, config.cache)
         return learn(config, SceneMaker(groups, 256, rng, shares))
     files = [config.data / f"{name}.parquet" for name in FILES]
-    return learn(config, SceneMaker(build_sources(read_corpus(files, config.cache)), 256, rng))
+    return learn(config, SceneMaker(build_sources(read_pictures(files, config.cache)), 256, rng))
 
 
 def learn(config: DetectorConfig, maker: SceneMaker) -> Path:

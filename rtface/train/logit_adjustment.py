@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rtface.errors import InputError
 from rtface.labels import EMOTIONS
-from rtface.train.data.corpus import read_corpus
+from rtface.train.data.pixel_cache import read_pictures
 
 
 def lift(counts: npt.NDArray[np.integer], floor: float) -> npt.NDArray[np.float32]:
@@ -36,8 +36,8 @@ def emotion_lift(data: Path, cache: Path, floor: float) -> npt.NDArray[np.float3
     Raises:
         InputError: The file is missing, damaged, or has no votes.
     """
-    pictures = read_corpus([data / "emotion.parquet"], cache)
-    votes = [int(p.votes.argmax()) for p in pictures if p.votes is not None]
+    pictures = read_pictures([data / "emotion.parquet"], cache)
+    votes = [int(votes.argmax()) for p in pictures if (votes := p.labels.emotion_votes) is not None]
     if not votes:
         raise InputError(str(data / "emotion.parquet"), "has no emotion votes", "Pass --rare-emotions 0")
     return lift(np.bincount(votes, minlength=10)[: len(EMOTIONS)], floor)

@@ -40,18 +40,31 @@ class Targets:
     emotion: Tensor
     emotion_weight: Tensor
     is_face: Tensor
+    task: Tensor  # which of sampling.TASKS a row is of
 
     def to(self, device: torch.device) -> Targets:
         return Targets(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
-    def at(self, rows: Tensor) -> Targets:
+    def at(self, rows: slice | Tensor) -> Targets:
         """The labels of some samples."""
         return Targets(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def pin_memory(self) -> Targets:
+        """The same in page-locked memory (called by torch's DataLoader)."""
+        return Targets(*(getattr(self, f.name).pin_memory() for f in fields(self)))
 
     def rows(self) -> Rows:
         """Which samples carry points, and which a mask."""
         points = (self.landmark_weight.sum(1) > 0) | (self.five_weight > 0)
-        return Rows(points.nonzero()[:, 0], (self.parsing != IGNORE).flatten(1).any(1).nonzero()[:, 0])
+        return Rows(_indices(points), _indices((self.parsing != IGNORE).flatten(1).any(1)))
+
+
+def _indices(wanted: Tensor) -> slice | Tensor:
+    """Rows that are wanted (N,) bool, as a slice where they lie together: its gradient is a copy, not a scatter."""
+    found = wanted.nonzero()[:, 0]
+    if len(found) and int(found[-1] - found[0]) == len(found) - 1:
+        return slice(int(found[0]), int(found[-1]) + 1)
+    return found
 
 
 def wing(distance: Tensor, width: float = 6.0, curvature: float = 1.5) -> Tensor:
@@ -107,50 +120,61 @@ def _gaussian_cells(points: Tensor, h: int, w: int, sigma: float = 0.7) -> Tenso
 
 
 def parsing_loss(out: Outputs, t: Targets) -> Tensor:
-    """Cross entropy plus Dice over thin classes; coarse masks compare summed probabilities of their fine classes."""
+    """Cross entropy plus Dice over thin classes; coarse masks compare summed probabilities of their fine classes.
+
+    Coarse masks are unknown to the fine terms rather than cut out of the batch: its probabilities, the largest array
+    of a training step, are computed once and never copied.
+    """
     masks, coarse = t.parsing, t.coarse_parsing
     if out.rows is not None:
         masks, coarse = masks[out.rows.parsing], coarse[out.rows.parsing]
     labelled = (masks != IGNORE).flatten(1).any(1)
-    total = out.points.new_zeros(())
-    if bool((labelled & ~coarse).any()):
-        log_prob, target = _cells(out.parsing_logits, masks, labelled & ~coarse)
-        total = total + _cross_entropy(log_prob, target) + 0.5 * _dice(log_prob, target)
+    if not bool(labelled.any()):
+        return out.points.new_zeros(())
+    log_prob, target = _cells(out.parsing_logits, masks)
+    prob = log_prob.exp()
+    cells = len(target) // len(masks)
+    fine = torch.where(coarse.repeat_interleave(cells)[:, None], IGNORE, target)
+    total = _cross_entropy(log_prob, fine) + 0.5 * _dice(prob, fine)
     if bool((labelled & coarse).any()):
-        log_prob, target = _cells(out.parsing_logits, masks, labelled & coarse)
-        groups = F.one_hot(torch.tensor(_COARSE_OF, device=log_prob.device), 6).float().T  # (6, 19)
-        summed = torch.matmul(groups, log_prob.exp()).clamp(min=1e-6)
-        total = total + 0.3 * _cross_entropy(summed.log(), target) * (labelled & coarse).sum() / labelled.sum()
+        rows = coarse.repeat_interleave(cells)
+        groups = F.one_hot(torch.tensor(_COARSE_OF, device=prob.device), 6).float().T  # (6, 19)
+        summed = torch.matmul(groups, prob[rows]).clamp(min=1e-6)
+        share = (labelled & coarse).sum() / labelled.sum()
+        total = total + 0.3 * _cross_entropy(summed.log(), target[rows]) * share
     return total
 
 
-def _cells(logits: Tensor, masks: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Log probabilities (cells, 19, 16) and classes (cells, 16) of some rows, without leaving the sub-pixel layout.
+def _cells(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Log probabilities (cells, 19, 16) and classes (cells, 16), without leaving the sub-pixel layout.
 
     A cell is one position of the decoder's map with its 4x4 crop px: in memory this is the channels_last layout of
     the logits, so that nothing is shuffled at the crop's own size.
     """
-    if not bool(rows.all()):
-        logits, masks = logits[rows], masks[rows]
     cells = logits.permute(0, 2, 3, 1).float().reshape(-1, 19, SUB * SUB)
     target = F.pixel_unshuffle(masks[:, None], SUB).permute(0, 2, 3, 1).reshape(-1, SUB * SUB).long()
     return torch.log_softmax(cells, 1), target
 
 
 def _cross_entropy(log_prob: Tensor, target: Tensor) -> Tensor:
-    """Mean over pixels that are known."""
+    """Mean over pixels that are known; 0 where there are none."""
+    total = F.nll_loss(log_prob, target, ignore_index=IGNORE, reduction="sum")
+    return total / (target != IGNORE).sum().clamp(min=1)
+
+
+def _dice(prob: Tensor, target: Tensor) -> Tensor:
+    """One minus the soft overlap, averaged over `COMPONENTS`; 0 where no pixel is known.
+
+    Overlaps of all 19 classes are summed in place of copying out the eight: each pixel adds its own class's share.
+    """
     known = target != IGNORE
-    told = log_prob.gather(1, torch.where(known, target, 0)[:, None])[:, 0]
-    return -(told * known).sum() / known.sum().clamp(min=1)
-
-
-def _dice(log_prob: Tensor, target: Tensor) -> Tensor:
-    """One minus the soft overlap, averaged over `COMPONENTS`."""
-    classes = torch.tensor(COMPONENTS, device=target.device)
-    truth = (target[:, None] == classes[:, None]).float()  # (cells, 8, 16)
-    prob = log_prob[:, classes].exp() * (target != IGNORE)[:, None]
-    both, either = (prob * truth).sum((0, 2)), prob.sum((0, 2)) + truth.sum((0, 2))
-    return (1 - (2 * both + 20) / (either + 20)).mean()
+    of = torch.where(known, target, 0)
+    own = prob.gather(1, of[:, None])[:, 0] * known
+    count = torch.zeros(19, device=prob.device).index_add(0, of.flatten(), known.flatten().float())
+    both = torch.zeros(19, device=prob.device).index_add(0, of.flatten(), own.flatten())
+    either = torch.einsum("ncs,ns->c", prob, known.float()) + count
+    overlap = (2 * both + 20) / (either + 20)
+    return (1 - overlap[torch.tensor(COMPONENTS, device=prob.device)]).mean()
 
 
 def vector_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:

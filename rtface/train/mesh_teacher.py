@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtface.datasets.sample import Array, FaceRecord, Record
+from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.errors import UsageError
 from rtface.geometry.boxes import iou_matrix
 from rtface.geometry.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5
@@ -60,7 +60,7 @@ def ocular(points68: Array) -> float:
     return max(float(np.linalg.norm(points68[36] - points68[45])), 1e-6)
 
 
-def fitted(records: Sequence[Record], name: str) -> MeshToPoints:
+def fitted(records: Sequence[LabelledImage], name: str) -> MeshToPoints:
     """The map from mesh to points, fitted on the records' faces that have a mesh and 68 hand-set points.
 
     Raises:
@@ -79,15 +79,15 @@ def fitted(records: Sequence[Record], name: str) -> MeshToPoints:
 
 
 def paired(
-    found: Sequence[Crop], known: Sequence[FaceRecord], to_points: Callable[[Array], Array] | None = None
-) -> list[FaceRecord | None]:
+    found: Sequence[Crop], known: Sequence[FaceLabel], to_points: Callable[[Array], Array] | None = None
+) -> list[FaceLabel | None]:
     """For each found face's crop the known face whose own crop overlaps it most; None = not known.
 
     A known face's crop follows from its five points, else from its 68, its mesh (where `to_points` reads it), its box.
     Pairs are made from the largest overlap down, and each known face serves once.
     """
     places = [(face, crop) for face in known if (crop := _crop(face, to_points)) is not None]
-    pairs: list[FaceRecord | None] = [None] * len(found)
+    pairs: list[FaceLabel | None] = [None] * len(found)
     overlap = iou_matrix(_squares(found), _squares([crop for _, crop in places]))
     while overlap.size and overlap.max() >= MIN_OVERLAP:
         row, column = np.unravel_index(overlap.argmax(), overlap.shape)
@@ -96,7 +96,7 @@ def paired(
     return pairs
 
 
-def _crop(face: FaceRecord, to_points: Callable[[Array], Array] | None) -> Crop | None:
+def _crop(face: FaceLabel, to_points: Callable[[Array], Array] | None) -> Crop | None:
     if face.points5 is not None:
         return crop_from_points5(face.points5)
     if face.landmarks68 is not None:

@@ -22,16 +22,16 @@ import torch
 
 from rtface.geometry.crop import SMALL_CROP_SIZE
 from rtface.train.association import association_losses
-from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.init import begin_with
 from rtface.train.losses import Targets, engine_losses
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.nets.registry import Network, build_engine, check_parts
-from rtface.train.run import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
+from rtface.train.run import Run, RunConfig, Schedule, keeping, load, optimizer, pick_device, prepare
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.validate import scores
 
@@ -93,7 +93,13 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     elif config.init is not None:
         begin_with(net, config.init, lambda: _first_pass(net, mixed, device))
         run.ema.copy(net)
-    batches, size = prefetch(sampler), sizes[0]
+    size = sizes[0]
+
+    def size_of_next() -> int:
+        small = size == sizes[-1] and turn(run.step, config.small_share)
+        return SMALL_CROP_SIZE if small else size
+
+    batches = load(sampler, run.step, size_of_next, config.workers, pinned=device.type == "cuda")
 
     def measure() -> dict[str, float]:
         if ids is not None:
@@ -103,7 +109,6 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     with keeping(run, batches):
         while run.progress < 1.0:
             size = sizes[sum(run.progress >= share for share in grow_at)]
-            sampler.size = SMALL_CROP_SIZE if size == sizes[-1] and turn(run.step, config.small_share) else size
             iterations = config.iterations if run.progress >= config.interact_at else 0
             net.train()
             if iterations and not config.joint:
@@ -112,9 +117,10 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
                     measure_mix(run, config, _crops(batches, device))
                     ids = None
             images, targets = next(batches)
-            with torch.autocast(device.type, torch.bfloat16), naming(ids, sampler.tasks()):
-                rounds = net(images.to(device), iterations, rows=targets.rows())
-            run.update(_losses(net, rounds, targets.to(device), iterations > 0 and not config.joint), len(images))
+            rows, targets = targets.rows(), targets.to(device)
+            with torch.autocast(device.type, torch.bfloat16), naming(ids, targets.task):
+                rounds = net(images.to(device, non_blocking=True), iterations, rows=rows)
+            run.update(_losses(net, rounds, targets, iterations > 0 and not config.joint), len(images))
             run.check(config.validate_minutes, measure)
     return run.checkpoint
 
@@ -163,15 +169,13 @@ def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
         print(mixed.table(), file=sys.stderr)
         return mixed, validation_samples(config.sources, config.cache)
     files = [config.data / f"{name}.parquet" for name in FILES]
-    mixed = Mixed(build_samples(read_corpus(files, config.cache)), MIX)
-    return mixed, build_samples(read_corpus(files, config.cache, splits=("val",)))
+    mixed = Mixed(build_samples(read_pictures(files, config.cache)), MIX)
+    return mixed, build_samples(read_pictures(files, config.cache, splits=("val",)))
 
 
 def _first_pass(net: Network, mixed: Mixed, device: torch.device) -> None:
     """One varied batch through every part."""
-    first = Sampler(mixed.samples, 256, seed=0, shares=mixed.shares)
-    first.size = 128
-    images, targets = first()
+    images, targets = Sampler(mixed.samples, 256, seed=0, shares=mixed.shares)(0)
     net(images.to(device), 0, rows=targets.rows())
     net(images[:64].to(device), 1)
 

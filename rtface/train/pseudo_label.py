@@ -9,7 +9,7 @@ kept. Emotion is left to `rtface train teacher`, which is better at it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.datasets.labelled import FaceLabel, LabelledImage, face_of_landmarks
 from rtface.datasets.masks import UNKNOWN
-from rtface.datasets.sample import FaceRecord, Record, face_of_landmarks
 from rtface.geometry.crop import Crop, crop_from_landmarks, crop_to_frame_matrix, frame_to_crop_matrix, warp_crops
 from rtface.labels import PARSING_CLASSES
 from rtface.tasks import landmarks, parsing, pose
@@ -38,6 +38,11 @@ LOOKS = tuple(
 SURE = 0.7  # share of the looks that must give a pixel the same class
 GRID = 256  # px a side on which a face's looks are counted
 _OUTPUTS = (landmarks.OUTPUT, parsing.OUTPUT, pose.OUTPUT)
+
+
+def to_label(images: Iterable[LabelledImage]) -> list[LabelledImage]:
+    """Pictures of a corpus whose labels may be replaced: unlabelled ones then; those to measure on are left alone."""
+    return [replace(image, split="unlabelled") for image in images if image.split not in ("val", "test")]
 
 
 class Networks(Protocol):
@@ -66,7 +71,7 @@ class Labeller:
     max_spread: float = 4.0
     mesh: MeshTeacher | None = None
 
-    def __call__(self, record: Record) -> Record | None:
+    def __call__(self, record: LabelledImage) -> LabelledImage | None:
         """The record with these labels in place of its own, or None where no face is sure enough.
 
         Raises:
@@ -97,7 +102,7 @@ class Labeller:
             pose_class=None,
         )
 
-    def _face(self, face: Face, looks: Array, turned: Array, known: FaceRecord | None) -> FaceRecord:
+    def _face(self, face: Face, looks: Array, turned: Array, known: FaceLabel | None) -> FaceLabel:
         """The label of a face from its looks' points (L, 68, 2) and pose (L, 3), and from what was known of it."""
         points, source = looks.mean(axis=0), SOURCE
         spread = 100.0 * float(np.sqrt(((looks - points) ** 2).sum(axis=2).mean())) / ocular(points)

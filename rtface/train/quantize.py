@@ -23,8 +23,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from rtface.engine.ort import OrtEngine
 from rtface.tasks.parsing_scores import DECODERS
-from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, build_samples
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.export import NORMALISE, Batch, Exported, halve_weights, store
 from rtface.train.int8_rewrites import group_pixels, scores_of_labels, split_channels
 from rtface.train.nets.blocks import MEAN, SPREAD
@@ -38,7 +38,7 @@ FLOAT_DETECTOR = ("head/Conv", "head_1/Conv", "head_2/Conv")  # the head runs at
 def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -> tuple[list[Batch], list[str]]:
     """Varied training crops, batches of 8, and the ids of their pictures; every world the engine meets is in it."""
     files = [data / f"{n}.parquet" for n in ("landmarks", "parsing", "unlabelled", "emotion", "points5")]
-    groups = build_samples(read_corpus(files, cache))
+    groups = build_samples(read_pictures(files, cache))
     rng = np.random.default_rng(0)
     augment, images, ids = Augment(size, rng, strength=0.5), [], []
     for group in sorted(groups):
@@ -53,7 +53,7 @@ def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -
 def detector_batches(data: Path, cache: Path, count: int = 128) -> tuple[list[Batch], list[str]]:
     """Training pictures at the stream's 320x256 canvas, one a batch, and their ids."""
     files = [data / f"{n}.parquet" for n in ("detection", "landmarks", "negatives")]
-    pictures = read_corpus(files, cache)
+    pictures = read_pictures(files, cache)
     batches, ids = [], []
     for index in np.random.default_rng(0).choice(len(pictures), min(count, len(pictures)), replace=False):
         picture = pictures[int(index)]

@@ -10,25 +10,30 @@ import csv
 import ctypes
 import math
 import queue
+import signal
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
 
 from rtface.errors import ModelError, OptionError
 from rtface.train.sources import Source
 
+A = TypeVar("A")
 T = TypeVar("T")
 _MEND = "Delete it, or choose another --run folder"
+FIRST_SAVE_S, SAVE_EVERY_S = 120.0, 300.0  # of training: a run that is killed loses no more
 
 
 @dataclass
@@ -66,6 +71,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 1
     validate_minutes: float = 10.0
+    workers: int = 0  # processes that make batches; 0 = a thread
     sources: tuple[Source, ...] = ()  # drawn from instead of the corpus' own files in `data`
 
 
@@ -84,12 +90,11 @@ def prepare(config: RunConfig) -> None:
 
 
 def optimizer(net: nn.Module, rate: float, decay: float = 0.02) -> torch.optim.Optimizer:
-    """AdamW; weights decay, biases and batch norms do not."""
+    """AdamW; weights decay, biases and batch norms do not. On a GPU one kernel does it."""
     weights = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
-    return torch.optim.AdamW(
-        [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}], rate
-    )
+    groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, rate, fused=weights[0].is_cuda or None)
 
 
 class Ema:
@@ -105,13 +110,12 @@ class Ema:
 
     @torch.no_grad()
     def update(self, net: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in net.state_dict().items():
-            kept = self.state[name]
-            if value.dtype.is_floating_point:
-                kept.lerp_(value, 1 - decay)
-            else:
-                kept.copy_(value)
+        average = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
+        values = net.state_dict()
+        learned = [name for name, value in values.items() if value.dtype.is_floating_point]
+        average([self.state[name] for name in learned], [values[name] for name in learned], step)
+        for name in values.keys() - set(learned):
+            self.state[name].copy_(values[name])
 
 
 class Run:
@@ -123,9 +127,10 @@ class Run:
         self.ema = Ema(net)
         self.step, self.seconds = 0, 0.0
         self._mark = time.monotonic()
-        self._sums: dict[str, float] = defaultdict(float)
+        self._sums: dict[str, Tensor] = {}  # on the network's device: a step waits for no figure
         self._count, self._seen, self._reported = 0, 0, 0.0
         self._checked = 0.0
+        self._save_at = FIRST_SAVE_S
 
     @property
     def checkpoint(self) -> Path:
@@ -149,6 +154,7 @@ class Run:
         self.ema.state = {k: v.to(device) for k, v in saved["ema"].items()}
         self.step, self.seconds = saved["step"], saved["seconds"]
         self._reported = self._checked = self.seconds
+        self._save_at = self.seconds + SAVE_EVERY_S
         return True
 
     def save(self) -> None:
@@ -163,9 +169,10 @@ class Run:
         }
         torch.save(state, part)
         part.replace(self.checkpoint)
+        self._save_at = self.seconds + SAVE_EVERY_S
 
     def update(self, losses: dict[str, Tensor], seen: int) -> None:
-        """One optimisation step on the sum of `losses`."""
+        """One optimisation step on the sum of `losses`; saves when it is time to (`FIRST_SAVE_S`, `SAVE_EVERY_S`)."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step, self.progress) * group.get("rate_scale", 1.0)
         total = torch.stack(tuple(losses.values())).sum()
@@ -179,10 +186,12 @@ class Run:
         self._count += 1
         self._seen += seen
         for name, value in losses.items():
-            self._sums[name] += float(value.detach())
+            self._sums[name] = self._sums[name] + value.detach() if name in self._sums else value.detach()
         now = time.monotonic()
         self.seconds += now - self._mark
         self._mark = now
+        if self.seconds >= self._save_at:
+            self.save()
 
     def pause(self) -> None:
         """Leave out of the schedule what passes until `unpause` (validation)."""
@@ -205,7 +214,7 @@ class Run:
 
     def report(self, metrics: Mapping[str, float] | None = None) -> None:
         """A line on stderr and a row in log.csv: mean losses and speed since the last report, time left, `metrics`."""
-        means = {name: total / self._count for name, total in self._sums.items()}
+        means = {name: float(total) / self._count for name, total in self._sums.items()}
         speed = self._seen / max(self.seconds - self._reported, 1e-6)
         left = self.seconds / max(self.progress, 1e-6) * (1 - self.progress) / 60
         figures = [f"{name} {value:.3f}" for name, value in means.items()]
@@ -323,6 +332,62 @@ def prefetch(make: Callable[[], T], depth: int = 3) -> Generator[T, None, None]:
     finally:
         stop.set()
         thread.join()
+
+
+def load(
+    make: Callable[[int, A], T], first: int, argument: Callable[[], A], workers: int = 0, pinned: bool = False
+) -> Generator[T, None, None]:
+    """Yield `make(number, argument())` for number = `first`, `first` + 1 … for ever, in order and made ahead.
+
+    Args:
+        make: Makes a batch from its number: a run that goes on sees what it would have seen.
+        first: The first number.
+        argument: Asked in this process, a few batches before the batch is used.
+        workers: Processes that make batches; 0 = a thread of this one.
+        pinned: Batches come in page-locked memory, from which a GPU reads by itself (only with workers).
+
+    `close()` ends thread or processes. What `make` raises is raised here.
+
+    Raises:
+        OptionError: `workers` where processes cannot be forked: they would each need a copy of the pictures.
+    """
+    keys = ((number, argument()) for number in count(first))
+    if not workers:
+        return prefetch(lambda: make(*next(keys)))
+    if "fork" not in torch.multiprocessing.get_all_start_methods():
+        raise OptionError("--workers", "this system cannot fork processes", "Pass --workers 0")
+    return _by_processes(make, keys, workers, pinned)
+
+
+def _by_processes(
+    make: Callable[[int, A], T], keys: Iterator[tuple[int, A]], workers: int, pinned: bool
+) -> Generator[T, None, None]:
+    loader: DataLoader[T] = DataLoader(
+        _Made(make),
+        batch_size=None,
+        sampler=keys,
+        num_workers=workers,
+        prefetch_factor=4,
+        pin_memory=pinned,
+        multiprocessing_context="fork",
+        worker_init_fn=_begin_worker,
+    )
+    yield from loader
+
+
+class _Made(Dataset[T]):
+    """What `DataLoader` takes: a batch for each key."""
+
+    def __init__(self, make: Callable[[int, Any], T]) -> None:
+        self._make = make
+
+    def __getitem__(self, key: tuple[int, Any]) -> T:
+        return self._make(*key)
+
+
+def _begin_worker(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's own to answer
+    cv2.setNumThreads(1)
 
 
 def pick_device(name: str) -> torch.device:

@@ -9,17 +9,22 @@ import numpy.typing as npt
 import torch
 
 from rtface.errors import InputError
+from rtface.geometry.crop import CROP_SIZE
 from rtface.train.data.faces import Augment, Item, Sample
 from rtface.train.losses import Targets
 
 # Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
 MIX = {"landmarks": 16, "video": 3, "parsing": 12, "faces": 7, "five": 4, "emotion": 19, "negative": 3}
 TASKS = ("landmarks", "parsing", "emotion")  # of iFAN; each with its batch norm statistics where `task_norm` is on
-TASK_OF = {"parsing": 1, "emotion": 2, "negative": 2}  # by set; the others' is landmarks
 
 
 class Sampler:
-    """Draws augmented batches: a fixed share from every set, each shuffled through before it repeats."""
+    """Makes augmented batches: a fixed share from every set, each shuffled through before it repeats.
+
+    A batch depends on the seed and its number only, so that a run that goes on sees what it would have seen, and
+    processes can make batches side by side. Rows stand in the order of what they carry (`_kind`): those that a decoder
+    runs on lie together.
+    """
 
     def __init__(
         self, groups: Mapping[str, list[Sample]], batch: int, seed: int, shares: Mapping[str, float] = MIX
@@ -29,26 +34,42 @@ class Sampler:
             raise InputError("nothing to train on", "the corpus holds no labelled faces", "Check --data")
         total = sum(shares[g] for g in self.groups)
         self.counts = {g: max(1, round(batch * shares[g] / total)) for g in self.groups}
-        self.rng = np.random.default_rng(seed)
-        self.orders: dict[str, list[int]] = {g: [] for g in self.groups}
+        self.seed = seed
         self.weights = {g: _rarity(s) for g, s in self.groups.items()}
-        self.size = 64
+        self._orders: dict[tuple[str, int], npt.NDArray[np.int64]] = {}  # by set and round, of the last rounds
 
-    def __call__(self) -> tuple[torch.Tensor, Targets]:
-        augment = Augment(self.size, self.rng)
-        return collate([augment(s) for g, n in self.counts.items() for s in self._draw(g, n)])
+    def __call__(self, number: int, size: int = CROP_SIZE) -> tuple[torch.Tensor, Targets]:
+        """Batch `number` (0, 1 …) at `size` px."""
+        augment = Augment(size, np.random.default_rng((self.seed, number)))
+        samples = [sample for group in self.groups for sample in self.draw(group, number)]
+        return collate([augment(sample) for sample in sorted(samples, key=_kind)])
 
-    def tasks(self) -> torch.Tensor:
-        """Which of `TASKS` each row of a batch is of."""
-        return torch.tensor([TASK_OF.get(self.groups[g][0].group, 0) for g, n in self.counts.items() for _ in range(n)])
+    def draw(self, group: str, number: int) -> list[Sample]:
+        """The samples of a set in batch `number`."""
+        samples, count = self.groups[group], self.counts[group]
+        drawn = []
+        for place in range(number * count, (number + 1) * count):
+            turn, at = divmod(place, len(samples))
+            drawn.append(samples[int(self._order(group, turn)[at])])
+        return drawn
 
-    def _draw(self, group: str, count: int) -> list[Sample]:
-        samples, order = self.groups[group], self.orders[group]
-        while len(order) < count:  # a set may be smaller than its part of a batch
-            weights = self.weights[group]
-            order += self.rng.choice(len(samples), len(samples), p=weights, replace=weights is not None).tolist()
-        picked, self.orders[group] = order[:count], order[count:]
-        return [samples[i] for i in picked]
+    def _order(self, group: str, turn: int) -> npt.NDArray[np.int64]:
+        """In which order a set is gone through for the `turn`-th time."""
+        order = self._orders.get((group, turn))
+        if order is None:
+            size, weights = len(self.groups[group]), self.weights[group]
+            rng = np.random.default_rng((self.seed, list(self.groups).index(group), turn))
+            order = rng.choice(size, size, p=weights, replace=weights is not None)
+            self._orders = {key: kept for key, kept in self._orders.items() if key[0] != group or key[1] >= turn - 1}
+            self._orders[group, turn] = order
+        return order
+
+
+def _kind(sample: Sample) -> int:
+    """0 neither points nor mask, 1 points, 2 both, 3 mask."""
+    weight = sample.landmark_weight
+    points = sample.five_weight > 0 or (weight is not None and bool((weight > 0).any()))
+    return (2 if points else 3) if sample.picture.parsing is not None else int(points)
 
 
 def _rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64] | None:
@@ -83,5 +104,6 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
         emotion=stack("emotion"),
         emotion_weight=stack("emotion_weight"),
         is_face=stack("is_face"),
+        task=stack("task", torch.int64),
     )
     return torch.from_numpy(np.stack([i.image for i in items])), targets

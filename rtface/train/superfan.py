@@ -21,8 +21,8 @@ from torch import Tensor
 from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
 from rtface.tasks.enhance import SCALE
-from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.degrade import Pairs
+from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.init import begin_with
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
@@ -31,9 +31,9 @@ from rtface.train.run import (
     RunConfig,
     Schedule,
     keeping,
+    load,
     optimizer,
     pick_device,
-    prefetch,
     prepare,
     read_checkpoint,
 )
@@ -149,13 +149,11 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     judge = FrozenEngine(config.engine).to(device) if weights.perceptual or weights.heat else None
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-        pairs.drawn = run.step
     elif config.init is not None:
-        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs()[0]).to(device)))
-        pairs.drawn = 0  # the run itself begins with these pairs too
+        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs(0)[0]).to(device)))
         run.ema.copy(net)
     normalise = Normalise()
-    batches = prefetch(pairs)
+    batches = load(lambda number, _: pairs(number), run.step, lambda: None, config.workers)
     with keeping(run, batches):
         while run.progress < 1.0:
             small, large = (torch.from_numpy(part).to(device) for part in next(batches))
@@ -176,13 +174,13 @@ def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:
     """Those to learn from, and those of the val splits."""
     files = [config.data / f"{name}.parquet" for name in FILES]
     if not config.sources:
-        return read_corpus(files, config.cache), read_corpus(files, config.cache, splits=("val",))
+        return read_pictures(files, config.cache), read_pictures(files, config.cache, splits=("val",))
     learned: list[Picture] = []
     for one in config.sources:
-        read = read_corpus(one.files, config.cache, one.splits)
+        read = read_pictures(one.files, config.cache, one.splits)
         learned += [picture for picture in read if not one.only or picture.source in one.only]
     every = dict.fromkeys(file for one in config.sources for file in one.files)
-    return learned, read_corpus(every, config.cache, splits=("val",)) or learned
+    return learned, read_pictures(every, config.cache, splits=("val",)) or learned
 
 
 @torch.no_grad()
@@ -192,7 +190,7 @@ def validate(run: Run, pictures: Sequence[Picture], sizes: Sequence[int], device
     net = SuperFan().to(device).eval()
     net.load_state_dict(run.ema.state)
     pairs = Pairs(pictures, (min(sizes),), min(VALIDATED, 8 * len(pictures)), 0, SCALE)
-    small, large = pairs()
+    small, large = pairs(0)
     made = torch.cat([to_pixels(net(part.to(device))).cpu() for part in torch.split(torch.from_numpy(small), 32)])
     side = large.shape[1]
     plain = [cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR) for one in small]

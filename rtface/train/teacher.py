@@ -10,11 +10,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rtface.train.data.corpus import read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
 from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.nets.emotion import SIZE, EmotionNet
-from rtface.train.run import Run, RunConfig, Schedule, keeping, optimizer, pick_device, prefetch, prepare
+from rtface.train.run import Run, RunConfig, Schedule, keeping, load, optimizer, pick_device, prepare
 from rtface.train.sampling import Sampler, collate
 
 
@@ -31,13 +31,12 @@ def train_teacher(config: TeacherConfig) -> Path:
     device = pick_device(config.device)
     mixed, validation = _data(config)
     sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
-    sampler.size = SIZE
 
     net = EmotionNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(config.run, net, optimizer(net, config.rate, 0.05), Schedule(config.rate, config.minutes, config.steps))
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-    batches = prefetch(sampler)
+    batches = load(sampler, run.step, lambda: SIZE, config.workers, pinned=device.type == "cuda")
     with keeping(run, batches):
         while run.progress < 1.0:
             images, targets = next(batches)
@@ -57,8 +56,8 @@ def _data(config: TeacherConfig) -> tuple[Mixed, list[Sample]]:
         print(mixed.table(), file=sys.stderr)
         return mixed, validation_samples(config.sources, config.cache).get("emotion", [])
     files = [config.data / "emotion.parquet"]
-    groups = build_samples(read_corpus(files, config.cache))
-    validation = build_samples(read_corpus(files, config.cache, splits=("val",)))["emotion"]
+    groups = build_samples(read_pictures(files, config.cache))
+    validation = build_samples(read_pictures(files, config.cache, splits=("val",)))["emotion"]
     return Mixed({"emotion": groups["emotion"]}, {"emotion": 1.0}), validation
 
 

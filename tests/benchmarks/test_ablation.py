@@ -16,10 +16,11 @@ import torch
 
 from benchmarks import ablation, arms
 from benchmarks.ablation_table import tables
-from rtface.train.data.corpus import FaceLabel, Picture
+from rtface.datasets.labelled import FaceLabel
 from rtface.train.data.faces import Sample
+from rtface.train.data.pixel_cache import Picture
 from rtface.train.nets.mos import cells
-from tests.train.made import write_corpus
+from tests.train.made import a_picture, write_corpus
 
 pytestmark = pytest.mark.train
 SMALL = ("--steps", "1", "--batch", "8", "--detector-steps", "1", "--detector-batch", "2", "--enhancer-steps", "2")
@@ -177,7 +178,7 @@ def test_the_table_can_be_printed_without_training(tmp_path: Path, capsys: pytes
 
 
 def test_a_single_task_keeps_its_labels_only() -> None:
-    picture = Picture("p", "helen", "train", np.zeros((8, 8, 3), np.uint8), parsing=np.zeros((8, 8), np.uint8))
+    picture = a_picture("p", "helen", "train", np.zeros((8, 8, 3), np.uint8), parsing=np.zeros((8, 8), np.uint8))
     full = Sample(
         picture,
         "landmarks",
@@ -212,8 +213,8 @@ class Planted(torch.nn.Module):
 
 def test_a_detector_is_scored_by_what_it_finds() -> None:
     def faces(*boxes: tuple[float, float, float, float]) -> Picture:
-        labels = [FaceLabel(box=np.array(b, np.float32)) for b in boxes]
-        return Picture("w", "wider", "val", np.zeros((64, 90, 3), np.uint8), labels)
+        labels = [FaceLabel(box_xyxy=np.array(b, np.float32)) for b in boxes]
+        return a_picture("w", "wider", "val", np.zeros((64, 90, 3), np.uint8), labels)
 
     right, two = faces((23.5, 23.5, 47.5, 47.5)), faces((23.5, 23.5, 47.5, 47.5), (60.0, 5, 85, 40))
     assert arms.score_detector(Planted(), [right])["ap50_24px"] == pytest.approx(100.0)  # type: ignore[arg-type]

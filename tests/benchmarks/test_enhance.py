@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks.enhance import Scores, arguments, crops_of, shrink
-from rtface.datasets.corpus import Row, Sample, Truth
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.evaluate.metrics import psnr
+from rtface.evaluate.samples import Sample
 
 POINTS = np.array([[130, 140], [190, 142], [160, 180], [135, 210], [185, 211]], float)
 BOX = np.array([90.0, 80.0, 230.0, 260.0])
@@ -30,8 +31,8 @@ def test_a_shrunk_face_has_the_width_asked_for_and_leads_back(width: int) -> Non
 
 
 def test_both_crops_show_the_same_part() -> None:
-    image, truth = picture(), Truth(box_xyxy=BOX, points5=POINTS)
-    sample = Sample(Row("a", "afw", "val", (truth,)), image)
+    image, truth = picture(), FaceLabel(box_xyxy=BOX, points5=POINTS)
+    sample = Sample(LabelledImage("a", "afw", "val", (truth,)), image)
     found = crops_of(sample, truth, shrink(image, BOX, 32), None)
     assert found is not None and found[0].shape == found[1].shape == (128, 128, 3)
     middle = (slice(16, -16), slice(16, -16))
@@ -40,7 +41,7 @@ def test_both_crops_show_the_same_part() -> None:
         found[0][middle], np.roll(found[1], 4, axis=1)[middle]
     )  # one px of the small picture is four of the crop
     assert right > 30 and right > moved + 3
-    assert crops_of(sample, Truth(box_xyxy=BOX), shrink(image, BOX, 32), None) is None
+    assert crops_of(sample, FaceLabel(box_xyxy=BOX), shrink(image, BOX, 32), None) is None
 
 
 def test_figures_that_were_not_measured_are_none() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks import mesh
 from benchmarks.mesh import SIDE, MeshProcess, arguments, fill, five_of, run
-from rtface.datasets import parquet
+from rtface.datasets import writer
 from rtface.errors import OutputError, SourceError
 from rtface.geometry.crop import crop_from_points5, frame_to_crop_matrix
 from tests.evaluate.made import FACE, png, record, write
@@ -161,7 +161,7 @@ def test_a_file_whose_faces_have_no_such_field_gets_it() -> None:
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "PART_ROWS", 2)
+    monkeypatch.setattr(writer, "PART_ROWS", 2)
     file = write(tmp_path / "in.parquet", [a_row(f"r{k}", FACED) for k in range(5)])
     args = arguments([str(file), "--out", str(tmp_path / "out.parquet")])
     asked = 0
@@ -197,5 +197,5 @@ def test_what_cannot_be_read_or_written(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(OutputError, match="its folder does not exist"):
         run(arguments([str(file), "--out", str(tmp_path / "no" / "out.parquet")]), lambda: nullcontext(found))
     pq.write_table(pa.table({"id": ["a"]}), file)
-    with pytest.raises(SourceError, match=r"it has no column faces, image, split"):
+    with pytest.raises(SourceError, match=r"lacks the columns image, source, split"):
         run(arguments([str(file), "--out", str(tmp_path / "out.parquet")]), lambda: nullcontext(found))

@@ -29,8 +29,8 @@ def test_wider_boxes(tmp_path: Path) -> None:
     (face,) = first.faces  # the second is invalid, the third empty
     assert face.box_xyxy is not None and face.box_xyxy.tolist() == [10, 20, 40, 60]
     assert face.box_source == "human"
-    assert first.ignored is not None and first.ignored.tolist() == [[1, 2, 9, 11]]
-    assert none.faces == () and none.ignored is not None and len(none.ignored) == 0
+    assert first.ignore_xyxy.tolist() == [[1, 2, 9, 11]]
+    assert none.faces == () and none.ignore_xyxy.shape == (0, 4)
     assert first.load()[0].shape == (30, 40, 3)
 
 

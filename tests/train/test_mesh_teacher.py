@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtface.datasets.sample import FaceRecord, Record
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.errors import UsageError
 from rtface.geometry.crop import crop_from_landmarks, points5_from_landmarks
 from rtface.train.mesh_teacher import FEW, MeshTeacher, fitted, ocular, paired
@@ -43,24 +43,24 @@ def test_teachers_that_agree_are_surer_than_one() -> None:
 def test_a_known_face_is_the_one_that_lies_there() -> None:
     left, right = placed(60, 60, 20), placed(200, 70, 24, roll=20)
     found = [crop_from_landmarks(left), crop_from_landmarks(right + 3.0)]
-    by_points5 = FaceRecord(points5=points5_from_landmarks(right), points5_source="human")
-    by_mesh = FaceRecord(mesh478=a_mesh(left + 2.0))
-    elsewhere = FaceRecord(landmarks68=placed(60, 220, 20))
+    by_points5 = FaceLabel(points5=points5_from_landmarks(right), points5_source="human")
+    by_mesh = FaceLabel(mesh478=a_mesh(left + 2.0))
+    elsewhere = FaceLabel(landmarks68=placed(60, 220, 20))
     assert paired(found, [elsewhere, by_points5, by_mesh], first68) == [by_mesh, by_points5]
     assert paired(found, [elsewhere, by_points5, by_mesh]) == [None, by_points5]  # nobody reads the mesh
     low, high = left.min(0), left.max(0)
-    by_box = FaceRecord(box_xyxy=np.array((*low, *high)))
+    by_box = FaceLabel(box_xyxy=np.array((*low, *high)))
     assert paired(found, [by_box]) == [by_box, None]
-    near, nearer = FaceRecord(landmarks68=left + 9.0), FaceRecord(landmarks68=left + 1.0)
+    near, nearer = FaceLabel(landmarks68=left + 9.0), FaceLabel(landmarks68=left + 1.0)
     assert paired(found, [near, nearer]) == [nearer, None]
     assert paired([found[0], found[0]], [nearer]) == [nearer, None]  # each serves once
     assert paired([], [near]) == [] and paired(found, []) == [None, None]
 
 
 def test_the_map_is_fitted_on_hand_labelled_faces_with_a_mesh() -> None:
-    def record(points: Array, source: str) -> Record:
-        face = FaceRecord(mesh478=mesh_of(points).astype(np.float32), landmarks68=points, landmarks68_source=source)
-        return Record("a", "made", np.zeros((4, 4, 3), np.uint8), (face, FaceRecord(mesh478=face.mesh478)))
+    def record(points: Array, source: str) -> LabelledImage:
+        face = FaceLabel(mesh478=mesh_of(points).astype(np.float32), landmarks68=points, landmarks68_source=source)
+        return LabelledImage("a", "made", np.zeros((4, 4, 3), np.uint8), (face, FaceLabel(mesh478=face.mesh478)))
 
     some = [record(points, "human") for points in shapes(FEW + 1)]
     wrong = [record(points + 50.0, "own") for points in shapes(20)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.datasets.parquet import Settings, write
-from rtface.datasets.sample import FaceRecord, Record, votes_for
+from rtface.datasets.labelled import FaceLabel, LabelledImage, votes_for
+from rtface.datasets.writer import Settings, write
 from rtface.errors import InputError
 from rtface.train.data.faces import Augment, Sample
 from rtface.train.data.mixed import carried, mixed_samples, mixed_scenes, validation_samples
@@ -17,7 +17,7 @@ from rtface.train.data.scenes import SceneMaker
 from rtface.train.sampling import Sampler
 from rtface.train.sources import TASKS, Source
 from tests.datasets.test_masks import face_mask
-from tests.train.made import placed
+from tests.train.made import a_picture, placed
 
 
 def source(corpus: Path, name: str, **more: object) -> Source:
@@ -94,7 +94,7 @@ def test_the_sampler_draws_by_the_shares(corpus: Path, cache: Path) -> None:
     mixed = mixed_samples([source(corpus, "emotion", share=3.0), source(corpus, "landmarks")], cache)
     sampler = Sampler(mixed.samples, 8, 0, mixed.shares)
     assert sampler.counts == {"emotion": 6, "landmarks": 2}
-    _, targets = sampler()
+    _, targets = sampler(0, 64)
     assert int((targets.emotion_weight > 0).sum()) == 6
 
 
@@ -149,10 +149,10 @@ class TestScenes:
 
 def test_imported_sets_that_the_corpus_does_not_know_are_learned_from(tmp_path: Path) -> None:
     """A mask without points, and an emotion whose face is a part of the picture, from files to crops."""
-    boxed = FaceRecord(box_xyxy=np.array((10.0, 20.0, 50.0, 60.0)), box_source="human")
+    boxed = FaceLabel(box_xyxy=np.array((10.0, 20.0, 50.0, 60.0)), box_source="human")
     records = [
-        Record("m", "helenmask", np.zeros((64, 64, 3), np.uint8), mask=face_mask, parsing_scheme="celebamask19"),
-        Record("e", "rafdb", np.zeros((80, 70, 3), np.uint8), (boxed,), emotion_votes=votes_for("fear")),
+        LabelledImage("m", "helenmask", np.zeros((64, 64, 3), np.uint8), mask=face_mask, parsing_scheme="celebamask19"),
+        LabelledImage("e", "rafdb", np.zeros((80, 70, 3), np.uint8), (boxed,), emotion_votes=votes_for("fear")),
     ]
     write(records, tmp_path / "made.parquet", Settings())
     mixed = mixed_samples([Source("made", (tmp_path / "made.parquet",))], tmp_path / "cache")
@@ -168,9 +168,9 @@ def test_five_hand_set_points_are_learned_beside_a_teachers_68(tmp_path: Path) -
     own, five = placed(60, 60, 20), placed(63, 60, 20)[[36, 45, 30, 48, 54]]
 
     def samples(source: str, tasks: dict[str, float] | None = None) -> list[Sample]:
-        face = FaceRecord(points5=five, points5_source="human", landmarks68=own, landmarks68_source=source)
+        face = FaceLabel(points5=five, points5_source="human", landmarks68=own, landmarks68_source=source)
         path = tmp_path / f"{source}.parquet"
-        write([Record("a", "made", np.zeros((120, 120, 3), np.uint8), (face,))], path, Settings())
+        write([LabelledImage("a", "made", np.zeros((120, 120, 3), np.uint8), (face,))], path, Settings())
         made = Source("made", (path,), tasks=tasks or dict.fromkeys(TASKS, 1.0))
         return mixed_samples([made], tmp_path / "cache").samples["made"]
 
@@ -188,11 +188,10 @@ def test_five_hand_set_points_are_learned_beside_a_teachers_68(tmp_path: Path) -
 
 
 def test_every_task_is_told_from_a_sample() -> None:
-    from rtface.train.data.corpus import Picture
 
     mask = np.zeros((4, 4), np.uint8)
     everything = Sample(
-        Picture("a", "made", "train", np.zeros((4, 4, 3), np.uint8), parsing=mask),
+        a_picture("a", "made", "train", np.zeros((4, 4, 3), np.uint8), parsing=mask),
         "landmarks",
         landmark_weight=np.ones(68, np.float32),
         five_weight=1.0,

@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from rtface.errors import InputError, ModelError
-from rtface.train.data.corpus import Picture, read_corpus
 from rtface.train.data.faces import Augment, Sample, build_samples
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.export import export_engine, load_engine
 from rtface.train.multitask import FILES, EngineConfig, train_engine, validate
 from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.norms import TaskNorm
 from rtface.train.run import Run, Schedule
 from rtface.train.sampling import MIX, Sampler, collate
-from tests.train.made import placed
+from tests.train.made import a_picture, placed
 
-BLANK = Picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
+BLANK = a_picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
 BOX = np.array((0, 0, 48, 48), np.float32)
 
 
@@ -34,11 +34,10 @@ def faces(group: str, count: int, emotion: int | None = None) -> list[Sample]:
 def test_every_set_has_its_share_of_a_batch() -> None:
     sampler = Sampler({g: faces(g, 100, 0 if g == "emotion" else None) for g in (*MIX, "other")}, batch=64, seed=0)
     assert sampler.counts == MIX
-    images, targets = sampler()
+    images, targets = sampler(0, 64)
     assert images.shape == (64, 64, 64, 3) and images.dtype == torch.uint8
     assert int(targets.emotion_weight.sum()) == MIX["emotion"]
-    sampler.size = 96
-    assert sampler()[0].shape == (64, 96, 96, 3)
+    assert sampler(1, 96)[0].shape == (64, 96, 96, 3)
 
 
 def test_missing_sets_leave_their_share_to_the_others() -> None:
@@ -54,7 +53,7 @@ def test_nothing_to_train_on() -> None:
 def test_a_set_is_gone_through_before_it_repeats() -> None:
     samples = faces("landmarks", 24)
     sampler = Sampler({"landmarks": samples}, batch=8, seed=0)
-    drawn = [id(s) for _ in range(3) for s in sampler._draw("landmarks", 8)]
+    drawn = [id(s) for number in range(3) for s in sampler.draw("landmarks", number)]
     assert sorted(drawn) == sorted(id(s) for s in samples)
     assert drawn != [id(s) for s in samples]
 
@@ -63,20 +62,34 @@ def test_rare_emotions_are_drawn_more_often_than_they_occur() -> None:
     common, rare = faces("emotion", 1600, emotion=0), faces("emotion", 100, emotion=5)
     sampler = Sampler({"emotion": common + rare}, batch=1700, seed=0)
     drawn = Counter(
-        int(s.emotion.argmax()) for _ in range(4) for s in sampler._draw("emotion", 1700) if s.emotion is not None
+        int(s.emotion.argmax()) for number in range(4) for s in sampler.draw("emotion", number) if s.emotion is not None
     )
     # 16 times rarer, 16 ** 0.25 = 2 times likelier each: one draw in nine instead of one in seventeen
     assert drawn[5] / drawn.total() == pytest.approx(1 / 9, abs=0.02)
 
 
 def test_a_seed_draws_the_same_batches(corpus: Path, cache: Path) -> None:
-    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
-    first, again, other = (Sampler(groups, 16, seed)()[0] for seed in (3, 3, 4))
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
+    first, again, other = (Sampler(groups, 16, seed)(0, 64)[0] for seed in (3, 3, 4))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
+def test_a_batch_depends_on_seed_and_number_only(corpus: Path, cache: Path) -> None:
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
+    whole, later = Sampler(groups, 16, 3), Sampler(groups, 16, 3)
+    seen = [whole(number, 64)[0] for number in range(6)]
+    assert torch.equal(later(5, 64)[0], seen[5])  # as a run sees it that goes on there
+    assert not any(torch.equal(seen[5], other) for other in seen[:5])
+
+
+def test_rows_with_points_and_rows_with_masks_lie_together(corpus: Path, cache: Path) -> None:
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
+    rows = Sampler(groups, 32, 0)(0, 64)[1].rows()
+    assert isinstance(rows.landmarks, slice) and isinstance(rows.parsing, slice)
+
+
 def test_unlabelled_fields_weigh_nothing(corpus: Path, cache: Path) -> None:
-    groups = build_samples(read_corpus([corpus / f"{n}.parquet" for n in FILES], cache))
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
     assert set(groups) == set(MIX) - {"faces"}  # too few faces for the mesh map
     augment = Augment(64, np.random.default_rng(0), strength=0.0)
     _, t = collate([augment(groups[g][0]) for g in ("landmarks", "video", "five", "emotion", "negative")])
@@ -147,8 +160,9 @@ def test_a_frozen_network_learns_no_associations(corpus: Path, cache: Path, tmp_
 
 def test_rows_know_their_task() -> None:
     sampler = Sampler({g: faces(g, 100, 0 if g == "emotion" else None) for g in MIX}, batch=64, seed=0)
-    assert torch.bincount(sampler.tasks()).tolist() == [30, 12, 22]
-    assert sampler.tasks()[16 + 3] == 1  # parsing comes third
+    _, targets = sampler(0, 64)
+    assert torch.bincount(targets.task).tolist() == [30, 12, 22]
+    assert targets.task[targets.emotion_weight > 0].eq(2).all()
 
 
 def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
@@ -161,7 +175,7 @@ def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
             value.zero_()
 
     points = placed(64, 56, 22).astype(np.float32)
-    picture = Picture("p", "afw", "val", np.zeros((128, 128, 3), np.uint8))
+    picture = a_picture("p", "afw", "val", np.zeros((128, 128, 3), np.uint8))
     picture.parsing = np.zeros((128, 128), np.uint8)
     picture.parsing_scheme = "celebamask19"
     face = Sample(picture, "landmarks", landmarks=points, landmark_weight=np.ones(68, np.float32))

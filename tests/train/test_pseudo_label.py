@@ -13,18 +13,17 @@ import pytest
 from skimage import data
 
 from rtface import Analyzer, Options
-from rtface.datasets import parquet
-from rtface.datasets.parquet import Settings
-from rtface.datasets.parquet import write as write_records
-from rtface.datasets.sample import FaceRecord, Record
+from rtface.datasets import corpus, writer
+from rtface.datasets.labelled import FaceLabel, LabelledImage
+from rtface.datasets.writer import Settings
+from rtface.datasets.writer import write as write_records
 from rtface.errors import SourceError
 from rtface.geometry.crop import points5_from_landmarks
 from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
-from rtface.train.data.corpus import read_corpus
 from rtface.train.data.mixed import mixed_samples
-from rtface.train.data.records import corpus_pictures
+from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.mesh_teacher import MeshTeacher, ocular
-from rtface.train.pseudo_label import Labeller
+from rtface.train.pseudo_label import Labeller, to_label
 from rtface.train.sources import Source
 from tests.conftest import Cli
 from tests.evaluate.made import record, write
@@ -44,14 +43,14 @@ def analyzer() -> Iterator[Analyzer]:
 
 
 @pytest.fixture(scope="module")
-def labelled(portrait: np.ndarray, analyzer: Analyzer) -> Record:
-    made = Labeller(analyzer)(Record("p", "made", portrait, pose_class=3))
+def labelled(portrait: np.ndarray, analyzer: Analyzer) -> LabelledImage:
+    made = Labeller(analyzer)(LabelledImage("p", "made", portrait, pose_class=3))
     assert made is not None
     return made
 
 
 def test_a_face_has_points_pose_and_how_sure_they_are(
-    labelled: Record, portrait: np.ndarray, analyzer: Analyzer
+    labelled: LabelledImage, portrait: np.ndarray, analyzer: Analyzer
 ) -> None:
     (face,) = labelled.faces
     (seen,) = analyzer.image(portrait).faces
@@ -65,7 +64,7 @@ def test_a_face_has_points_pose_and_how_sure_they_are(
     assert labelled.pose_class is None  # the picture's other labels are not taken over
 
 
-def test_the_mask_is_unknown_where_looks_disagree_and_elsewhere(labelled: Record, portrait: np.ndarray) -> None:
+def test_the_mask_is_unknown_where_looks_disagree_and_elsewhere(labelled: LabelledImage, portrait: np.ndarray) -> None:
     image, mask = labelled.load()
     assert mask is not None and mask.shape == image.shape[:2] == portrait.shape[:2]
     assert {1, 2, 4, 5, 12, 13} <= set(np.unique(mask).tolist())
@@ -79,8 +78,10 @@ def test_the_mask_is_unknown_where_looks_disagree_and_elsewhere(labelled: Record
     assert 0.0 < (inside == 255).mean() < 0.25  # seams between the parts
 
 
-def test_the_mirror_image_has_the_mirrored_labels(labelled: Record, portrait: np.ndarray, analyzer: Analyzer) -> None:
-    other = Labeller(analyzer)(Record("m", "made", np.ascontiguousarray(portrait[:, ::-1])))
+def test_the_mirror_image_has_the_mirrored_labels(
+    labelled: LabelledImage, portrait: np.ndarray, analyzer: Analyzer
+) -> None:
+    other = Labeller(analyzer)(LabelledImage("m", "made", np.ascontiguousarray(portrait[:, ::-1])))
     assert other is not None
     points, back = labelled.faces[0].landmarks68, other.faces[0].landmarks68
     assert points is not None and back is not None
@@ -95,28 +96,28 @@ def test_the_mirror_image_has_the_mirrored_labels(labelled: Record, portrait: np
 
 
 def test_unsure_faces_are_left_out(portrait: np.ndarray, analyzer: Analyzer) -> None:
-    one = Record("p", "made", portrait)
+    one = LabelledImage("p", "made", portrait)
     assert Labeller(analyzer, max_spread=0.0)(one) is None
     assert Labeller(analyzer, min_quality=1.0)(one) is None
     assert Labeller(analyzer)(replace(one, picture=np.full((200, 200, 3), 127, np.uint8))) is None
 
 
-def shifted(labelled: Record, percent: float) -> np.ndarray:
+def shifted(labelled: LabelledImage, percent: float) -> np.ndarray:
     """The label's points, all moved right by this much of the outer eye corners' distance."""
     points = labelled.faces[0].landmarks68
     assert points is not None
     return np.add(points, (percent / 100 * ocular(points), 0.0))
 
 
-def test_a_mesh_is_a_second_teacher(labelled: Record, portrait: np.ndarray, analyzer: Analyzer) -> None:
+def test_a_mesh_is_a_second_teacher(labelled: LabelledImage, portrait: np.ndarray, analyzer: Analyzer) -> None:
     own = labelled.faces[0]
     assert own.landmarks68 is not None and own.landmarks68_spread is not None
     teacher = MeshTeacher(lambda mesh: mesh[:68])
-    bystander = FaceRecord(box_xyxy=np.array((0.0, 250.0, 40.0, 300.0)), mesh478=np.zeros((478, 2), np.float32))
+    bystander = FaceLabel(box_xyxy=np.array((0.0, 250.0, 40.0, 300.0)), mesh478=np.zeros((478, 2), np.float32))
 
-    def label(percent: float, mesh: MeshTeacher | None = teacher) -> Record | None:
-        face = FaceRecord(mesh478=np.resize(shifted(labelled, percent), (478, 2)))
-        return Labeller(analyzer, mesh=mesh)(Record("p", "made", portrait, (bystander, face)))
+    def label(percent: float, mesh: MeshTeacher | None = teacher) -> LabelledImage | None:
+        face = FaceLabel(mesh478=np.resize(shifted(labelled, percent), (478, 2)))
+        return Labeller(analyzer, mesh=mesh)(LabelledImage("p", "made", portrait, (bystander, face)))
 
     both = label(3.0)
     assert both is not None
@@ -134,12 +135,12 @@ def test_a_mesh_is_a_second_teacher(labelled: Record, portrait: np.ndarray, anal
 
 
 def test_hand_set_points_stay_and_are_learned(
-    labelled: Record, portrait: np.ndarray, analyzer: Analyzer, tmp_path: Path
+    labelled: LabelledImage, portrait: np.ndarray, analyzer: Analyzer, tmp_path: Path
 ) -> None:
     five = points5_from_landmarks(shifted(labelled, 2.0))
     for source, stays in (("human", True), ("teacher", False)):
-        known = FaceRecord(points5=five, points5_source=source)
-        made = Labeller(analyzer)(Record("p", "made", portrait, (known,)))
+        known = FaceLabel(points5=five, points5_source=source)
+        made = Labeller(analyzer)(LabelledImage("p", "made", portrait, (known,)))
         assert made is not None
         assert made.faces[0].points5_source == (source if stays else "own")
         path = tmp_path / f"{source}.parquet"
@@ -150,7 +151,7 @@ def test_hand_set_points_stay_and_are_learned(
         np.testing.assert_allclose(sample.landmarks, shifted(labelled, 0.0), atol=1e-3)
 
 
-def corpus_with_meshes(path: Path, portrait: np.ndarray, labelled: Record, count: int) -> Path:
+def corpus_with_meshes(path: Path, portrait: np.ndarray, labelled: LabelledImage, count: int) -> Path:
     """The portrait with a mesh that is 2 % off, and `count` hand-labelled faces with one."""
     mesh = mesh_of(shifted(labelled, 2.0)).ravel().tolist()
     rows = [record("portrait", portrait, split="unlabelled", faces=[{"mesh478": mesh}])]
@@ -164,7 +165,7 @@ def corpus_with_meshes(path: Path, portrait: np.ndarray, labelled: Record, count
 
 
 def test_the_map_is_fitted_on_the_file_or_on_another(
-    labelled: Record, portrait: np.ndarray, tmp_path: Path, cli: Cli
+    labelled: LabelledImage, portrait: np.ndarray, tmp_path: Path, cli: Cli
 ) -> None:
     enough = corpus_with_meshes(tmp_path / "enough.parquet", portrait, labelled, 220)
     few = corpus_with_meshes(tmp_path / "few.parquet", portrait, labelled, 5)
@@ -181,7 +182,7 @@ def test_the_map_is_fitted_on_the_file_or_on_another(
         assert done.code == 0, done.err
         both = "" if name == "none" else ", 1 faces by mesh and looks"
         assert done.out.strip() == f"{out}  1 pictures, 0 without a sure face{both}"
-        labels[name] = read_corpus([out], tmp_path / "cache")[0].faces[0]
+        labels[name] = read_pictures([out], tmp_path / "cache")[0].faces[0]
     for name, percent in (("itself", 1.0), ("other", 1.0), ("quarter", 0.5), ("none", 0.0)):
         face = labels[name]
         assert face.landmarks68_source == ("own" if name == "none" else "own+mesh")
@@ -196,15 +197,15 @@ def test_the_map_is_fitted_on_the_file_or_on_another(
 
 
 def test_other_meshes_do_not_go_on_with_earlier_parts(
-    labelled: Record, portrait: np.ndarray, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    labelled: LabelledImage, portrait: np.ndarray, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet, "PART_ROWS", 1)
+    monkeypatch.setattr(writer, "PART_ROWS", 1)
     file = corpus_with_meshes(tmp_path / "some.parquet", portrait, labelled, 220)
     out = tmp_path / "own.parquet"
     asked: list[str] = []
     original = Labeller.__call__
 
-    def stopped(self: Labeller, record: Record) -> Record | None:
+    def stopped(self: Labeller, record: LabelledImage) -> LabelledImage | None:
         asked.append(record.id)
         if len(asked) == 2:
             raise KeyboardInterrupt
@@ -228,11 +229,11 @@ def test_from_pictures_to_samples(portrait: np.ndarray, tmp_path: Path, cli: Cli
     done = cli("label", tmp_path / "in", "--out", out, "--threads", 1)
     assert done.code == 0, done.err
     assert done.out.strip() == f"{out}  1 pictures, 1 without a sure face"
-    (picture,) = read_corpus([out], tmp_path / "cache")
-    assert (picture.split, picture.parsing_source) == ("unlabelled", "own")
+    (picture,) = read_pictures([out], tmp_path / "cache")
+    assert (picture.split, picture.labels.parsing_source) == ("unlabelled", "own")
     (sample,) = mixed_samples([Source("own", (out,))], tmp_path / "cache").samples["own"]
     spread = picture.faces[0].landmarks68_spread
-    assert spread > 0 and sample.landmark_weight is not None
+    assert spread is not None and spread > 0 and sample.landmark_weight is not None
     assert sample.landmark_weight[0] == pytest.approx(0.35 / (1 + (spread / 2.0) ** 2), rel=1e-4)
     assert sample.picture.parsing is not None and sample.pose is not None
     again = cli("label", tmp_path / "in", "--out", out)
@@ -243,13 +244,13 @@ def test_from_pictures_to_samples(portrait: np.ndarray, tmp_path: Path, cli: Cli
 def test_a_corpus_file_gives_its_pictures_but_vals(portrait: np.ndarray, tmp_path: Path, cli: Cli) -> None:
     rows = [record(f"{split}0", portrait, split=split) for split in ("train", "val", "unlabelled")]
     path = write(tmp_path / "some.parquet", rows)
-    assert [r.id for r in corpus_pictures(path)] == ["train0", "unlabelled0"]
+    assert [image.id for image in to_label(corpus.read(path))] == ["train0", "unlabelled0"]
     done = cli("label", path, "--format", "parquet", "--out", tmp_path / "own.parquet", "--limit", 1, "--threads", 1)
     assert done.code == 0, done.err
     assert pq.read_table(tmp_path / "own.parquet")["id"].to_pylist() == ["train0"]
     broken = write(tmp_path / "broken.parquet", [rows[0] | {"image": b"no picture"}])
-    with pytest.raises(SourceError, match="train0: its bytes do not decode"):
-        corpus_pictures(broken)[0].load()
+    with pytest.raises(SourceError, match="row train0: holds no picture"):
+        next(corpus.read(broken)).load()
     broken.write_bytes(b"no parquet file")
-    with pytest.raises(SourceError, match=r"broken\.parquet: is not a corpus file"):
-        corpus_pictures(broken)
+    with pytest.raises(SourceError, match=r"broken\.parquet: is not a parquet file"):
+        list(corpus.read(broken))

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from rtface.errors import ModelError, OptionError
-from rtface.train.run import Ema, Run, Schedule, pick_device, plot_log, prefetch, read_checkpoint
+from rtface.train.run import Ema, Run, Schedule, load, pick_device, plot_log, prefetch, read_checkpoint
 
 
 def test_schedule_warms_up_then_falls_to_two_per_cent() -> None:
@@ -198,6 +198,37 @@ def test_prefetch_raises_what_was_raised() -> None:
     assert next(ahead) == 1
     with pytest.raises(ZeroDivisionError):
         next(ahead)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_come_by_number_in_order(workers: int) -> None:
+    size = 64
+    ahead = load(lambda number, size: torch.tensor([number, size]), 5, lambda: size, workers)
+    assert [next(ahead).tolist() for _ in range(9)] == [[number, 64] for number in range(5, 14)]
+    ahead.close()
+    size = 96  # asked for a few batches ahead, in this process
+    ahead = load(lambda number, size: torch.tensor([number, size]), 0, lambda: size, workers)
+    assert next(ahead).tolist() == [0, 96]
+    ahead.close()
+
+
+def test_a_workers_error_is_raised_here() -> None:
+    ahead = load(lambda number, _: 1 // (2 - number), 0, lambda: None, workers=1)
+    assert [next(ahead), next(ahead)] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(ahead)
+
+
+def test_a_killed_run_loses_at_most_five_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("rtface.train.run.time.monotonic", lambda: now[0])
+    run = started(tmp_path, steps=10**6)
+    saved: list[float] = []
+    monkeypatch.setattr(torch, "save", lambda state, part: (saved.append(now[0]), part.write_bytes(b"")))
+    for _ in range(130):
+        now[0] += 10.0
+        train(run, 1)
+    assert saved == [120, 420, 720, 1020]
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

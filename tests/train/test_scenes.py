@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
+from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
-from rtface.train.data.corpus import FaceLabel, Picture
+from rtface.train.data.pixel_cache import Picture
 from rtface.train.data.scenes import Scene, SceneMaker, SourcePicture, build_sources
-from tests.train.made import Array
+from tests.train.made import Array, a_picture
 
 CENTRE, RADIUS = (70.0, 60.0), 25.0
 POINTS = np.array(((-9, -8), (11, -6), (4, 1), (-7, 10), (8, 11)), np.float32) + np.float32(CENTRE)
@@ -22,7 +24,7 @@ def square() -> Picture:
     image = np.zeros((130, 160, 3), np.uint8)
     cv2.rectangle(image, (45, 35), (95, 85), (255, 255, 255), -1)
     box = np.array((44.5, 34.5, 95.5, 85.5), np.float32)
-    return Picture("square", "wider", "train", image, [FaceLabel(box=box)])
+    return a_picture("square", "wider", "train", image, [FaceLabel(box_xyxy=box)])
 
 
 def disc(source: str = "wider") -> Picture:
@@ -31,7 +33,7 @@ def disc(source: str = "wider") -> Picture:
     cv2.circle(image, (70, 60), 25, (255, 255, 255), -1, cv2.LINE_AA)
     box = np.array((70 - RADIUS, 60 - RADIUS, 70 + RADIUS, 60 + RADIUS), np.float32)
     pose = np.array((20.0, 5.0, 8.0), np.float32)
-    return Picture("disc", source, "train", image, [FaceLabel(box=box, points5=POINTS, pose=pose)])
+    return a_picture("disc", source, "train", image, [FaceLabel(box_xyxy=box, points5=POINTS, pose=pose)])
 
 
 def maker(*pictures: Picture, size: int = 256, seed: int = 0) -> SceneMaker:
@@ -128,7 +130,8 @@ def test_small_stitches_hold_smaller_faces() -> None:
 
 def test_what_is_tiny_or_mostly_cut_off_is_ignored() -> None:
     crowd = disc()
-    crowd.faces += [FaceLabel(box=np.array((10, 60, 14, 65), np.float32))]
+    tiny = FaceLabel(box_xyxy=np.array((10, 60, 14, 65), np.float32))
+    crowd.labels = replace(crowd.labels, faces=(*crowd.faces, tiny))
     make, seen = maker(crowd), {"faces": 0, "ignore": 0}
     for _ in range(80):
         scene = make()
@@ -153,9 +156,9 @@ def test_sources_by_kind() -> None:
     five = FaceLabel(points5=POINTS)
     pictures = [
         disc("mafa"),
-        Picture("t", "mtfl", "train", np.zeros((9, 9, 3), np.uint8), [five]),
-        Picture("n", "negative", "train", np.zeros((9, 9, 3), np.uint8)),
-        Picture("u", "wider", "train", np.zeros((9, 9, 3), np.uint8), [FaceLabel()]),
+        a_picture("t", "mtfl", "train", np.zeros((9, 9, 3), np.uint8), [five]),
+        a_picture("n", "negative", "train", np.zeros((9, 9, 3), np.uint8)),
+        a_picture("u", "wider", "train", np.zeros((9, 9, 3), np.uint8), [FaceLabel()]),
     ]
     groups = build_sources(pictures)
     assert {k: len(v) for k, v in groups.items()} == {"masked": 1, "tight": 1, "negative": 1}

@@ -11,11 +11,12 @@ import torch
 
 from rtface import models
 from rtface.cli.app import main
+from rtface.datasets.labelled import FaceLabel
 from rtface.engine import OrtEngine
 from rtface.errors import InputError
 from rtface.tasks.enhance import OUTPUT
-from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.degrade import Pairs, degrade
+from rtface.train.data.pixel_cache import Picture
 from rtface.train.export import load_superfan
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, ResidualBlock, SuperFan, SuperFanExport
@@ -29,6 +30,7 @@ from rtface.train.superfan_losses import (
     perceptual_loss,
     pixel_loss,
 )
+from tests.train.made import a_picture
 
 SMALL = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
 
@@ -121,7 +123,7 @@ def test_the_critics_penalty_is_zero_where_its_slope_is_one() -> None:
 def picture(size: int) -> Picture:
     image = np.full((size, size, 3), 60, np.uint8)
     cv2.circle(image, (size // 2, size // 2), size // 6, (220, 200, 210), -1)
-    return Picture("p", "made", "train", image, [FaceLabel(box=np.array((0, 0, size, size), np.float32) * 0.8)])
+    return a_picture("p", "made", "train", image, [FaceLabel(box_xyxy=np.array((0, 0, size, size), np.float32) * 0.8)])
 
 
 def test_a_spoilt_face_stays_in_its_place() -> None:
@@ -140,17 +142,16 @@ def test_pairs_are_repeatable_and_of_one_size_a_batch() -> None:
     pictures = [picture(120), picture(160)]
     first, second = Pairs(pictures, (16, 24), 8, seed=5), Pairs(pictures, (16, 24), 8, seed=5)
     shapes = set()
-    for _ in range(6):
-        small, large = first()
-        again = second()
+    for number in range(6):
+        small, large = first(number)
+        again = second(number)
         assert (small == again[0]).all() and (large == again[1]).all()
         assert large.shape[1] == 4 * small.shape[1] and len(small) == {16: 8, 24: 4}[small.shape[1]]
         shapes.add(small.shape[1])
     assert shapes == {16, 24}
     later = Pairs(pictures, (16, 24), 8, seed=5)
-    later.drawn = 5
-    assert (later()[0] == small).all()  # the sixth, as a run sees it that goes on there
-    assert not np.array_equal(later()[0], small)
+    assert (later(5)[0] == small).all()  # the sixth, as a run sees it that goes on there
+    assert not np.array_equal(later(6)[0], small)
     with pytest.raises(InputError, match="no face's crop is at least 115 px wide"):
         Pairs([picture(100)], (16, 32), 8, seed=0)
 
@@ -201,7 +202,7 @@ def test_training_begins_with_another_enhancer(tmp_path: Path, from_run: bool) -
 
 def test_a_share_of_the_small_faces_is_shrunk_only() -> None:
     pictures = [picture(160)]
-    spoilt, clean = (Pairs(pictures, (16,), 8, seed=2, clean=share)() for share in (0.0, 1.0))
+    spoilt, clean = (Pairs(pictures, (16,), 8, seed=2, clean=share)(0) for share in (0.0, 1.0))
     plain = np.stack([cv2.resize(large, (16, 16), interpolation=cv2.INTER_AREA) for large in clean[1]])
     apart = np.abs(clean[0].astype(float) - plain).mean()
     assert 0.0 < apart < np.abs(spoilt[0].astype(float) - plain).mean()

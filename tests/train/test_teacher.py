@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from rtface.errors import ModelError
-from rtface.train.data.corpus import Picture
 from rtface.train.data.faces import Sample
 from rtface.train.multitask import TAUGHT_WEIGHT, EngineConfig, learn_from, train_engine
 from rtface.train.nets.emotion import EmotionNet, load_teacher
 from rtface.train.sources import Source
 from rtface.train.teacher import TeacherConfig, train_teacher, validate
+from tests.train.made import a_picture
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_votes_and_teacher_share_a_target() -> None:
         def forward(self, crops: torch.Tensor) -> torch.Tensor:
             return torch.eye(8)[3].repeat(len(crops), 1) * 50  # sadness, whatever it sees
 
-    picture = Picture("p", "made", "train", np.zeros((48, 48, 3), np.uint8))
+    picture = a_picture("p", "made", "train", np.zeros((48, 48, 3), np.uint8))
     box = np.array((0, 0, 48, 48), np.float32)
     voted = Sample(picture, "emotion", box=box, emotion=np.eye(8, dtype=np.float32)[1])
     photo, none = Sample(picture, "faces", box=box), Sample(picture, "negative", box=box, is_face=False)

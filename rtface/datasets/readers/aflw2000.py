@@ -8,7 +8,8 @@
 Signs, from the set's own rotation Rx(pitch) · Ry(yaw) · Rz(roll) on axes x right, y up, z to the viewer: + pitch is
 nose up and + roll clockwise in the image, as in rtface; + yaw is nose towards the image's LEFT, and is negated here.
 As usual on this test (Ruiz et al., CVPR-W 2018; Yang et al., CVPR 2019) a pose with an angle beyond ±99° is left out.
-The points are a fitted 3-D model's, so hidden ones lie where the skin is, not on the outline: "semi-automatic".
+AFLW2000-3D was published for testing (split test), 300W-LP for training (train). The points are a fitted 3-D model's,
+so hidden ones lie where the skin is, not on the outline: "semi-automatic".
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import picture_of, some
+from rtface.datasets.labelled import Array, LabelledImage, face_of_landmarks
 from rtface.datasets.matfile import read_mat
-from rtface.datasets.sample import Array, Record, face_of_landmarks
 from rtface.errors import SourceError
 
 LIMIT_DEG = 99.0
+_TEST_POINTS = "pt3d_68"  # what AFLW2000-3D has, and 300W-LP does not
 _TO_RTFACE = np.array((-1.0, 1.0, 1.0))  # yaw, pitch, roll
 #: 300W-LP also ships its code and other points, without pictures beside them.
 _OTHER_FOLDERS = {"landmarks", "code"}
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of all .mat files below a folder."""
     for file in some(path, "*.mat"):
         inner = file.relative_to(path)
@@ -38,11 +40,12 @@ def read(path: Path) -> Iterator[Record]:
         arrays = read_mat(file)
         face = face_of_landmarks(_points(arrays, file), "semi-automatic", pose=_pose(arrays, file))
         name = f"aflw2000-{inner.with_suffix('').as_posix()}"
-        yield Record(name, "aflw2000", picture_of(file.with_suffix("")), (face,))
+        split = "test" if _TEST_POINTS in arrays else "train"
+        yield LabelledImage(name, "aflw2000", picture_of(file.with_suffix("")), (face,), split)
 
 
 def _points(arrays: dict[str, Array], file: Path) -> Array:
-    points = arrays.get("pt3d_68", arrays.get("pt2d"))
+    points = arrays.get(_TEST_POINTS, arrays.get("pt2d"))
     if points is None or points.shape not in ((3, 68), (2, 68)) or not np.isfinite(points).all():
         got = "nothing" if points is None else f"shape {points.shape}"
         raise SourceError(str(file), f"expected pt3d_68 (3, 68) or pt2d (2, 68), got {got}", "Copy it again")

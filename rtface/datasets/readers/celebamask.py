@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 
 from rtface.datasets.files import first_of, some
+from rtface.datasets.labelled import Array, LabelledImage, read_image
 from rtface.datasets.masks import set_sides
-from rtface.datasets.sample import Array, Record, read_image
 from rtface.datasets.text import bad, lines
 from rtface.errors import SourceError
 
@@ -34,7 +34,7 @@ PARTS = (
 _VAL_FROM, _TEST_FROM = 162770, 182637  # CelebA's list_eval_partition
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """A record for each face that has part files."""
     images = first_of(path, ["CelebA-HQ-img"])
     masks = first_of(path, ["CelebAMask-HQ-mask-anno"])
@@ -46,7 +46,7 @@ def read(path: Path) -> Iterator[Record]:
             raise SourceError(str(file), f"expected a name like 00000_{PARTS[0]}.png", "Move it out of the folder")
         parts[int(face)].append(file)
     for number, files in sorted(parts.items()):
-        yield Record(
+        yield LabelledImage(
             id=f"celebamask-{number}",
             source="celebamask",
             picture=images / f"{number}.jpg",

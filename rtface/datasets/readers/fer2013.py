@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import Array, FaceRecord, Record, votes_for
+from rtface.datasets.labelled import Array, FaceLabel, LabelledImage, votes_for
 from rtface.datasets.text import bad, table
 
 SIDE = 48
@@ -23,7 +23,7 @@ SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """A record a row."""
     file = first_of(path, ["fer2013.csv"])
     for at, (number, row) in enumerate(table(file, ("emotion", "pixels", "Usage"))):
@@ -31,11 +31,11 @@ def read(path: Path) -> Iterator[Record]:
             raise bad(file, number, f"expected an emotion of 0 to 6, got {row['emotion']!r}")
         if row["Usage"] not in SPLITS:
             raise bad(file, number, f"expected a Usage of {', '.join(SPLITS)}, got {row['Usage']!r}")
-        yield Record(
+        yield LabelledImage(
             id=f"fer2013-{at:07d}",
             source="fer2013",
             picture=pixels(row["pixels"], file, number),
-            faces=(FaceRecord(box_xyxy=np.array((0, 0, SIDE, SIDE), np.float32), box_source="crop"),),
+            faces=(FaceLabel(box_xyxy=np.array((0, 0, SIDE, SIDE), np.float32), box_source="crop"),),
             split=SPLITS[row["Usage"]],
             emotion_votes=votes_for(EMOTIONS[int(row["emotion"])]),
         )

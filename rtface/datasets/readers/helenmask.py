@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 
 from rtface.datasets.files import first_of, picture_of
+from rtface.datasets.labelled import Array, LabelledImage, read_image
 from rtface.datasets.masks import UNKNOWN, set_sides
 from rtface.datasets.readers.lapa import TO_19
-from rtface.datasets.sample import Array, Record, read_image
 from rtface.datasets.text import bad, lines
 from rtface.errors import SourceError
 
@@ -32,7 +32,7 @@ _CLASSES = 11  # numbered as LaPa's
 _SURE = 128
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of the three lists, of those that are there."""
     first_of(path, list(_LISTS))
     for list_name, split in _LISTS.items():
@@ -40,7 +40,7 @@ def read(path: Path) -> Iterator[Record]:
             _, comma, name = (word.strip() for word in line.partition(","))
             if not (comma and name):
                 raise bad(path / list_name, number, "expected a number, a comma and a name")
-            yield Record(
+            yield LabelledImage(
                 id=f"helenmask-{name}",
                 source="helenmask",
                 picture=picture_of(path / "images" / name),

@@ -6,10 +6,13 @@
     train/labels/….png      11 classes
     train/landmarks/….txt   106, then 106 lines x y
 
-Of the 106 points 68 are iBUG's (see `POINT_OF_68`). Classes: 0 background, 1 skin, 2 3 brows, 4 5 eyes, 6 nose, 7
-upper lip, 8 inner mouth, 9 lower lip, 10 hair. Its background holds ears, neck, hats and cloth, which rtface tells
-apart, so background becomes unknown (255): a score on LaPa does not see skin or hair that runs out into it. Sides are
-set from the face's axis.
+The 106 points: 0-32 outline, 33-41 and 42-50 brows (five along the upper edge, four back along the lower), 51-54
+bridge, 55-65 nose (side, wing, seven along the base, wing, side), 66-73 and 75-82 eyes with their middles 74 and 83,
+84-103 mouth as in iBUG-68, 104 and 105 pupils. `PAIRS_OF_68` says where iBUG's 68 lie among them.
+
+Classes: 0 background, 1 skin, 2 3 brows, 4 5 eyes, 6 nose, 7 upper lip, 8 inner mouth, 9 lower lip, 10 hair. Its
+background holds ears, neck, hats and cloth, which rtface tells apart, so background becomes unknown (255): a score on
+LaPa does not see skin or hair that runs out into it. Sides are set from the face's axis.
 """
 
 from __future__ import annotations
@@ -22,15 +25,21 @@ import cv2
 import numpy as np
 
 from rtface.datasets.files import folder, picture_of, some
+from rtface.datasets.labelled import Array, LabelledImage, face_of_landmarks, read_image
 from rtface.datasets.masks import UNKNOWN, set_sides
-from rtface.datasets.sample import Array, Record, face_of_landmarks, read_image
 from rtface.datasets.text import bad, lines, numbers
 from rtface.errors import SourceError
 
-#: The point of the 106 that is each of the 68: every other one of the outline's 33, the brows' upper edges, nose,
-#: eyes without the lids' middles and the pupils, mouth.
-POINT_OF_68 = np.array(
-    [*range(0, 33, 2), *range(33, 43), *range(43, 52), *range(52, 58), *range(58, 64), *range(84, 104)]
+#: (68, 2) Each of the 68 is the middle of two of the 106 (or one of them, twice): of the outline every other point, of
+#: a brow the upper edge, of the nose's base seven points brought to five, of an eye eight brought to six.
+PAIRS_OF_68 = np.array(
+    [
+        *((at, at) for at in (*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 55))),
+        *((57, 57), (58, 59), (60, 60), (61, 62), (63, 63)),
+        *((66, 66), (67, 68), (68, 69), (70, 70), (71, 72), (72, 73)),
+        *((75, 75), (76, 77), (77, 78), (79, 79), (80, 81), (81, 82)),
+        *((at, at) for at in range(84, 104)),
+    ]
 )
 #: LaPa's 11 classes → the 19.
 TO_19 = np.full(256, UNKNOWN, np.uint8)
@@ -38,7 +47,7 @@ TO_19[1:11] = (1, 6, 7, 4, 5, 2, 11, 10, 12, 13)
 _CLASSES = 11
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of the three parts, of those that are there."""
     folder(path)
     parts = [split for split in ("train", "val", "test") if (path / split).is_dir()]
@@ -46,11 +55,11 @@ def read(path: Path) -> Iterator[Record]:
         raise SourceError(str(path), "has no folder train, val or test", "Give the set's folder as it was published")
     for split in parts:
         for file in some(path / split / "landmarks", "*.txt"):
-            yield Record(
+            yield LabelledImage(
                 id=f"lapa-{split}-{file.stem}",
                 source="lapa",
                 picture=picture_of(path / split / "images" / file.stem),
-                faces=(face_of_landmarks(read_106(file)[POINT_OF_68]),),
+                faces=(face_of_landmarks(read_106(file)[PAIRS_OF_68].mean(1)),),
                 split=split,
                 mask=partial(_mask, path / split / "labels" / f"{file.stem}.png"),
                 parsing_scheme="celebamask19",

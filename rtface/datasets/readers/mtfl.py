@@ -17,14 +17,14 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import FaceRecord, Record
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.datasets.text import bad, lines, numbers
 
 _LISTS = {"training.txt": "train", "testing.txt": "test"}
 POSES = range(1, 6)
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of both lists, of those that are there."""
     first_of(path, list(_LISTS))
     for name, split in _LISTS.items():
@@ -32,14 +32,16 @@ def read(path: Path) -> Iterator[Record]:
             yield from _records(path / name, split)
 
 
-def _records(file: Path, split: str) -> Iterator[Record]:
+def _records(file: Path, split: str) -> Iterator[LabelledImage]:
     for number, line in lines(file):
         words = line.split()
         values = numbers(words[1:], 14, file, number, "5 x, 5 y, gender, smile, glasses, pose")
         pose = int(values[13])
         if pose not in POSES:
             raise bad(file, number, f"expected a pose class of 1 to 5, got {words[14]}")
-        face = FaceRecord(points5=np.array(values[:10]).reshape(2, 5).T, points5_source="human")
+        face = FaceLabel(points5=np.array(values[:10]).reshape(2, 5).T, points5_source="human")
         inner = PureWindowsPath(words[0])
         picture = file.parent / inner.as_posix()
-        yield Record(f"mtfl-{inner.with_suffix('').as_posix()}", "mtfl", picture, (face,), split, pose_class=pose)
+        yield LabelledImage(
+            f"mtfl-{inner.with_suffix('').as_posix()}", "mtfl", picture, (face,), split, pose_class=pose
+        )

@@ -8,7 +8,8 @@
                                             x y      68 lines, counted from 1 as MATLAB does
                                             }
 
-``trainset`` and ``testset`` in a path give the split, a set's name in it the source. Files of 39 points (Menpo's
+``trainset`` and ``testset`` in a path give the split, a set's name in it the source. iBUG and 300-W's own pictures
+(01_Indoor, 02_Outdoor) were published for testing and are test. Files of 39 points (Menpo's
 profiles) are another mark-up and are refused.
 """
 
@@ -20,20 +21,20 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import picture_of, some
-from rtface.datasets.sample import Array, Record, face_of_landmarks
+from rtface.datasets.labelled import Array, LabelledImage, face_of_landmarks
 from rtface.datasets.text import bad, lines, numbers
 
 SETS = ("helen", "lfpw", "afw", "ibug", "300w", "300vw", "menpo", "cofw")
-_SPLITS = {"trainset": "train", "testset": "test"}
+_SPLITS = {"trainset": "train", "testset": "test", "ibug": "test", "01_indoor": "test", "02_outdoor": "test"}
 FIRST_PIXEL = 1  # MATLAB's
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of all .pts files below a folder."""
     for file in some(path, "*.pts"):
         above = [part.lower() for part in reversed(file.resolve().parent.parts)]
         source = next((part for part in above if part in SETS), "pts")
-        yield Record(
+        yield LabelledImage(
             id=f"{source}-{file.relative_to(path).with_suffix('').as_posix()}",
             source=source,
             picture=picture_of(file.with_suffix("")),

@@ -19,14 +19,14 @@ import numpy as np
 
 from rtface.datasets.crops import cut_around
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import FaceRecord, Record, votes_for
+from rtface.datasets.labelled import FaceLabel, LabelledImage, votes_for
 from rtface.datasets.text import bad, lines, numbers
 
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")  # from 1
 _ALIGNED, _ORIGINAL, _BOXES = "Image/aligned", "Image/original", "Annotation/boundingbox"
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """A record a line of the list."""
     file = first_of(path, ["basic/EmoLabel/list_patition_label.txt", "EmoLabel/list_patition_label.txt"])
     root = file.parent.parent
@@ -36,7 +36,7 @@ def read(path: Path) -> Iterator[Record]:
         stem, split = Path(name).stem, name.partition("_")[0]
         if label not in map(str, range(1, 8)) or split not in ("train", "test"):
             raise bad(file, number, f"expected a name like train_00001.jpg and a label of 1 to 7, got {line[:40]!r}")
-        record = Record(
+        record = LabelledImage(
             id=f"rafdb-{stem}",
             source="rafdb",
             picture=root / _ALIGNED / f"{stem}_aligned.jpg",
@@ -46,12 +46,12 @@ def read(path: Path) -> Iterator[Record]:
         yield record if aligned else _cut(record, root, stem)
 
 
-def _cut(record: Record, root: Path, stem: str) -> Record:
+def _cut(record: LabelledImage, root: Path, stem: str) -> LabelledImage:
     file = root / _BOXES / f"{stem}_boundingbox.txt"
     box = [word for _, line in lines(file) for word in line.split()]
-    face = FaceRecord(box_xyxy=np.array(numbers(box, 4, file, 1, "x0 y0 x1 y1")), box_source="human")
+    face = FaceLabel(box_xyxy=np.array(numbers(box, 4, file, 1, "x0 y0 x1 y1")), box_source="human")
     cut, face = cut_around(face)
-    return Record(
+    return LabelledImage(
         id=record.id,
         source=record.source,
         picture=root / _ORIGINAL / f"{stem}.jpg",

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import FaceRecord, Record
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.datasets.text import bad, lines, numbers
 
 _BOX_ONLY, _WITH_POINTS = 4, (19, 20)
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of the train and val lists, of those that are there."""
     first_of(path, ["train/label.txt", "val/label.txt"])
     for split in ("train", "val"):
@@ -34,12 +34,12 @@ def read(path: Path) -> Iterator[Record]:
             images = first_of(path, [f"{split}/images", f"WIDER_{split}/images"])
             for name, faces in _pictures(file).items():
                 stem = Path(name).with_suffix("").as_posix()
-                yield Record(f"wider-{stem}", "wider", images / name, tuple(faces), split)
+                yield LabelledImage(f"wider-{stem}", "wider", images / name, tuple(faces), split)
 
 
-def _pictures(file: Path) -> dict[str, list[FaceRecord]]:
-    pictures: dict[str, list[FaceRecord]] = {}
-    faces: list[FaceRecord] | None = None
+def _pictures(file: Path) -> dict[str, list[FaceLabel]]:
+    pictures: dict[str, list[FaceLabel]] = {}
+    faces: list[FaceLabel] | None = None
     for number, line in lines(file):
         if line.startswith("#"):
             faces = pictures.setdefault(line[1:].strip(), [])
@@ -51,7 +51,7 @@ def _pictures(file: Path) -> dict[str, list[FaceRecord]]:
     return pictures
 
 
-def _face(words: list[str], file: Path, number: int) -> FaceRecord | None:
+def _face(words: list[str], file: Path, number: int) -> FaceLabel | None:
     """None where the box is empty."""
     if len(words) != _BOX_ONLY and len(words) not in _WITH_POINTS:
         raise bad(file, number, f"expected 4, 19 or 20 numbers, got {len(words)}")
@@ -61,5 +61,5 @@ def _face(words: list[str], file: Path, number: int) -> FaceRecord | None:
     box = np.concatenate([values[:2], values[:2] + values[2:4]])
     points = values[4:19].reshape(-1, 3)
     if not len(points) or (points[:, :2] < 0).all():
-        return FaceRecord(box_xyxy=box, box_source="human")
-    return FaceRecord(box_xyxy=box, box_source="human", points5=points[:, :2], points5_source="human")
+        return FaceLabel(box_xyxy=box, box_source="human")
+    return FaceLabel(box_xyxy=box, box_source="human", points5=points[:, :2], points5_source="human")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rtface.datasets.files import PICTURES, folder
-from rtface.datasets.sample import Record
+from rtface.datasets.labelled import LabelledImage
 
 
-def read(path: Path) -> Iterator[Record]:
-    """A record of every picture below a folder, in the order of their names."""
+def read(path: Path) -> Iterator[LabelledImage]:
+    """Every picture below a folder, in the order of their names."""
     endings = {ending.lower() for ending in PICTURES} | {".webp"}
     for file in sorted(folder(path).rglob("*")):
         if file.suffix.lower() in endings:
-            yield Record(f"pictures-{file.relative_to(path).as_posix()}", "pictures", file, split="unlabelled")
+            yield LabelledImage(f"pictures-{file.relative_to(path).as_posix()}", "pictures", file, split="unlabelled")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import FaceRecord, Record, face_of_landmarks
+from rtface.datasets.labelled import FaceLabel, LabelledImage, face_of_landmarks
 from rtface.datasets.text import bad, lines, numbers
 
 _LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
@@ -37,7 +37,7 @@ POINT_OF_68 = np.array(
 )
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of both lists, one for each picture of a list."""
     images = first_of(path, ["WFLW_images"])
     lists = [path / _LISTS / f"list_98pt_rect_attr_{split}.txt" for split in ("train", "test")]
@@ -47,11 +47,11 @@ def read(path: Path) -> Iterator[Record]:
         if file.is_file():
             for name, faces in _pictures(file).items():
                 stem = Path(name).with_suffix("").as_posix()
-                yield Record(f"wflw-{split}-{stem}", "wflw", images / name, tuple(faces), split)
+                yield LabelledImage(f"wflw-{split}-{stem}", "wflw", images / name, tuple(faces), split)
 
 
-def _pictures(file: Path) -> dict[str, list[FaceRecord]]:
-    pictures: dict[str, list[FaceRecord]] = {}
+def _pictures(file: Path) -> dict[str, list[FaceLabel]]:
+    pictures: dict[str, list[FaceLabel]] = {}
     for number, line in lines(file):
         words = line.split(maxsplit=206)
         if len(words) != 207:

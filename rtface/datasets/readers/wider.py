@@ -9,8 +9,8 @@
     2                          faces (where there are none, a line of zeros follows all the same)
     x y w h blur expression illumination invalid occlusion pose
 
-Faces marked invalid are no truth: a score neither asks for them nor forbids them (`Record.ignored`), and training does
-not see them as faces.
+Faces marked invalid are no truth: a score neither asks for them nor forbids them, and a detector is taught neither that
+they are faces nor that they are none (`LabelledImage.ignore_xyxy`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from rtface.datasets.files import first_of
-from rtface.datasets.sample import FaceRecord, Record
+from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.datasets.text import bad, lines, numbers
 
 _INVALID = 7  # column
 _FOLDER = "wider_face_split"
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path) -> Iterator[LabelledImage]:
     """Records of the train and val lists, of those that are there."""
     names = {split: f"{_FOLDER}/wider_face_{split}_bbx_gt.txt" for split in ("train", "val")}
     first_of(path, list(names.values()))
@@ -37,7 +37,7 @@ def read(path: Path) -> Iterator[Record]:
             yield from _records(path / name, first_of(path, [f"WIDER_{split}/images", f"WIDER_{split}"]), split)
 
 
-def _records(file: Path, images: Path, split: str) -> Iterator[Record]:
+def _records(file: Path, images: Path, split: str) -> Iterator[LabelledImage]:
     left = lines(file)
     for number, name in left:
         count = _count(left, file, number)
@@ -57,9 +57,9 @@ def _count(left: Iterator[tuple[int, str]], file: Path, number: int) -> int:
     return int(line)
 
 
-def _record(name: str, rows: np.ndarray, images: Path, split: str) -> Record:
+def _record(name: str, rows: np.ndarray, images: Path, split: str) -> LabelledImage:
     boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1)
     area, valid = (rows[:, 2:4] > 0).all(1), rows[:, _INVALID] == 0
-    faces = tuple(FaceRecord(box_xyxy=box, box_source="human") for box in boxes[area & valid])
+    faces = tuple(FaceLabel(box_xyxy=box, box_source="human") for box in boxes[area & valid])
     stem = Path(name).with_suffix("").as_posix()
-    return Record(f"wider-{stem}", "wider", images / name, faces, split, ignored=boxes[area & ~valid])
+    return LabelledImage(f"wider-{stem}", "wider", images / name, faces, split, ignore_xyxy=boxes[area & ~valid])

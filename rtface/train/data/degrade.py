@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
 from rtface.geometry.crop import Crop, crop_from_box, crop_from_landmarks, crop_from_points5, warp_crops
-from rtface.train.data.corpus import FaceLabel, Picture
+from rtface.train.data.pixel_cache import Picture
 
 UInt8 = npt.NDArray[np.uint8]
 SMALLEST = 0.9  # a face may be enlarged this little to be a clean large one
@@ -28,7 +29,7 @@ def face_crop(face: FaceLabel) -> Crop | None:
         return crop_from_landmarks(face.landmarks68)
     if face.points5 is not None:
         return crop_from_points5(face.points5)
-    return None if face.box is None else crop_from_box(face.box)
+    return None if face.box_xyxy is None else crop_from_box(face.box_xyxy)
 
 
 def degrade(large: UInt8, size: int, rng: np.random.Generator, clean: float = 0.0) -> UInt8:
@@ -56,8 +57,8 @@ class Pairs:
         pictures: Of the corpus.
         sizes: Small sides in px, each batch one of them; the large side is four times that.
         batch: Pairs in a batch of the smallest size; fewer of a larger one, for about equal work.
-        seed: Of the draws: a batch depends on this and on its number, `drawn`, only, so a run that goes on with the
-            number it stopped at sees what it would have seen.
+        seed: Of the draws: a batch depends on this and on its number only, so a run that goes on with the number it
+            stopped at sees what it would have seen.
         scale: Large side over small side.
         clean: Share of the small faces that are shrunk and nothing else.
 
@@ -75,7 +76,7 @@ class Pairs:
         clean: float = 0.0,
     ) -> None:
         self.sizes, self.batch, self.scale, self.clean = tuple(sizes), batch, scale, clean
-        self.seed, self.drawn = seed, 0
+        self.seed = seed
         known = [(p, crop) for p in pictures for f in p.faces if (crop := face_crop(f)) is not None and crop.finite]
         self.faces = {s: [(p, c) for p, c in known if c.side >= SMALLEST * scale * s] for s in self.sizes}
         for size, faces in self.faces.items():
@@ -83,10 +84,9 @@ class Pairs:
                 why = f"no face's crop is at least {round(SMALLEST * scale * size)} px wide"
                 raise InputError("nothing to train on", why, "Check --data, or choose smaller --sizes")
 
-    def __call__(self) -> tuple[UInt8, UInt8]:
-        """Small (N, s, s, 3) and large (N, 4 s, 4 s, 3), BGR."""
-        rng = np.random.default_rng((self.seed, self.drawn))
-        self.drawn += 1
+    def __call__(self, number: int) -> tuple[UInt8, UInt8]:
+        """Batch `number`: small (N, s, s, 3) and large (N, 4 s, 4 s, 3), BGR."""
+        rng = np.random.default_rng((self.seed, number))
         size = self.sizes[int(rng.integers(len(self.sizes)))]
         faces, count = self.faces[size], max(2, round(self.batch * (self.sizes[0] / size) ** 2))
         large = np.empty((count, self.scale * size, self.scale * size, 3), np.uint8)

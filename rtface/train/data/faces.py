@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtface.datasets.labelled import FaceLabel
 from rtface.geometry.crop import (
     Crop,
     crop_from_box,
@@ -25,8 +26,8 @@ from rtface.geometry.crop import (
     resample,
 )
 from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
-from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.mesh import MeshToPoints
+from rtface.train.data.pixel_cache import Picture
 
 UNKNOWN = 255  # parsing label that no loss looks at
 INNER = np.arange(17, 68)
@@ -34,6 +35,7 @@ FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
 _FLIP_PARSING[: len(MIRROR_CLASSES)] = MIRROR_CLASSES
 POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
+TASK_OF = {"parsing": 1, "emotion": 2, "negative": 2}  # by set; the others' is landmarks
 _GROUP_OF = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}
 
 
@@ -71,6 +73,7 @@ class Item:
     emotion: npt.NDArray[np.float32]
     emotion_weight: float
     is_face: float
+    task: int  # of rtface.train.sampling.TASKS
 
 
 def build_samples(pictures: Sequence[Picture]) -> dict[str, list[Sample]]:
@@ -94,10 +97,11 @@ def _fit_mesh_map(pictures: Sequence[Picture]) -> MeshToPoints | None:
 
 
 def _samples_of(picture: Picture, mesh_map: MeshToPoints | None) -> Iterator[Sample]:
-    if picture.votes is not None:
-        yield from _emotion_sample(picture)
+    if picture.labels.emotion_votes is not None:
+        yield from _emotion_sample(picture, picture.labels.emotion_votes)
     elif not picture.faces:
-        yield Sample(picture, "negative", is_face=False)
+        if not len(picture.labels.ignore_xyxy):  # else there may be a face
+            yield Sample(picture, "negative", is_face=False)
     else:
         for face in picture.faces:
             sample = _face_sample(picture, face, mesh_map)
@@ -105,9 +109,8 @@ def _samples_of(picture: Picture, mesh_map: MeshToPoints | None) -> Iterator[Sam
                 yield sample
 
 
-def _emotion_sample(picture: Picture) -> Iterator[Sample]:
-    assert picture.votes is not None
-    shares = picture.votes / max(float(picture.votes.sum()), 1.0)
+def _emotion_sample(picture: Picture, emotion_votes: npt.NDArray[np.int64]) -> Iterator[Sample]:
+    shares = (emotion_votes / max(float(emotion_votes.sum()), 1.0)).astype(np.float32)
     height, width = picture.image.shape[:2]
     box = np.array((0, 0, width, height), np.float32)
     if int(shares.argmax()) < 8:
@@ -122,7 +125,7 @@ def _emotion_sample(picture: Picture) -> Iterator[Sample]:
 
 def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | None) -> Sample | None:
     group = _GROUP_OF.get(picture.source, "faces" if picture.split == "unlabelled" else "landmarks")
-    sample = Sample(picture, group, points5=face.points5, box=face.box)
+    sample = Sample(picture, group, points5=face.points5, box=face.box_xyxy)
     if face.landmarks68 is not None:
         sample.landmarks = face.landmarks68
         sample.landmark_weight = np.full(68, 1.0 if face.landmarks68_source == "human" else 0.35, np.float32)
@@ -132,7 +135,7 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
         sample.landmark_weight[INNER] = 0.6  # the mesh's outline follows the visible edge, iBUG's the jaw
     elif face.points5 is not None and face.points5_source == "human":
         sample.five_weight = 1.0
-    elif group != "parsing" or (face.points5 is None and face.box is None):
+    elif group != "parsing" or (face.points5 is None and face.box_xyxy is None):
         return None  # a bystander with teacher points only, or a mask without a face to cut it by
     _label_pose(sample, face)
     return sample
@@ -140,7 +143,7 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
 
 def _label_pose(sample: Sample, face: FaceLabel) -> None:
     if face.pose is not None:
-        trust = 1.0 / (1.0 + (face.pose_spread / 5.0) ** 2)
+        trust = 1.0 / (1.0 + ((face.pose_spread or 0.0) / 5.0) ** 2)
         sample.pose, sample.pose_weight = face.pose.copy(), np.full(3, trust, np.float32)
         if abs(float(face.pose[0])) > POSE_LIMIT:
             sample.pose_weight *= 0.3
@@ -245,12 +248,13 @@ class Augment:
             five=points(sample.points5, 5),
             five_weight=sample.five_weight,
             parsing=labels,
-            coarse_parsing=sample.picture.parsing_scheme == "fasseg6",
+            coarse_parsing=sample.picture.labels.parsing_scheme == "fasseg6",
             pose=pose,
             pose_weight=none3 if sample.pose_weight is None else sample.pose_weight,
             emotion=np.zeros(8, np.float32) if sample.emotion is None else sample.emotion,
             emotion_weight=0.0 if sample.emotion is None else sample.emotion_weight,
             is_face=float(sample.is_face),
+            task=TASK_OF.get(sample.group, 0),
         )
 
     # -- light --

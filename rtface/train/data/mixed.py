@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
-from rtface.train.data.corpus import FaceLabel, Picture, read_corpus
 from rtface.train.data.faces import Sample, build_samples
+from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.data.scenes import SourcePicture, source_picture
 from rtface.train.sources import TASKS, Source
 
@@ -100,7 +101,9 @@ def mixed_scenes(sources: Sequence[Source], cache: Path) -> tuple[dict[str, list
     """
     groups: dict[str, list[SourcePicture]] = {}
     for source in sources:
-        made = [_scene_picture(picture, source) for picture in _rows(source, cache) if picture.votes is None]
+        made = [
+            _scene_picture(picture, source) for picture in _rows(source, cache) if picture.labels.emotion_votes is None
+        ]
         groups[source.name] = [picture for picture in made if picture.faces or picture.trusted]
         if not groups[source.name]:
             why = f"no row of {', '.join(map(str, source.files))} has a box or five points"
@@ -120,7 +123,7 @@ def _scene_picture(picture: Picture, source: Source) -> SourcePicture:
 
 
 def _rows(source: Source, cache: Path) -> list[Picture]:
-    rows = read_corpus(source.files, cache, source.splits)
+    rows = read_pictures(source.files, cache, source.splits)
     return [row for row in rows if not source.only or row.source in source.only]
 
 
@@ -128,7 +131,7 @@ def validation_samples(sources: Sequence[Source], cache: Path) -> dict[str, list
     """Samples of the sources' val rows by group, with all their labels; each file is read once."""
     files = dict.fromkeys(file for source in sources for file in source.files)
     groups: dict[str, list[Sample]] = {}
-    for sample in _samples(read_corpus(files, cache, splits=("val",))):
+    for sample in _samples(read_pictures(files, cache, splits=("val",))):
         groups.setdefault(sample.group, []).append(sample)
     return groups
 
@@ -147,14 +150,14 @@ def _samples(pictures: Sequence[Picture]) -> Iterator[Sample]:
             sample.landmark_weight = sample.landmark_weight / (1.0 + (spread / HALF_TRUST) ** 2)
         if any(face.points5 is sample.points5 and _five_to_learn(face) for face in faces):
             sample.five_weight = 1.0
-        if sample.group == "emotion" and len(faces) == 1 and faces[0].box is not None:
-            sample.box = faces[0].box
+        if sample.group == "emotion" and len(faces) == 1 and faces[0].box_xyxy is not None:
+            sample.box = faces[0].box_xyxy
         yield sample
     for picture in pictures:
         if picture.parsing is not None and id(picture) not in used:
-            known = [face for face in picture.faces if face.points5 is not None or face.box is not None]
+            known = [face for face in picture.faces if face.points5 is not None or face.box_xyxy is not None]
             for face in known[:1]:
-                yield Sample(picture, "parsing", points5=face.points5, box=face.box)
+                yield Sample(picture, "parsing", points5=face.points5, box=face.box_xyxy)
 
 
 def _five_to_learn(face: FaceLabel) -> bool:

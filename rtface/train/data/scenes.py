@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
 from rtface.geometry.crop import POINTS_SIDE, crop_from_points5
-from rtface.train.data.corpus import FaceLabel, Picture
 from rtface.train.data.faces import FLIP_5
+from rtface.train.data.pixel_cache import Picture
 
 BOX_HEIGHT = 2.8  # detector box height over face size (larger of eye and eye-to-mouth distance): corpus median
 BOX_ASPECT = 0.74
@@ -98,8 +99,8 @@ def source_picture(picture: Picture) -> SourcePicture:
 def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
     points = np.full((5, 2), np.nan) if face.points5 is None else face.points5.astype(np.float64)
     pose = np.full(3, np.nan) if face.pose is None else face.pose.astype(np.float64)
-    if face.box is not None:
-        low, high = face.box.astype(np.float64).reshape(2, 2)
+    if face.box_xyxy is not None:
+        low, high = face.box_xyxy.astype(np.float64).reshape(2, 2)
         return SceneFace((low + high) / 2, (high - low) / 2, points, pose, 0.3 if source == "mafa" else 1.0)
     if face.points5 is None:
         return None

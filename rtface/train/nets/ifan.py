@@ -35,8 +35,8 @@ SUB = 4  # sub-pixel factor from the parsing decoder (stride 4) to the crop
 class Rows:
     """Which samples of a batch a decoder needs to run on: those that carry its task's label."""
 
-    landmarks: Tensor
-    parsing: Tensor
+    landmarks: slice | Tensor
+    parsing: slice | Tensor
 
 
 @dataclass
@@ -266,9 +266,10 @@ class EngineNet(nn.Module):
             return points
         return shared.new_zeros(0, POINTS, 2), shared.new_zeros(0, POINTS, h, w)
 
-    def _some_parsing(self, shared: Tensor, f2: Tensor, f4: Tensor, rows: Tensor) -> Tensor:
-        if len(rows):
-            logits: Tensor = self.parsing(shared[rows], f2[rows], f4[rows])
+    def _some_parsing(self, shared: Tensor, f2: Tensor, f4: Tensor, rows: slice | Tensor) -> Tensor:
+        some = shared[rows]
+        if len(some):
+            logits: Tensor = self.parsing(some, f2[rows], f4[rows])
             return logits
         return shared.new_zeros(0, PARSING * SUB * SUB, *f4.shape[2:])
 
@@ -283,7 +284,7 @@ class EngineNet(nn.Module):
         samples of its own task (with interaction every decoder's answer is needed for every sample).
         """
         if rows is not None and (self.residual is not None or self.association is not None):
-            rows = Rows(torch.arange(len(crops), device=crops.device), rows.parsing)  # both look at every face's points
+            rows = Rows(slice(None), rows.parsing)  # both look at every face's points
         x = self.normalise(crops).contiguous(memory_format=torch.channels_last)
         f2, f4, f16, shared = self.encoder(x)
         rounds: list[Outputs] = []

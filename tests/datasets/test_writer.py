@@ -9,27 +9,27 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from rtface.datasets import parquet
-from rtface.datasets.corpus import Corpus
-from rtface.datasets.parquet import Settings, row, schema, write
-from rtface.datasets.sample import FaceRecord, Record, face_of_landmarks, votes_for
+from rtface.datasets import writer
+from rtface.datasets.labelled import FaceLabel, LabelledImage, face_of_landmarks, votes_for
+from rtface.datasets.writer import Settings, row, schema, write
 from rtface.errors import SourceError
-from rtface.train.data.corpus import read_corpus
+from rtface.evaluate.samples import Samples
+from rtface.train.data.pixel_cache import read_pictures
 from tests.datasets.made import picture, points
 from tests.evaluate.made import SCHEMA
 
 WHOLE = Settings(max_side=0)
 
 
-def a_record(folder: Path, name: str = "a", width: int = 200, height: int = 150, **more: object) -> Record:
+def a_record(folder: Path, name: str = "a", width: int = 200, height: int = 150, **more: object) -> LabelledImage:
     mask = np.zeros((height, width), np.uint8)
     mask[40:60, 100:140] = 17
     face = face_of_landmarks(points(68), pose=np.array((10.0, -5.0, 2.0)), box_xyxy=np.array((1.0, 2.0, 70.0, 140.0)))
-    record = Record(
+    record = LabelledImage(
         id=name,
         source="made",
         picture=picture(folder / f"{name}.png", width, height),
-        faces=(replace(face, box_source="human", yaw_true=15.0), FaceRecord(points5=points(5), points5_source="human")),
+        faces=(replace(face, box_source="human", yaw_true=15.0), FaceLabel(points5=points(5), points5_source="human")),
         mask=lambda: mask,
         parsing_scheme="celebamask19",
         parsing_source="human",
@@ -38,36 +38,39 @@ def a_record(folder: Path, name: str = "a", width: int = 200, height: int = 150,
     return replace(record, **more)
 
 
-def test_the_schema_is_the_corpus(tmp_path: Path) -> None:
-    mine = [field for field in schema().field("faces").type.value_type if field.name != "landmarks68_spread"]
-    assert mine == list(SCHEMA.field("faces").type.value_type)
-    assert [field for field in schema() if field.name != "faces"] == [
-        field for field in SCHEMA if field.name != "faces"
+def test_the_schema_is_the_corpus_and_more() -> None:
+    own, corpus = (list(one.field("faces").type.value_type) for one in (schema(), SCHEMA))
+    assert {field.name for field in own} - {field.name for field in corpus} == {"landmarks68_spread"}
+    assert [field for field in own if field.name != "landmarks68_spread"] == corpus
+    more = {"faces", "ignore_xyxy", "licence"}
+    assert [field for field in schema() if field.name not in more] == [
+        field for field in SCHEMA if field.name not in more
     ]
 
 
-def test_both_readers_read_what_was_written(tmp_path: Path) -> None:
+def test_training_and_evaluation_read_what_was_written(tmp_path: Path) -> None:
     votes = votes_for("anger")
     records = [
         a_record(tmp_path),
-        Record("v", "made", np.full((48, 48), 7, np.uint8), split="val", emotion_votes=votes),
+        LabelledImage("v", "made", np.full((48, 48), 7, np.uint8), split="val", emotion_votes=votes),
     ]
     path = tmp_path / "made.parquet"
     assert write(records, path, replace(WHOLE, split="train")) == []
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
-    (one,) = read_corpus([path], tmp_path / "cache")
+    (one,) = read_pictures([path], tmp_path / "cache")
     image, mask = records[0].load()
     np.testing.assert_array_equal(one.image, image)
     np.testing.assert_array_equal(one.parsing, mask)
-    assert (one.id, one.source, one.split, one.parsing_source, one.pose_class) == ("a", "made", "train", "human", 2)
+    assert (one.id, one.source, one.split, one.labels.parsing_source) == ("a", "made", "train", "human")
+    assert one.labels.pose_class == 2
     first, second = one.faces
     np.testing.assert_allclose(first.landmarks68, points(68), atol=1e-5)
     assert first.landmarks68_source == "human" and first.yaw_true == 15.0
     assert first.pose is not None and first.pose.tolist() == [10.0, -5.0, 2.0]
-    assert second.box is None and second.points5 is not None and second.points5.tolist() == points(5).tolist()
+    assert second.box_xyxy is None and second.points5 is not None and second.points5.tolist() == points(5).tolist()
 
-    train, val = Corpus(path, lambda row: True)
+    train, val = Samples(path, lambda row: True)
     assert train.row.faces[0].box_source == "human" and train.row.emotion_votes is None
     assert val.row.emotion_votes is not None and val.row.emotion_votes.tolist() == votes.tolist()
     assert val.row.split == "val" and val.image.shape == (48, 48, 3) and (val.image == 7).all()
@@ -81,9 +84,21 @@ def test_labels_shrink_with_their_picture(tmp_path: Path) -> None:
     np.testing.assert_allclose(half["faces"][0]["box_xyxy"], (0.25, 0.75, 34.75, 69.75), atol=1e-4)
     path = tmp_path / "half.parquet"
     write([a_record(tmp_path)], path, Settings(max_side=100))
-    (one,) = read_corpus([path], tmp_path / "cache")
+    (one,) = read_pictures([path], tmp_path / "cache")
     assert one.parsing is not None and one.parsing.shape == (75, 100)
     assert (one.parsing[20:30, 50:70] == 17).all() and (one.parsing == 17).sum() == 200
+
+
+def test_ignored_faces_and_terms_stay_with_their_picture(tmp_path: Path) -> None:
+    ignored = np.array([[9.5, 19.5, 29.5, 39.5], [0, 0, 5, 5]], np.float32)
+    images = [replace(a_record(tmp_path), ignore_xyxy=ignored), a_record(tmp_path, "b")]
+    images.append(replace(a_record(tmp_path, "c"), licence="CC0"))
+    path = tmp_path / "made.parquet"
+    write(images, path, Settings(max_side=100, licence="CC-BY-4.0"))
+    (one, other, third) = read_pictures([path], tmp_path / "cache")
+    np.testing.assert_allclose(one.labels.ignore_xyxy[0], (4.5, 9.5, 14.5, 19.5), atol=1e-4)
+    assert len(one.labels.ignore_xyxy) == 2 and other.labels.ignore_xyxy.shape == (0, 4)
+    assert [picture.labels.licence for picture in (one, other, third)] == ["CC-BY-4.0", "CC-BY-4.0", "CC0"]
 
 
 def test_small_pictures_are_not_blown_up_and_files_stay_as_they_are(tmp_path: Path) -> None:
@@ -100,30 +115,30 @@ def test_a_turn_mark_does_not_turn_the_picture(tmp_path: Path) -> None:
     turn = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     path.write_bytes(data[:2] + b"\xff\xe1" + (len(turn) + 2).to_bytes(2, "big") + turn + data[2:])
     out = tmp_path / "made.parquet"
-    write([Record("a", "made", path)], out, WHOLE)
-    (one,) = read_corpus([out], tmp_path / "cache")
+    write([LabelledImage("a", "made", path)], out, WHOLE)
+    (one,) = read_pictures([out], tmp_path / "cache")
     assert one.image.shape == (150, 200, 3)
 
 
 def test_a_mask_without_a_face_gets_the_face_that_it_shows(tmp_path: Path) -> None:
     from tests.datasets.test_masks import face_mask
 
-    record = Record("m", "made", np.zeros((64, 64, 3), np.uint8), mask=face_mask, parsing_scheme="celebamask19")
+    record = LabelledImage("m", "made", np.zeros((64, 64, 3), np.uint8), mask=face_mask, parsing_scheme="celebamask19")
     (face,) = row(record, WHOLE)["faces"]
     assert face["box_source"] == face["points5_source"] == "mask"
     assert face["points5"][:2] == [21.5, 22.0]
 
 
 def test_an_interrupted_import_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "PART_ROWS", 2)
+    monkeypatch.setattr(writer, "PART_ROWS", 2)
     loaded: list[str] = []
-    original = Record.load
+    original = LabelledImage.load
 
-    def noting(self: Record) -> object:
+    def noting(self: LabelledImage) -> object:
         loaded.append(self.id)
         return original(self)
 
-    monkeypatch.setattr(Record, "load", noting)
+    monkeypatch.setattr(LabelledImage, "load", noting)
     records = [a_record(tmp_path, f"p{k}") for k in range(5)]
     whole = (tmp_path / "p3.png").read_bytes()
     (tmp_path / "p3.png").unlink()
@@ -140,7 +155,7 @@ def test_an_interrupted_import_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_other_settings_start_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "PART_ROWS", 1)
+    monkeypatch.setattr(writer, "PART_ROWS", 1)
     records = [a_record(tmp_path, "p0"), a_record(tmp_path, "p1")]
     (tmp_path / "p1.png").unlink()
     path = tmp_path / "made.parquet"

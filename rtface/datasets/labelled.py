@@ -1,9 +1,12 @@
-"""One labelled picture of a data set, with its pixels still on disk."""
+"""The one model of labelled data: a picture with what is known of its faces, its pixels still on disk.
+
+Readers of public sets and the corpus' reader give it; training, evaluation, labelling and writing take it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +28,15 @@ _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceRecord:
-    """What is known of one face, px of the record's picture; None = not labelled.
+class FaceLabel:
+    """What is known of one face, px of its picture; None = not labelled. Arrays are float32 in the corpus.
 
     Attributes:
         box_xyxy: (4,) forehead to chin.
-        box_source: human, teacher, landmarks, mask (both derived) or crop (the whole picture).
+        box_source: human, teacher, landmarks, mask (both derived), own or crop (the whole picture).
+        score: Of the detector that set the box, 0..1.
         points5: (5, 2) eye left in the image, eye right, nose tip, mouth left, mouth right.
-        points5_source: human, semi-automatic, teacher or mask.
+        points5_source: human, semi-automatic, teacher, own or mask (good enough to cut a crop by, not to learn from).
         landmarks68: (68, 2) iBUG-68 order; ``landmarks68_source`` human, semi-automatic, teacher, own or own+mesh.
         landmarks68_spread: How far looks at the face lie apart, % of the outer eye corners' distance (own labels).
         mesh478: (478, 2) MediaPipe's mesh, x and y only.
@@ -42,6 +46,7 @@ class FaceRecord:
 
     box_xyxy: Array | None = None
     box_source: str | None = None
+    score: float | None = None
     points5: Array | None = None
     points5_source: str | None = None
     landmarks68: Array | None = None
@@ -54,8 +59,14 @@ class FaceRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class LabelledImage:
     """A picture's labels, and where its pixels are.
+
+    Example:
+        >>> import numpy as np
+        >>> one = LabelledImage("a", "made", np.zeros((4, 6), np.uint8), (FaceLabel(box_xyxy=np.array([0, 0, 3, 3])),))
+        >>> one.load()[0].shape
+        (4, 6, 3)
 
     Attributes:
         id: Unique in its set; ``source`` names the set.
@@ -65,13 +76,15 @@ class Record:
         mask: Gives (H, W) uint8 class ids of `parsing_scheme`, 255 = unknown; None = no mask.
         emotion_votes: (10,) FER+ votes: the 8 emotions, unknown, no face.
         pose_class: MTFL's 1..5, or None.
-        ignored: (K, 4) boxes of faces that a detection score must neither ask for nor forbid.
+        ignore_xyxy: (K, 4) boxes in which there may be a face: a detection score neither asks for it nor forbids it,
+            and a detector is not taught that there is none.
+        licence: Terms of this very picture, where its set says them picture by picture.
     """
 
     id: str
     source: str
     picture: Path | Array | Callable[[], Array]
-    faces: tuple[FaceRecord, ...] = ()
+    faces: tuple[FaceLabel, ...] = ()
     split: str = ""
     cut: tuple[int, int, int, int] | None = None
     mask: Callable[[], Array] | None = None
@@ -79,7 +92,8 @@ class Record:
     parsing_source: str | None = None
     emotion_votes: Array | None = None
     pose_class: int | None = None
-    ignored: Array | None = None
+    ignore_xyxy: Array = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    licence: str | None = None
 
     def load(self) -> tuple[Array, Array | None]:
         """Pixels (H, W, 3) uint8 BGR, and the mask (H, W) uint8 at the same size, or None.
@@ -131,10 +145,10 @@ def read_image(path: Path, flags: int) -> Array:
     return np.asarray(image)
 
 
-def face_of_landmarks(points68: Array, source: str = "human", **more: Any) -> FaceRecord:
+def face_of_landmarks(points68: Array, source: str = "human", **more: Any) -> FaceLabel:
     """A face of 68 points; its five points are those that follow from them."""
     points = np.asarray(points68, np.float32)
-    return FaceRecord(
+    return FaceLabel(
         landmarks68=points,
         landmarks68_source=source,
         points5=points5_from_landmarks(points),

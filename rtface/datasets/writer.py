@@ -1,4 +1,4 @@
-"""Records into a corpus file: parquet, one row a picture, which training and evaluation read.
+"""Labelled pictures into a corpus file, which `rtface.datasets.corpus` reads: parquet, one row a picture.
 
 Writing goes in parts, so that an interrupted import goes on where it stopped; the file itself appears when it is whole.
 """
@@ -16,9 +16,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtface.datasets.crops import moved
+from rtface.datasets.corpus import schema
+from rtface.datasets.crops import moved, moved_points
+from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.datasets.masks import face_of_mask
-from rtface.datasets.sample import Array, FaceRecord, Record
 from rtface.errors import SourceError, require
 
 PART_ROWS = 256
@@ -29,79 +30,46 @@ _KEPT = {".jpg", ".jpeg", ".png", ".webp"}  # what the corpus' readers decode
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How records are written.
+    """How pictures are written.
 
     Attributes:
         max_side: Pictures are averaged down to this longer side, px; 0 = never.
         split: Of the pictures whose layout does not say.
         skip_bad: Leave out pictures that are missing or do not decode, instead of stopping.
+        licence: Terms of the pictures and labels that say none themselves; None = not known.
     """
 
     max_side: int = 640
     split: str = "train"
     skip_bad: bool = False
-
-
-def schema() -> Any:
-    """The corpus' pyarrow schema. Raises UsageError where pyarrow is not installed."""
-    pa = require("pyarrow", "eval")
-    floats, text = pa.list_(pa.float32()), pa.string()
-    face = {
-        "box_xyxy": floats,
-        "box_source": text,
-        "score": pa.float32(),
-        "points5": floats,
-        "points5_source": text,
-        "landmarks68": floats,
-        "landmarks68_source": text,
-        "landmarks68_spread": pa.float32(),
-        "mesh478": floats,
-        "pose": floats,
-        "pose_spread": pa.float32(),
-        "yaw_true": pa.float32(),
-    }
-    columns = {
-        "id": text,
-        "source": text,
-        "split": text,
-        "image": pa.binary(),
-        "width": pa.int32(),
-        "height": pa.int32(),
-        "faces": pa.list_(pa.struct(list(face.items()))),
-        "parsing": pa.binary(),
-        "parsing_scheme": text,
-        "parsing_source": text,
-        "emotion_votes": pa.list_(pa.int32()),
-        "pose_class": pa.int32(),
-    }
-    return pa.schema(list(columns.items()))
+    licence: str | None = None
 
 
 def write(
-    records: Sequence[Record],
+    images: Sequence[LabelledImage],
     path: Path,
     settings: Settings,
     step: Callable[[int], None] = lambda rows: None,
-    label: Callable[[Record], Record | None] | None = None,
+    label: Callable[[LabelledImage], LabelledImage | None] | None = None,
     labelled_by: str = "",
 ) -> list[str]:
     """Write a corpus file, or go on writing it, and return what was left out and why.
 
-    `step` is called with the number of records that were done. `label` gives the record to write in place of each, or
-    None to leave it out; `labelled_by` tells one labelling from another. The parts of an interrupted run lie beside
-    the file, in a folder named after it, and serve again where records, settings and labelling are the same.
+    `step` is called with the number of pictures that were done. `label` gives what to write in place of each, or None
+    to leave it out; `labelled_by` tells one labelling from another. The parts of an interrupted run lie beside the
+    file, in a folder named after it, and serve again when pictures, settings and labelling are the same.
 
     Raises:
         SourceError: A picture or mask is missing or does not decode.
         UsageError: pyarrow is not installed.
     """
-    how = [settings.max_side, settings.split, settings.skip_bad, labelled_by]
-    plan = json.dumps([how, [record.id for record in records]])
+    how = [settings.max_side, settings.split, settings.skip_bad, settings.licence, labelled_by]
+    plan = json.dumps([how, [image.id for image in images]])
 
     def part(rows: slice) -> tuple[Any, list[str]]:
-        return _part(records[rows], settings, label)
+        return _part(images[rows], settings, label)
 
-    return write_parts(path, schema(), len(records), plan, part, step)
+    return write_parts(path, schema(), len(images), plan, part, step)
 
 
 def write_parts(
@@ -160,15 +128,17 @@ def _write_part(part: Path, table: Any, left_out: list[str]) -> None:
 
 
 def _part(
-    records: Sequence[Record], settings: Settings, label: Callable[[Record], Record | None] | None
+    images: Sequence[LabelledImage],
+    settings: Settings,
+    label: Callable[[LabelledImage], LabelledImage | None] | None,
 ) -> tuple[Any, list[str]]:
     pa = require("pyarrow", "eval")
     rows, left_out = [], []
-    for record in records:
+    for image in images:
         try:
-            labelled = record if label is None else label(record)
+            labelled = image if label is None else label(image)
             if labelled is None:
-                left_out.append(f"{record.id}: no label")
+                left_out.append(f"{image.id}: no label")
             else:
                 rows.append(row(labelled, settings))
         except SourceError as error:
@@ -178,57 +148,45 @@ def _part(
     return pa.Table.from_pylist(rows, schema=schema()), left_out
 
 
-def read_columns(path: Path, columns: Sequence[str] | None = None) -> Any:
-    """Columns of a corpus file, by default all, as a pyarrow table.
-
-    Raises:
-        SourceError: The file is missing or damaged, or lacks a column.
-        UsageError: pyarrow is not installed.
-    """
-    pq, pa = require("pyarrow.parquet", "eval"), require("pyarrow", "eval")
-    try:
-        table = pq.read_table(path, columns=None if columns is None else list(columns))
-        if missing := {*(columns or ("id", "split", "image", "faces"))} - {*table.column_names}:
-            raise pa.ArrowInvalid(f"it has no column {', '.join(sorted(missing))}")
-    except (OSError, pa.ArrowException) as error:
-        raise SourceError(str(path), f"is not a corpus file that can be read ({error})", "Copy it again") from error
-    return table
-
-
-def row(record: Record, settings: Settings) -> dict[str, Any]:
-    """A record as a row of the corpus, its picture encoded. Raises SourceError."""
-    image, mask = record.load()
-    faces = list(record.faces)
+def row(labelled: LabelledImage, settings: Settings) -> dict[str, Any]:
+    """A picture as a row of the corpus, its pixels encoded. Raises SourceError when they cannot be read."""
+    image, mask = labelled.load()
+    faces = list(labelled.faces)
     if mask is not None and not faces:
         face = face_of_mask(mask)
         faces = [face] if face is not None else []
+    ignored = labelled.ignore_xyxy
     height, width = image.shape[:2]
     scale = settings.max_side / max(height, width) if settings.max_side else 1.0
-    data = None if scale < 1.0 or record.cut is not None else _as_stored(record)
+    data = None if scale < 1.0 or labelled.cut is not None else _as_stored(labelled)
     if scale < 1.0:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        faces = [moved(face, (size[0] / width, size[1] / height)) for face in faces]
+        scale_xy = (size[0] / width, size[1] / height)
+        faces = [moved(face, scale_xy) for face in faces]
+        ignored = moved_points(ignored, scale_xy)
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
         mask = None if mask is None else np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT))
-    votes = record.emotion_votes
+    votes = labelled.emotion_votes
     return {
-        "id": record.id,
-        "source": record.source,
-        "split": record.split or settings.split,
+        "id": labelled.id,
+        "source": labelled.source,
+        "split": labelled.split or settings.split,
         "image": data or _encoded(image),
         "width": image.shape[1],
         "height": image.shape[0],
         "faces": [_face(face) for face in faces],
+        "ignore_xyxy": np.asarray(ignored, np.float32).tolist() or None,
         "parsing": None if mask is None else _encoded(mask, ".png"),
-        "parsing_scheme": record.parsing_scheme,
-        "parsing_source": record.parsing_source,
+        "parsing_scheme": labelled.parsing_scheme,
+        "parsing_source": labelled.parsing_source,
         "emotion_votes": None if votes is None else votes.tolist(),
-        "pose_class": record.pose_class,
+        "pose_class": labelled.pose_class,
+        "licence": labelled.licence or settings.licence,
     }
 
 
-def _face(face: FaceRecord) -> dict[str, Any]:
-    values = {field.name: getattr(face, field.name) for field in fields(face)}
+def _face(face: FaceLabel) -> dict[str, Any]:
+    values = {field.name: getattr(face, field.name) for field in fields(FaceLabel)}
     return {name: _flat(value) for name, value in values.items() if value is not None}
 
 
@@ -236,11 +194,11 @@ def _flat(value: Any) -> Any:
     return value.astype(np.float32).ravel().tolist() if isinstance(value, np.ndarray) else value
 
 
-def _as_stored(record: Record) -> bytes | None:
+def _as_stored(labelled: LabelledImage) -> bytes | None:
     """The file's own bytes, where readers see in them what the labels were made on: no camera's turn mark."""
-    if not isinstance(record.picture, Path) or record.picture.suffix.lower() not in _KEPT:
+    if not isinstance(labelled.picture, Path) or labelled.picture.suffix.lower() not in _KEPT:
         return None
-    data = record.picture.read_bytes()
+    data = labelled.picture.read_bytes()
     return None if b"Exif\0\0" in data[:65536] else data
 
 
