@@ -155,7 +155,7 @@ def mouth(rest: Recording) -> Recording:
 
 
 def measure(recordings: dict[str, Recording], setting: Setting) -> dict[str, Any]:
-    """Worst jitter at rest, and the lag of every motion."""
+    """HardestCases jitter at rest, and the lag of every motion."""
     stray = {name: jitter(recordings[name].at, smoothed(recordings[name], setting)) for name in RESTS}
     moving = {**{name: recordings[name] for name in MOTIONS}, "mouth": mouth(recordings["rest, 90 px"])}
     lags = {name: lag_ms(one, smoothed(one, setting)) for name, one in moving.items()}

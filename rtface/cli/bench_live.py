@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtface.errors import OutputError, SourceError
+from rtface.errors import SourceError
 from rtface.options import Options, parse_ms
 
 if TYPE_CHECKING:
@@ -61,13 +61,7 @@ def _load(text: str | None) -> LoadPlan | None:
 
 
 def _draw(run: Any, title: str, path: Path) -> None:
-    import cv2
-
     from rtface.bench.timeline import timeline
+    from rtface.system.images import write_png
 
-    coded, png = cv2.imencode(".png", timeline(run, title))
-    assert coded
-    try:
-        path.write_bytes(png.tobytes())
-    except OSError as error:
-        raise OutputError(str(path), f"cannot be written ({error.strerror})", "Name another file") from error
+    write_png(path, timeline(run, title))

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtface.cli import flags
-from rtface.errors import OutputError, SourceError
+from rtface.errors import SourceError
 from rtface.options import Options
 
 if TYPE_CHECKING:
     from rtface.evaluate.measure import Measure
     from rtface.evaluate.report import Report
     from rtface.evaluate.samples import Samples
-    from rtface.evaluate.worst import Worst
+    from rtface.evaluate.worst import HardestCases
 
 evaluate = typer.Typer(add_completion=False)
 
@@ -81,7 +81,7 @@ def evaluate_command(
     What each figure is exactly, and where its definition comes from, stands in the docstrings of rtface.evaluate.
     """
     from rtface.evaluate.registry import measures_for
-    from rtface.evaluate.worst import Worst
+    from rtface.evaluate.worst import HardestCases
     from rtface.outputs.open import check_writable
 
     measures = measures_for(task)
@@ -93,7 +93,7 @@ def evaluate_command(
         check_writable(path, overwrite)
     reports = []
     for kind in measures:
-        measure = kind(Worst(WORST if pictures else 0))
+        measure = kind(HardestCases(WORST if pictures else 0))
         report = _report(measure, _samples(measure, data, layout, source, split, limit), options)
         if report is None:
             continue
@@ -148,15 +148,12 @@ def _show(report: Report) -> None:
     print(json.dumps(report.to_dict()), flush=True)
 
 
-def _save_worst(worst: Worst, path: Path) -> None:
-    import cv2
+def _save_worst(worst: HardestCases, path: Path) -> None:
+    from rtface.system.images import write_png
 
     sheet = worst.sheet()
     if sheet is None:
         print(f"{path}: not written, there is no wrong case", file=sys.stderr)
         return
-    done, data = cv2.imencode(".png", sheet)
-    if not done:
-        raise OutputError(str(path), "the picture could not be made", "Try again without --worst")
-    path.write_bytes(data.tobytes())
+    write_png(path, sheet)
     print(f"{path}: the worst cases, truth green, ours red", file=sys.stderr)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtface.datasets.registry import FORMATS
-from rtface.errors import OptionError, OutputError
+from rtface.errors import OptionError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from rtface.datasets.labelled import LabelledImage
 
 importing = typer.Typer(add_completion=False)
 
@@ -28,7 +32,9 @@ Examples:
 
   rtface import wider WIDER/ --out corpus/ --max-side 1024
 
-  rtface import folder mine/labels.csv --out corpus/ --name mine --split val
+  rtface import lapa LaPa/ --check lapa.png            look at the labels before anything is written
+
+  rtface import folder mine/labels.csv --out corpus/mine.parquet --split val --license "CC-BY-4.0"
 
 The files are what rtface train and rtface eval read; each layout is described in its module of rtface.datasets.
 """
@@ -38,9 +44,22 @@ The files are what rtface train and rtface eval read; each layout is described i
 def import_command(
     layout: Annotated[str, typer.Argument(metavar="FORMAT", help="The set's layout, one of those below.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The set's folder, as it was published.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The corpus' folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="The corpus' folder, or the file to write: NAME.parquet."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Of the file, FOLDER/NAME.parquet; default FORMAT.")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            "--check", metavar="PNG", help="Draw pictures and their labels on a sheet; without --out only that."
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", metavar="TEXT", help="Terms of pictures and labels; cards of networks name them."),
     ] = None,
     split: Annotated[
         str, typer.Option("--split", metavar="NAME", help="train, val, test, unlabelled: where the layout says none.")
@@ -64,17 +83,40 @@ def import_command(
 
     if split not in SPLITS:
         raise OptionError("--split", f"expected {', '.join(SPLITS)}, got {split!r}", "See rtface import --help")
-    file = out / f"{name or layout}.parquet"
-    if file.exists() and not overwrite:
-        raise OutputError(str(file), "exists already", "Use --overwrite, or another --name")
-    records = read(layout, path)[:limit]
-    _make(out)
-    with steps(f"import {layout}", len(records)) as step:
-        left_out = write(records, file, Settings(max_side, split, skip_bad), step)
+    if out is None and check is None:
+        raise UsageError("rtface import", "there is nothing to write", "Pass --out FOLDER, or --check sheet.png")
+    file = None if out is None else _file(out, name or layout)
+    for path_out in filter(None, (file, check)):
+        if path_out.exists() and not overwrite:
+            raise OutputError(str(path_out), "exists already", "Use --overwrite, or another name")
+    images = read(layout, path)[:limit]
+    if check is not None:
+        _draw(images, check)
+    if file is None:
+        return
+    _make(file.parent)
+    with steps(f"import {layout}", len(images)) as step:
+        left_out = write(images, file, Settings(max_side, split, skip_bad, licence), step)
     for line in left_out[:SHOWN]:
         print(f"left out: {line}", file=sys.stderr)
     more = f", {len(left_out)} left out" if left_out else ""
-    print(f"{file}  {len(records) - len(left_out)} pictures{more}  {file.stat().st_size / 1e6:.1f} MB")
+    print(f"{file}  {len(images) - len(left_out)} pictures{more}  {file.stat().st_size / 1e6:.1f} MB")
+
+
+def _file(out: Path, name: str) -> Path:
+    """The file that --out means: itself when it says .parquet, else one in that folder."""
+    return out if out.suffix == ".parquet" else out / f"{name}.parquet"
+
+
+def _draw(images: Sequence[LabelledImage], path: Path) -> None:
+    from rtface.datasets.contact_sheet import contact_sheet
+    from rtface.system.images import write_png
+
+    sheet = contact_sheet(images)
+    if sheet is not None:
+        _make(path.parent)
+        write_png(path, sheet)
+        print(f"{path}: look at it: on faces that look at you, blue points lie on the picture's right", file=sys.stderr)
 
 
 def _make(folder: Path) -> None:

@@ -12,7 +12,7 @@ from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import average_precision
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, Worst, boxes
+from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, HardestCases, boxes
 from rtface.geometry.boxes import iou_matrix
 from rtface.types import FrameResult
 
@@ -42,7 +42,7 @@ class DetectionMeasure(Measure):
         "min_face_px": 8,
     }
 
-    def __init__(self, worst: Worst | None = None) -> None:
+    def __init__(self, worst: HardestCases | None = None) -> None:
         super().__init__(worst)
         self._scores: dict[int, list[Array]] = {size: [] for size in MIN_HEIGHTS_PX}
         self._hits: dict[int, list[Array]] = {size: [] for size in MIN_HEIGHTS_PX}
@@ -78,7 +78,7 @@ class DetectionMeasure(Measure):
             boxes(picture, guesses[sure], GUESS_BGR)
             return picture
 
-        self.worst.offer(float(false) + missed, caption, draw)
+        self.worst.add(float(false) + missed, caption, draw)
 
     def metrics(self) -> Iterator[Metric]:
         for size in MIN_HEIGHTS_PX:

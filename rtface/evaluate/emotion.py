@@ -11,7 +11,7 @@ from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import accuracy, mean_of_known, recalls
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import Worst
+from rtface.evaluate.worst import HardestCases
 from rtface.labels import EMOTIONS
 from rtface.types import FrameResult
 
@@ -45,7 +45,7 @@ class EmotionMeasure(Measure):
     name = "emotion"
     tasks = ("emotion",)
 
-    def __init__(self, worst: Worst | None = None) -> None:
+    def __init__(self, worst: HardestCases | None = None) -> None:
         super().__init__(worst)
         self._counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
         self._agreed = np.zeros_like(self._counts)
@@ -70,7 +70,7 @@ class EmotionMeasure(Measure):
             self._agreed[truth, guess] += 1
         if guess != truth:
             caption = f"{EMOTIONS[truth]} > {emotion.label} {emotion.probs[guess]:.2f}"
-            self.worst.offer(float(emotion.probs[guess] - emotion.probs[truth]), caption, lambda: sample.image)
+            self.worst.add(float(emotion.probs[guess] - emotion.probs[truth]), caption, lambda: sample.image)
 
     def metrics(self) -> Iterator[Metric]:
         total, shares = int(self._counts.sum()), 100.0 * recalls(self._counts)

@@ -14,7 +14,7 @@ from rtface.evaluate.metrics import area_under_curve, failure_rate, outer_eye_di
 from rtface.evaluate.points import offer_points, percent_mean, percent_missed
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import Worst
+from rtface.evaluate.worst import HardestCases
 from rtface.types import Face, FrameResult
 
 #: Distance of the outer eye corners in px from which a face is large: Helen's and LFPW's 300-W faces are (99 %), and a
@@ -35,7 +35,7 @@ class LandmarksMeasure(Measure):
     name = "landmarks"
     tasks = ("landmarks",)
 
-    def __init__(self, worst: Worst | None = None) -> None:
+    def __init__(self, worst: HardestCases | None = None) -> None:
         super().__init__(worst)
         self._errors: list[float] = []
         self._inner: list[float] = []

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.report import Metric, Report
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import Worst
+from rtface.evaluate.worst import HardestCases
 from rtface.types import FrameResult
 
 
@@ -37,8 +37,8 @@ class Measure(ABC):
     options: ClassVar[Mapping[str, Any]] = {}
     in_all: ClassVar[bool] = True
 
-    def __init__(self, worst: Worst | None = None) -> None:
-        self.worst = worst or Worst()
+    def __init__(self, worst: HardestCases | None = None) -> None:
+        self.worst = worst or HardestCases()
 
     @abstractmethod
     def accepts(self, row: LabelledImage) -> bool:

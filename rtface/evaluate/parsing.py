@@ -14,7 +14,7 @@ from rtface.evaluate.measure import Measure
 from rtface.evaluate.metrics import confusion, f_scores, mean_of_known, merge
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import Worst
+from rtface.evaluate.worst import HardestCases
 from rtface.labels import PARSING_CLASSES
 from rtface.types import Face, FrameResult, Parsing
 
@@ -68,7 +68,7 @@ class ParsingMeasure(Measure):
     name = "parsing"
     tasks = ("parsing",)
 
-    def __init__(self, worst: Worst | None = None) -> None:
+    def __init__(self, worst: HardestCases | None = None) -> None:
         super().__init__(worst)
         self._whole = np.zeros((CLASSES, CLASSES), np.int64)
         self._crop = np.zeros((CLASSES, CLASSES), np.int64)
@@ -101,7 +101,7 @@ class ParsingMeasure(Measure):
         self._crop += confusion(truth[inside], labels[inside], CLASSES)
         score = mean_of_known(component_scores(whole))
         caption = f"F {100.0 * score:.0f}  {sample.row.id}"
-        self.worst.offer(-score, caption, lambda: _four(sample.image, truth, labels))
+        self.worst.add(-score, caption, lambda: _four(sample.image, truth, labels))
 
     def metrics(self) -> Iterator[Metric]:
         pictures = sum(self._pictures.values())

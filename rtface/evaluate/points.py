@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from rtface.datasets.labelled import Array
+from rtface.drawing.tiles import zoomed
 from rtface.evaluate.match import square_around
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, Worst, dots, zoomed
+from rtface.evaluate.worst import GUESS_BGR, TRUTH_BGR, HardestCases, dots
 
 
 def percent_mean(errors: list[float]) -> float:
@@ -21,7 +22,7 @@ def percent_missed(errors: list[float]) -> float:
     return 100.0 * sum(map(math.isinf, errors)) / len(errors) if errors else math.nan
 
 
-def offer_points(worst: Worst, sample: Sample, truth: Array, guess: Array | None, error: float) -> None:
+def offer_points(worst: HardestCases, sample: Sample, truth: Array, guess: Array | None, error: float) -> None:
     """Keep a face among the worst if it is: truth green, guess red."""
 
     def draw() -> Array:
@@ -32,4 +33,4 @@ def offer_points(worst: Worst, sample: Sample, truth: Array, guess: Array | None
         return tile
 
     said = "missed" if guess is None else f"{100.0 * error:.1f} %"
-    worst.offer(error, f"{said}  {sample.row.id}", draw)
+    worst.add(error, f"{said}  {sample.row.id}", draw)

@@ -14,7 +14,7 @@ from rtface.evaluate.metrics import failure_rate, interocular_distance, point_er
 from rtface.evaluate.points import offer_points, percent_mean, percent_missed
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import Worst
+from rtface.evaluate.worst import HardestCases
 from rtface.types import Face, FrameResult
 
 
@@ -28,7 +28,7 @@ class Points5Measure(Measure):
     name = "points5"
     tasks = ("landmarks",)
 
-    def __init__(self, worst: Worst | None = None) -> None:
+    def __init__(self, worst: HardestCases | None = None) -> None:
         super().__init__(worst)
         self._errors: list[float] = []
 

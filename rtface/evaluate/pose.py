@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
+from rtface.drawing.tiles import zoomed
 from rtface.evaluate.match import pair
 from rtface.evaluate.measure import Measure
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
-from rtface.evaluate.worst import Worst, zoomed
+from rtface.evaluate.worst import HardestCases
 from rtface.types import Face, FrameResult
 
 #: FASSEG is measured to ±90°; beyond this the second eye is gone, and so is what frontal networks are made for.
@@ -33,7 +34,7 @@ class PoseMeasure(Measure):
     name = "pose"
     tasks = ("pose",)
 
-    def __init__(self, worst: Worst | None = None) -> None:
+    def __init__(self, worst: HardestCases | None = None) -> None:
         super().__init__(worst)
         self._yaw: dict[float, list[float]] = {}
         self._teacher: list[Array] = []
@@ -60,7 +61,7 @@ class PoseMeasure(Measure):
             error = face.pose.yaw - truth.yaw_true
             self._yaw.setdefault(truth.yaw_true, []).append(error)
             caption = f"{face.pose.yaw:.0f} for {truth.yaw_true:.0f}  {sample.row.id}"
-            self.worst.offer(abs(error), caption, lambda: zoomed(sample.image, face.box_xyxy)[0])
+            self.worst.add(abs(error), caption, lambda: zoomed(sample.image, face.box_xyxy)[0])
         elif truth.pose is not None:
             guess = np.array([face.pose.yaw, face.pose.pitch, face.pose.roll])
             self._teacher.append(np.abs(guess - truth.pose))

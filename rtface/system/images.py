@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import InputError, SourceError
+from rtface.errors import InputError, OutputError, SourceError
 from rtface.system import filetype
 from rtface.system.opencv import cv2, quiet
 
@@ -138,3 +138,22 @@ def check_file(path: Path) -> str | None:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or str(error)
         raise SourceError(str(path), f"cannot be read ({why})", "Check its permissions") from error
+
+
+def write_png(path: Path, image: NDArray[Any]) -> None:
+    """Write a picture (H, W, 3) or (H, W) uint8 as PNG, whole or not at all.
+
+    Raises:
+        OutputError: Its folder is missing, or the file cannot be written.
+    """
+    done, data = cv2.imencode(".png", image)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if not done:
+            raise OSError(None, "the picture cannot be encoded")
+        part.write_bytes(data.tobytes())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        why = f"cannot be written ({error.strerror or error})"
+        raise OutputError(str(path), why, "Name a file in a folder that is there") from error

@@ -18,7 +18,7 @@ from rtface.evaluate.parsing import ParsingMeasure, as_fasseg, to_picture
 from rtface.evaluate.points5 import Points5Measure
 from rtface.evaluate.pose import PoseMeasure
 from rtface.evaluate.registry import MEASURES, measures_for
-from rtface.evaluate.worst import Worst
+from rtface.evaluate.worst import HardestCases
 from rtface.labels import EMOTIONS, PARSING_CLASSES, TASKS
 from rtface.options import Options
 from rtface.types import Emotion, HeadPose, Landmarks, Parsing
@@ -280,7 +280,7 @@ def test_evaluate_asks_for_the_task_alone_and_names_what_it_measured() -> None:
     ]
     angry = result(face([0, 0, 48, 48], emotion=Emotion("anger", np.eye(8)[EMOTIONS.index("anger")])))
     analyzer, steps = FakeAnalyzer(lambda image: angry), []
-    report = evaluate(EmotionMeasure(Worst(4)), samples, analyzer, lambda: steps.append(1))
+    report = evaluate(EmotionMeasure(HardestCases(4)), samples, analyzer, lambda: steps.append(1))
     assert report.data == {"made val": 2}
     assert len(steps) == 2
     assert analyzer.asked[0][2] == ("emotion",) and analyzer.asked[0][1].tolist() == [[0, 0, 48, 48]]

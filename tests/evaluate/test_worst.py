@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from rtface.evaluate.worst import CAPTION_PX, TILE_PX, Worst, dots, zoomed
+from rtface.drawing.tiles import CAPTION_PX, TILE_PX, zoomed
+from rtface.evaluate.worst import HardestCases, dots
 
 
 def tile(value: int) -> np.ndarray:
@@ -15,9 +16,9 @@ def tile(value: int) -> np.ndarray:
 
 
 def test_keeps_the_worst_and_draws_no_others() -> None:
-    worst, drawn = Worst(2), []
+    worst, drawn = HardestCases(2), []
     for badness in (3.0, 1.0, math.inf, 2.0):
-        worst.offer(badness, "", lambda badness=badness: drawn.append(badness) or tile(int(min(badness, 9)) * 20))
+        worst.add(badness, "", lambda badness=badness: drawn.append(badness) or tile(int(min(badness, 9)) * 20))
     assert drawn == [3.0, 1.0, math.inf]
     sheet = worst.sheet()
     assert sheet is not None and sheet.shape == (TILE_PX + CAPTION_PX, 2 * TILE_PX, 3)
@@ -25,8 +26,8 @@ def test_keeps_the_worst_and_draws_no_others() -> None:
 
 
 def test_none_kept_is_no_picture() -> None:
-    worst = Worst()
-    worst.offer(1.0, "", lambda: pytest.fail("drawn"))
+    worst = HardestCases()
+    worst.add(1.0, "", lambda: pytest.fail("drawn"))
     assert worst.sheet() is None
 
 
