@@ -24,8 +24,8 @@ PACKAGES = (
     "tensorrt",
     "tensorrt-cu13",
     "tensorrt-rtx-cu13",
-    "cuda-core",
-    "pycuda",
+    "cuda-bindings",
+    "nvidia-cuda-nvrtc",
     "onnx",
     "typer",
     "rich",
@@ -106,13 +106,13 @@ def _engine(models_dir: Path | None, measure: bool) -> str:
 
 
 def _gpu() -> str:
-    from rtface.engine.cuda import open_cuda
+    from rtface.engine.cuda import gpu
 
     try:
-        cuda = open_cuda()
+        facts = gpu()
     except RtfaceError as error:
         return f"none: {error.what} {error.why}"
-    return f"{cuda.name}, compute capability {cuda.capability}"
+    return f"{facts.name}, compute capability {facts.capability}, driver for CUDA {facts.driver}"
 
 
 def _plans() -> list[str]:

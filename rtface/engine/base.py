@@ -7,6 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from rtface.errors import EngineError
+
 Tensors = dict[str, NDArray[Any]]
 
 Decoder = Callable[[NDArray[Any]], NDArray[Any]]
@@ -29,10 +31,11 @@ class Engine(Protocol):
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Feed `batch` to the network's one input; return the outputs asked for, by name.
 
-        Any batch length is taken in one call. What `names` do not need may be computed or not.
+        Any batch length is taken in one call. What `names` do not need may be computed or not; see `prunes`.
 
         Raises:
             EngineError: the device or the network cannot run this.
+            DeviceFailed: the device itself does not work any more.
         """
 
     def describe(self) -> dict[str, str | int]:
@@ -52,3 +55,12 @@ class Preparable(Protocol):
         Raises:
             EngineError: the device or the network cannot.
         """
+
+
+class DeviceFailed(EngineError):
+    """A device stopped working (out of memory, a reset, an error that stays): another has to go on."""
+
+
+def prunes(engine: Engine) -> bool:
+    """Whether an engine saves time when a call does not ask for an output; False for one that does not say."""
+    return bool(getattr(engine, "prunes", False))

@@ -1,14 +1,23 @@
-"""Device memory, pinned memory, one stream and CUDA graphs: `cuda-core`, or `pycuda` where that is what there is.
+"""One GPU through NVIDIA's driver API (`cuda-bindings`): memory, streams, CUDA graphs, kernels, times.
 
-Nothing else in rtface knows which of the two it is. JetPack 6 (Python 3.10) has pycuda; it records no graphs.
+The driver API is used directly, not through cuda-core or pycuda: it is the same on a desktop (CUDA 13) and on JetPack 6
+(CUDA 12, Python 3.10), records graphs on both, and a recording that fails is an error there, not the end of the
+process.
+
+The device's primary context is the one that TensorRT works in. It is retained once in a process and never released:
+releasing it while TensorRT or another library still uses it destroys their work.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,22 +25,56 @@ from numpy.typing import NDArray
 
 from rtface.errors import EngineError
 
+SETUP = threading.RLock()
+"""Held while a network is loaded, gets a context, or has its work recorded: a recording dies when another thread
+synchronises the whole device meanwhile, which TensorRT does while it loads."""
+
+TEGRA_FILES = ("/etc/nv_tegra_release", "/proc/device-tree/compatible")
+"""What tells a Jetson, also inside a container, where the first is missing."""
+
 
 class Memory(Protocol):
-    """A block on the device or pinned on the host; `address` is valid until `close`."""
+    """A block on the device or pinned on the host.
+
+    Attributes:
+        address: Where it is, for whoever owns that memory; valid until `close`.
+        device_address: Where the GPU sees it: of pinned memory too.
+        nbytes: Its size.
+    """
 
     address: int
+    device_address: int
     nbytes: int
 
     def close(self) -> None:
         """Give it back; idempotent."""
 
 
+class Graph(Protocol):
+    """Recorded work; a call puts all of it in the stream at once."""
+
+    def __call__(self) -> None:
+        """Launch it."""
+
+    def close(self) -> None:
+        """Give it back; idempotent."""
+
+
 class Cuda(Protocol):
-    """One GPU with one stream."""
+    """One stream on one GPU.
+
+    Attributes:
+        name: The GPU's.
+        capability: Its compute capability, "8.9".
+        processors: Its number of streaming multiprocessors.
+        integrated: Whether it shares its memory with the CPU (Jetson): there nothing need be copied.
+        stream: The stream's handle, for TensorRT.
+    """
 
     name: str
     capability: str
+    processors: int
+    integrated: bool
     stream: int
 
     def active(self) -> Any:
@@ -41,13 +84,13 @@ class Cuda(Protocol):
         """Memory on the device."""
 
     def pinned(self, nbytes: int) -> Memory:
-        """Host memory that copies to and from without a detour."""
+        """Host memory that copies to and from without a detour, and that the GPU can read and write in place."""
 
-    def copy(self, to: Memory, source: Memory) -> None:
-        """Copy a block of the same size, in the stream."""
+    def copy(self, to: Memory, source: Memory, nbytes: int) -> None:
+        """Copy the first bytes of a block, in the stream."""
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """What `work` puts in the stream as a graph, to be launched at a call; None where graphs are not to be had."""
+    def record(self, work: Callable[[], None]) -> Graph:
+        """What `work` puts in the stream, as a graph. Raises whatever goes wrong; the stream is as before then."""
 
     def wait(self) -> None:
         """Until the stream is empty."""
@@ -56,163 +99,283 @@ class Cuda(Protocol):
         """Give the stream back; idempotent."""
 
 
-def view(memory: Memory, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Pinned memory as an array; valid as long as the memory."""
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What a GPU is; read without making a context on it.
+
+    Attributes:
+        name: The product's.
+        capability: Compute capability, "8.9".
+        processors: Streaming multiprocessors.
+        memory_mb: Its memory, 2**20 bytes.
+        integrated: Whether it shares its memory with the CPU (Jetson).
+        driver: The newest CUDA that the driver runs, "13.0".
+    """
+
+    name: str
+    capability: str
+    processors: int
+    memory_mb: int
+    integrated: bool
+    driver: str
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """Compute capability to compare with: (8, 9)."""
+        major, _, minor = self.capability.partition(".")
+        return int(major), int(minor)
+
+
+class CudaError(Exception):
+    """The driver refused a call; its own name for why, and what that means."""
+
+
+def on_jetson() -> bool:
+    """Whether this is NVIDIA's Jetson, where JetPack brings TensorRT and CUDA."""
+    release, compatible = map(Path, TEGRA_FILES)
+    try:
+        return release.exists() or b"nvidia,tegra" in compatible.read_bytes()
+    except OSError:
+        return False
+
+
+def how_to_install() -> str:
+    """The command that brings TensorRT and a way to the GPU, for this platform."""
+    if on_jetson():
+        return (
+            "JetPack brings TensorRT: python3 -m venv --system-site-packages venv && "
+            "venv/bin/pip install 'rtface[jetson]'"
+        )
+    return "pip install 'rtface[tensorrt]' (data centre, workstation) or 'rtface[rtx]' (RTX cards)"
+
+
+def view(memory: Memory, shape: tuple[int, ...], dtype: Any, offset: int = 0) -> NDArray[Any]:
+    """Pinned memory from `offset` bytes on as an array; valid as long as the memory."""
     block = (ctypes.c_uint8 * memory.nbytes).from_address(memory.address)
-    array: NDArray[Any] = np.ctypeslib.as_array(block).view(dtype).reshape(shape)
+    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    array: NDArray[Any] = np.ctypeslib.as_array(block)[offset : offset + nbytes].view(dtype).reshape(shape)
     return array
 
 
-def open_cuda(device: int = 0) -> Cuda:
-    """The GPU, by cuda-core or else pycuda.
+def gpu(device: int = 0) -> Gpu:
+    """What the GPU is.
 
     Raises:
-        EngineError: Neither is installed, or there is no NVIDIA GPU or driver.
+        EngineError: cuda-bindings is not installed, or there is no NVIDIA GPU or driver.
     """
-    for module, opened in (("cuda.core", CoreCuda), ("pycuda.driver", PyCuda)):
-        try:
-            api = import_module(module)
-        except ImportError:
-            continue
-        try:
-            return opened(api, device)
-        except Exception as error:  # neither library's errors share a base, and a missing driver is a third kind
-            why = f"{module} finds no NVIDIA GPU or driver ({_line(error)})"
-            raise EngineError("cuda", why, "Use --engine onnx; nvidia-smi shows the driver") from error
-    raise EngineError("cuda-core", "is not installed, nor is pycuda", "pip install cuda-core (on JetPack: pycuda)")
+    driver = _driver()
+    kind = driver.CUdevice_attribute
+    with _named():
+        chosen = _do(driver, driver.cuDeviceGet(device))
+
+        def fact(attribute: Any) -> int:
+            return int(_do(driver, driver.cuDeviceGetAttribute(attribute, chosen)))
+
+        major = fact(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+        minor = fact(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
+        version = int(_do(driver, driver.cuDriverGetVersion()))
+        name = bytes(_do(driver, driver.cuDeviceGetName(128, chosen)))
+        return Gpu(
+            name=name.partition(b"\0")[0].decode("utf-8", "replace").strip(),
+            capability=f"{major}.{minor}",
+            processors=fact(kind.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+            memory_mb=int(_do(driver, driver.cuDeviceTotalMem(chosen))) >> 20,
+            integrated=bool(fact(kind.CU_DEVICE_ATTRIBUTE_INTEGRATED)),
+            driver=f"{version // 1000}.{version % 1000 // 10}",
+        )
 
 
-class CoreMemory:
-    """A block of cuda-core's."""
+def open_cuda(device: int = 0, *, urgent: bool = True) -> DriverCuda:
+    """A new stream on the GPU.
 
-    def __init__(self, buffer: Any, nbytes: int) -> None:
-        self.buffer, self.nbytes, self.address = buffer, nbytes, int(buffer.handle)
+    Args:
+        device: Which.
+        urgent: Its work goes before that of streams that are not.
 
-    def close(self) -> None:
-        """Give it back."""
-        if self.buffer is not None:
-            self.buffer.close()
-            self.buffer = None
+    Raises:
+        EngineError: cuda-bindings is not installed, there is no NVIDIA GPU or driver, or its memory is full.
+    """
+    facts = gpu(device)
+    with _named():
+        return DriverCuda(_driver(), _primary_context(device), facts, urgent=urgent)
 
 
-class CoreCuda:
-    """`Cuda` by cuda-core."""
+class DriverMemory:
+    """A block of the driver's; implements `Memory`. Giving it back never raises: after a failure every call fails."""
 
-    def __init__(self, core: Any, device: int) -> None:
-        self._device = core.Device(device)
-        self._device.set_current()
-        self._stream = self._device.create_stream()
-        self._target = self._stream  # or the builder of a graph, while one is recorded
-        self._host = core.LegacyPinnedMemoryResource()
-        self.stream = int(self._stream.handle)
-        self.name = str(self._device.name)
-        self.capability = ".".join(map(str, self._device.compute_capability))
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """Make the device the calling thread's."""
-        self._device.set_current()
-        yield
-
-    def device(self, nbytes: int) -> CoreMemory:
-        """Memory on the device, from the driver's pool."""
-        return CoreMemory(self._device.allocate(nbytes, stream=self._stream), nbytes)
-
-    def pinned(self, nbytes: int) -> CoreMemory:
-        """Page-locked host memory."""
-        return CoreMemory(self._host.allocate(nbytes), nbytes)
-
-    def copy(self, to: Any, source: Any) -> None:
-        """Copy a whole block."""
-        to.buffer.copy_from(source.buffer, stream=self._target)
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """Record the stream while `work` fills it."""
-        builder = self._stream.create_graph_builder().begin_building("relaxed")
-        self._target = builder
-        try:
-            work()
-        except BaseException:
-            with suppress(Exception):  # the recording is spoilt; what spoilt it is the error that counts
-                builder.end_building()
-            raise
-        finally:
-            self._target = self._stream
-        graph = builder.end_building().complete()
-        return lambda: graph.launch(self._stream)
-
-    def wait(self) -> None:
-        """Until the stream is empty."""
-        self._stream.sync()
+    def __init__(self, address: int, device_address: int, nbytes: int, free: Callable[[], object]) -> None:
+        self.address, self.device_address, self.nbytes = address, device_address, nbytes
+        self._free: Callable[[], object] | None = free
 
     def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
+        """Give it back; idempotent."""
+        free, self._free = self._free, None
+        if free is not None:
+            free()
 
 
-class PyMemory:
-    """A block of pycuda's: a device allocation, or a page-locked array."""
+class DriverGraph:
+    """A CUDA graph ready to be launched in one stream; implements `Graph`."""
 
-    def __init__(self, block: Any, nbytes: int, address: int) -> None:
-        self.block, self.nbytes, self.address = block, nbytes, address
+    def __init__(self, driver: Any, ready: Any, stream: Any) -> None:
+        self._driver, self._ready, self._stream = driver, ready, stream
+
+    def __call__(self) -> None:
+        """Launch it."""
+        _do(self._driver, self._driver.cuGraphLaunch(self._ready, self._stream))
 
     def close(self) -> None:
-        """Give it back."""
-        if self.block is not None:
-            getattr(self.block, "free", lambda: None)()  # an array goes with its last reference
-            self.block = None
+        """Give it back; idempotent."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            self._driver.cuGraphExecDestroy(ready)
 
 
-class PyCuda:
-    """`Cuda` by pycuda, on the primary context, which TensorRT uses too."""
+class DriverCuda:
+    """`Cuda` by NVIDIA's driver API; also kernels and times, which a network alone does not need."""
 
-    def __init__(self, driver: Any, device: int) -> None:
-        self._driver = driver
-        driver.init()
-        chosen = driver.Device(device)
-        self._context = chosen.retain_primary_context()
+    def __init__(self, driver: Any, context: Any, facts: Gpu, *, urgent: bool = True) -> None:
+        self._driver, self._context = driver, context
+        self.facts = facts
+        self.name, self.capability, self.processors = facts.name, facts.capability, facts.processors
+        self.integrated = facts.integrated
         with self.active():
-            self._stream = driver.Stream()
-        self.stream = int(self._stream.handle)
-        self.name = str(chosen.name())
-        self.capability = ".".join(map(str, chosen.compute_capability()))
+            least, greatest = _do(driver, driver.cuCtxGetStreamPriorityRange())
+            flags = driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+            priority = greatest if urgent else least
+            self._stream = _do(driver, driver.cuStreamCreateWithPriority(flags, priority))
+        self.stream = int(self._stream)
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Push the context on the calling thread's stack."""
-        self._context.push()
+        """Make the primary context the calling thread's, and afterwards what it had before."""
+        _do(self._driver, self._driver.cuCtxPushCurrent(self._context))
         try:
             yield
         finally:
-            self._context.pop()
+            _do(self._driver, self._driver.cuCtxPopCurrent())
 
-    def device(self, nbytes: int) -> PyMemory:
+    def device(self, nbytes: int) -> DriverMemory:
         """Memory on the device."""
-        block = self._driver.mem_alloc(nbytes)
-        return PyMemory(block, nbytes, int(block))
+        driver = self._driver
+        address = int(_do(driver, driver.cuMemAlloc(nbytes)))
+        return DriverMemory(address, address, nbytes, lambda: driver.cuMemFree(address))
 
-    def pinned(self, nbytes: int) -> PyMemory:
-        """Page-locked host memory."""
-        array = self._driver.pagelocked_empty(nbytes, np.uint8)
-        return PyMemory(array, nbytes, array.ctypes.data)
+    def pinned(self, nbytes: int) -> DriverMemory:
+        """Page-locked host memory that the GPU sees too."""
+        driver = self._driver
+        address = int(_do(driver, driver.cuMemHostAlloc(nbytes, driver.CU_MEMHOSTALLOC_DEVICEMAP)))
+        seen = int(_do(driver, driver.cuMemHostGetDevicePointer(address, 0)))
+        return DriverMemory(address, seen, nbytes, lambda: driver.cuMemFreeHost(address))
 
-    def copy(self, to: Any, source: Any) -> None:
-        """Copy a whole block; which way follows from which side is an array."""
-        if isinstance(source.block, np.ndarray):
-            self._driver.memcpy_htod_async(to.block, source.block, self._stream)
-        else:
-            self._driver.memcpy_dtoh_async(to.block, source.block, self._stream)
+    def copy(self, to: Memory, source: Memory, nbytes: int) -> None:
+        """Copy the first bytes of a block; which way follows from the addresses."""
+        _do(self._driver, self._driver.cuMemcpyAsync(to.address, source.address, nbytes, self._stream))
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """None: pycuda's releases record no graphs."""
-        return None
+    def record(self, work: Callable[[], None]) -> DriverGraph:
+        """Record the stream while `work` fills it."""
+        driver, mode = self._driver, self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+        _do(driver, driver.cuStreamBeginCapture(self._stream, mode))
+        try:
+            work()
+        except BaseException:
+            failed, graph = driver.cuStreamEndCapture(self._stream)  # the stream leaves the recording either way
+            if int(failed) == 0:
+                driver.cuGraphDestroy(graph)
+            raise
+        graph = _do(driver, driver.cuStreamEndCapture(self._stream))  # where this fails there is no graph to give back
+        try:
+            ready = _do(driver, driver.cuGraphInstantiate(graph, 0))
+        finally:
+            driver.cuGraphDestroy(graph)
+        return DriverGraph(driver, ready, self._stream)
 
     def wait(self) -> None:
         """Until the stream is empty."""
-        self._stream.synchronize()
+        _do(self._driver, self._driver.cuStreamSynchronize(self._stream))
+
+    def kernel(self, image: bytes, name: str) -> Any:
+        """A kernel of a compiled module, for `launch`; it stays loaded until the process ends."""
+        module = _do(self._driver, self._driver.cuModuleLoadData(image))
+        return _do(self._driver, self._driver.cuModuleGetFunction(module, name.encode()))
+
+    def launch(self, kernel: Any, grid: Sequence[int], block: Sequence[int], *values: tuple[Any, Any]) -> None:
+        """Put a kernel in the stream: a grid of blocks of threads, and every argument with its type of ctypes."""
+        given = tuple(zip(*values, strict=True))
+        _do(self._driver, self._driver.cuLaunchKernel(kernel, *grid, *block, 0, self._stream, given, 0))
+
+    def mark(self) -> Any:
+        """A point of time in the stream, for `ms_between`."""
+        event = _do(self._driver, self._driver.cuEventCreate(0))
+        _do(self._driver, self._driver.cuEventRecord(event, self._stream))
+        return event
+
+    def ms_between(self, began: Any, ended: Any) -> float:
+        """Milliseconds on the GPU between two marks, which are given back."""
+        driver = self._driver
+        _do(driver, driver.cuEventSynchronize(ended))
+        took = float(_do(driver, driver.cuEventElapsedTime(began, ended)))
+        for event in (began, ended):
+            driver.cuEventDestroy(event)
+        return took
+
+    def free_mb(self) -> int:
+        """Memory of the GPU that nobody uses now, 2**20 bytes."""
+        with self.active():
+            free, _ = _do(self._driver, self._driver.cuMemGetInfo())
+        return int(free) >> 20
 
     def close(self) -> None:
-        """Nothing: the stream goes with its last reference, the primary context is everybody's."""
+        """Give the stream back; idempotent."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with self.active():
+                self._driver.cuStreamDestroy(stream)
+
+
+def _driver() -> Any:
+    """The driver API, initialised."""
+    try:
+        driver = import_module("cuda.bindings.driver")
+    except Exception as error:  # besides ImportError, what a broken installation raises
+        raise EngineError("cuda-bindings", f"cannot be imported ({_line(error)})", how_to_install()) from error
+    with _named():
+        _do(driver, driver.cuInit(0))  # again is harmless, and costs a microsecond
+    return driver
+
+
+@cache
+def _primary_context(device: int) -> Any:
+    driver = _driver()
+    return _do(driver, driver.cuDevicePrimaryCtxRetain(_do(driver, driver.cuDeviceGet(device))))
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Whatever the bindings raise where there is no driver or GPU, as our error."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:  # the driver's own errors, and those of a library that is not there
+        why = f"finds no NVIDIA GPU or driver that works ({_line(error)})"
+        raise EngineError("cuda", why, "Use --engine onnx; nvidia-smi shows the driver") from error
+
+
+def _do(driver: Any, answer: tuple[Any, ...]) -> Any:
+    """What the driver answered beside its error code: nothing, one thing, or several.
+
+    Raises:
+        CudaError: The code is not CUDA_SUCCESS.
+    """
+    code, *rest = answer
+    if int(code) != 0:
+        _, text = driver.cuGetErrorString(code)
+        says = text.decode("utf-8", "replace") if isinstance(text, bytes) else "unknown"
+        raise CudaError(f"{getattr(code, 'name', code)}: {says}")
+    if len(rest) > 1:
+        return tuple(rest)
+    return rest[0] if rest else None
 
 
 def _line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -9,8 +10,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rtface.engine.base import Engine, Preparable, Tensors
+from rtface.engine.base import Engine, Preparable, Tensors, prunes
 from rtface.errors import RtfaceError
+
+CLOSING_S = 5.0
+"""Longest wait, when closing, for what is being made to stop."""
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +26,8 @@ class SwapEngine:
         name: What messages call the network.
         first: Ready now.
         prepare: Makes the second, however long it takes; called once. It is given an event that is set when the engine
-            is closed before. An error it raises is logged, and `first` stays.
+            is closed before. An error it raises is logged, and `first` stays. What it makes is got ready for a stream
+            before it is swapped in, so that no frame waits for that.
     """
 
     def __init__(self, name: str, first: Engine, prepare: Callable[[threading.Event], Engine]) -> None:
@@ -30,7 +35,14 @@ class SwapEngine:
         self._next: Engine | None = None
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._work, name=f"prepare {name}", daemon=True)
+        self._prepared: tuple[Sequence[str], ...] = ()
         self._thread.start()
+        atexit.register(self.close)  # a library of native code must not be at work when the process ends
+
+    @property
+    def prunes(self) -> bool:
+        """As the engine that runs now."""
+        return prunes(self._now)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -45,6 +57,7 @@ class SwapEngine:
 
     def prepare(self, *names: Sequence[str]) -> None:
         """A stream begins: the first gets ready for it; the second is ready when it comes."""
+        self._prepared = names
         if isinstance(self._now, Preparable):
             self._now.prepare(*names)
 
@@ -65,6 +78,8 @@ class SwapEngine:
         if waiting is not None:
             waiting.close()
         self._now.close()
+        atexit.unregister(self.close)
+        self._thread.join(CLOSING_S)
 
     def _swap(self) -> None:
         with self._lock:
@@ -78,6 +93,8 @@ class SwapEngine:
     def _work(self) -> None:
         try:
             better = self._prepare(self._stop)
+            if isinstance(better, Preparable) and not self._stop.is_set():
+                better.prepare(*self._prepared)
         except RtfaceError as error:
             if not self._stop.is_set():
                 log.warning("%s; %s stays on %s", error, self._name, self._now.describe()["engine"])

@@ -3,6 +3,7 @@
 <cache>/plans/NAME-PRECISION-KEY.plan     the plan
 <cache>/plans/NAME-PRECISION-KEY.json     what it is, and the plan's SHA-256; written last
 <cache>/plans/NAME-PRECISION-KEY.lock     held while one process builds it
+<cache>/plans/*.timings, *.kernels        what TensorRT measured, and what TensorRT-RTX compiled, of one GPU
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class PlanKey:
         precision: fp32, fp16 or int8.
         shapes: The profile.
         tensorrt: Module and version.
-        capability: The GPU's compute capability, "8.9"; "any" for TensorRT-RTX.
+        capability: The GPU's compute capability, "8.9"; "any" for TensorRT-RTX's, which are for several.
+        gpu: The GPU's name and number of processors: TensorRT chooses kernels by measuring them; "any" as above.
         system: Operating system and processor.
     """
 
@@ -45,13 +47,13 @@ class PlanKey:
     shapes: str
     tensorrt: str
     capability: str
+    gpu: str
     system: str
 
     @property
     def stem(self) -> str:
         """File name without its ending."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-        return f"{self.name}-{self.precision}-{digest[:20]}"
+        return f"{self.name}-{self.precision}-{_digest(asdict(self))}"
 
 
 class PlanCache:
@@ -67,6 +69,14 @@ class PlanCache:
     def path(self, key: PlanKey) -> Path:
         """Where the plan is, or would be."""
         return self.folder / f"{key.stem}.plan"
+
+    def kernels(self, key: PlanKey, gpu: str) -> Path:
+        """Where TensorRT-RTX keeps the kernels that it compiled for a plan on a GPU."""
+        return self.folder / f"{key.stem}-{_digest(gpu)}.kernels"
+
+    def timings(self, key: PlanKey) -> Path:
+        """Where TensorRT keeps what it measured of a GPU: of all networks and precisions together."""
+        return self.folder / f"{_digest(key.tensorrt, key.gpu, key.capability, key.system)}.timings"
 
     def load(self, key: PlanKey) -> bytes | None:
         """The plan; None where there is none, or one that is not whole.
@@ -128,3 +138,7 @@ class PlanCache:
             else:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield  # closing the file ends the lock
+
+
+def _digest(*facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]

@@ -1,46 +1,61 @@
 """TensorRT 10, 11 and TensorRT-RTX: a plan, run by tensor name.
 
-Every input shape has its own place: pinned and device buffers of its exact size, an execution context, and from its
-third call on a CUDA graph of copy in, network, copy out. A stream of one camera uses one or two shapes; the places
-used least recently are given back beyond `places`.
+Every input shape has a context of its own (`rtface.engine.trt_context`). A stream of one camera uses one or two of the
+detector's and one a number of faces; those used least recently are given back beyond `max_contexts`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+import os
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.engine.base import Tensors
-from rtface.engine.cuda import Cuda, Memory, open_cuda, view
-from rtface.errors import EngineError
+from rtface.cache import why_not_trusted, write_whole
+from rtface.engine.base import DeviceFailed, Tensors
+from rtface.engine.cuda import SETUP, Cuda, how_to_install, open_cuda
+from rtface.engine.trt_context import GRAPH_AFTER, Plan, Scratch, ShapeContext
+from rtface.errors import EngineError, OutputError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
-GRAPH_AFTER = 2
-"""Calls of a shape before its graph is recorded: TensorRT sets itself up in the first."""
+
+SEEN_BEFORE = 2
+"""Calls of a shape that nobody foresaw before it gets a context of its own. Stills have a shape each: they share one
+context, without a graph."""
+
+MOST_SEEN = 64
+"""Shapes that are counted for that."""
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def find_api() -> Any:
     """The module `tensorrt`, else `tensorrt_rtx`.
 
     Raises:
-        EngineError: Neither is installed.
+        EngineError: Neither is installed, or its libraries do not load.
     """
+    broken = ""
     for module in MODULES:
         try:
             return import_module(module)
-        except ImportError:
-            continue
-    mend = "pip install 'rtface[tensorrt]' (data centre, workstation, Jetson) or 'rtface[rtx]' (RTX cards)"
-    raise EngineError("tensorrt", "is not installed, nor is tensorrt_rtx", mend)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                broken = broken or f"{module}: {error}"
+        except Exception as error:  # Windows: FileNotFoundError where its DLLs are missing
+            broken = broken or f"{module}: {error}"
+    if broken:
+        raise EngineError("tensorrt", f"is installed and cannot be imported ({broken})", how_to_install())
+    raise EngineError("tensorrt", "is not installed, nor is tensorrt_rtx", how_to_install())
 
 
 def is_rtx(api: Any) -> bool:
@@ -49,13 +64,38 @@ def is_rtx(api: Any) -> bool:
 
 
 def logger_of(api: Any) -> Any:
-    """One logger for builder and runtime: TensorRT keeps the first, and wants it to live."""
+    """One logger for builder and runtime: TensorRT keeps the first, and wants it to live. RTFACE_DEBUG=1 opens it."""
     if (known := _LOGGERS.get(api.__name__)) is None:
-        known = _LOGGERS[api.__name__] = api.Logger(api.Logger.ERROR)
+        level = api.Logger.INFO if os.environ.get("RTFACE_DEBUG") == "1" else api.Logger.ERROR
+        known = _LOGGERS[api.__name__] = api.Logger(level)
     return known
 
 
 _LOGGERS: dict[str, Any] = {}
+
+
+def must_make(name: str, what: str, make: Callable[[], T]) -> T:
+    """What one of TensorRT's factories makes.
+
+    Where it cannot (a driver older than its CUDA, no memory), the bindings of some factories raise TypeError ("factory
+    function returned nullptr"), those of others return None.
+
+    Raises:
+        EngineError: It made nothing.
+    """
+    try:
+        made = make()
+    except Exception as error:
+        line = " ".join(str(error).split()) or type(error).__name__
+        mend = "nvidia-smi shows the driver (CUDA 13 needs 580 or newer) and free memory; --engine onnx runs"
+        raise EngineError(name, f"{what} cannot be made ({line})", mend) from error
+    if made is None:
+        raise EngineError(name, f"{what} cannot be made", "RTFACE_DEBUG=1 shows TensorRT's log; --engine onnx runs")
+    return made
+
+
+class PlanRefused(EngineError):
+    """A plan does not load here; one that is built again will."""
 
 
 class TrtEngine:
@@ -64,45 +104,106 @@ class TrtEngine:
     Args:
         plan: What `build_plan` made, for this GPU and this version.
         name: What messages call it.
-        places: Most input shapes kept ready at a time.
+        max_contexts: Most input shapes kept ready at a time.
+        warm: Input shapes that `prepare` makes ready, graph and all.
+        kernels: File in which TensorRT-RTX keeps the kernels that it compiled for this GPU; None = it compiles them
+            every time. TensorRT has them in the plan.
         api: The TensorRT module; None = the one that is installed.
         cuda: The GPU; None = the first.
 
     Raises:
-        EngineError: TensorRT or cuda-core is not installed.
-        EngineError: There is no GPU, or the plan is not for this GPU and version, or damaged.
+        EngineError: TensorRT or cuda-bindings is not installed.
+        EngineError: There is no GPU, its driver is too old for TensorRT, or its memory is full.
+        PlanRefused: The plan is not for this GPU and version, or damaged.
     """
 
+    prunes = False
+    """TensorRT computes every output at each call, asked for or not."""
+
     def __init__(
-        self, plan: bytes, name: str = "model", *, places: int = 8, api: Any = None, cuda: Cuda | None = None
+        self,
+        plan: bytes,
+        name: str = "model",
+        *,
+        max_contexts: int = 8,
+        warm: Sequence[tuple[int, ...]] = (),
+        kernels: Path | None = None,
+        api: Any = None,
+        cuda: Cuda | None = None,
     ) -> None:
-        self._name, self._most = name, places
+        self._name, self._max_contexts, self._warm = name, max_contexts, tuple(warm)
         self._api = api or find_api()
         self._cuda = cuda or open_cuda()
-        self._places: OrderedDict[tuple[int, ...], _Place] = OrderedDict()
+        self._contexts: OrderedDict[tuple[int, ...], ShapeContext] = OrderedDict()
+        self._loose: ShapeContext | None = None
+        self._seen: Counter[tuple[int, ...]] = Counter()
         self._closed = False
-        with self._cuda.active():
-            # The runtime must outlive the engine, and the logger both.
-            self._runtime = self._api.Runtime(logger_of(self._api))
-            self._engine = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
+        try:
+            with self._cuda.active(), SETUP:
+                self._load(plan, kernels)
+        except BaseException:
+            self._cuda.close()
+            raise
+
+    def _load(self, plan: bytes, kernels: Path | None) -> None:
+        name = self._name
+        # The runtime must outlive the engine, and the logger both.
+        self._runtime = must_make(name, "TensorRT's runtime", lambda: self._api.Runtime(logger_of(self._api)))
+        try:
+            engine = self._runtime.deserialize_cuda_engine(plan)
+        except Exception as error:
+            raise PlanRefused(name, f"{self._version()} does not load its plan ({error})", _BUILD) from error
+        if engine is None:
             why = f"{self._version()} does not load its plan (another version, another GPU, or damaged)"
-            raise EngineError(name, why, "`rtface build` makes it again")
-        tensors = [self._engine.get_tensor_name(at) for at in range(self._engine.num_io_tensors)]
-        reads = self._api.TensorIOMode.INPUT
-        inputs = [tensor for tensor in tensors if self._engine.get_tensor_mode(tensor) == reads]
-        if len(inputs) != 1:
-            raise EngineError(name, f"its plan has {len(inputs)} inputs, not one", "`rtface build` makes it again")
-        self._input = inputs[0]
-        self._outputs = tuple(str(tensor) for tensor in tensors if tensor != self._input)
-        self._dtypes = {tensor: self._api.nptype(self._engine.get_tensor_dtype(tensor)) for tensor in tensors}
-        least, _, most = self._engine.get_tensor_profile_shape(self._input, 0)
+            raise PlanRefused(name, why, _BUILD)
+        self._kernels = _Kernels(engine, kernels) if is_rtx(self._api) else None
+        self._plan = self._opened(engine)
+        least, _, most = engine.get_tensor_profile_shape(self._plan.input, 0)
         self._least, self._largest = tuple(least), tuple(most)
+        shapes = [(min(rows, self._largest[0]), *sides) for rows, *sides in self._warm]  # longer ones go in parts
+        self._warm = tuple(shape for shape in dict.fromkeys(shapes) if self._fits(shape))
+        self._max_contexts = max(self._max_contexts, len(self._warm))
+
+    def _opened(self, engine: Any) -> Plan:
+        tensors = [str(engine.get_tensor_name(at)) for at in range(engine.num_io_tensors)]
+        reads = self._api.TensorIOMode.INPUT
+        inputs = [tensor for tensor in tensors if engine.get_tensor_mode(tensor) == reads]
+        if len(inputs) != 1:
+            raise PlanRefused(self._name, f"its plan has {len(inputs)} inputs, not one", _BUILD)
+        what, given = "an execution context", self._api.ExecutionContextAllocationStrategy.USER_MANAGED
+        if self._kernels is not None:
+            config = self._kernels.config
+            config.set_execution_context_allocation_strategy(given)
+            config.cuda_graph_strategy = self._api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            given = config
+        return Plan(
+            name=self._name,
+            engine=engine,
+            cuda=self._cuda,
+            input=inputs[0],
+            dtypes={tensor: np.dtype(self._api.nptype(engine.get_tensor_dtype(tensor))) for tensor in tensors},
+            scratch=Scratch(self._cuda),
+            make_context=lambda: must_make(self._name, what, lambda: engine.create_execution_context(given)),
+            own_graphs=self._kernels is not None,
+        )
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of everything the network can answer."""
-        return self._outputs
+        return self._plan.outputs
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """Make every shape ready that a stream will ask for, so that no frame waits for a context or a graph.
+
+        Raises:
+            EngineError: The engine is closed, or TensorRT fails.
+        """
+        if self._closed:
+            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+        for shape in sorted(self._warm, key=np.prod, reverse=True):  # the largest decides what memory all work in
+            batch = np.zeros(shape, self._plan.dtypes[self._plan.input])
+            for _ in range(GRAPH_AFTER + 1):
+                self._one(batch, ())
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
@@ -110,7 +211,8 @@ class TrtEngine:
         A batch longer than the plan's goes in several calls.
 
         Raises:
-            EngineError: The engine is closed, the batch is not what the plan takes, or TensorRT fails.
+            EngineError: The engine is closed, or the batch is not what the plan takes.
+            DeviceFailed: TensorRT or the GPU fails.
         """
         if self._closed:
             raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
@@ -131,132 +233,102 @@ class TrtEngine:
         }
 
     def close(self) -> None:
-        """Give back buffers, contexts, the network and the stream, in that order; idempotent."""
+        """Give back buffers, contexts, the network and the stream, in that order; idempotent.
+
+        After a failure of the device nothing can be given back any more, and nothing is said about it.
+        """
         if self._closed:
             return
         self._closed = True
-        with self._cuda.active():
-            self._cuda.wait()
-            for place in self._places.values():
-                place.close()
-            self._places.clear()
-            self._engine = self._runtime = None
+        with suppress(Exception), self._cuda.active(), SETUP:
+            with suppress(Exception):
+                self._cuda.wait()
+            if self._kernels is not None:
+                self._kernels.save()
+            for context in (*self._contexts.values(), *filter(None, [self._loose])):
+                context.close()
+            self._contexts.clear()
+            self._loose = None
+            self._plan.scratch.close()
+            del self._plan, self._kernels, self._runtime
             self._cuda.close()
 
     def _one(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
-        with self._cuda.active():
-            try:
-                return self._place(batch.shape).run(batch, names)
-            except EngineError:
-                raise
-            except Exception as error:
-                why = f"{self._version()} failed on a batch of shape {batch.shape}: {' '.join(str(error).split())}"
-                raise EngineError(self._name, why, "--engine onnx runs it on the CPU") from error
+        try:
+            with self._cuda.active():
+                return self._context(batch.shape).run(batch, names)
+        except Exception as error:
+            why = f"{self._version()} failed on a batch of shape {batch.shape}: {' '.join(str(error).split())}"
+            raise DeviceFailed(self._name, why, "--engine onnx runs it on the CPU") from error
 
-    def _place(self, shape: tuple[int, ...]) -> _Place:
-        place = self._places.get(shape)
-        if place is None:
-            while len(self._places) >= self._most:
+    def _context(self, shape: tuple[int, ...]) -> ShapeContext:
+        if (known := self._contexts.get(shape)) is not None:
+            self._contexts.move_to_end(shape)
+            return known
+        if shape in self._warm or self._often(shape):
+            while len(self._contexts) >= self._max_contexts:
                 self._cuda.wait()
-                self._places.popitem(last=False)[1].close()
-            place = self._places[shape] = _Place(self, shape)
-        self._places.move_to_end(shape)
-        return place
+                self._contexts.popitem(last=False)[1].close()
+            made = self._contexts[shape] = ShapeContext(self._plan, shape)
+            return made
+        if self._loose is None:
+            self._loose = ShapeContext(self._plan, shape, graph=False)
+        elif self._loose.shape != shape:
+            self._cuda.wait()
+            self._loose.reshape(shape)
+        return self._loose
+
+    def _often(self, shape: tuple[int, ...]) -> bool:
+        """Count a shape that nobody foresaw; whether it deserves a context of its own."""
+        if len(self._seen) > MOST_SEEN:
+            self._seen.clear()
+        self._seen[shape] += 1
+        return self._seen[shape] > SEEN_BEFORE
 
     def _check(self, batch: NDArray[Any], names: Sequence[str]) -> None:
-        wanted = np.dtype(self._dtypes[self._input])
-        low, high = self._least[1:], self._largest[1:]
-        fits = len(batch) >= 1 and all(a <= b <= c for a, b, c in zip(low, batch.shape[1:], high, strict=False))
-        if batch.dtype != wanted or batch.ndim != len(self._largest) or not fits:
+        wanted = self._plan.dtypes[self._plan.input]
+        if batch.dtype != wanted or not self._fits(batch.shape):
             expected = f"{wanted} from {self._least} to {self._largest}"
             mend = "A profile of one's own has other sizes (rtface build --profile OWN.toml); --engine onnx takes any"
             raise EngineError(self._name, f"expected {expected}, got {batch.dtype} {batch.shape}", mend)
-        if unknown := [name for name in names if name not in self._outputs]:
-            raise EngineError(self._name, f"has no output {unknown[0]!r}", f"It has {', '.join(self._outputs)}")
+        if unknown := [name for name in names if name not in self.outputs]:
+            raise EngineError(self._name, f"has no output {unknown[0]!r}", f"It has {', '.join(self.outputs)}")
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether the plan takes it; more rows go in several calls."""
+        sides = zip(self._least[1:], shape[1:], self._largest[1:], strict=False)
+        return len(shape) == len(self._largest) and shape[0] >= 1 and all(a <= b <= c for a, b, c in sides)
 
     def _version(self) -> str:
         return f"{self._api.__name__} {self._api.__version__}"
 
 
-class _Place:
-    """Buffers, context and graph of one input shape."""
-
-    def __init__(self, owner: TrtEngine, shape: tuple[int, ...]) -> None:
-        self._name, self._cuda = owner._name, owner._cuda
-        self._calls = 0
-        self._graph: Callable[[], None] | None = None
-        self._own_graphs = is_rtx(owner._api)
-        self._context: Any = _context(owner._api, owner._engine)
-        with ExitStack() as undo:
-            undo.callback(self.close)
-            self._blocks: dict[str, tuple[Memory, Memory]] = {}
-            self._hosts: dict[str, NDArray[Any]] = {}
-            self._input = owner._input
-            self._must(self._context.set_input_shape(self._input, shape), "refuses the shape", shape)
-            for tensor, dtype in owner._dtypes.items():
-                self._add(tensor, tuple(self._context.get_tensor_shape(tensor)), np.dtype(dtype))
-            undo.pop_all()
-
-    def _add(self, tensor: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        if min(shape, default=1) < 0:
-            raise EngineError(self._name, f"the shape of {tensor} depends on data", "`rtface build` makes it again")
-        nbytes = max(1, int(np.prod(shape))) * dtype.itemsize
-        device = self._cuda.device(nbytes)
-        pinned = self._cuda.pinned(nbytes)
-        self._blocks[tensor] = device, pinned
-        self._hosts[tensor] = view(pinned, shape, dtype)
-        self._must(self._context.set_tensor_address(tensor, device.address), "refuses the buffer of", tensor)
-
-    def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
-        """Copy in, compute, copy out; the arrays returned are copies."""
-        self._hosts[self._input][...] = batch
-        if self._calls == GRAPH_AFTER and not self._own_graphs:
-            self._graph = self._recorded()
-        self._calls += 1
-        (self._graph or self._enqueue)()
-        self._cuda.wait()
-        return {name: self._hosts[name].copy() for name in names}
-
-    def _enqueue(self) -> None:
-        device, pinned = self._blocks[self._input]
-        self._cuda.copy(device, pinned)
-        self._must(self._context.execute_async_v3(self._cuda.stream), "could not run", self._name)
-        for tensor, (device, pinned) in self._blocks.items():
-            if tensor != self._input:
-                self._cuda.copy(pinned, device)
-
-    def _recorded(self) -> Callable[[], None] | None:
-        try:
-            return self._cuda.record(self._enqueue)
-        except Exception as error:  # some networks cannot be recorded; they run as well, a little later
-            log.warning("%s: no CUDA graph (%s); it runs without", self._name, " ".join(str(error).split()))
-            return None
-
-    def _must(self, done: bool, what: str, about: object) -> None:
-        if not done:
-            raise EngineError(self._name, f"TensorRT {what} {about}", "RTFACE_DEBUG=1 shows more; --engine onnx runs")
-
-    def close(self) -> None:
-        """Graph, context, buffers: each before what it uses."""
-        self._graph = None
-        self._context = None
-        self._hosts = {}
-        for device, pinned in getattr(self, "_blocks", {}).values():
-            device.close()
-            pinned.close()
-        self._blocks = {}
+_BUILD = "`rtface build` makes it again"
 
 
-def _context(api: Any, engine: Any) -> Any:
-    """An execution context; TensorRT-RTX is told to make CUDA graphs by itself, which it does for each of its kernels'
-    specialisations."""
-    strategy = getattr(api, "CudaGraphStrategy", None)
-    if strategy is None:
-        context = engine.create_execution_context()
-    else:
-        config = engine.create_runtime_config()
-        config.cuda_graph_strategy = strategy.WHOLE_GRAPH_CAPTURE
-        context = engine.create_execution_context(config)
-    if context is None:
-        raise EngineError("tensorrt", "cannot make an execution context (is the GPU's memory full?)", "nvidia-smi")
-    return context
+class _Kernels:
+    """TensorRT-RTX's kernels, which it compiles for the GPU while running, kept in a file from run to run.
+
+    `config` is how contexts are made.
+    """
+
+    def __init__(self, engine: Any, path: Path | None) -> None:
+        self._path = path
+        self.config: Any = engine.create_runtime_config()
+        self._cache: Any = self.config.create_runtime_cache()
+        if path is not None and path.is_file():
+            if why := why_not_trusted(path):
+                log.warning("%s holds native code, and %s: it is left alone", path, why)
+                self._path = None
+            elif not self._cache.deserialize(path.read_bytes()):
+                self._cache.reset()  # of another version or GPU: it is written again
+        self.config.set_runtime_cache(self._cache)
+
+    def save(self) -> None:
+        """Keep what was compiled."""
+        if self._path is None:
+            return
+        data = bytes(self._cache.serialize())
+        with suppress(OutputError, OSError):  # the next run compiles again
+            if data and not (self._path.is_file() and self._path.read_bytes() == data):
+                write_whole(self._path, data)

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from rtface.detect.letterbox import stream_view
 from rtface.engine import Engine
-from rtface.engine.cuda import Cuda, open_cuda
-from rtface.engine.hotswap import SwapEngine
+from rtface.engine.cuda import Gpu, gpu, open_cuda
+from rtface.engine.fallback import FallbackEngine
 from rtface.engine.plan_cache import PlanCache, PlanKey
-from rtface.engine.tensorrt import TrtEngine, find_api
-from rtface.engine.trt_build import Progress, Shapes, build_plan, portable
+from rtface.engine.hotswap import SwapEngine
+from rtface.engine.tensorrt import PlanRefused, TrtEngine, find_api, is_rtx
+from rtface.engine.trt_build import NotBuilt, Progress, Shapes, build_plan, target
 from rtface.errors import EngineError, RtfaceError
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry
@@ -26,8 +28,8 @@ from rtface.networks.profiles import Profile, default_profile, read_profile
 from rtface.options import Options
 from rtface.precision.convert import derive, recipe
 
-PLACES = {"engine": 8, "detector": 3}
-"""Input shapes kept ready: the engine's are 1 to 8 faces; the detector's those of the stream and of a still's looks."""
+CAMERAS = ((640, 480), (1280, 720))
+"""Frames for which the detector is ready before the first comes: 4:3 and 16:9."""
 
 log = logging.getLogger(__name__)
 
@@ -43,23 +45,41 @@ def shapes_for(model: ModelEntry, profile: Profile) -> Shapes:
     return Shapes((1, low, low, 3), (1, usual_height, usual_width, 3), (1, high, high, 3))
 
 
-def key_for(
-    model: ModelEntry, precision: str, profile: Profile, options: Options, api: Any, capability: str
-) -> PlanKey:
+def warm_shapes(model: ModelEntry, options: Options) -> list[tuple[int, ...]]:
+    """Inputs that a stream will bring: every number of faces, or the usual cameras' pictures."""
+    if model.role == "detector":
+        views = [stream_view(width, height, options.detect_width) for width, height in CAMERAS]
+        return [(1, view.canvas_height, view.canvas_width, 3) for view in views]
+    size = model.size or CROP_SIZE
+    return [(faces, size, size, 3) for faces in range(1, options.max_faces + 1)]
+
+
+def key_for(model: ModelEntry, precision: str, profile: Profile, options: Options, api: Any, on: Gpu | None) -> PlanKey:
     """What the plan of a network is called.
+
+    Args:
+        on: The GPU that is to run it; None = none is here, and TensorRT-RTX builds for every card.
 
     Raises:
         ModelError: INT8 is asked for, and there are no ranges of this network.
+        EngineError: TensorRT-RTX is not for this GPU.
     """
+    one = target(api, on, model.name)
+    portable = is_rtx(api) or on is None
     return PlanKey(
         name=model.name,
         recipe=recipe(model, precision, options.calibration_dir),
         precision=precision,
         shapes=str(shapes_for(model, profile)),
         tensorrt=f"{api.__name__} {api.__version__}",
-        capability="any" if portable(api) else capability,
+        capability=one or "any" if on is None or portable else on.capability,
+        gpu="any" if on is None or portable else _called(on),
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+def _called(on: Gpu) -> str:
+    return f"{on.name}, {on.processors} processors"
 
 
 def allowed(model: ModelEntry, precision: str, options: Options) -> str:
@@ -93,22 +113,51 @@ def make_plan(
         OutputError: The cache cannot be written.
     """
     api, cache = api or find_api(), cache or PlanCache()
-    key = key_for(model, precision, profile, options, api, "any" if portable(api) else open_cuda().capability)
+    on = _gpu_for(api)
+    key = key_for(model, precision, profile, options, api, on)
     with cache.locked(key):
         if cache.load(key) is not None:
             return key, False
-        onnx = derive(model, precision, options.calibration_dir)
-        shapes = shapes_for(model, profile)
-        plan = build_plan(onnx, model.name, shapes, workspace_mb=profile.workspace_mb, progress=progress, api=api)
-        cache.save(key, plan, profile=profile.name, model_sha256=model.sha256)
+        shapes, one = shapes_for(model, profile), target(api, on, model.name)
+
+        def built(precision: str) -> bytes:
+            return build_plan(
+                derive(model, precision, options.calibration_dir),
+                model.name,
+                shapes,
+                workspace_mb=profile.workspace_mb,
+                capability=one,
+                timings=cache.timings(key),
+                progress=progress,
+                api=api,
+            )
+
+        try:
+            plan, really = built(precision), precision
+        except NotBuilt as error:
+            if precision != "int8":
+                raise
+            log.warning("%s; it is built in fp16 instead", error)
+            plan, really = built("fp16"), "fp16"
+        cache.save(key, plan, profile=profile.name, model_sha256=model.sha256, built_as=really)
     return key, True
+
+
+def _gpu_for(api: Any) -> Gpu | None:
+    """The GPU that is here; for TensorRT-RTX, which builds without one, None where there is none."""
+    try:
+        return gpu()
+    except EngineError:
+        if is_rtx(api):
+            return None
+        raise
 
 
 def plan_ready(model: ModelEntry, precision: str, options: Options) -> bool:
     """Whether the plan for this machine is there, and a GPU to run it."""
     try:
         profile = read_profile(options.profile or default_profile(precision))
-        key = key_for(model, allowed(model, precision, options), profile, options, find_api(), open_cuda().capability)
+        key = key_for(model, allowed(model, precision, options), profile, options, find_api(), gpu())
         return PlanCache().load(key) is not None
     except RtfaceError:
         return False
@@ -121,44 +170,54 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
         model: The fp32 network.
         precision: fp32, fp16 or int8.
         options: For the calibration.
-        first: Opens the network on ONNX Runtime.
+        first: Opens the network on ONNX Runtime: it runs until the plan is there, and after the GPU failed.
 
     Raises:
-        EngineError: TensorRT or cuda-core is not installed, there is no GPU, or the plan lies where others could have
-            put it.
+        EngineError: TensorRT or cuda-bindings is not installed, there is no GPU, or the plan lies where others could
+            have put it.
         ModelError: INT8 is asked for, and there are no ranges of this network.
     """
-    api, cuda = find_api(), open_cuda()
+    api, on = find_api(), gpu()
     precision = allowed(model, precision, options)
     profile = read_profile(options.profile or default_profile(precision))
-    key = key_for(model, precision, profile, options, api, cuda.capability)
+    key = key_for(model, precision, profile, options, api, on)
     cache = PlanCache()
 
-    def start(plan: bytes, on: Cuda) -> Engine:
-        return TrtEngine(plan, model.name, places=PLACES[model.role], api=api, cuda=on)
+    def start(plan: bytes) -> Engine:
+        engine = TrtEngine(
+            plan,
+            model.name,
+            warm=warm_shapes(model, options),
+            kernels=cache.kernels(key, _called(on)),
+            api=api,
+            cuda=open_cuda(urgent=model.role != "detector"),  # every frame needs the faces, one in nine the detector
+        )
+        return FallbackEngine(model.name, engine, first)
 
     def prepare(stop: threading.Event) -> Engine:
-        _build_apart(model, replace(options, precision=precision), profile, stop)
+        _build_apart(model, replace(options, precision=precision), profile, stop, lambda: cache.load(key) is not None)
         built = cache.load(key)
         if built is None:
             raise EngineError(model.name, "its plan was built and is not there", f"Look into {cache.folder}")
-        return start(built, open_cuda())
+        return start(built)
 
     if (plan := cache.load(key)) is not None:
         try:
-            return start(plan, cuda)
-        except EngineError as error:
+            return start(plan)
+        except PlanRefused as error:
             cache.set_aside(key)
             log.warning("%s; it is set aside and built again", error)
-    cuda.close()
     log.warning("%s: TensorRT builds its plan; ONNX Runtime runs until then", model.name)
     return SwapEngine(model.name, first(), prepare)
 
 
-def _build_apart(model: ModelEntry, options: Options, profile: Profile, stop: threading.Event) -> None:
+def _build_apart(
+    model: ModelEntry, options: Options, profile: Profile, stop: threading.Event, there: Callable[[], bool]
+) -> None:
     """Build in a child process: TensorRT holds the interpreter and the GPU while it builds.
 
-    What it says goes to stderr as it comes.
+    What it says goes to stderr as it comes. Whether it succeeded is seen by the plan: CUDA's libraries have made
+    processes crash that had done all their work.
     """
     code = "from rtface.cli.app import main; main()"
     command = [
@@ -180,5 +239,5 @@ def _build_apart(model: ModelEntry, options: Options, profile: Profile, stop: th
             if stop.wait(0.1):
                 child.terminate()
                 raise EngineError(model.name, "the run ended before its plan was built", "`rtface build` builds it")
-    if child.returncode:
+    if child.returncode and not there():
         raise EngineError(model.name, f"building its plan failed ({child.returncode})", "`rtface build` says why")

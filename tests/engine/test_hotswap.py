@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from rtface.engine import Engine
+from rtface.engine import Engine, prunes
 from rtface.engine.hotswap import SwapEngine
 from rtface.errors import EngineError
 
@@ -78,3 +78,32 @@ def test_closing_stops_the_preparation_and_closes_what_it_made() -> None:
     assert started.wait(10)
     engine.close()
     assert engine.wait(10) and first.closed and better.closed
+
+
+def test_what_was_made_is_ready_for_the_stream_before_it_is_swapped_in() -> None:
+    went, made = [], threading.Event()
+
+    class Prepared(Named):
+        def prepare(self, *names: Sequence[str]) -> None:
+            went.append((self.name, names))
+
+    def prepare(stop: threading.Event) -> Engine:
+        made.wait(10)
+        return Prepared("fast")
+
+    engine = SwapEngine("net", Prepared("slow"), prepare)
+    engine.prepare(("who",), ())
+    made.set()
+    assert engine.wait(10) and went == [("slow", (("who",), ())), ("fast", (("who",), ()))]
+    assert who(engine) == "fast"
+    engine.close()
+
+
+def test_whether_it_prunes_is_the_engines_that_runs() -> None:
+    first, better = Named("slow"), Named("fast")
+    first.prunes = True  # type: ignore[attr-defined]
+    engine = SwapEngine("net", first, lambda stop: better)
+    assert engine.wait(10) and prunes(engine)
+    who(engine)
+    assert not prunes(engine)
+    engine.close()

@@ -13,7 +13,7 @@ import pytest
 from rtface.engine.plan_cache import PlanCache, PlanKey
 from rtface.errors import EngineError
 
-KEY = PlanKey("net", "abc", "fp16", "1x4 2x4 8x4", "tensorrt 10.3", "8.7", "Linux aarch64")
+KEY = PlanKey("net", "abc", "fp16", "1x4 2x4 8x4", "tensorrt 10.3", "8.7", "Orin, 8 processors", "Linux aarch64")
 
 
 @pytest.fixture
@@ -31,10 +31,16 @@ def test_a_plan_comes_back_with_its_sidecar(cache: PlanCache) -> None:
     assert not list(cache.folder.glob(".*")), "no parts are left"
 
 
-@pytest.mark.parametrize("field", ["recipe", "precision", "shapes", "tensorrt", "capability", "system"])
+@pytest.mark.parametrize("field", ["recipe", "precision", "shapes", "tensorrt", "capability", "gpu", "system"])
 def test_another_of_anything_is_another_plan(cache: PlanCache, field: str) -> None:
     cache.save(KEY, b"plan")
     assert cache.load(replace(KEY, **{field: "other"})) is None
+
+
+def test_what_was_measured_of_a_gpu_serves_all_its_plans(cache: PlanCache) -> None:
+    same, other = replace(KEY, name="another", precision="int8"), replace(KEY, gpu="Orin, 16 processors")
+    assert cache.timings(same) == cache.timings(KEY) != cache.timings(other)
+    assert cache.kernels(KEY, "a card") != cache.kernels(KEY, "another card") != cache.kernels(same, "another card")
 
 
 @pytest.mark.parametrize("how", ["cut", "no sidecar", "junk sidecar"])

@@ -25,6 +25,9 @@ pytestmark = pytest.mark.rtx
 # The enhancer runs on ONNX Runtime whatever runs the others (rtface.networks.open_enhancer).
 FULL = [one for one in models.entries() if one.precision == "fp32" and one.role in ("engine", "detector")]
 
+SHARE_OF_FILE = 0.9
+"""A plan holds at least the weights, which are nearly all of the file."""
+
 
 def made(model: models.ModelEntry, precision: str) -> bytes:
     """The file in a precision; INT8 with ranges of noise, which are as good as any for a builder."""
@@ -44,9 +47,17 @@ def made(model: models.ModelEntry, precision: str) -> bytes:
 def test_every_file_is_parsed_and_built(model: models.ModelEntry, precision: str) -> None:
     steps = []
     shapes = shapes_for(model, read_profile("desktop-fp16"))
-    plan = build_plan(made(model, precision), model.name, shapes, progress=lambda *s: steps.append(s), api=api)
-    assert len(plan) > 100_000 and steps
-    assert api.Runtime(api.Logger(api.Logger.ERROR)).get_engine_validity(plan)[0] is not None
+    data = made(model, precision)
+    plan = build_plan(data, model.name, shapes, progress=lambda *s: steps.append(s), api=api)
+    assert steps and len(plan) > SHARE_OF_FILE * len(data), "the weights are in the plan"
+
+
+def test_a_plan_for_turing_is_another_one() -> None:
+    model = next(model for model in FULL if model.role == "detector")
+    data, shapes = made(model, "fp16"), shapes_for(model, read_profile("desktop-fp16"))
+    for_all = build_plan(data, model.name, shapes, api=api)
+    for_turing = build_plan(data, model.name, shapes, capability="7.5", api=api)
+    assert len(for_turing) > SHARE_OF_FILE * len(data) and for_turing != for_all
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name != "cpu"])

@@ -1,4 +1,4 @@
-"""On a machine with an NVIDIA GPU, TensorRT and cuda-core: `pytest -m gpu`. Skipped elsewhere, with the reason.
+"""On a machine with an NVIDIA GPU, TensorRT and cuda-bindings: `pytest -m gpu`. Skipped elsewhere, with the reason.
 
 Has not been run on a GPU yet: what could be verified without one is in tests/engine and
 tests/networks/test_tensorrt.py.
@@ -14,9 +14,10 @@ import pytest
 from rtface import models
 from rtface.engine import OrtEngine
 from rtface.engine.cuda import Cuda, open_cuda
-from rtface.engine.hotswap import SwapEngine
 from rtface.engine.plan_cache import PlanCache
-from rtface.engine.tensorrt import GRAPH_AFTER, TrtEngine, find_api, is_rtx
+from rtface.engine.hotswap import SwapEngine
+from rtface.engine.tensorrt import SEEN_BEFORE, TrtEngine, find_api, is_rtx
+from rtface.engine.trt_context import GRAPH_AFTER
 from rtface.errors import RtfaceError
 from rtface.networks import tensorrt
 from rtface.networks.profiles import read_profile
@@ -110,12 +111,12 @@ def test_int8_is_what_the_gate_measured(cuda: Cuda, cache: PlanCache, model: mod
 
 def test_a_graph_is_recorded_and_used(cuda: Cuda, cache: PlanCache) -> None:
     engine = opened(FULL[0], "fp16", cache)
-    if is_rtx(find_api()) or type(cuda).__name__ == "PyCuda":
-        pytest.skip("TensorRT-RTX makes its graphs inside, and pycuda records none")
+    if is_rtx(find_api()):
+        pytest.skip("TensorRT-RTX makes its graphs inside")
     batch = batch_for(FULL[0], 1)
-    for _ in range(GRAPH_AFTER + 1):
+    for _ in range(SEEN_BEFORE + GRAPH_AFTER + 1):
         engine.run(batch, engine.outputs)
-    assert engine._places[batch.shape]._graph is not None
+    assert engine._contexts[batch.shape]._graph is not None
     engine.close()
 
 

@@ -12,18 +12,21 @@ import numpy as np
 import pytest
 
 from rtface import models
-from rtface.engine.hotswap import SwapEngine
+from rtface.detect import MosDetector
+from rtface.engine.cuda import Gpu
+from rtface.engine.fallback import FallbackEngine
 from rtface.engine.plan_cache import PlanCache, PlanKey
-from rtface.engine.tensorrt import TrtEngine
+from rtface.engine.hotswap import SwapEngine
 from rtface.errors import EngineError
 from rtface.networks import tensorrt
 from rtface.networks.gates import FILE
 from rtface.networks.profiles import default_profile, read_profile
-from rtface.networks.tensorrt import key_for, make_plan, open_trt, shapes_for
 from rtface.options import Options
-from tests.engine.fake_trt import PLAN, SIDE, FakeCuda, FakeTrt
+from rtface.networks.tensorrt import key_for, make_plan, open_trt, shapes_for, warm_shapes
+from tests.engine.fake_trt import PLAN, SIDE, FakeCuda, FakeRtx, FakeTrt
 
 MODEL = models.find("engine", 0, "fp32")
+GPU = Gpu("Fake GPU", "8.9", 24, 8192, False, "13.0")
 
 
 class Slow:
@@ -48,17 +51,18 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTrt:
     monkeypatch.setattr("rtface.engine.plan_cache.cache_dir", lambda: tmp_path / "cache")
     fake = FakeTrt(FakeCuda())
 
-    def open_cuda() -> FakeCuda:
+    def open_cuda(*, urgent: bool) -> FakeCuda:
         fake.cuda = FakeCuda()
         return fake.cuda
 
     monkeypatch.setattr(tensorrt, "open_cuda", open_cuda)
+    monkeypatch.setattr(tensorrt, "gpu", lambda: GPU)
     monkeypatch.setattr(tensorrt, "find_api", lambda: fake)
     return fake
 
 
 def key(api: FakeTrt) -> PlanKey:
-    return key_for(MODEL, "fp16", read_profile(default_profile("fp16")), Options(), api, "8.9")
+    return key_for(MODEL, "fp16", read_profile(default_profile("fp16")), Options(), api, GPU)
 
 
 def crops() -> np.ndarray:
@@ -68,8 +72,29 @@ def crops() -> np.ndarray:
 def test_a_plan_that_is_there_runs_at_once(api: FakeTrt) -> None:
     PlanCache().save(key(api), PLAN)
     engine = open_trt(MODEL, "fp16", Options(), lambda: pytest.fail("ONNX Runtime is not needed"))
-    assert isinstance(engine, TrtEngine) and engine.run(crops(), ("mean",))["mean"].tolist() == [[1, 1, 1]]
+    assert isinstance(engine, FallbackEngine) and engine.run(crops(), ("mean",))["mean"].tolist() == [[1, 1, 1]]
+    assert engine.describe()["engine"] == "tensorrt"
     engine.close()
+
+
+def test_a_gpu_that_fails_gives_way_to_onnx_runtime(api: FakeTrt, caplog: pytest.LogCaptureFixture) -> None:
+    PlanCache().save(key(api), PLAN)
+    first_one = Slow()
+    engine = open_trt(MODEL, "fp16", Options(), lambda: first_one)
+    first = engine.run(crops(), ("mean",))["mean"]
+    api.cuda.dead = True
+    assert first.shape == (1, 3) and engine.run(crops(), ("mean",))["mean"].shape == (1,)
+    assert engine.describe()["engine"] == "onnxruntime" and caplog.text.count("from here on") == 1
+    engine.close()
+    assert first_one.closed
+
+
+def test_a_driver_that_is_too_old_says_so_and_leaves_the_plan(api: FakeTrt) -> None:
+    path = PlanCache().save(key(api), PLAN)
+    api.driver_too_old = True
+    with pytest.raises(EngineError, match="nullptr"):
+        open_trt(MODEL, "fp16", Options(), Slow)
+    assert path.exists() and api.cuda.closed
 
 
 def test_a_missing_plan_is_built_while_the_first_runs(api: FakeTrt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,3 +200,64 @@ def test_sizes_of_a_profile() -> None:
     engine, detector = (shapes_for(models.find(role, None, "fp32"), profile) for role in ("engine", "detector"))
     assert str(engine) == "1x128x128x3 1x128x128x3 8x128x128x3"
     assert str(detector) == "1x64x64x3 1x256x320x3 1x1280x1280x3"
+
+
+def test_what_a_stream_brings_is_ready_before_it_comes() -> None:
+    assert warm_shapes(MODEL, Options(max_faces=3)) == [(faces, 128, 128, 3) for faces in (1, 2, 3)]
+    shapes = warm_shapes(models.find("detector", None, "fp32"), Options())
+    for width, height in ((640, 480), (1920, 1080)):
+        seen = []
+        detector = MosDetector(lambda canvas, seen=seen: seen.append(canvas.shape) or np.zeros((1, 0, 18), np.float32))
+        detector.detect(np.zeros((height, width, 3), np.uint8))
+        assert seen[0] in shapes
+
+
+def test_the_key_names_what_the_plan_is_for(api: FakeTrt) -> None:
+    profile, turing = read_profile("desktop-fp16"), Gpu("RTX 2080", "7.5", 46, 8192, False, "13.0")
+
+    def named(api: FakeTrt, gpu: Gpu | None) -> tuple[str, str]:
+        key = key_for(MODEL, "fp16", profile, Options(), api, gpu)
+        return key.capability, key.gpu
+
+    assert named(api, GPU) == ("8.9", "Fake GPU, 24 processors")
+    assert named(FakeRtx(api.cuda), GPU) == named(FakeRtx(api.cuda), None) == ("any", "any")
+    assert named(FakeRtx(api.cuda), turing) == ("7.5", "any")
+
+
+def test_int8_that_cannot_be_built_is_built_in_fp16(
+    api: FakeTrt, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+
+    def derive(model: models.ModelEntry, precision: str, folder: object) -> bytes:
+        asked.append(precision)
+        api.buildable = precision != "int8"
+        return b"onnx"
+
+    monkeypatch.setattr(tensorrt, "derive", derive)
+    monkeypatch.setattr(tensorrt, "recipe", lambda *_: "a recipe")
+    key, built = make_plan(MODEL, "int8", read_profile("orin-int8"), Options(), api=api)
+    assert built and key.precision == "int8" and asked == ["int8", "fp16"] and "in fp16 instead" in caplog.text
+    assert PlanCache().listed()[0]["built_as"] == "fp16"
+    api.buildable = False
+    monkeypatch.setattr(tensorrt, "derive", lambda *_: b"onnx")
+    with pytest.raises(EngineError, match="cannot build it"):
+        make_plan(MODEL, "fp16", read_profile("orin-fp16"), Options(), api=api)
+
+
+def test_a_child_that_crashed_after_its_work_has_done_its_work(
+    api: FakeTrt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    child = tmp_path / "python"
+    child.write_text(f"#!/bin/sh\ncp {tmp_path}/made/* {PlanCache().folder}/\nkill -SEGV $$\n")
+    child.chmod(0o700)
+    path = PlanCache().save(key(api), PLAN)
+    (tmp_path / "made").mkdir()
+    for file in (path, path.with_suffix(".json")):
+        file.replace(tmp_path / "made" / file.name)
+    monkeypatch.setattr(tensorrt.sys, "executable", str(child))
+    engine = open_trt(MODEL, "fp16", Options(), Slow)
+    assert isinstance(engine, SwapEngine) and engine.wait(20)
+    engine.run(crops(), ("mean",))
+    assert engine.describe()["engine"] == "tensorrt"
+    engine.close()

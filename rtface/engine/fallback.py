@@ -1,0 +1,88 @@
+"""An engine with a spare: a GPU that fails in the middle of a stream costs one slow frame, not the stream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rtface.engine.base import DeviceFailed, Engine, Preparable, Tensors, prunes
+
+log = logging.getLogger(__name__)
+
+
+class FallbackEngine:
+    """Runs `main` until its device fails, then the spare for good; implements `Engine`.
+
+    An error of a GPU stays with the process (an illegal access, a reset of the driver), so `main` is not tried again.
+    The call that failed is run again by the spare: no frame is lost.
+
+    Args:
+        name: What messages call the network.
+        main: Runs now.
+        spare: Opens the other one; called at most once.
+    """
+
+    def __init__(self, name: str, main: Engine, spare: Callable[[], Engine]) -> None:
+        self._name, self._now, self._spare = name, main, spare
+        self._failed = False
+        self._prepared: tuple[Sequence[str], ...] = ()
+
+    @property
+    def prunes(self) -> bool:
+        """As the engine that runs now."""
+        return prunes(self._now)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of everything the network can answer; the same before and after."""
+        return self._now.outputs
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """Get what runs now ready for a stream; raises as the spare does, once the first has failed.
+
+        Raises:
+            EngineError: Neither can.
+        """
+        self._prepared = names
+        try:
+            self._prepare()
+        except DeviceFailed as error:
+            self._give_up(error)
+
+    def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+        """Run, on the spare where the device fails.
+
+        Raises:
+            EngineError: The batch is not what the network takes, or the spare fails too.
+        """
+        try:
+            return self._now.run(batch, names)
+        except DeviceFailed as error:
+            self._give_up(error)
+        return self._now.run(batch, names)
+
+    def describe(self) -> dict[str, str | int]:
+        """Of the engine that runs now."""
+        return self._now.describe()
+
+    def close(self) -> None:
+        """Close what runs; idempotent."""
+        self._now.close()
+
+    def _prepare(self) -> None:
+        if isinstance(self._now, Preparable):
+            self._now.prepare(*self._prepared)
+
+    def _give_up(self, error: DeviceFailed) -> None:
+        if self._failed:
+            raise error
+        self._failed = True
+        with suppress(Exception):  # what cannot work may not be able to close either
+            self._now.close()
+        self._now = self._spare()
+        log.warning("%s; %s runs on %s from here on", error, self._name, self._now.describe()["engine"])
+        self._prepare()
