@@ -10,8 +10,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from rtface.engine.base import Decoders, Tensors
+from rtface.engine.base import Decoders, DeviceFailed, Tensors
 from rtface.errors import EngineError
+from rtface.system.files import cache_dir, why_not_trusted
 
 MAX_THREADS = 4
 """Networks of a few milliseconds stop gaining from more threads about here; waking them costs more than they do."""
@@ -39,9 +40,11 @@ class OrtEngine:
         threads: Threads of one call; None = `default_threads()`.
         device: One of `PROVIDERS`.
         decoders: By output name, what answers are decoded by; the others are handed on as copies.
+        shapes: Of inputs that `prepare` runs once: a GPU's providers look for kernels at the first of every shape.
 
     Raises:
         EngineError: ONNX Runtime has no such provider here, or cannot load the network.
+        EngineError: TensorRT's plans would lie where others could change them.
     """
 
     def __init__(
@@ -52,12 +55,12 @@ class OrtEngine:
         *,
         device: str = "cpu",
         decoders: Decoders | None = None,
+        shapes: Sequence[tuple[int, ...]] = (),
     ) -> None:
-        self._name, self._device = name, device
+        self._name, self._device, self._shapes = name, device, shapes
         self._threads = threads if threads is not None else default_threads()
         _check_provider(name, device)
-        # What a GPU's provider cannot run (the uint8 transpose under TensorRT) falls to the CPU's.
-        providers = list(dict.fromkeys((PROVIDERS[device], PROVIDERS["cpu"])))
+        providers = _providers(device)
         try:
             session = onnxruntime.InferenceSession(model, _session_options(self._threads), providers)
         except Exception as error:  # its exceptions share no public base
@@ -89,6 +92,7 @@ class OrtEngine:
 
         Raises:
             EngineError: the engine is closed, or ONNX Runtime refuses the batch.
+            DeviceFailed: A GPU fails.
         """
         return self.feed({self._input: batch}, names, passing=passing)
 
@@ -101,7 +105,8 @@ class OrtEngine:
             values = self._session.run(wanted, inputs)
         except Exception as error:
             batch = next(iter(inputs.values()))
-            raise EngineError(
+            refused = self._device == "cpu" or type(error).__name__ in ("InvalidArgument", "ValueError")
+            raise (EngineError if refused else DeviceFailed)(
                 self._name,
                 f"onnxruntime failed on a {batch.dtype} batch of shape {batch.shape}: {_line(error)}",
                 "`rtface models verify` checks the file, `rtface doctor` the installation",
@@ -115,6 +120,15 @@ class OrtEngine:
         """Of these outputs: ONNX Runtime's word for the type, and the shape with open sides as it has them."""
         outputs = {output.name: output for output in self._session.get_outputs()}
         return {name: (outputs[name].type, outputs[name].shape) for name in names}
+
+    def prepare(self, *names: Sequence[str]) -> None:
+        """Run every shape that was announced, the largest first: TensorRT's plan then reaches to all of them.
+
+        Raises:
+            EngineError: as `run`.
+        """
+        for shape in sorted(self._shapes, key=np.prod, reverse=True):
+            self.run(np.zeros(shape, np.uint8), self._outputs)
 
     def warm(self, count: int = 1) -> Tensors:
         """Run once on nothing, so that the first real call finds its memory there; what it answered."""
@@ -142,6 +156,30 @@ def _check_provider(name: str, device: str) -> None:
     if PROVIDERS[device] not in available:
         why = f"this onnxruntime has no {PROVIDERS[device]} (it has {', '.join(available)})"
         raise EngineError(name, why, "pip install onnxruntime-gpu in place of onnxruntime, or use --engine onnx")
+
+
+def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
+    """The device's provider, and after it those that run what it leaves: TensorRT the uint8 transpose, to CUDA."""
+    if device == "cpu":
+        return [PROVIDERS["cpu"]]
+    if hasattr(onnxruntime, "preload_dlls"):  # from 1.21 on: CUDA's libraries where pip puts them
+        onnxruntime.preload_dlls()
+    # Trying every algorithm takes seconds, at the first call of every number of faces.
+    cuda = (PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"})
+    if device == "cuda":
+        return [cuda, PROVIDERS["cpu"]]
+    folder = cache_dir() / "onnxruntime"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if why := why_not_trusted(folder):
+        mend = f"chmod go-w {folder.parent} {folder} and remove what is not yours, or delete it"
+        raise EngineError(str(folder), f"TensorRT's plans are native code, and {why}", mend)
+    keeps = {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+    }
+    return [(PROVIDERS["tensorrt"], keeps), cuda, PROVIDERS["cpu"]]
 
 
 def _line(error: Exception) -> str:

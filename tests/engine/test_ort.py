@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
 import numpy as np
 import pytest
 
 from rtface import models
-from rtface.engine import Engine, OrtEngine
+from rtface.engine import DeviceFailed, Engine, OrtEngine, ort
 from rtface.engine.ort import MAX_THREADS, default_threads
 from rtface.errors import EngineError
 from tests.fakes import OUTPUTS
@@ -78,3 +83,75 @@ def test_facts(engine: Engine) -> None:
     facts = engine.describe()
     assert facts["engine"] == "onnxruntime" and facts["device"] == "cpu" and facts["threads"] == 1
     assert 1 <= default_threads() <= MAX_THREADS
+
+
+class GpuSession:
+    """An ONNX Runtime with a GPU, which remembers how it was opened."""
+
+    opened: ClassVar[list[GpuSession]] = []
+
+    def __init__(self, model: bytes, options: Any, providers: list[Any]) -> None:
+        self.providers, self.ran, self.error = providers, [], None
+        self.opened.append(self)
+
+    def get_providers(self) -> list[str]:
+        return [one if isinstance(one, str) else one[0] for one in self.providers]
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name="crops", shape=["N", 4, 4, 3])]
+
+    def get_outputs(self) -> list[Any]:
+        return [SimpleNamespace(name="pose", type="tensor(float)", shape=["N", 3])]
+
+    def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        if self.error is not None:
+            raise self.error
+        self.ran.append(inputs["crops"].shape)
+        return [np.zeros((len(inputs["crops"]), 3), np.float32) for _ in names]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What was done before a session was opened."""
+    done: list[str] = []
+    monkeypatch.setattr(ort.onnxruntime, "InferenceSession", GpuSession)
+    monkeypatch.setattr(ort.onnxruntime, "get_available_providers", lambda: list(ort.PROVIDERS.values()))
+    monkeypatch.setattr(ort.onnxruntime, "preload_dlls", lambda: done.append("preload_dlls"), raising=False)
+    monkeypatch.setattr(ort, "cache_dir", lambda: tmp_path / "cache")
+    GpuSession.opened.clear()
+    return done
+
+
+def test_cuda_takes_kernels_without_trying_all_of_them(gpu: list[str]) -> None:
+    OrtEngine(b"model", device="cuda")
+    cuda, cpu = GpuSession.opened[0].providers
+    assert cuda == ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"}) and cpu == "CPUExecutionProvider"
+    assert gpu == ["preload_dlls"]
+
+
+def test_tensorrt_inside_onnx_runtime_keeps_its_plans_in_a_folder_of_the_users(gpu: list[str], tmp_path: Path) -> None:
+    OrtEngine(b"model", device="tensorrt")
+    names = GpuSession.opened[0].get_providers()
+    assert names == ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    kept = dict(GpuSession.opened[0].providers[0][1])
+    folder = tmp_path / "cache" / "onnxruntime"
+    assert kept["trt_engine_cache_enable"] == "1" and kept["trt_engine_cache_path"] == str(folder)
+    if os.name != "nt":
+        folder.chmod(0o777)
+        with pytest.raises(EngineError, match=r"native code, and .* can be written by others"):
+            OrtEngine(b"model", device="tensorrt")
+
+
+def test_every_shape_is_run_before_the_stream_the_largest_first(gpu: list[str]) -> None:
+    engine = OrtEngine(b"model", device="cuda", shapes=[(1, 4, 4, 3), (2, 4, 4, 3), (3, 4, 4, 3)])
+    engine.prepare(("pose",))
+    assert [shape[0] for shape in GpuSession.opened[0].ran] == [3, 2, 1]
+
+
+def test_a_gpu_that_fails_is_told_from_a_wrong_batch(gpu: list[str]) -> None:
+    engine = OrtEngine(b"model", "net", device="cuda")
+    for error, kind in ((RuntimeError("CUDA failure 700"), DeviceFailed), (ValueError("no such input"), EngineError)):
+        GpuSession.opened[0].error = error
+        with pytest.raises(EngineError, match="net: onnxruntime failed") as caught:
+            engine.run(np.zeros((1, 4, 4, 3), np.uint8), ("pose",))
+        assert type(caught.value) is kind
