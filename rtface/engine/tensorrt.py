@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,15 +20,21 @@ from numpy.typing import NDArray
 
 from rtface.cache import why_not_trusted, write_whole
 from rtface.engine.base import DeviceFailed, Tensors
+from rtface.engine.crop_kernel import GpuCrops
 from rtface.engine.cuda import SETUP, Cuda, how_to_install, open_cuda
 from rtface.engine.trt_context import GRAPH_AFTER, Plan, Scratch, ShapeContext
 from rtface.errors import EngineError, OutputError
+from rtface.geometry.crop import Crop, warp_crops
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 
 SEEN_BEFORE = 2
 """Calls of a shape that nobody foresaw before it gets a context of its own. Stills have a shape each: they share one
 context, without a graph."""
+
+CROPS_FROM = 3
+"""Faces from which the GPU cuts them out: for fewer the CPU's 0.06 ms each are less than launching another kernel. A
+GPU that shares its memory does it always."""
 
 MOST_SEEN = 64
 """Shapes that are counted for that."""
@@ -106,6 +112,7 @@ class TrtEngine:
         name: What messages call it.
         max_contexts: Most input shapes kept ready at a time.
         warm: Input shapes that `prepare` makes ready, graph and all.
+        crops: Whether `run_crops` will be called: the kernel for that is compiled in `prepare`.
         kernels: File in which TensorRT-RTX keeps the kernels that it compiled for this GPU; None = it compiles them
             every time. TensorRT has them in the plan.
         api: The TensorRT module; None = the one that is installed.
@@ -127,11 +134,14 @@ class TrtEngine:
         *,
         max_contexts: int = 8,
         warm: Sequence[tuple[int, ...]] = (),
+        crops: bool = False,
         kernels: Path | None = None,
         api: Any = None,
         cuda: Cuda | None = None,
     ) -> None:
         self._name, self._max_contexts, self._warm = name, max_contexts, tuple(warm)
+        self._wants_crops = crops
+        self._crops: GpuCrops | None = None
         self._api = api or find_api()
         self._cuda = cuda or open_cuda()
         self._contexts: OrderedDict[tuple[int, ...], ShapeContext] = OrderedDict()
@@ -200,10 +210,49 @@ class TrtEngine:
         """
         if self._closed:
             raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+        if self._wants_crops and self._crops is None:
+            self._open_crops()
         for shape in sorted(self._warm, key=np.prod, reverse=True):  # the largest decides what memory all work in
             batch = np.zeros(shape, self._plan.dtypes[self._plan.input])
             for _ in range(GRAPH_AFTER + 1):
                 self._one(batch, ())
+                if self._crops is not None:
+                    self._cropped(np.zeros((8, 8, 3), np.uint8), [Crop(4, 4, 8)] * shape[0], ())
+
+    def _open_crops(self) -> None:
+        """Compile the kernel that samples crops; without it the CPU goes on doing that."""
+        self._wants_crops = False
+        try:
+            with self._cuda.active():
+                self._crops = GpuCrops(self._cuda, self._largest[1])
+        except Exception as error:
+            log.warning("%s: the CPU cuts the faces out, not the GPU (%s)", self._name, " ".join(str(error).split()))
+
+    def crops_itself(self, count: int) -> bool:
+        """Whether `run_crops` is there and the better way for so many faces."""
+        return self._crops is not None and count >= (1 if self._cuda.integrated else CROPS_FROM)
+
+    def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
+        """As `run`, on crops of a frame (H, W, 3) BGR, which are sampled on the GPU.
+
+        Raises:
+            EngineError: The engine is closed, or has no output of that name.
+            DeviceFailed: TensorRT or the GPU fails.
+        """
+        size, most = self._largest[1], self._largest[0]
+        if self._closed or self._crops is None or not self._crops.takes(crops):
+            return self.run(warp_crops(image, crops, np.empty((len(crops), size, size, 3), np.uint8)), names)
+        self._check_names(names)
+        if len(crops) <= most:
+            return self._cropped(image, crops, names)
+        parts = [self._cropped(image, crops[at : at + most], names) for at in range(0, len(crops), most)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+    def _cropped(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
+        assert self._crops is not None
+        shape, put = (len(crops), *self._largest[1:]), self._crops.put
+        with self._working(shape):
+            return self._context(shape).run_filled(lambda address: put(image, crops, address), names)
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
@@ -249,16 +298,24 @@ class TrtEngine:
                 context.close()
             self._contexts.clear()
             self._loose = None
+            if self._crops is not None:
+                self._crops.close()
             self._plan.scratch.close()
             del self._plan, self._kernels, self._runtime
             self._cuda.close()
 
     def _one(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+        with self._working(batch.shape):
+            return self._context(batch.shape).run(batch, names)
+
+    @contextmanager
+    def _working(self, shape: tuple[int, ...]) -> Iterator[None]:
+        """On the GPU; whatever goes wrong there is the device's failure."""
         try:
             with self._cuda.active():
-                return self._context(batch.shape).run(batch, names)
+                yield
         except Exception as error:
-            why = f"{self._version()} failed on a batch of shape {batch.shape}: {' '.join(str(error).split())}"
+            why = f"{self._version()} failed on a batch of shape {shape}: {' '.join(str(error).split())}"
             raise DeviceFailed(self._name, why, "--engine onnx runs it on the CPU") from error
 
     def _context(self, shape: tuple[int, ...]) -> ShapeContext:
@@ -291,6 +348,9 @@ class TrtEngine:
             expected = f"{wanted} from {self._least} to {self._largest}"
             mend = "A profile of one's own has other sizes (rtface build --profile OWN.toml); --engine onnx takes any"
             raise EngineError(self._name, f"expected {expected}, got {batch.dtype} {batch.shape}", mend)
+        self._check_names(names)
+
+    def _check_names(self, names: Sequence[str]) -> None:
         if unknown := [name for name in names if name not in self.outputs]:
             raise EngineError(self._name, f"has no output {unknown[0]!r}", f"It has {', '.join(self.outputs)}")
 

@@ -101,8 +101,8 @@ class ShapeContext:
         self._plan, self._cuda = plan, plan.cuda
         self._records = graph and not plan.own_graphs
         self._calls, self._scratch_at = 0, 0
-        self._graph: Graph | None = None
-        self._in, self._out = _Pair(self._cuda), _Pair(self._cuda)
+        self._graphs: dict[bool, Graph] = {}  # with and without the copy in
+        self._in, self._out = MirroredBlock(self._cuda), MirroredBlock(self._cuda)
         self._hosts: dict[str, NDArray[Any]] = {}
         self._context: Any = None
         with ExitStack() as undo:
@@ -115,7 +115,7 @@ class ShapeContext:
     def reshape(self, shape: tuple[int, ...]) -> None:
         """Take inputs of another shape from now on; memory is asked for only where what is there is too small."""
         plan, sizes = self._plan, dict[str, int]()
-        self._drop_graph()
+        self._drop_graphs()
         self.shape, self._calls, self._scratch_at = shape, 0, 0
         plan.must(self._context.set_input_shape(plan.input, shape), "refuses the shape", shape)
         for tensor, dtype in plan.dtypes.items():
@@ -137,40 +137,52 @@ class ShapeContext:
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Copy in, compute, copy out; the arrays returned are copies."""
+        graph = self._ready(copies_in := not self._cuda.integrated)
         self._hosts[self._plan.input][...] = batch
-        self.launch()
+        return self._answers(graph, copies_in, names)
+
+    def run_filled(self, fill: Callable[[int], None], names: Sequence[str]) -> Tensors:
+        """As `run`, with an input that `fill` puts at an address, by work in the stream."""
+        graph = self._ready(copies_in=False)
+        fill(self._in.device.device_address)
+        return self._answers(graph, False, names)
+
+    def _ready(self, copies_in: bool) -> Graph | None:
+        """What launches everything, once that is recorded."""
+        self._use_scratch()
+        if copies_in not in self._graphs and self._records and self._calls >= GRAPH_AFTER:
+            self._record(copies_in)
+        self._calls += 1
+        return self._graphs.get(copies_in)
+
+    def _answers(self, graph: Graph | None, copies_in: bool, names: Sequence[str]) -> Tensors:
+        if graph is None:
+            self._enqueue(copies_in)
+        else:
+            graph()
         self._cuda.wait()
         return {name: self._hosts[name].copy() for name in names}
-
-    def launch(self) -> None:
-        """Put everything in the stream."""
-        self._use_scratch()
-        if self._graph is None and self._records and self._calls >= GRAPH_AFTER:
-            self._record()
-        self._calls += 1
-        (self._graph or self._enqueue)()
 
     def _use_scratch(self) -> None:
         needed = 0 if self._scratch_at else int(self._context.update_device_memory_size_for_shapes())
         block = self._plan.scratch.at_least(needed)
         if block.address != self._scratch_at:
-            self._drop_graph()  # it has the former address
+            self._drop_graphs()  # it has the former address
             self._context.set_device_memory(block.address, block.nbytes)
             self._scratch_at, self._calls = block.address, 0
 
-    def _enqueue(self) -> None:
-        if not self._cuda.integrated:
-            self._cuda.copy(self._in.device, self._in.host, self._in.used)
+    def _enqueue(self, copies_in: bool) -> None:
+        if copies_in:
+            self._in.upload()
         self._plan.must(self._context.execute_async_v3(self._cuda.stream), "could not run", self._plan.name)
-        if not self._cuda.integrated:
-            self._cuda.copy(self._out.host, self._out.device, self._out.used)
+        self._out.download()
 
-    def _record(self) -> None:
+    def _record(self, copies_in: bool) -> None:
         """Record the graph, unless another thread sets TensorRT up just now: then at a later call."""
         if not SETUP.acquire(blocking=False):
             return
         try:
-            self._graph = self._cuda.record(self._enqueue)
+            self._graphs[copies_in] = self._cuda.record(lambda: self._enqueue(copies_in))
         except Exception as error:  # some networks cannot be recorded; they run as well, a little later
             self._records = False
             line = " ".join(str(error).split())
@@ -178,38 +190,48 @@ class ShapeContext:
         finally:
             SETUP.release()
 
-    def _drop_graph(self) -> None:
-        graph, self._graph = self._graph, None
-        if graph is not None:
+    def _drop_graphs(self) -> None:
+        if self._graphs:
             self._cuda.wait()
-            graph.close()
+        while self._graphs:
+            self._graphs.popitem()[1].close()
 
     def close(self) -> None:
         """Graph, context, buffers: each before what it uses; idempotent."""
-        self._drop_graph()
+        self._drop_graphs()
         self._context = None
         self._hosts = {}
         self._in.close()
         self._out.close()
 
 
-class _Pair:
+class MirroredBlock:
     """A block on the host and its double on the device; one and the same where they share memory."""
 
     def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
         self._blocks: tuple[Memory, ...] = ()
-        self.used = 0
+        self._used = 0
 
     def at_least(self, nbytes: int) -> None:
         """New ones where those that are there are too small."""
-        self.used = nbytes
+        self._used = nbytes
         if self._blocks and self.host.nbytes >= nbytes:
             return
         self.close()
         host = self._cuda.pinned(nbytes)
         self._blocks = (host,)  # given back even if the next fails
         self._blocks = (host, host if self._cuda.integrated else self._cuda.device(nbytes))
+
+    def upload(self) -> None:
+        """Copy to the device, in the stream."""
+        if self.host is not self.device:
+            self._cuda.copy(self.device, self.host, self._used)
+
+    def download(self) -> None:
+        """Copy back, in the stream."""
+        if self.host is not self.device:
+            self._cuda.copy(self.host, self.device, self._used)
 
     @property
     def host(self) -> Memory:
