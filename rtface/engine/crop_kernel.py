@@ -3,8 +3,8 @@
 The same arithmetic as `rtface.geometry.crop.warp_crops` on OpenCV 5: 2×2 averages rounded at every halving, then
 bilinear samples in float32, black beside the part. No byte differs by more than 1, which is how OpenCV rounds.
 
-Only the parts of the frame under the crops go to the GPU, packed: a whole 1080p frame is 6 MB, eight faces of 200 px are
-a third of that.
+Only the parts of the frame under the crops go to the GPU, packed: a whole 1080p frame is 6 MB, eight faces of 200 px
+are a third of that.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.engine.cuda import DriverCuda, view
+from rtface.engine.cuda import Cuda, view
+from rtface.engine.gpu_memory import MirroredBlock
 from rtface.engine.nvrtc import compile_kernel
-from rtface.engine.trt_context import MirroredBlock
 from rtface.geometry.crop import Crop, Region, crop_to_frame_matrix, halvings_of, region_under
 
 NAME = "sample_crops"
@@ -63,8 +63,9 @@ template <> struct Average<0> {
 
 __device__ __forceinline__ float texel(const unsigned char *part, const Region &region, int x, int y, int channel) {
     if (x < 0 || y < 0 || x >= region.across || y >= region.down) return 0.0f;
-    const unsigned char *at = part + (long long)(y << region.halvings) * region.pitch + (x << region.halvings) * 3 + channel;
-    switch (region.halvings) {
+    const int h = region.halvings;
+    const unsigned char *at = part + (long long)(y << h) * region.pitch + (x << h) * 3 + channel;
+    switch (h) {
         case 0: return (float)*at;
         case 1: return (float)Average<1>::of(at, region.pitch);
         case 2: return (float)Average<2>::of(at, region.pitch);
@@ -114,7 +115,7 @@ class GpuCrops:
         EngineError: NVRTC is not installed, or cannot compile for this GPU.
     """
 
-    def __init__(self, cuda: DriverCuda, size: int, image: bytes | None = None) -> None:
+    def __init__(self, cuda: Cuda, size: int, image: bytes | None = None) -> None:
         self._cuda, self.size = cuda, size
         self._kernel = cuda.kernel(image or compile_kernel(SOURCE, NAME, cuda.capability), NAME)
         self._pixels, self._regions = MirroredBlock(cuda), MirroredBlock(cuda)

@@ -89,6 +89,12 @@ class Cuda(Protocol):
     def copy(self, to: Memory, source: Memory, nbytes: int) -> None:
         """Copy the first bytes of a block, in the stream."""
 
+    def kernel(self, image: bytes, name: str) -> Any:
+        """A kernel of a compiled module, for `launch`."""
+
+    def launch(self, kernel: Any, grid: Sequence[int], block: Sequence[int], *values: tuple[Any, Any]) -> None:
+        """Put a kernel in the stream: a grid of blocks of threads, and every argument with its type of ctypes."""
+
     def record(self, work: Callable[[], None]) -> Graph:
         """What `work` puts in the stream, as a graph. Raises whatever goes wrong; the stream is as before then."""
 

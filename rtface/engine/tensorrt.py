@@ -7,97 +7,28 @@ detector's and one a number of faces; those used least recently are given back b
 from __future__ import annotations
 
 import logging
-import os
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.cache import why_not_trusted, write_whole
 from rtface.engine.base import DeviceFailed, Tensors
 from rtface.engine.crop_kernel import GpuCrops
-from rtface.engine.cuda import SETUP, Cuda, how_to_install, open_cuda
-from rtface.engine.trt_context import GRAPH_AFTER, Plan, Scratch, ShapeContext
-from rtface.errors import EngineError, OutputError
+from rtface.engine.cuda import SETUP, Cuda, open_cuda
+from rtface.engine.gpu_memory import Scratch
+from rtface.engine.trt_api import RtxKernels, find_api, is_rtx, logger_of, must_make
+from rtface.engine.trt_context import GRAPH_AFTER, ContextPool, Plan
+from rtface.errors import EngineError
 from rtface.geometry.crop import Crop, warp_crops
-
-MODULES = ("tensorrt", "tensorrt_rtx")
-
-SEEN_BEFORE = 2
-"""Calls of a shape that nobody foresaw before it gets a context of its own. Stills have a shape each: they share one
-context, without a graph."""
 
 CROPS_FROM = 3
 """Faces from which the GPU cuts them out: for fewer the CPU's 0.06 ms each are less than launching another kernel. A
 GPU that shares its memory does it always."""
 
-MOST_SEEN = 64
-"""Shapes that are counted for that."""
-
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-def find_api() -> Any:
-    """The module `tensorrt`, else `tensorrt_rtx`.
-
-    Raises:
-        EngineError: Neither is installed, or its libraries do not load.
-    """
-    broken = ""
-    for module in MODULES:
-        try:
-            return import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                broken = broken or f"{module}: {error}"
-        except Exception as error:  # Windows: FileNotFoundError where its DLLs are missing
-            broken = broken or f"{module}: {error}"
-    if broken:
-        raise EngineError("tensorrt", f"is installed and cannot be imported ({broken})", how_to_install())
-    raise EngineError("tensorrt", "is not installed, nor is tensorrt_rtx", how_to_install())
-
-
-def is_rtx(api: Any) -> bool:
-    """Whether the module is TensorRT-RTX: its plans are for every RTX card, and it makes CUDA graphs by itself."""
-    return str(api.__name__).startswith("tensorrt_rtx")
-
-
-def logger_of(api: Any) -> Any:
-    """One logger for builder and runtime: TensorRT keeps the first, and wants it to live. RTFACE_DEBUG=1 opens it."""
-    if (known := _LOGGERS.get(api.__name__)) is None:
-        level = api.Logger.INFO if os.environ.get("RTFACE_DEBUG") == "1" else api.Logger.ERROR
-        known = _LOGGERS[api.__name__] = api.Logger(level)
-    return known
-
-
-_LOGGERS: dict[str, Any] = {}
-
-
-def must_make(name: str, what: str, make: Callable[[], T]) -> T:
-    """What one of TensorRT's factories makes.
-
-    Where it cannot (a driver older than its CUDA, no memory), the bindings of some factories raise TypeError ("factory
-    function returned nullptr"), those of others return None.
-
-    Raises:
-        EngineError: It made nothing.
-    """
-    try:
-        made = make()
-    except Exception as error:
-        line = " ".join(str(error).split()) or type(error).__name__
-        mend = "nvidia-smi shows the driver (CUDA 13 needs 580 or newer) and free memory; --engine onnx runs"
-        raise EngineError(name, f"{what} cannot be made ({line})", mend) from error
-    if made is None:
-        raise EngineError(name, f"{what} cannot be made", "RTFACE_DEBUG=1 shows TensorRT's log; --engine onnx runs")
-    return made
 
 
 class PlanRefused(EngineError):
@@ -144,9 +75,6 @@ class TrtEngine:
         self._crops: GpuCrops | None = None
         self._api = api or find_api()
         self._cuda = cuda or open_cuda()
-        self._contexts: OrderedDict[tuple[int, ...], ShapeContext] = OrderedDict()
-        self._loose: ShapeContext | None = None
-        self._seen: Counter[tuple[int, ...]] = Counter()
         self._closed = False
         try:
             with self._cuda.active(), SETUP:
@@ -166,13 +94,13 @@ class TrtEngine:
         if engine is None:
             why = f"{self._version()} does not load its plan (another version, another GPU, or damaged)"
             raise PlanRefused(name, why, _BUILD)
-        self._kernels = _Kernels(engine, kernels) if is_rtx(self._api) else None
+        self._kernels = RtxKernels(engine, kernels) if is_rtx(self._api) else None
         self._plan = self._opened(engine)
         least, _, most = engine.get_tensor_profile_shape(self._plan.input, 0)
         self._least, self._largest = tuple(least), tuple(most)
         shapes = [(min(rows, self._largest[0]), *sides) for rows, *sides in self._warm]  # longer ones go in parts
         self._warm = tuple(shape for shape in dict.fromkeys(shapes) if self._fits(shape))
-        self._max_contexts = max(self._max_contexts, len(self._warm))
+        self._contexts = ContextPool(self._plan, self._warm, self._max_contexts)
 
     def _opened(self, engine: Any) -> Plan:
         tensors = [str(engine.get_tensor_name(at)) for at in range(engine.num_io_tensors)]
@@ -252,7 +180,7 @@ class TrtEngine:
         assert self._crops is not None
         shape, put = (len(crops), *self._largest[1:]), self._crops.put
         with self._working(shape):
-            return self._context(shape).run_filled(lambda address: put(image, crops, address), names)
+            return self._contexts[shape].run_filled(lambda address: put(image, crops, address), names)
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
@@ -294,19 +222,16 @@ class TrtEngine:
                 self._cuda.wait()
             if self._kernels is not None:
                 self._kernels.save()
-            for context in (*self._contexts.values(), *filter(None, [self._loose])):
-                context.close()
-            self._contexts.clear()
-            self._loose = None
+            self._contexts.close()
             if self._crops is not None:
                 self._crops.close()
             self._plan.scratch.close()
-            del self._plan, self._kernels, self._runtime
+            del self._contexts, self._plan, self._kernels, self._runtime
             self._cuda.close()
 
     def _one(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         with self._working(batch.shape):
-            return self._context(batch.shape).run(batch, names)
+            return self._contexts[batch.shape].run(batch, names)
 
     @contextmanager
     def _working(self, shape: tuple[int, ...]) -> Iterator[None]:
@@ -317,30 +242,6 @@ class TrtEngine:
         except Exception as error:
             why = f"{self._version()} failed on a batch of shape {shape}: {' '.join(str(error).split())}"
             raise DeviceFailed(self._name, why, "--engine onnx runs it on the CPU") from error
-
-    def _context(self, shape: tuple[int, ...]) -> ShapeContext:
-        if (known := self._contexts.get(shape)) is not None:
-            self._contexts.move_to_end(shape)
-            return known
-        if shape in self._warm or self._often(shape):
-            while len(self._contexts) >= self._max_contexts:
-                self._cuda.wait()
-                self._contexts.popitem(last=False)[1].close()
-            made = self._contexts[shape] = ShapeContext(self._plan, shape)
-            return made
-        if self._loose is None:
-            self._loose = ShapeContext(self._plan, shape, graph=False)
-        elif self._loose.shape != shape:
-            self._cuda.wait()
-            self._loose.reshape(shape)
-        return self._loose
-
-    def _often(self, shape: tuple[int, ...]) -> bool:
-        """Count a shape that nobody foresaw; whether it deserves a context of its own."""
-        if len(self._seen) > MOST_SEEN:
-            self._seen.clear()
-        self._seen[shape] += 1
-        return self._seen[shape] > SEEN_BEFORE
 
     def _check(self, batch: NDArray[Any], names: Sequence[str]) -> None:
         wanted = self._plan.dtypes[self._plan.input]
@@ -364,31 +265,3 @@ class TrtEngine:
 
 
 _BUILD = "`rtface build` makes it again"
-
-
-class _Kernels:
-    """TensorRT-RTX's kernels, which it compiles for the GPU while running, kept in a file from run to run.
-
-    `config` is how contexts are made.
-    """
-
-    def __init__(self, engine: Any, path: Path | None) -> None:
-        self._path = path
-        self.config: Any = engine.create_runtime_config()
-        self._cache: Any = self.config.create_runtime_cache()
-        if path is not None and path.is_file():
-            if why := why_not_trusted(path):
-                log.warning("%s holds native code, and %s: it is left alone", path, why)
-                self._path = None
-            elif not self._cache.deserialize(path.read_bytes()):
-                self._cache.reset()  # of another version or GPU: it is written again
-        self.config.set_runtime_cache(self._cache)
-
-    def save(self) -> None:
-        """Keep what was compiled."""
-        if self._path is None:
-            return
-        data = bytes(self._cache.serialize())
-        with suppress(OutputError, OSError):  # the next run compiles again
-            if data and not (self._path.is_file() and self._path.read_bytes() == data):
-                write_whole(self._path, data)

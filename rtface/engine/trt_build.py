@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtface.cache import why_not_trusted, write_whole
 from rtface.engine.cuda import Gpu
-from rtface.engine.tensorrt import find_api, is_rtx, logger_of, must_make
+from rtface.engine.trt_api import find_api, is_rtx, logger_of, must_make
 from rtface.errors import EngineError, OutputError
+from rtface.system.files import why_not_trusted, write_whole
 
 Progress = Callable[[str, float], None]
 """Called with the phase's name and its share done, 0..1."""

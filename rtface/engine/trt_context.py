@@ -1,8 +1,9 @@
-"""What a TensorRT plan needs to run: one working memory, and for every input shape a context, buffers and a graph."""
+"""What a TensorRT plan needs to run: for every input shape an execution context, buffers and a CUDA graph."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,41 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.engine.base import Tensors
-from rtface.engine.cuda import SETUP, Cuda, Graph, Memory, view
+from rtface.engine.cuda import SETUP, Cuda, Graph, view
+from rtface.engine.gpu_memory import ALIGNMENT, MirroredBlock, Scratch
 from rtface.errors import EngineError
 
 GRAPH_AFTER = 2
 """Calls of a shape before its graph is recorded: TensorRT sets itself up in the first."""
 
-ALIGNMENT = 256
-"""Bytes that every tensor's address is a multiple of, as if each had memory of its own."""
+SEEN_BEFORE = 2
+"""Calls of a shape that nobody foresaw before it gets a context of its own. Stills have a shape each: they share one
+context, without a graph."""
+
+MOST_SEEN = 64
+"""Shapes that are counted for that."""
 
 log = logging.getLogger(__name__)
-
-
-class Scratch:
-    """The working memory of all contexts of a network; they share it, as one stream runs them one after another.
-
-    By itself every context would take the memory of the largest input that the plan allows.
-    """
-
-    def __init__(self, cuda: Cuda) -> None:
-        self._cuda = cuda
-        self._block: Memory | None = None
-
-    def at_least(self, nbytes: int) -> Memory:
-        """The block, larger if it has to be; then contexts that know its former address must be told."""
-        if self._block is None or self._block.nbytes < nbytes:
-            self._cuda.wait()
-            self.close()
-            self._block = self._cuda.device(max(ALIGNMENT, nbytes))
-        return self._block
-
-    def close(self) -> None:
-        """Give it back; idempotent."""
-        if self._block is not None:
-            self._block.close()
-            self._block = None
 
 
 @dataclass(frozen=True)
@@ -205,46 +186,48 @@ class ShapeContext:
         self._out.close()
 
 
-class MirroredBlock:
-    """A block on the host and its double on the device; one and the same where they share memory."""
+class ContextPool:
+    """The contexts of a plan: one for every shape of a stream, and one that all other shapes share.
 
-    def __init__(self, cuda: Cuda) -> None:
-        self._cuda = cuda
-        self._blocks: tuple[Memory, ...] = ()
-        self._used = 0
+    Args:
+        plan: What they run.
+        foreseen: Shapes that get a context at their first call.
+        most: Most contexts; those used least recently are given back.
+    """
 
-    def at_least(self, nbytes: int) -> None:
-        """New ones where those that are there are too small."""
-        self._used = nbytes
-        if self._blocks and self.host.nbytes >= nbytes:
-            return
-        self.close()
-        host = self._cuda.pinned(nbytes)
-        self._blocks = (host,)  # given back even if the next fails
-        self._blocks = (host, host if self._cuda.integrated else self._cuda.device(nbytes))
+    def __init__(self, plan: Plan, foreseen: Sequence[tuple[int, ...]], most: int) -> None:
+        self._plan, self._foreseen, self._most = plan, frozenset(foreseen), max(most, len(foreseen))
+        self._contexts: OrderedDict[tuple[int, ...], ShapeContext] = OrderedDict()
+        self._shared: ShapeContext | None = None
+        self._seen: Counter[tuple[int, ...]] = Counter()
 
-    def upload(self) -> None:
-        """Copy to the device, in the stream."""
-        if self.host is not self.device:
-            self._cuda.copy(self.device, self.host, self._used)
+    def __getitem__(self, shape: tuple[int, ...]) -> ShapeContext:
+        if (known := self._contexts.get(shape)) is not None:
+            self._contexts.move_to_end(shape)
+            return known
+        if shape in self._foreseen or self._often(shape):
+            while len(self._contexts) >= self._most:
+                self._plan.cuda.wait()
+                self._contexts.popitem(last=False)[1].close()
+            made = self._contexts[shape] = ShapeContext(self._plan, shape)
+            return made
+        if self._shared is None:
+            self._shared = ShapeContext(self._plan, shape, graph=False)
+        elif self._shared.shape != shape:
+            self._plan.cuda.wait()
+            self._shared.reshape(shape)
+        return self._shared
 
-    def download(self) -> None:
-        """Copy back, in the stream."""
-        if self.host is not self.device:
-            self._cuda.copy(self.host, self.device, self._used)
-
-    @property
-    def host(self) -> Memory:
-        """Pinned, for the CPU."""
-        return self._blocks[0]
-
-    @property
-    def device(self) -> Memory:
-        """For the network."""
-        return self._blocks[1]
+    def _often(self, shape: tuple[int, ...]) -> bool:
+        """Count a shape that nobody foresaw; whether it deserves a context of its own."""
+        if len(self._seen) > MOST_SEEN:
+            self._seen.clear()
+        self._seen[shape] += 1
+        return self._seen[shape] > SEEN_BEFORE
 
     def close(self) -> None:
-        """Give them back; idempotent."""
-        blocks, self._blocks = self._blocks, ()
-        for block in blocks:
-            block.close()
+        """Give all back; idempotent."""
+        for context in (*self._contexts.values(), *filter(None, [self._shared])):
+            context.close()
+        self._contexts.clear()
+        self._shared = None

@@ -16,9 +16,10 @@ from rtface.detect.letterbox import stream_view
 from rtface.engine import Engine
 from rtface.engine.cuda import Gpu, gpu, open_cuda
 from rtface.engine.fallback import FallbackEngine
-from rtface.engine.plan_cache import PlanCache, PlanKey
 from rtface.engine.hotswap import SwapEngine
-from rtface.engine.tensorrt import PlanRefused, TrtEngine, find_api, is_rtx
+from rtface.engine.plan_cache import PlanCache, PlanKey
+from rtface.engine.tensorrt import PlanRefused, TrtEngine
+from rtface.engine.trt_api import find_api, is_rtx
 from rtface.engine.trt_build import NotBuilt, Progress, Shapes, build_plan, target
 from rtface.errors import EngineError, RtfaceError
 from rtface.geometry.crop import CROP_SIZE

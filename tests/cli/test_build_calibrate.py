@@ -59,7 +59,7 @@ def test_build_without_tensorrt_measures(cli: Cli, monkeypatch: pytest.MonkeyPat
 
 
 def test_build_says_what_is_missing_or_wrong(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtface.engine.tensorrt.MODULES", ("no_such_tensorrt",))
+    monkeypatch.setattr("rtface.engine.trt_api.MODULES", ("no_such_tensorrt",))
     done = cli("build", "--profile", "desktop-fp16")
     assert (done.code, done.err.count("\n")) == (4, 1) and "pip install 'rtface[tensorrt]'" in done.err
     done = cli("build", "--profile", "laptop")

@@ -15,11 +15,12 @@ from rtface.errors import EngineError
 from tests.engine.simulated import driver
 
 ROOT = Path(__file__).parents[2]
+FILES = ("tests/gpu/test_driver.py", "tests/gpu/test_crop_kernel.py")
 
 
 @pytest.mark.parametrize("kind", ["a card", "Jetson"])
 def test_the_real_bindings_on_a_simulated_driver(tmp_path: Path, kind: str) -> None:
-    """tests/gpu/test_driver.py, as it runs on a GPU."""
+    """Those of tests/gpu that need no TensorRT, as they run on a GPU."""
     pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed (pip install cuda-bindings)")
     environment = {
         **os.environ,
@@ -28,7 +29,7 @@ def test_the_real_bindings_on_a_simulated_driver(tmp_path: Path, kind: str) -> N
         "PYTHONPATH": str(ROOT),
         **({"SIM_INTEGRATED": "1"} if kind == "Jetson" else {}),
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "tests/gpu/test_driver.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *FILES]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
     assert "skipped" not in done.stdout, done.stdout[-2000:]

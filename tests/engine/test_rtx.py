@@ -78,7 +78,7 @@ def test_rtface_build_makes_plans_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("rtface.engine.tensorrt.MODULES", ("tensorrt_rtx",))
+    monkeypatch.setattr("rtface.engine.trt_api.MODULES", ("tensorrt_rtx",))
     for said in ("built in", "was there already"):
         with pytest.raises(SystemExit) as caught:
             app.main(["build", "--profile", "orin-fp16", "--no-measure"])

@@ -11,9 +11,10 @@ import pytest
 
 from rtface.engine import DeviceFailed
 from rtface.engine.cuda import SETUP, Gpu
-from rtface.engine.tensorrt import SEEN_BEFORE, TrtEngine, find_api, logger_of
+from rtface.engine.tensorrt import TrtEngine
+from rtface.engine.trt_api import find_api, logger_of
 from rtface.engine.trt_build import Shapes, build_plan, target
-from rtface.engine.trt_context import GRAPH_AFTER
+from rtface.engine.trt_context import GRAPH_AFTER, SEEN_BEFORE
 from rtface.errors import EngineError
 from tests.engine.fake_trt import PLAN, SIDE, Compute, FakeCuda, FakeRtx, FakeTrt, Preview
 
@@ -221,7 +222,7 @@ def test_a_driver_too_old_for_tensorrt_is_an_error_of_ours(what: str) -> None:
 
 def test_rtface_debug_opens_tensorrts_log(monkeypatch: pytest.MonkeyPatch) -> None:
     for value, level in (("1", FakeTrt.Logger.INFO), ("0", FakeTrt.Logger.ERROR)):
-        monkeypatch.setattr("rtface.engine.tensorrt._LOGGERS", {})
+        monkeypatch.setattr("rtface.engine.trt_api._LOGGERS", {})
         monkeypatch.setenv("RTFACE_DEBUG", value)
         assert logger_of(FakeTrt(FakeCuda())).level == level
 
@@ -250,10 +251,10 @@ def test_a_broken_installation_is_not_taken_for_none(monkeypatch: pytest.MonkeyP
     def broken(name: str) -> Any:
         raise FileNotFoundError("Could not find: nvinfer_10.dll")
 
-    monkeypatch.setattr("rtface.engine.tensorrt.import_module", without)
+    monkeypatch.setattr("rtface.engine.trt_api.import_module", without)
     with pytest.raises(EngineError, match="is not installed"):
         find_api()
-    monkeypatch.setattr("rtface.engine.tensorrt.import_module", broken)
+    monkeypatch.setattr("rtface.engine.trt_api.import_module", broken)
     with pytest.raises(EngineError, match=r"cannot be imported \(tensorrt: Could not find: nvinfer_10.dll"):
         find_api()
 

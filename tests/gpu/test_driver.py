@@ -21,8 +21,8 @@ import pytest
 from rtface.engine import DeviceFailed
 from rtface.engine.cuda import CudaError, DriverCuda, gpu, open_cuda, view
 from rtface.engine.nvrtc import compile_kernel
-from rtface.engine.tensorrt import SEEN_BEFORE, TrtEngine
-from rtface.engine.trt_context import GRAPH_AFTER
+from rtface.engine.tensorrt import TrtEngine
+from rtface.engine.trt_context import GRAPH_AFTER, SEEN_BEFORE
 from rtface.errors import EngineError, RtfaceError
 from tests.engine.fake_trt import PLAN, SIDE, Context, FakeTrt, NetworkEngine
 from tests.engine.simulated import kernel

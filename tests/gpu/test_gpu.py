@@ -14,10 +14,11 @@ import pytest
 from rtface import models
 from rtface.engine import OrtEngine
 from rtface.engine.cuda import Cuda, open_cuda
-from rtface.engine.plan_cache import PlanCache
 from rtface.engine.hotswap import SwapEngine
-from rtface.engine.tensorrt import SEEN_BEFORE, TrtEngine, find_api, is_rtx
-from rtface.engine.trt_context import GRAPH_AFTER
+from rtface.engine.plan_cache import PlanCache
+from rtface.engine.tensorrt import TrtEngine
+from rtface.engine.trt_api import find_api, is_rtx
+from rtface.engine.trt_context import GRAPH_AFTER, SEEN_BEFORE
 from rtface.errors import RtfaceError
 from rtface.networks import tensorrt
 from rtface.networks.profiles import read_profile

@@ -137,7 +137,7 @@ def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     selection.remember(Options(), [Speed("trt", "fp16", 1.0), *SPEEDS])
-    monkeypatch.setattr("rtface.engine.tensorrt.MODULES", ("no_such_tensorrt",))
+    monkeypatch.setattr("rtface.engine.trt_api.MODULES", ("no_such_tensorrt",))
     with caplog.at_level(logging.WARNING):
         network, _ = networks.open_network("engine", Options())
     assert network.describe()["engine"] == "onnxruntime" and "ONNX Runtime runs instead" in caplog.text

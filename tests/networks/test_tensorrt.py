@@ -15,14 +15,14 @@ from rtface import models
 from rtface.detect import MosDetector
 from rtface.engine.cuda import Gpu
 from rtface.engine.fallback import FallbackEngine
-from rtface.engine.plan_cache import PlanCache, PlanKey
 from rtface.engine.hotswap import SwapEngine
+from rtface.engine.plan_cache import PlanCache, PlanKey
 from rtface.errors import EngineError
 from rtface.networks import tensorrt
 from rtface.networks.gates import FILE
 from rtface.networks.profiles import default_profile, read_profile
-from rtface.options import Options
 from rtface.networks.tensorrt import key_for, make_plan, open_trt, shapes_for, warm_shapes
+from rtface.options import Options
 from tests.engine.fake_trt import PLAN, SIDE, FakeCuda, FakeRtx, FakeTrt
 
 MODEL = models.find("engine", 0, "fp32")

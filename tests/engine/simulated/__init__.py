@@ -16,7 +16,7 @@ PRELUDE = """
 #include <cmath>
 #include <cstdint>
 #define __global__
-#define __device__ static
+#define __device__
 #define __forceinline__ inline
 #define __restrict__
 struct Three { int x, y, z; };
