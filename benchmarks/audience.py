@@ -72,7 +72,7 @@ def simulate(people: list[Person], fps: float, dropped: float, midnight: float) 
         moved = [_moved(person, -begin) for person in group]
         for result in results(moved, span, fps, dropped=dropped, seed=count, start=begin):
             before = time.perf_counter()
-            audience.observe(result, utc=midnight + result.frame.captured_at)
+            audience.observe(result, utc=midnight + result.captured_at)
             busy += time.perf_counter() - before
             count += 1
     audience.finish()

@@ -162,23 +162,24 @@ class Stream:
     def _analyse(self, grabbed: Grabbed, dropped: int) -> FrameResult:
         assert self._analyzer is not None
         frame, budget_ms = grabbed.frame, self._control.budget_ms
-        deadline = frame.captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else None
+        captured_at = frame.captured_at or 0.0  # the capture has stamped it
+        deadline = captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else None
         if self._source.stills:
             result = self._analyzer.image(frame.image, tasks=self._control.tasks)
         else:
             # A file's own time where it is not played but read as fast as it goes.
-            at = frame.captured_at if self._live or frame.media_time is None else frame.media_time
+            at = captured_at if self._live or frame.media_time is None else frame.media_time
             result = self._analyzer.video(
                 frame.image,
                 at,
                 index=frame.index,
                 media_time=frame.media_time,
-                captured_at=frame.captured_at,
+                captured_at=captured_at,
                 deadline=deadline,
                 tasks=self._control.tasks,
             )
         now = self._clock.now()
-        age_ms = (now - frame.captured_at) * 1000.0
+        age_ms = (now - captured_at) * 1000.0
         return replace(
             result,
             frame=frame,

@@ -40,13 +40,14 @@ class Frame:
     Attributes:
         image: (H, W, 3) uint8, BGR.
         index: Number of the frame in its source, from 0.
-        captured_at: Monotonic seconds, stamped when the frame was grabbed.
+        captured_at: Monotonic seconds, stamped when the frame was grabbed; None = not stamped: a stream takes the
+            moment at which it gets the frame.
         media_time: Seconds since the start of the file, or None where the source has no such time.
     """
 
     image: Array
     index: int = 0
-    captured_at: float = 0.0
+    captured_at: float | None = None
     media_time: float | None = None
 
     def __post_init__(self) -> None:
@@ -195,6 +196,11 @@ class FrameResult:
     skipped: dict[str, str] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     engine: str = ""
+
+    @property
+    def captured_at(self) -> float:
+        """Monotonic seconds of the frame's grab; 0.0 when nobody stamped it: a picture handed to ``analyze``."""
+        return self.frame.captured_at or 0.0
 
     def to_dict(self, *, parsing: bool = True) -> dict[str, Any]:
         """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out."""

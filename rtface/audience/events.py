@@ -67,7 +67,7 @@ class Audience:
         if at is None:
             at = self.time_of(result)
         if utc is None:
-            utc = time.time() - time.monotonic() + result.frame.captured_at
+            utc = time.time() - time.monotonic() + result.captured_at
         return self._told(*self._cameras[name].observe(result, at, utc))
 
     def tick(self, at: float) -> tuple[Event, ...]:
@@ -81,7 +81,7 @@ class Audience:
     def time_of(self, result: FrameResult) -> float:
         """The frame's time in seconds, that events are dated by."""
         frame = result.frame
-        return frame.captured_at if self._live or frame.media_time is None else frame.media_time
+        return result.captured_at if self._live or frame.media_time is None else frame.media_time
 
     def present(self, camera: str | None = None) -> tuple[OpenVisit, ...]:
         """The visits of now, of one camera or of all; those in their grace are among them."""

@@ -88,7 +88,7 @@ def analysis_of(source: Source, analyzer: StreamAnalyzer) -> Callable[[Frame], F
     if source.stills:
         return lambda frame: analyzer.image(frame.image)
     if source.live:
-        return lambda frame: analyzer.video(frame.image, frame.captured_at)
+        return lambda frame: analyzer.video(frame.image, frame.captured_at or 0.0)
     fps, played = source.fps or 25.0, count()
     return lambda frame: analyzer.video(frame.image, next(played) / fps)
 

@@ -122,7 +122,7 @@ def run_live(
 
 def _seen(result: FrameResult, began: float) -> Seen:
     return Seen(
-        at=result.frame.captured_at - began,
+        at=result.captured_at - began,
         age_ms=result.timing.age_ms,
         work_ms=result.timing.total_ms,
         level=result.level,

@@ -19,6 +19,13 @@ class Grabbed(NamedTuple):
     capture_ms: float
 
 
+def stamped(frame: Frame, now: float) -> Grabbed:
+    """The frame as it is handed over at `now`; a source of one's own need not stamp its frames."""
+    if frame.captured_at is None:
+        return Grabbed(replace(frame, captured_at=now), 0.0)
+    return Grabbed(frame, (now - frame.captured_at) * 1000.0)
+
+
 class Grabber:
     """Reads ``source`` in a thread until its end, an error, or ``stop``; then closes it.
 
@@ -66,10 +73,10 @@ class Grabber:
             self._handoff.fail(error)
 
     def _hand_over(self, frame: Frame) -> bool:
-        capture_ms = (self._clock.now() - frame.captured_at) * 1000.0
+        grabbed = stamped(frame, self._clock.now())
         if self._paced:
-            frame = self._when_due(frame)
-        return self._handoff.put(Grabbed(frame, capture_ms))
+            grabbed = grabbed._replace(frame=self._when_due(grabbed.frame))
+        return self._handoff.put(grabbed)
 
     def _when_due(self, frame: Frame) -> Frame:
         now = self._clock.now()

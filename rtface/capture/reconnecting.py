@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from rtface.capture.reader import Grabbed
+from rtface.capture.reader import Grabbed, stamped
 from rtface.capture.source import Source
 from rtface.errors import RtfaceError, SourceError
 from rtface.system.clock import Clock
@@ -148,7 +148,7 @@ class LiveGrabber:
             self._on_event(Event("source_back", now, self._name, duration_s=now - lost_at))
         if frame.index != index:  # numbers go on after a loss
             frame = replace(frame, index=index)
-        return self._mailbox.put(Grabbed(frame, (now - frame.captured_at) * 1000.0))
+        return self._mailbox.put(stamped(frame, now))
 
     def _watch(self) -> None:
         tries = 0

@@ -130,7 +130,7 @@ def frame_record(result: FrameResult, *, parsing: bool = True) -> dict[str, Any]
         "schema": SCHEMA,
         "kind": "frame",
         "index": frame.index,
-        "captured_at_s": round(frame.captured_at, 6),
+        "captured_at_s": round(result.captured_at, 6),
         "media_time_s": None if frame.media_time is None else round(frame.media_time, 6),
         "width_px": width_px,
         "height_px": height_px,

@@ -45,7 +45,7 @@ class VideoSink(Sink):
         self._fps = info.fps or DEFAULT_FPS
 
     def write(self, result: FrameResult) -> None:
-        at = result.frame.captured_at
+        at = result.captured_at
         if self._writer is None:
             self._writer = self._start(result)
             self._started_at = at

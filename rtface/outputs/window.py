@@ -71,7 +71,7 @@ class WindowSink(Sink):
         self.done = key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
 
     def _figures(self, result: FrameResult) -> list[str]:
-        at = result.frame.captured_at
+        at = result.captured_at
         if self._last_at is not None and at > self._last_at:
             interval = at - self._last_at
             before = self._interval_s
