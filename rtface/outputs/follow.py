@@ -10,7 +10,7 @@ HOLD_S = 1.0
 
 def frame_time(frame: Frame, live: bool) -> float:
     """Seconds at which the frame was taken: a file's own where it is not played but read as fast as it goes."""
-    return frame.captured_at if live or frame.media_time is None else frame.media_time
+    return frame.captured_at or 0.0 if live or frame.media_time is None else frame.media_time
 
 
 class FaceFollower:
