@@ -31,7 +31,8 @@ from rtface.bench.report import table
 from rtface.engine import Preparable
 from rtface.errors import RtfaceError
 from rtface.models import find
-from rtface.networks.selection import gate_for, others
+from rtface.networks.selection import Catalogue
+from rtface.networks.speeds import installed_backends
 from rtface.options import Options
 from rtface.system import machine
 
@@ -53,9 +54,9 @@ def runners() -> list[tuple[str, str]]:
     import onnxruntime
 
     found = [("onnx", "fp32"), ("onnx", "int8")]
-    if "openvino" in others():
+    if "openvino" in installed_backends():
         found += [("openvino", "fp32"), ("openvino", "fp16"), ("openvino", "int8")]
-    if "trt" in others():
+    if "trt" in installed_backends():
         found += [("trt", "fp32"), ("trt", "fp16"), ("trt", "int8")]
     providers = onnxruntime.get_available_providers()
     if "CUDAExecutionProvider" in providers:
@@ -68,10 +69,12 @@ def runners() -> list[tuple[str, str]]:
 def work(engine: str, precision: str, threads: int | None, iterations: int) -> None:
     """The child: opens both networks, then answers each line on stdin, [workload, calls], by its times."""
     from rtface.networks.open import open_network
+    from rtface.networks.selection import select
 
     options = Options(engine=engine, precision=precision, threads=threads, iterations=iterations)
     try:
-        networks = {role: open_network(role, options)[0] for role in ("engine", "detector")}
+        chosen = select(options)
+        networks = {one.role: open_network(one, options)[0] for one in (chosen.multitask, chosen.detector)}
         for network in networks.values():
             getattr(network, "wait", lambda: None)()  # a plan that is being built
             if isinstance(network, Preparable):
@@ -137,8 +140,10 @@ class Runner:
 def accuracy(engine: str, precision: str, iterations: int) -> dict[str, Any] | None:
     """What the gate measured of both networks: figure → loss; None = fp32, or never measured."""
     losses: dict[str, Any] = {}
+    options = Options(iterations=iterations)
+    catalogue = Catalogue.read(options)
     for role in ("engine", "detector"):
-        gate = gate_for(role, engine, precision, Options(iterations=iterations))
+        gate = catalogue.gate(role, engine, precision, options)
         losses.update({head["name"]: head["loss"] for head in gate.heads} if gate else {})
     return losses or None
 

@@ -114,7 +114,7 @@ def test_only_networks_decides_which_engine_and_precision_run() -> None:
                 )
                 if name in {"options", "_options"}:
                     readers.add(room(module))
-    assert readers <= {"networks", "options", "cli"}  # cli: until `select` hands it the decision
+    assert readers <= {"networks", "options"}
 
 
 def test_importing_rtface_loads_nothing_heavy() -> None:

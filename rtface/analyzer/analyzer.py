@@ -23,7 +23,8 @@ from rtface.engine import Engine, Preparable, Tensors
 from rtface.errors import OptionError
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
 from rtface.models import ModelEntry
-from rtface.networks.open import open_detector, open_engine, open_enhancer, open_network, stand_ins
+from rtface.networks.open import open_detector, open_network
+from rtface.networks.selection import Selection, select
 from rtface.options import Options, check_tasks
 from rtface.smooth import Smoother, moved
 from rtface.system.clock import Clock, SystemClock
@@ -67,26 +68,23 @@ class Analyzer:
     ) -> None:
         self.options = options or Options()
         self._models: list[ModelEntry] = []
-        self.enhancer = enhancer
-        if enhancer is None and self.options.enhance:
-            self.enhancer = self._opened(open_enhancer(self.options))
-        self.detector = detector or self._opened(open_detector(self.options))
-        self.engine = engine or self._opened(open_engine(self.options))
-        self._engines = [self.engine]  # the best first, for the quality ladder
-        self._stand_ins = stand_ins(self.options) if engine is None else []
+        self._selection: Selection | None = None
+        if detector is None or engine is None or (enhancer is None and self.options.enhance):
+            self._selection = select(self.options)
+        self._open(detector, engine, enhancer)
         if self.options.budget_ms is not None or self.options.level is not None:
-            self._engine_of(len(self._stand_ins))
+            self._engine_of(len(self._fallbacks))
         self._prepared = False
         self._clock = clock or SystemClock()
         # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms
         # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
         cv2.setNumThreads(1)
         batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
-        self._sizes = [size, *(one.size for one in self._stand_ins)]  # of the crops of each engine
+        self._sizes = [size, *(one.size for one in self._fallbacks)]  # of the crops of each engine
         self._buffers = {size: np.empty((batch, size, size, 3), np.uint8) for size in self._sizes}
         self._levels = ladder_levels(
             self.options.tasks,
-            networks=["the best", *(one.name for one in self._stand_ins)],
+            networks=["the best", *(one.name for one in self._fallbacks)],
             max_faces=self.options.max_faces,
             priority=self.options.priority,
         )
@@ -95,6 +93,24 @@ class Analyzer:
         buffer = self._buffers[self._sizes[number]]
         self._stills = Stills(self.options, self.detector, self._engine_of(number), self.enhancer, buffer)
         self.reset()
+
+    def _open(self, detector: Detector | None, engine: Engine | None, enhancer: Engine | None) -> None:
+        """Open the networks that were not handed in."""
+        chosen, options = self._selection, self.options
+        self.enhancer = enhancer
+        if enhancer is None and chosen is not None and chosen.enhancer is not None:
+            self.enhancer = self._opened(open_network(chosen.enhancer, options))
+        if detector is None:
+            assert chosen is not None
+            detector = self._opened(open_detector(chosen.detector, options))
+        if engine is None:
+            assert chosen is not None
+            engine = self._opened(open_network(chosen.multitask, options))
+            self._fallbacks = chosen.fallbacks
+        else:
+            self._fallbacks = ()
+        self.detector, self.engine = detector, engine
+        self._engines = [engine]  # the best first, for the quality ladder
 
     def reset(self) -> None:
         """Forget the stream: its faces, their smoothing, and what stages cost."""
@@ -336,8 +352,8 @@ class Analyzer:
     def _engine_of(self, network: int) -> Engine:
         """The engine, or what stands in for it; opened here where no budget foretold it."""
         while len(self._engines) <= network:
-            role, options, *_ = self._stand_ins[len(self._engines) - 1]
-            self._engines.append(self._opened(open_network(role, options)))
+            fallback = self._fallbacks[len(self._engines) - 1]
+            self._engines.append(self._opened(open_network(fallback, self.options)))
         return self._engines[network]
 
     def _opened(self, opened: tuple[T, ModelEntry]) -> T:

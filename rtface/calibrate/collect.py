@@ -17,6 +17,7 @@ from rtface.capture.open import open_source
 from rtface.engine import Engine, Tensors
 from rtface.errors import SourceError
 from rtface.networks.open import detector_on, open_network
+from rtface.networks.selection import select
 from rtface.options import Options
 
 FRAMES = 200
@@ -73,7 +74,8 @@ def look(source: str, options: Options, step: Callable[[], None] = lambda: None)
         if sum(map(len, seen.crops)) < CROPS:
             seen.crops.append(batch.copy())
 
-    engine, finder = (open_network(role, options)[0] for role in ("engine", "detector"))
+    selection = select(options)
+    engine, finder = (open_network(one, options)[0] for one in (selection.multitask, selection.detector))
     detector = detector_on(_Recorder(finder, lambda canvas: _keep(seen.canvases, canvas, CANVASES)), options)
     with Analyzer(options, detector=detector, engine=_Recorder(engine, note)) as analyzer:
         for image in pictures(source):

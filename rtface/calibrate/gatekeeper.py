@@ -14,8 +14,8 @@ from rtface.engine import Engine, OrtEngine
 from rtface.errors import RtfaceError
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry, find, load
-from rtface.networks.gates import FILE, Gate, gates
-from rtface.networks.selection import others
+from rtface.networks.gates import FILE, AccuracyGate, gates
+from rtface.networks.speeds import installed_backends
 from rtface.options import Options
 from rtface.precision import fp16, graph, int8
 from rtface.precision.ranges import Record
@@ -40,18 +40,18 @@ class Gatekeeper:
         self._options = replace(options, iterations=model.iterations or 0)
         self._full: Figures = {}
 
-    def measure(self, record: Record) -> tuple[Record, list[Gate]]:
+    def measure(self, record: Record) -> tuple[Record, list[AccuracyGate]]:
         """The record with the layers that had to stay float, and the gates of every precision on every engine."""
         found = [*self.on_cpus(), self._half()]
         record, gate = self._symmetric(record)
         return record, [*found, gate]
 
-    def on_cpus(self) -> list[Gate]:
+    def on_cpus(self) -> list[AccuracyGate]:
         """The gates of the precisions that CPU engines have: all there are of a network that runs nowhere else."""
         self._full = self._figures(lambda: _ort(load(self._model), self._model.name, self._options.threads))
         return list(self._shipped())
 
-    def _shipped(self) -> Iterator[Gate]:
+    def _shipped(self) -> Iterator[AccuracyGate]:
         """INT8 for x86 on ONNX Runtime and OpenVINO, and OpenVINO's 16-bit float."""
         runs: list[tuple[str, str, str, Callable[[], Engine]]] = []
         try:
@@ -62,7 +62,7 @@ class Gatekeeper:
         if small is not None:
             data = load(small)
             runs.append(("onnx", "int8", small.sha256, lambda: _ort(data, small.name, threads)))
-        if "openvino" in others():
+        if "openvino" in installed_backends():
             from rtface.engine.openvino import OpenVinoEngine
 
             if small is not None:
@@ -84,11 +84,11 @@ class Gatekeeper:
             except RtfaceError as error:  # this CPU has no 16-bit float
                 self._say(str(error))
 
-    def _half(self) -> Gate:
+    def _half(self) -> AccuracyGate:
         data = fp16.half(load(self._model), self._model.name)
         return self._gate("trt", "fp16", lambda: _ort(data, self._model.name, self._options.threads))
 
-    def _symmetric(self, record: Record) -> tuple[Record, Gate]:
+    def _symmetric(self, record: Record) -> tuple[Record, AccuracyGate]:
         """INT8 for TensorRT; the heads that fail are kept in float, once, and measured again."""
         gate = self._int8(record)
         failed = {head["output"] for head in gate.failed}
@@ -102,13 +102,15 @@ class Gatekeeper:
         mixed = replace(record, float_layers=(*record.float_layers, *more))
         return mixed, replace(self._int8(mixed), float_layers=tuple(more))
 
-    def _int8(self, record: Record) -> Gate:
+    def _int8(self, record: Record) -> AccuracyGate:
         data = int8.quantised(load(self._model), record.ranges, record.float_layers, self._model.name)
         return self._gate("trt", "int8", lambda: _ort(data, self._model.name, self._options.threads))
 
-    def _gate(self, engine: str, precision: str, opened: Callable[[], Engine], digest: str = "", by: str = "") -> Gate:
+    def _gate(
+        self, engine: str, precision: str, opened: Callable[[], Engine], digest: str = "", by: str = ""
+    ) -> AccuracyGate:
         heads = judge(self._model.role, self._full, self._figures(opened))
-        gate = Gate(
+        gate = AccuracyGate(
             model=self._model.name,
             sha256=self._model.sha256,
             engine=engine,
@@ -127,7 +129,7 @@ class Gatekeeper:
         return figures(self._model.role, opened, self._data, self._options, limit=self._limit, size=size)
 
 
-def write_gates(found: Sequence[Gate], folder: Path, command: str) -> Path:
+def write_gates(found: Sequence[AccuracyGate], folder: Path, command: str) -> Path:
     """Put gates into the folder's table; those of other networks and engines stay."""
     fresh = {(gate.model, gate.engine, gate.precision) for gate in found}
     kept = [gate for gate in gates(folder) if (gate.model, gate.engine, gate.precision) not in fresh]
@@ -140,7 +142,7 @@ def write_gates(found: Sequence[Gate], folder: Path, command: str) -> Path:
     return path
 
 
-def table(found: Sequence[Gate]) -> list[tuple[str, str, str, str, str, str]]:
+def table(found: Sequence[AccuracyGate]) -> list[tuple[str, str, str, str, str, str]]:
     """Rows for people: what, head, fp32, value, loss of limit, verdict."""
     rows = []
     for gate in found:

@@ -22,7 +22,8 @@ from rtface.evaluate.registry import MEASURES
 from rtface.evaluate.samples import Samples
 from rtface.geometry.crop import CROP_SIZE
 from rtface.networks.open import detector_on, open_network
-from rtface.networks.roles import SMALL_ENGINE
+from rtface.networks.roles import DETECTOR, SMALL_ENGINE
+from rtface.networks.selection import select_network
 from rtface.options import Options
 
 
@@ -102,7 +103,8 @@ def figures(
         if not len(corpus):
             continue
         run = replace(base, **measure.options)
-        detector = detector_on(network() if role == "detector" else open_network("detector", run)[0], run)
+        finder = network() if role == DETECTOR else open_network(select_network(DETECTOR, run), run)[0]
+        detector = detector_on(finder, run)
         engine = _Blind() if role == "detector" else network()
         with Analyzer(run, detector=detector, engine=engine, size=size) as analyzer:
             report = evaluate(measure, corpus, analyzer, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,24 +48,16 @@ def build_command(
     TensorRT-RTX builds without a GPU; TensorRT builds on the GPU that will run the plans.
     """
     options = flags.options_from(config, settings, precision=precision)
-    from rtface.networks.profiles import read_profile
+    from rtface.networks.selection import profile_for
 
-    chosen = read_profile(profile or options.profile or _suited(options))
+    chosen = profile_for(options, profile)
     if chosen.engine == "trt":
-        wanted = options.precision if options.precision != "auto" else chosen.precision
         for model in _models(network, options):
-            _plan(model, wanted, chosen, options)
+            _plan(model, chosen.precision, chosen, options)
     elif profile is None:
         print("no TensorRT here, so no plans to build", file=sys.stderr)
     if measure:
         _measure(options)
-
-
-def _suited(options: Options) -> str:
-    from rtface.networks.profiles import default_profile
-    from rtface.networks.selection import others
-
-    return default_profile(options.precision) if "trt" in others() else "cpu"
 
 
 def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
@@ -104,10 +97,10 @@ def _plan(model: ModelEntry, precision: str, profile: Profile, options: Options)
 
 
 def _measure(options: Options) -> None:
-    from rtface.networks.selection import choose
+    from rtface.networks.selection import Catalogue, choose_backend
     from rtface.networks.speed_test import measure
 
     for speed in measure(options, say=lambda line: print(line, file=sys.stderr)):
         print(f"{speed.engine:<9} {speed.precision:<5} {speed.frame_ms:7.2f} ms a frame's networks", flush=True)
-    choice = choose(options)
-    print(f"--engine {options.engine} runs {choice.engine} {choice.precision}", flush=True)
+    backend = choose_backend(replace(options, engine="auto"), Catalogue.read(options))
+    print(f"--engine auto runs {backend.name} {backend.precision}: {backend.why}", flush=True)

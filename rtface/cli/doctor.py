@@ -90,19 +90,21 @@ def examine(models_dir: Path | None = None, *, measure: bool = True) -> dict[str
 
 def _engine(models_dir: Path | None, measure: bool) -> str:
     """What `--engine auto` runs, and why; measured now where other engines are installed and nothing is remembered."""
-    from rtface.networks.selection import choose, others, recall
+    from rtface.networks.selection import Catalogue, choose_backend
     from rtface.networks.speed_test import measure as time_engines
+    from rtface.networks.speeds import installed_backends, recall
     from rtface.options import Options
 
     options = Options.load(models_dir=models_dir)
     try:
-        if measure and others() and not recall(options):
+        catalogue = Catalogue.read(options)
+        if measure and installed_backends() and not recall(options, catalogue.models):
             print("timing the engines, once", file=sys.stderr)
             time_engines(options, say=lambda line: print(line, file=sys.stderr))
-        choice = choose(options)
+        backend = choose_backend(options, catalogue)
     except RtfaceError as error:  # a damaged model has its own line
         return f"unknown: {error}"
-    return f"{choice.engine} {choice.precision}: {choice.why}"
+    return f"{backend.name} {backend.precision}: {backend.why}"
 
 
 def _gpu() -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class ModelEntry:
         card_path: The model card, or None.
         weights: Name of the model that lends this one its weights; None = its file holds them.
         weights_sha256: Hash of that model's file when this one was made; None = not noted.
+        lender: That model's entry.
         size: Width and height of the crops it takes, px; None for networks that take any.
     """
 
@@ -81,6 +82,7 @@ class ModelEntry:
     weights: str | None = None
     size: int | None = None
     weights_sha256: str | None = None
+    lender: ModelEntry | None = None
 
 
 def entries(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
@@ -93,13 +95,15 @@ def entries(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
     path = folder / "registry.toml"
     try:
         tables: Iterable[dict[str, Any]] = tomllib.loads(path.read_text("utf-8")).get("model", ())
-        return tuple(_entry(folder, table) for table in tables)
+        found = [_entry(folder, table) for table in tables]
     except OSError as error:
         raise ModelError(str(path), error.strerror or str(error), _MEND) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise ModelError(str(path), f"is not a readable registry: {error}", _MEND) from error
     except KeyError as error:
         raise ModelError(str(path), f"a [[model]] has no key {error}", _MEND) from error
+    by_name = {one.name: one for one in found}
+    return tuple(replace(one, lender=by_name.get(one.weights)) if one.weights else one for one in found)
 
 
 def entry(name: str, models_dir: str | Path | None = None) -> ModelEntry:
@@ -117,16 +121,22 @@ def entry(name: str, models_dir: str | Path | None = None) -> ModelEntry:
 
 
 def find(
-    role: str, iterations: int | None = None, precision: str = "auto", models_dir: str | Path | None = None
+    role: str,
+    iterations: int | None = None,
+    precision: str = "auto",
+    models_dir: str | Path | None = None,
+    *,
+    known: Sequence[ModelEntry] | None = None,
 ) -> ModelEntry:
     """The first model of a role with these `iterations` (None = any) and `precision` (fp32, int8).
 
     `auto` is int8 where the processor multiplies it fast, else fp32, and the other where there is no such model.
+    `known` are the registry's entries, where they were read already.
 
     Raises:
         ModelError: no model fits, or the registry cannot be read.
     """
-    known = entries(models_dir)
+    known = entries(models_dir) if known is None else known
     fitting = [one for one in known if one.role == role and iterations in (None, one.iterations)]
     if precision == "auto":
         first = "int8" if runs_int8_fast() else "fp32"
@@ -150,7 +160,7 @@ def load(model: str | ModelEntry, models_dir: str | Path | None = None) -> bytes
     if one.weights is None:
         return data
     try:
-        lender = entry(one.weights, one.path.parent)
+        lender = one.lender or entry(one.weights, one.path.parent)
         if one.weights_sha256 not in (None, lender.sha256):
             why = f"was exported with other weights than {lender.name} has now"
             raise ModelError(str(one.path), why, "rtface export engine --iterations 2 writes both anew")

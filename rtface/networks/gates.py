@@ -16,7 +16,7 @@ FILE = "gates.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class AccuracyGate:
     """One network, one precision on one engine, measured against its fp32 file.
 
     Attributes:
@@ -45,7 +45,7 @@ class Gate:
         return tuple(head for head in self.heads if not head["passed"])
 
 
-def gates(folder: str | Path | None = None) -> tuple[Gate, ...]:
+def gates(folder: str | Path | None = None) -> tuple[AccuracyGate, ...]:
     """Every gate that was measured; none where the file is missing. `folder` None = what ships.
 
     Raises:
@@ -55,7 +55,8 @@ def gates(folder: str | Path | None = None) -> tuple[Gate, ...]:
     try:
         rows = json.loads(path.read_text("utf-8"))["gates"]
         return tuple(
-            Gate(**{**row, "float_layers": tuple(row["float_layers"]), "heads": tuple(row["heads"])}) for row in rows
+            AccuracyGate(**{**row, "float_layers": tuple(row["float_layers"]), "heads": tuple(row["heads"])})
+            for row in rows
         )
     except FileNotFoundError:
         return ()
@@ -66,12 +67,19 @@ def gates(folder: str | Path | None = None) -> tuple[Gate, ...]:
 
 def gate_of(
     sha256: str, engine: str, precision: str, folder: str | Path | None = None, files: Collection[str] = ()
-) -> Gate | None:
+) -> AccuracyGate | None:
     """The gate of the fp32 file with this hash in this precision on this engine; None = never measured.
 
     `files` are the hashes of the files at hand: a gate of another file says nothing of these.
     """
-    for gate in gates(folder):
+    return matching(gates(folder), sha256, engine, precision, files)
+
+
+def matching(
+    known: Collection[AccuracyGate], sha256: str, engine: str, precision: str, files: Collection[str]
+) -> AccuracyGate | None:
+    """`gate_of`, among gates that were read already."""
+    for gate in known:
         if (gate.sha256, gate.engine, gate.precision) == (sha256, engine, precision):
-            return gate if gate.file_sha256 in ("", *files) else None
+            return gate if gate.file_sha256 in ("", *files) else None  # "" = made on the machine, from the fp32 file
     return None

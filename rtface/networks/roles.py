@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-ENGINE, SMALL_ENGINE = "engine", "small-engine"
-"""Roles of the multi-task networks: that of the whole job, and that for smaller crops."""
+DETECTOR, ENGINE, SMALL_ENGINE, ENHANCER = "detector", "engine", "small-engine", "enhancer"
+"""`engine` is the multi-task network, `small-engine` the same for smaller crops, a rung of the quality ladder."""

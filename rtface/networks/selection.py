@@ -1,199 +1,313 @@
-"""Which engine and precision `auto` means on this machine: what was measured here before, and how long that holds.
+"""The one decision: which file of which network runs on what, and why.
 
-Nothing is measured when a run starts: it would cost the first result seconds. `rtface doctor` measures where nothing is
-remembered, `rtface build` always (`rtface.networks.speed_test`); the answer is kept in the user's cache with the
-facts it depends on: CPU, cores, threads, versions, models. Where nothing is remembered, ONNX Runtime runs.
+`select` turns the options into a `Selection`, once; `rtface.networks.open` opens what it names, and the doctor, records
+and benchmarks describe it. Nothing else reads `options.engine` and `options.precision`.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rtface.models import ModelEntry, entries
-from rtface.networks.gates import Gate, gate_of
+from rtface.errors import ModelError, OptionError, UsageError
+from rtface.geometry.crop import CROP_SIZE
+from rtface.models import ModelEntry, entries, find
+from rtface.networks.gates import AccuracyGate, gates, matching
+from rtface.networks.profiles import Profile, default_profile, read_profile
+from rtface.networks.roles import DETECTOR, ENGINE, ENHANCER, SMALL_ENGINE
+from rtface.networks.speeds import installed_backends, recall
 from rtface.options import Options
-from rtface.system import machine
-from rtface.system.files import cache_dir, write_whole
 from rtface.system.machine import runs_int8_fast
-
-PACKAGES = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "tensorrt",
-    "tensorrt-cu13",
-    "tensorrt-rtx",
-    "tensorrt-rtx-cu13",
-)
-"""Those whose version decides how fast an engine is."""
-
 
 ORT_ON_GPUS = ("onnx-cuda", "onnx-trt")
 """ONNX Runtime's GPU providers run the float32 files: those in INT8 are made for x86 CPUs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
-    """What one engine took for the work of a frame: the engine network on one face, and a share of the detector."""
+class Backend:
+    """What networks run on, the precision that goes with it, and why it was chosen, for people."""
 
-    engine: str
-    precision: str
-    frame_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What runs. `why` is for the doctor."""
-
-    engine: str
+    name: str
     precision: str
     why: str
 
 
-def choose(options: Options) -> Choice:
-    """The engine and precision that the options mean here."""
+@dataclass(frozen=True, slots=True)
+class SelectedNetwork:
+    """One network as it will run.
+
+    Attributes:
+        role: One of `rtface.networks.roles`.
+        model: The file that is opened; TensorRT's plans are made from it.
+        backend: onnx, openvino, trt, onnx-cuda or onnx-trt.
+        precision: fp32, fp16 or int8.
+        gate: What that precision loses on that backend; None = never measured, or nothing to lose.
+        why: Why this backend.
+        on_cpu: The file that ONNX Runtime runs while a TensorRT plan is built.
+        otherwise: What runs where `auto` chose a backend that cannot start any more; None = it is an error.
+    """
+
+    role: str
+    model: ModelEntry
+    backend: str
+    precision: str
+    gate: AccuracyGate | None
+    why: str
+    on_cpu: ModelEntry | None = None
+    otherwise: SelectedNetwork | None = None
+
+    @property
+    def name(self) -> str:
+        """The network's name without its precision."""
+        return self.model.name.removesuffix("-int8")
+
+    @property
+    def size(self) -> int:
+        """Side in px of the crops that it takes."""
+        return self.model.size or CROP_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What runs, role by role, and why.
+
+    Attributes:
+        backend: What the options mean here.
+        detector: The network that finds faces.
+        multitask: The network that understands them.
+        enhancer: The network that super-resolves small faces; None = not asked for.
+        fallbacks: What can stand in for `multitask` when time is short, the best first: fewer rounds of interaction,
+            then smaller crops, as far as the registry has them.
+    """
+
+    backend: Backend
+    detector: SelectedNetwork
+    multitask: SelectedNetwork
+    enhancer: SelectedNetwork | None
+    fallbacks: tuple[SelectedNetwork, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """For a run's header and the doctor: backend, precision of each network, and why."""
+        networks = [one for one in (self.detector, self.multitask, self.enhancer) if one is not None]
+        return {
+            "backend": self.backend.name,
+            "precisions": {one.model.name: one.precision for one in networks},
+            "why": self.backend.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What there is to choose among: the models of the registry, and the gates that were measured of them."""
+
+    models: tuple[ModelEntry, ...]
+    gates: tuple[AccuracyGate, ...]
+
+    @classmethod
+    def read(cls, options: Options) -> Catalogue:
+        """The registry and the gates that the options name, each read once.
+
+        Raises:
+            ModelError: One of them cannot be read.
+        """
+        return cls(entries(options.models_dir), gates(options.calibration_dir))
+
+    def model(self, role: str, iterations: int | None, precision: str) -> ModelEntry:
+        """The file with this role, rounds of interaction (None = any) and precision (or "auto").
+
+        Raises:
+            ModelError: There is none.
+        """
+        return find(role, iterations, precision, known=self.models)
+
+    def gate(self, role: str, backend: str, precision: str, options: Options) -> AccuracyGate | None:
+        """What was measured of the network with this role so; None = nothing, or of other files than those at hand.
+
+        The network for smaller crops has the weights of ITER 0, and, without a gate of its own, its gate.
+        """
+        iterations = _iterations(role, options)
+        for one in dict.fromkeys((role, role.removeprefix("small-"))):
+            files = [model for model in self.models if model.role == one and iterations in (None, model.iterations)]
+            full = next((model for model in files if model.precision == "fp32"), None)
+            hashes = [model.sha256 for model in files]
+            gate = None if full is None else matching(self.gates, full.sha256, backend, precision, hashes)
+            if gate is not None:
+                return gate
+        return None
+
+    def gate_allows(self, role: str, backend: str, precision: str, options: Options) -> bool:
+        """Whether `auto` may run a network so: any float32, what passed its gate, and ONNX Runtime's INT8 while no gate
+        says otherwise."""
+        if precision == "fp32":
+            return True
+        gate = self.gate(role, backend, precision, options)
+        return gate.passed if gate is not None else backend == "onnx"
+
+    def gated_precision(self, role: str, backend: str, precision: str, options: Options) -> str:
+        """The precision where the network's gate allows it, else the nearest that loses nothing.
+
+        Networks may differ: the detector runs on one frame in nine, so that float32 costs next to nothing there.
+        """
+        if self.gate_allows(role, backend, precision, options):
+            return precision
+        return "fp16" if backend == "trt" else "fp32"
+
+
+def select(options: Options, catalogue: Catalogue | None = None) -> Selection:
+    """What the options mean on this machine.
+
+    Use this when you want to know what would run without opening it; `rtface.Analyzer` calls it once.
+
+    Args:
+        options: Their `engine`, `precision`, `iterations`, `enhance`, `models_dir`, `calibration_dir` and `threads`.
+        catalogue: What there is to choose among; None = read now.
+
+    Raises:
+        ModelError: The registry or the gates cannot be read, or no model fits.
+        OptionError: The backend cannot run the precision that was asked for.
+        UsageError: The detector is MediaPipe's.
+
+    Example:
+        >>> from rtface.networks.selection import select
+        >>> from rtface.options import Options
+        >>> select(Options(engine="onnx", precision="fp32")).multitask.name
+        'engine-iter0'
+    """
+    _refuse_mediapipe(options)
+    catalogue = catalogue or Catalogue.read(options)
+    backend = choose_backend(options, catalogue)
+    enhancer = select_network(ENHANCER, options, catalogue, backend) if options.enhance else None
+    return Selection(
+        backend,
+        select_network(DETECTOR, options, catalogue, backend),
+        select_network(ENGINE, options, catalogue, backend),
+        enhancer,
+        tuple(_fallbacks(options, catalogue, backend)),
+    )
+
+
+def choose_backend(options: Options, catalogue: Catalogue) -> Backend:
+    """What `auto` means here, or what was asked for; the precision of a backend that was measured goes with it."""
     if options.engine not in ("auto", "openvino"):
-        return Choice(options.engine, _precision(options), "as asked for")
-    if options.engine == "auto" and not others():
-        return Choice("onnx", _precision(options), "no other engine is installed")
-    speeds = recall(options)
+        return Backend(options.engine, _precision(options, catalogue), "as asked for")
+    if options.engine == "auto" and not installed_backends():
+        return Backend("onnx", _precision(options, catalogue), "no other engine is installed")
     fitting = [
         speed
-        for speed in speeds
+        for speed in recall(options, catalogue.models)
         if options.engine in ("auto", speed.engine) and options.precision in ("auto", speed.precision)
     ]
     if not fitting:
-        if options.precision == "fp16" and options.engine == "auto" and "openvino" in others():
-            return Choice("openvino", "fp16", "ONNX Runtime has no fp16 on a CPU")
+        if options.precision == "fp16" and options.engine == "auto" and "openvino" in installed_backends():
+            return Backend("openvino", "fp16", "ONNX Runtime has no fp16 on a CPU")
         why = "nothing was measured on this machine yet; rtface doctor does it"
-        return Choice("onnx" if options.engine == "auto" else options.engine, _precision(options), why)
+        name = "onnx" if options.engine == "auto" else options.engine
+        return Backend(name, _precision(options, catalogue), why)
     best = min(fitting, key=lambda speed: speed.frame_ms)
     listed = ", ".join(f"{one.engine} {one.precision} {one.frame_ms:.2f} ms" for one in fitting)
-    return Choice(best.engine, best.precision, f"fastest here of {listed}")
+    return Backend(best.engine, best.precision, f"fastest here of {listed}")
 
 
-def others() -> tuple[str, ...]:
-    """Engines that are installed beside ONNX Runtime."""
-    names = {"openvino": ("openvino",), "trt": ("tensorrt", "tensorrt_rtx")}
-    return tuple(name for name, modules in names.items() if any(map(_installed, modules)))
-
-
-def passes(role: str, engine: str, precision: str, options: Options) -> bool:
-    """Whether `auto` may run a network so: any float32, what passed its gate, and ONNX Runtime's INT8 while no gate
-    says otherwise. The engine for smaller crops has the weights of ITER 0, and, without one of its own, its gate."""
-    if precision == "fp32":
-        return True
-    gate = gate_for(role, engine, precision, options)
-    return gate.passed if gate is not None else engine == "onnx"
-
-
-def gate_for(role: str, engine: str, precision: str, options: Options) -> Gate | None:
-    """What was measured of the network with this role in this precision on this engine; None = nothing."""
-    iterations = {"engine": options.iterations, "small-engine": 0}.get(role)
-    for one in dict.fromkeys((role, role.removeprefix("small-"))):
-        models = _models(options, one, iterations)
-        full = [model for model in models if model.precision == "fp32"]
-        files = [model.sha256 for model in models]
-        gate = gate_of(full[0].sha256, engine, precision, options.calibration_dir, files) if full else None
-        if gate is not None:
-            return gate
-    return None
-
-
-def precision_of(role: str, choice: Choice, options: Options) -> str:
-    """The precision of one network: what was asked for, or what `auto` chose where its gate lets it, else fp32.
-
-    The two networks may differ: the detector runs on one frame in nine, so float32 there costs next to nothing.
-    """
-    if options.precision != "auto" or passes(role, choice.engine, choice.precision, options):
-        return choice.precision
-    return "fp16" if choice.engine == "trt" else "fp32"
-
-
-def recall(options: Options) -> tuple[Speed, ...]:
-    """What was measured on this machine with these versions and models; nothing where it was not, or is unreadable."""
-    facts = facts_of(options)
-    return next((_speeds(entry) for entry in _entries() if entry.get("facts") == facts), ())
-
-
-def remember(options: Options, speeds: Sequence[Speed]) -> Path:
-    """Keep a measurement; older ones of this machine with other versions stay, at most 16.
+def select_network(
+    role: str, options: Options, catalogue: Catalogue | None = None, backend: Backend | None = None
+) -> SelectedNetwork:
+    """One network as it will run; see `select`, which calls this for each role.
 
     Raises:
-        OutputError: The cache cannot be written.
+        ModelError: The registry or the gates cannot be read, or no model fits.
+        OptionError: The backend cannot run the precision that was asked for.
     """
-    facts = facts_of(options)
-    kept = [entry for entry in _entries() if entry.get("facts") != facts][-15:]
-    entry = {"facts": facts, "speeds": [asdict(speed) for speed in speeds]}
-    text = json.dumps({"measured": [*kept, entry]}, indent=1)
-    write_whole(path := cache_path(), text.encode())
-    return path
+    catalogue = catalogue or Catalogue.read(options)
+    backend = backend or choose_backend(options, catalogue)
+    if role == ENHANCER:  # one small float32 file, on ONNX Runtime whatever runs the others
+        return SelectedNetwork(role, catalogue.model(role, None, "auto"), "onnx", "fp32", None, "it has one file")
+    precision = backend.precision
+    if options.precision == "auto":
+        precision = catalogue.gated_precision(role, backend.name, precision, options)
+    gate = catalogue.gate(role, backend.name, precision, options)
+    chosen = SelectedNetwork(
+        role, _file(role, backend.name, precision, options, catalogue), backend.name, precision, gate, backend.why
+    )
+    if backend.name == "trt":
+        chosen = replace(chosen, on_cpu=_registered(role, "auto", options, catalogue, lenient=True))
+    if options.engine == "auto" and backend.name != "onnx":
+        cpu = "auto" if backend.precision == "fp16" else backend.precision
+        otherwise = select_network(role, options, catalogue, Backend("onnx", cpu, "the chosen one failed"))
+        chosen = replace(chosen, otherwise=otherwise)
+    return chosen
 
 
-def cache_path() -> Path:
-    """Where measurements are kept."""
-    return cache_dir() / "engines.json"
+def profile_for(options: Options, name: str | None = None) -> Profile:
+    """The build profile of that name, of the options, or of this machine's kind, with the precision to build for.
+
+    Raises:
+        OptionError: It is not a profile.
+    """
+    suited = default_profile(options.precision) if "trt" in installed_backends() else "cpu"
+    profile = read_profile(name or options.profile or suited)
+    return profile if options.precision == "auto" else replace(profile, precision=options.precision)
 
 
-def facts_of(options: Options) -> dict[str, Any]:
-    """What a measurement depends on."""
-    models = [*_models(options, "detector", None), *_models(options, "engine", options.iterations)]
-    return {
-        "cpu": machine.cpu_name(),
-        "cores": machine.usable_cores(),
-        "threads": options.threads,
-        "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
-        "models": [model.sha256[:16] for model in models],
-    }
+def _fallbacks(options: Options, catalogue: Catalogue, backend: Backend) -> Iterator[SelectedNetwork]:
+    """The same network with fewer rounds of interaction, then for smaller crops: a CPU's way to half the time."""
+    asked = [(ENGINE, replace(options, iterations=fewer)) for fewer in range(options.iterations - 1, -1, -1)]
+    if backend.name in ("onnx", "openvino"):
+        asked.append((SMALL_ENGINE, options))
+    for role, chosen in asked:
+        with suppress(ModelError):
+            catalogue.model(role, _iterations(role, chosen) if role == ENGINE else None, "auto")
+            yield select_network(role, chosen, catalogue, backend)
 
 
-def _models(options: Options, role: str, iterations: int | None) -> list[ModelEntry]:
-    known = entries(options.models_dir)
-    return [model for model in known if model.role == role and iterations in (None, model.iterations)]
+def _file(role: str, backend: str, precision: str, options: Options, catalogue: Catalogue) -> ModelEntry:
+    """The file of the registry that a backend opens for a precision."""
+    lenient = options.precision == "auto" and backend not in ORT_ON_GPUS
+    if backend == "trt":
+        return _registered(role, "fp32", options, catalogue, lenient=lenient)
+    if backend == "openvino":
+        return _registered(role, "fp32" if precision == "fp16" else precision, options, catalogue, lenient=lenient)
+    fitting = ("fp32",) if backend in ORT_ON_GPUS else ("fp32", "int8", "auto")
+    if precision not in fitting:
+        others = "trt, or on a CPU openvino" if precision == "fp16" else "trt, or on a CPU onnx or openvino"
+        mend = f"Use --precision fp32, or for {precision} --engine {others}"
+        expected = " or ".join(name for name in fitting if name != "auto")
+        raise OptionError("precision", f"expected {expected} for --engine {backend}, got {precision!r}", mend)
+    return _registered(role, precision, options, catalogue, lenient=lenient)
 
 
-def _precision(options: Options) -> str:
+def _registered(role: str, precision: str, options: Options, catalogue: Catalogue, *, lenient: bool) -> ModelEntry:
+    """The file in this precision; `lenient`: of a registry with one precision only, that one."""
+    iterations = options.iterations if role == ENGINE else None
+    try:
+        return catalogue.model(role, iterations, precision)
+    except ModelError:
+        if not lenient:
+            raise
+        return catalogue.model(role, iterations, "auto")
+
+
+def _iterations(role: str, options: Options) -> int | None:
+    return {ENGINE: options.iterations, SMALL_ENGINE: 0}.get(role)
+
+
+def _precision(options: Options, catalogue: Catalogue) -> str:
     if options.precision != "auto":
         return options.precision
     if options.engine == "trt":
         return "fp16"
     if options.engine in ORT_ON_GPUS:
         return "fp32"
-    return "int8" if runs_int8_fast() and passes("engine", "onnx", "int8", options) else "fp32"
+    return "int8" if runs_int8_fast() and catalogue.gate_allows(ENGINE, "onnx", "int8", options) else "fp32"
 
 
-def _entries() -> list[Mapping[str, Any]]:
-    try:
-        found = json.loads(cache_path().read_text("utf-8"))["measured"]
-        return [entry for entry in found if isinstance(entry, dict)]
-    except (OSError, ValueError, KeyError, TypeError):  # a cache: what cannot be read was never there
-        return []
-
-
-def _speeds(entry: Mapping[str, Any]) -> tuple[Speed, ...]:
-    try:
-        return tuple(Speed(str(s["engine"]), str(s["precision"]), float(s["frame_ms"])) for s in entry["speeds"])
-    except (KeyError, TypeError, ValueError):
-        return ()
-
-
-def _installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-@functools.cache
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+def _refuse_mediapipe(options: Options) -> None:
+    if options.detector != "mediapipe":
+        return
+    why = "cannot run inside rtface: its wheels install a second cv2 over ours and carry no detector model any more"
+    mend = (
+        "Run it in a virtual environment of its own (python -m venv mp; mp/bin/pip install mediapipe) with a model "
+        "file such as blaze_face_short_range.tflite, and hand its boxes to rtface.analyze(image, boxes=…)"
+    )
+    raise UsageError("detector mediapipe", why, mend)

@@ -10,9 +10,10 @@ import numpy as np
 
 from rtface.engine import Engine, Preparable
 from rtface.errors import RtfaceError
-from rtface.models import find
 from rtface.networks.open import open_network
-from rtface.networks.selection import Choice, Speed, others, passes, precision_of, remember
+from rtface.networks.roles import DETECTOR, ENGINE
+from rtface.networks.selection import Catalogue, select_network
+from rtface.networks.speeds import Speed, installed_backends, remember
 from rtface.options import Options
 from rtface.system.clock import Clock, SystemClock
 
@@ -21,17 +22,18 @@ DETECTOR_SHARE = 1 / 9
 """A frame's share of the detector's cost: at 30 frames a second it looks every 300 ms."""
 
 
-def candidates(options: Options) -> list[tuple[str, str]]:
+def candidates(options: Options, catalogue: Catalogue) -> list[tuple[str, str]]:
     """Engine and precision of everything that `auto` may take here.
 
     TensorRT takes part where its plans are built; see `rtface build`.
     """
     found = [("onnx", "fp32"), ("onnx", "int8")]
-    if "openvino" in others():
+    if "openvino" in installed_backends():
         found += [("openvino", "fp32"), ("openvino", "int8"), ("openvino", "fp16")]
-    if "trt" in others():
-        found += [("trt", precision) for precision in ("fp16", "int8") if _has_plans(precision, options)]
-    return [(engine, precision) for engine, precision in found if passes("engine", engine, precision, options)]
+    if "trt" in installed_backends():
+        found += [("trt", precision) for precision in ("fp16", "int8") if _has_plans(precision, options, catalogue)]
+    allows = catalogue.gate_allows
+    return [(engine, precision) for engine, precision in found if allows(ENGINE, engine, precision, options)]
 
 
 def measure(
@@ -39,35 +41,36 @@ def measure(
 ) -> list[Speed]:
     """Time every candidate and remember the result for `auto`.
 
-    One engine is open at a time: the threads of one that spins would slow the others. Two rounds, the better median of
-    each counts. What cannot run here is said and left out.
+    One engine is open at a time: the threads of one that spins would slow the others. Two rounds, the better
+    median of each counts. What cannot run here is said and left out.
 
     Raises:
         OutputError: The cache cannot be written.
     """
-    clock = clock or SystemClock()
+    clock, catalogue = clock or SystemClock(), Catalogue.read(options)
     best: dict[tuple[str, str], float] = {}
     for _ in range(ROUNDS):
-        for engine, precision in candidates(options):
+        for engine, precision in candidates(options, catalogue):
             try:
-                took = _frame_ms(Choice(engine, precision, "measured"), options, clock)
+                took = _frame_ms(engine, precision, options, catalogue, clock)
             except RtfaceError as error:
                 say(str(error))
                 continue
             best[engine, precision] = min(took, best.get((engine, precision), took))
     speeds = [Speed(engine, precision, round(took, 3)) for (engine, precision), took in best.items()]
-    remember(options, speeds)
+    remember(options, catalogue.models, speeds)
     return sorted(speeds, key=lambda speed: speed.frame_ms)
 
 
-def _frame_ms(choice: Choice, options: Options, clock: Clock) -> float:
+def _frame_ms(engine: str, precision: str, options: Options, catalogue: Catalogue, clock: Clock) -> float:
     rng = np.random.default_rng(0)
     crop = rng.integers(0, 256, (1, 128, 128, 3), np.uint8)
     canvas = rng.integers(0, 256, (1, options.detect_width * 4 // 5 // 32 * 32, options.detect_width, 3), np.uint8)
     total = 0.0
-    for role, batch, share in (("engine", crop, 1.0), ("detector", canvas, DETECTOR_SHARE)):
-        precision = precision_of(role, choice, replace(options, precision="auto"))
-        network, _ = open_network(role, replace(options, engine=choice.engine, precision=precision))
+    for role, batch, share in ((ENGINE, crop, 1.0), (DETECTOR, canvas, DETECTOR_SHARE)):
+        fitting = catalogue.gated_precision(role, engine, precision, options)
+        asked = replace(options, engine=engine, precision=fitting)
+        network, _ = open_network(select_network(role, asked, catalogue), asked)
         try:
             if isinstance(network, Preparable):
                 network.prepare(network.outputs)
@@ -85,11 +88,11 @@ def _times(network: Engine, batch: np.ndarray, clock: Clock) -> Iterator[float]:
             yield (clock.now() - began) * 1e3
 
 
-def _has_plans(precision: str, options: Options) -> bool:
+def _has_plans(precision: str, options: Options, catalogue: Catalogue) -> bool:
     from rtface.networks.tensorrt import plan_ready
 
     models = (
-        find("detector", None, "fp32", options.models_dir),
-        find("engine", options.iterations, "fp32", options.models_dir),
+        catalogue.model(DETECTOR, None, "fp32"),
+        catalogue.model(ENGINE, options.iterations, "fp32"),
     )
     return all(plan_ready(model, precision, options) for model in models)

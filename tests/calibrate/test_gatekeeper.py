@@ -13,7 +13,7 @@ from rtface.calibrate import gatekeeper
 from rtface.calibrate.gatekeeper import Gatekeeper, table, write_gates
 from rtface.calibrate.measure import HEADS, judge
 from rtface.errors import ModelError
-from rtface.networks.gates import FILE, Gate, gate_of, gates
+from rtface.networks.gates import FILE, AccuracyGate, gate_of, gates
 from rtface.options import Options
 from rtface.precision import int8
 from rtface.precision.ranges import Record
@@ -53,7 +53,7 @@ def record(folder: Path) -> tuple[Any, Record]:
 @pytest.mark.parametrize("mends", [True, False])
 def test_a_head_that_loses_too_much_stays_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mends: bool) -> None:
     model, before = record(tmp_path)
-    monkeypatch.setattr(gatekeeper, "others", lambda: ())
+    monkeypatch.setattr(gatekeeper, "installed_backends", lambda: ())
     quantised: list[tuple[str, ...]] = []
     make = int8.quantised
 
@@ -82,9 +82,9 @@ def test_a_head_that_loses_too_much_stays_float(tmp_path: Path, monkeypatch: pyt
     assert found[-1].float_layers == ("labels/Conv",)
 
 
-def made(**changes: Any) -> Gate:
+def made(**changes: Any) -> AccuracyGate:
     heads = judge("engine", FULL, FULL)
-    return replace(Gate("made", "aa", "trt", "int8", "", (), heads, True, "test"), **changes)
+    return replace(AccuracyGate("made", "aa", "trt", "int8", "", (), heads, True, "test"), **changes)
 
 
 def test_gates_are_text_that_is_added_to(tmp_path: Path) -> None:

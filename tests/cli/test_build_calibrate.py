@@ -16,7 +16,7 @@ from tests.media import write_video
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("rtface.networks.selection.cache_dir", lambda: tmp_path / "cache" / "rtface")
+    monkeypatch.setattr("rtface.networks.speeds.cache_dir", lambda: tmp_path / "cache" / "rtface")
 
 
 def test_calibrate_writes_text_that_build_can_use(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +48,8 @@ def test_calibrate_says_at_once_what_cannot_be_measured(cli: Cli, tmp_path: Path
 
 
 def test_build_without_tensorrt_measures(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtface.networks.selection.others", lambda: ())
-    monkeypatch.setattr("rtface.networks.speed_test.others", lambda: ())
+    monkeypatch.setattr("rtface.networks.selection.installed_backends", lambda: ())
+    monkeypatch.setattr("rtface.networks.speed_test.installed_backends", lambda: ())
     monkeypatch.setattr("rtface.networks.speed_test.RUNS", 1)
     monkeypatch.setattr("rtface.networks.speed_test.ROUNDS", 1)
     done = cli("build")
@@ -82,7 +82,7 @@ def test_results_say_which_engine_made_them(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_doctor_says_which_engine_and_why(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rtface.networks.selection.others", lambda: ())
+    monkeypatch.setattr("rtface.networks.selection.installed_backends", lambda: ())
     facts = json.loads(cli("doctor", "--json").out)
     assert facts["engine"].startswith("onnx ") and facts["engine"].endswith("no other engine is installed")
     assert facts["gpu"].startswith("none: ") or "compute capability" in facts["gpu"]

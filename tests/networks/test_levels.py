@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface import models
 from rtface.analyzer import Analyzer
 from rtface.analyzer import analyzer as analyzing
 from rtface.errors import OptionError
 from rtface.labels import TASKS
 from rtface.networks import open as networks
+from rtface.networks.selection import SelectedNetwork
 from rtface.options import Options
 from rtface.tasks.parsing import labels_in_frame
 from rtface.types import FrameResult
@@ -158,11 +158,9 @@ def test_levels_that_there_are_not() -> None:
 def test_fewer_iterations_are_a_rung_where_the_registry_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[FakeEngine] = []
 
-    def open_fake(role: str, options: Options) -> tuple[object, object]:
+    def open_fake(chosen: SelectedNetwork, options: Options) -> tuple[object, object]:
         opened.append(FakeEngine())
-        return opened[-1], models.find(
-            role, options.iterations if role == "engine" else None, models_dir=options.models_dir
-        )
+        return opened[-1], chosen.model
 
     for module in (networks, analyzing):
         monkeypatch.setattr(module, "open_network", open_fake)

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from rtface import models
+from rtface.analyzer import Analyzer
 from rtface.errors import EngineError, OptionError
 from rtface.networks import open as networks
-from rtface.networks import selection, speed_test
-from rtface.networks.gates import FILE, Gate
-from rtface.networks.selection import Choice, Speed
+from rtface.networks import selection, speed_test, speeds
+from rtface.networks.gates import FILE, AccuracyGate
+from rtface.networks.selection import Backend, Catalogue, SelectedNetwork, choose_backend, select, select_network
+from rtface.networks.speeds import Speed
 from rtface.options import Options
 from tests.fakes import FakeClock, FakeEngine
 
@@ -27,9 +29,9 @@ SPEEDS = [Speed("onnx", "int8", 4.0), Speed("openvino", "int8", 2.0), Speed("onn
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with OpenVINO and fast int8, and an empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(selection, "cache_dir", lambda: tmp_path / "cache" / "rtface")
-    monkeypatch.setattr(selection, "others", lambda: ("openvino",))
-    monkeypatch.setattr(speed_test, "others", lambda: ("openvino",))
+    monkeypatch.setattr(speeds, "cache_dir", lambda: tmp_path / "cache" / "rtface")
+    monkeypatch.setattr(selection, "installed_backends", lambda: ("openvino",))
+    monkeypatch.setattr(speed_test, "installed_backends", lambda: ("openvino",))
     monkeypatch.setattr(selection, "runs_int8_fast", lambda: True)
 
 
@@ -38,76 +40,95 @@ def gate_file(folder: Path, *rows: tuple[str, str, str, bool]) -> str:
     found = []
     for role, engine, precision, passed in rows:
         full = models.find(role, None if role == "detector" else 0, "fp32")
-        found.append(asdict(Gate(full.name, full.sha256, engine, precision, "", (), (), passed, "test")))
+        found.append(asdict(AccuracyGate(full.name, full.sha256, engine, precision, "", (), (), passed, "test")))
     (folder / FILE).write_text(json.dumps({"gates": found}))
     return str(folder)
 
 
+def backend(options: Options) -> Backend:
+    return choose_backend(options, Catalogue.read(options))
+
+
+def remember(options: Options, found: list[Speed]) -> Path:
+    return speeds.remember(options, models.entries(), found)
+
+
+def recall(options: Options) -> tuple[Speed, ...]:
+    return speeds.recall(options, models.entries())
+
+
+def opened(role: str, options: Options) -> models.ModelEntry:
+    network, model = networks.open_network(select_network(role, options), options)
+    network.close()
+    return model
+
+
 def test_nothing_remembered_is_onnx_runtime(tmp_path: Path) -> None:
-    made = selection.choose(Options(calibration_dir=gate_file(tmp_path)))
-    assert (made.engine, made.precision) == ("onnx", "int8") and "rtface doctor" in made.why
+    made = backend(Options(calibration_dir=gate_file(tmp_path)))
+    assert (made.name, made.precision) == ("onnx", "int8") and "rtface doctor" in made.why
 
 
 def test_the_fastest_is_remembered_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    selection.remember(Options(), SPEEDS)
-    assert selection.choose(Options()).engine == "openvino"
-    assert "onnx int8 4.00 ms" in selection.choose(Options()).why
-    assert selection.choose(Options(precision="fp32")) == Choice("onnx", "fp32", "fastest here of onnx fp32 6.00 ms")
-    assert selection.choose(Options(threads=1)).engine == "onnx"  # was not measured with one thread
-    monkeypatch.setattr(selection, "_version", lambda name: "99")
-    assert selection.recall(Options()) == ()
-    selection.remember(Options(), SPEEDS[:1])
+    remember(Options(), SPEEDS)
+    assert backend(Options()).name == "openvino"
+    assert "onnx int8 4.00 ms" in backend(Options()).why
+    assert backend(Options(precision="fp32")) == Backend("onnx", "fp32", "fastest here of onnx fp32 6.00 ms")
+    assert backend(Options(threads=1)).name == "onnx"  # was not measured with one thread
+    monkeypatch.setattr(speeds, "_version", lambda name: "99")
+    assert recall(Options()) == ()
+    remember(Options(), SPEEDS[:1])
     monkeypatch.undo()
 
 
 @pytest.mark.parametrize("junk", ["", "[", "{}", '{"measured": [1, {"facts": 3}]}'])
 def test_an_unreadable_cache_was_never_there(junk: str) -> None:
-    path = selection.remember(Options(), SPEEDS)
+    path = remember(Options(), SPEEDS)
     path.write_text(junk)
-    assert selection.recall(Options()) == ()
-    selection.remember(Options(), SPEEDS)
-    assert selection.recall(Options()) == tuple(SPEEDS)
+    assert recall(Options()) == ()
+    remember(Options(), SPEEDS)
+    assert recall(Options()) == tuple(SPEEDS)
 
 
 def test_what_is_asked_for_is_not_second_guessed() -> None:
-    selection.remember(Options(), SPEEDS)
-    assert selection.choose(Options(engine="onnx")).engine == "onnx"
-    assert selection.choose(Options(engine="trt")) == Choice("trt", "fp16", "as asked for")
-    assert selection.choose(Options(engine="openvino")).precision == "int8"
+    remember(Options(), SPEEDS)
+    assert backend(Options(engine="onnx")).name == "onnx"
+    assert backend(Options(engine="trt")) == Backend("trt", "fp16", "as asked for")
+    assert backend(Options(engine="openvino")).precision == "int8"
 
 
 def test_gates_decide_for_each_network(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     failed = ("detector", "onnx", "int8", False), ("engine", "onnx", "int8", True)
     options = Options(calibration_dir=gate_file(tmp_path, *failed), engine="onnx")
-    made = selection.choose(options)
+    made = backend(options)
     assert made.precision == "int8"
-    assert selection.precision_of("detector", made, options) == "fp32"
-    assert selection.precision_of("engine", made, options) == "int8"
-    _, detector = networks.open_network("detector", options)
-    _, engine = networks.open_network("engine", options)
-    assert (detector.precision, engine.precision) == ("fp32", "int8")
+    chosen = select(options)
+    assert (chosen.detector.precision, chosen.multitask.precision) == ("fp32", "int8")
+    assert (opened("detector", options).precision, opened("engine", options).precision) == ("fp32", "int8")
     asked = Options(calibration_dir=options.calibration_dir, engine="onnx", precision="int8")
     with caplog.at_level(logging.WARNING):
-        assert networks.open_network("engine", asked)[1].precision == "int8"
+        assert opened("engine", asked).precision == "int8"
         assert not caplog.text
-        assert networks.open_network("detector", asked)[1].precision == "int8"
+        assert opened("detector", asked).precision == "int8"
     assert "detector in int8 on onnx loses more than its gate allows" in caplog.text
 
 
 def test_openvino_takes_part_where_its_gate_was_passed(tmp_path: Path) -> None:
     none = Options(calibration_dir=gate_file(tmp_path))
-    assert speed_test.candidates(none) == [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32")]
+    assert speed_test.candidates(none, Catalogue.read(none)) == [
+        ("onnx", "fp32"),
+        ("onnx", "int8"),
+        ("openvino", "fp32"),
+    ]
     rows = [(role, "openvino", "int8", True) for role in ("detector", "engine")]
     some = Options(calibration_dir=gate_file(tmp_path, *rows))
-    assert ("openvino", "int8") in speed_test.candidates(some) and ("openvino", "fp16") not in speed_test.candidates(
-        some
-    )
+    candidates = speed_test.candidates(some, Catalogue.read(some))
+    assert ("openvino", "int8") in candidates and ("openvino", "fp16") not in candidates
 
 
 def test_measuring_times_what_would_run_and_leaves_out_what_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, opened = FakeClock(), []
+    clock, timed = FakeClock(), []
 
     class Timed(FakeEngine):
         def __init__(self, ms: float) -> None:
@@ -118,65 +139,91 @@ def test_measuring_times_what_would_run_and_leaves_out_what_cannot(
             clock.time += self.ms / 1e3
             return {}
 
-    def open_network(role: str, options: Options) -> tuple[Timed, None]:
-        if options.engine == "openvino":
-            raise EngineError(role, "does not load", "Mend it")
-        opened.append((role, options.engine, options.precision))
-        return Timed({"fp32": 9.0, "int8": 4.5}[options.precision]), None
+    def open_network(chosen: SelectedNetwork, options: Options) -> tuple[Timed, None]:
+        if chosen.backend == "openvino":
+            raise EngineError(chosen.role, "does not load", "Mend it")
+        timed.append((chosen.role, chosen.backend, chosen.precision))
+        return Timed({"fp32": 9.0, "int8": 4.5}[chosen.precision]), None
 
     monkeypatch.setattr(speed_test, "open_network", open_network)
     options, said = Options(calibration_dir=gate_file(tmp_path, ("detector", "onnx", "int8", False))), []
     speeds = speed_test.measure(options, clock=clock, say=said.append)
     assert speeds == [Speed("onnx", "int8", 5.5), Speed("onnx", "fp32", 10.0)]  # the detector in fp32 both times
-    assert ("detector", "onnx", "fp32") in opened and ("detector", "onnx", "int8") not in opened
+    assert ("detector", "onnx", "fp32") in timed and ("detector", "onnx", "int8") not in timed
     assert len(said) == 2 and "does not load" in said[0]
-    assert selection.recall(options) == (Speed("onnx", "fp32", 10.0), Speed("onnx", "int8", 5.5))
+    assert recall(options) == (Speed("onnx", "fp32", 10.0), Speed("onnx", "int8", 5.5))
 
 
 def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    selection.remember(Options(), [Speed("trt", "fp16", 1.0), *SPEEDS])
+    remember(Options(), [Speed("trt", "fp16", 1.0), *SPEEDS])
     monkeypatch.setattr("rtface.engine.trt_api.MODULES", ("no_such_tensorrt",))
     with caplog.at_level(logging.WARNING):
-        network, _ = networks.open_network("engine", Options())
+        network, _ = networks.open_network(select(Options()).multitask, Options())
     assert network.describe()["engine"] == "onnxruntime" and "ONNX Runtime runs instead" in caplog.text
     with pytest.raises(EngineError, match="is not installed, nor is tensorrt_rtx"):
-        networks.open_network("engine", Options(engine="trt"))
+        opened("engine", Options(engine="trt"))
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(EngineError, match=r"pip install 'rtface\[openvino\]'"):
-        networks.open_network("engine", Options(engine="openvino"))
+        opened("engine", Options(engine="openvino"))
 
 
 def test_half_precision_has_no_place_on_onnx_runtime() -> None:
     with pytest.raises(OptionError, match="expected fp32 or int8 for --engine onnx"):
-        networks.open_network("engine", Options(engine="onnx", precision="fp16"))
+        opened("engine", Options(engine="onnx", precision="fp16"))
 
 
 @pytest.mark.parametrize(("engine", "device"), [("onnx-cuda", "cuda"), ("onnx-trt", "tensorrt")])
 def test_onnx_runtime_on_a_gpu_takes_float32(engine: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The INT8 files are made for x86 CPUs."""
-    opened = []
+    made = []
 
     class Ort(FakeEngine):
         def __init__(self, data: bytes, name: str, threads: int | None, *, device: str, decoders: object) -> None:
             super().__init__()
-            opened.append((name, device))
+            made.append((name, device))
 
     monkeypatch.setattr(networks, "OrtEngine", Ort)
     for role, name in (("engine", "engine-iter0"), ("detector", "detector")):
-        assert networks.open_network(role, Options(engine=engine))[1].precision == "fp32"
-        assert opened[-1] == (name, device)
+        assert opened(role, Options(engine=engine)).precision == "fp32"
+        assert made[-1] == (name, device)
         for precision in ("int8", "fp16"):
             with pytest.raises(OptionError, match=f"expected fp32 for --engine {engine}, got '{precision}'"):
-                networks.open_network(role, Options(engine=engine, precision=precision))
+                select_network(role, Options(engine=engine, precision=precision))
 
 
 def test_the_smaller_engine_has_a_gate_of_its_own_or_that_of_the_whole(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
-    options = Options(calibration_dir=gate_file(tmp_path, ("engine", "openvino", "int8", True)))
-    assert selection.passes("small-engine", "openvino", "int8", options)
+
+    def allows(role: str, options: Options) -> bool:
+        return Catalogue.read(options).gate_allows(role, "openvino", "int8", options)
+
+    assert allows("small-engine", Options(calibration_dir=gate_file(tmp_path, ("engine", "openvino", "int8", True))))
     rows = ("engine", "openvino", "int8", True), ("small-engine", "openvino", "int8", False)
     own = Options(calibration_dir=gate_file(tmp_path / "own", *rows))
-    assert selection.passes("engine", "openvino", "int8", own)
-    assert not selection.passes("small-engine", "openvino", "int8", own)
+    assert allows("engine", own) and not allows("small-engine", own)
+
+
+def test_one_analyzer_reads_the_registry_and_the_gates_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    read_text = Path.read_text
+
+    def counted(path: Path, *args: object, **more: object) -> str:
+        reads.append(path.name)
+        return read_text(path, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    with Analyzer(Options(iterations=1, enhance=True, budget_ms=33)) as analyzer:
+        assert len(analyzer.describe()["models"]) == 5  # the ladder's, too
+    assert (reads.count("registry.toml"), reads.count(FILE)) == (1, 1)
+
+
+def test_the_decision_says_what_runs_and_why() -> None:
+    chosen = select(Options(iterations=2, enhance=True, engine="onnx", precision="fp32"))
+    assert [one.name for one in chosen.fallbacks] == ["engine-iter1", "engine-iter0", "engine-96"]
+    assert chosen.describe() == {
+        "backend": "onnx",
+        "precisions": {"detector": "fp32", "engine-iter2": "fp32", "enhancer": "fp32"},
+        "why": "as asked for",
+    }
