@@ -21,7 +21,8 @@ from rtface.train import detector, multitask
 from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.mixed import Mixed
 from rtface.train.data.pixel_cache import Picture, read_pictures
-from rtface.train.data.scenes import SceneMaker, SourcePicture, build_sources
+from rtface.train.data.scene_sources import SourcePicture, build_sources
+from rtface.train.data.scenes import SceneMaker
 from rtface.train.export import load_detector
 from rtface.train.nets.blocks import count_parameters
 from rtface.train.nets.mos import DetectorNet, cells, decode

@@ -55,7 +55,7 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Its length in steps; wit
 Rate = Annotated[float | None, typer.Option(help="Peak learning rate (AdamW, warm-up, cosine).", show_default="0.002")]
 Init = Annotated[
     Path | None,
-    typer.Option(help="Begin with an exported engine, e.g. rtface/models/engine-iter1.onnx, or another run's last.pt."),
+    typer.Option(help="Begin with an exported network, e.g. rtface/models/detector.onnx, or another run's last.pt."),
 ]
 Teacher = Annotated[Path | None, typer.Option(help="Run folder of `rtface train teacher`: learn emotion from it too.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights and augmentation.", show_default="0")]
@@ -195,6 +195,7 @@ def train_detector_command(
     seed: Seed = None,
     device: Device = None,
     threads: Threads = None,
+    init: Init = None,
     cross_stitch: Annotated[
         bool | None,
         typer.Option("--cross-stitch/--no-cross-stitch", help="Mix the task stems by cross-stitch units; default on."),
@@ -220,7 +221,7 @@ def train_detector_command(
         "steps": steps,
         "batch": batch,
     }
-    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads}
+    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init}
     flags |= {"cross_stitch": cross_stitch, "uncertainty": uncertainty, "feedback": feedback}
     options, sources = _options(config, source, flags)
     require("torch", extra="train")

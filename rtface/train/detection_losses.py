@@ -7,6 +7,7 @@ Task weights are learned (Kendall et al., CVPR 2018, eq. 10), as MOS does.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -120,7 +121,7 @@ def detection_losses(
 
     box, matched = truth.boxes[a.face], out[a.picture, a.cell]
     size = (box[:, 2:] - box[:, :2]).amax(1).clamp(min=4.0)
-    losses["box"] = (_diou_loss(matched[:, :4], box) * a.target * truth.box_weight[a.face]).sum() / scale
+    losses["box"] = (_ciou_loss(matched[:, :4], box) * a.target * truth.box_weight[a.face]).sum() / scale
     error = (matched[:, 5:15] - truth.points[a.face]) / size[:, None]
     losses["points"] = 10.0 * _known_mean(error, a.target, beta=0.03)
     losses["pose"] = 3.0 * _known_mean((matched[:, 15:] - truth.pose[a.face]) / 45.0, a.target, beta=0.2)
@@ -148,8 +149,17 @@ def _ignored(truth: Truth, centres: Tensor, score: Tensor) -> Tensor:
     return ignored
 
 
-def _diou_loss(a: Tensor, b: Tensor) -> Tensor:
-    """1 - IoU + squared centre distance over the enclosing box's diagonal (Zheng et al., AAAI 2020, eq. 7)."""
+def _ciou_loss(a: Tensor, b: Tensor) -> Tensor:
+    """1 - IoU + squared centre distance over the enclosing box's diagonal + a term of the aspects' difference (Zheng et
+    al., "Enhancing Geometric Factors", arXiv 2005.03572, eqs. 8-10)."""
     low, high = torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:])
     centre = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).pow(2).sum(1)
-    return 1 - pair_iou(a, b) + centre / (high - low).pow(2).sum(1).clamp(min=1e-6)
+    iou = pair_iou(a, b)
+    shape = (4 / math.pi**2) * (_aspect(b) - _aspect(a)).pow(2)
+    weight = (shape / (1 - iou + shape).clamp(min=1e-6)).detach()
+    return 1 - iou + centre / (high - low).pow(2).sum(1).clamp(min=1e-6) + weight * shape
+
+
+def _aspect(boxes: Tensor) -> Tensor:
+    width, height = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-3).unbind(1)
+    return torch.atan2(width, height)

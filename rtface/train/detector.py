@@ -17,12 +17,15 @@ import torch
 
 from rtface.train.data.mixed import mixed_scenes
 from rtface.train.data.pixel_cache import read_pictures
-from rtface.train.data.scenes import Scene, SceneMaker, build_sources
+from rtface.train.data.scene_sources import build_sources
+from rtface.train.data.scenes import Scene, SceneMaker
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
+from rtface.train.init import begin_with
 from rtface.train.nets.mos import DetectorNet, cells, decode
-from rtface.train.run import Run, RunConfig, Schedule, keeping, pick_device, prefetch
+from rtface.train.run import Run, RunConfig, Schedule, has_bf16, keeping, pick_device, prefetch, prepare
 
 FILES = ("detection", "landmarks", "parsing", "unlabelled", "points5", "negatives")
+MORE = "detection2-*.parquet"  # read where the corpus has it
 SMALL_SHARE = 0.3  # below it, small faces get a batch of their own
 UNDECAYED = ("weights.log_variance", "head.alpha")
 FALSE_SCORE = 0.4  # a trusted background cell above it makes its scene a hard one
@@ -33,11 +36,13 @@ class DetectorConfig(RunConfig):
     """One training run of the detector."""
 
     batch: int = 32
-    grow_at: float = 0.45  # share of the run at which scenes grow from 256 to 320 px
+    grow_at: float = 0.8  # share of the run at which scenes grow from 256 to 320 px
     cross_stitch: bool = True
     uncertainty: bool = True
     feedback: bool = True
     warmup: int = 300  # steps
+    init: Path | None = None
+    """An exported detector, or another run's last.pt, to begin with."""
 
 
 class Feedback:
@@ -99,14 +104,13 @@ def collate(scenes: Sequence[Scene]) -> tuple[torch.Tensor, Truth]:
 
 def train_detector(config: DetectorConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
-    torch.manual_seed(config.seed)
-    torch.set_num_threads(config.threads)
+    prepare(config)
     pick_device(config.device)  # a wrong name is said before minutes of reading
     rng = np.random.default_rng(config.seed)
     if config.sources:
         groups, shares = mixed_scenes(config.sources, config.cache)
         return learn(config, SceneMaker(groups, 256, rng, shares))
-    files = [config.data / f"{name}.parquet" for name in FILES]
+    files = [config.data / f"{name}.parquet" for name in FILES] + sorted(config.data.glob(MORE))
     return learn(config, SceneMaker(build_sources(read_pictures(files, config.cache)), 256, rng))
 
 
@@ -118,12 +122,15 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
     net = DetectorNet(cross_stitch=config.cross_stitch).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = UncertaintyWeights(config.uncertainty).to(device)
     trained = torch.nn.ModuleDict({"net": net, "weights": weights})
-    schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup)
+    schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup, end=0.0)
     run = Run(config.run, trained, optimizer(trained, config.rate), schedule)
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
-    last_save = run.seconds
     make = Batches(maker, config.batch, feedback)
+    if run.step == 0 and config.init is not None:
+        whole = trained if config.init.suffix == ".pt" else net  # a run's averages have the task weights too
+        begin_with(whole, config.init, lambda: net(make()[0].to(device)))
+        run.ema.copy(trained)
     batches = prefetch(make, depth=1)  # what feedback asks for comes two batches later, not four
     with keeping(run, batches):
         while run.progress < 1.0:
@@ -131,7 +138,7 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
             images, truth, scenes = next(batches)
             centres, strides = cells(images.shape[1], images.shape[2], device)
             net.train()
-            with torch.autocast(device.type, torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
                 raw = net(images.to(device))
             out = decode(raw, centres, strides)
             losses, small_share, false_score = detection_losses(out, truth.to(device), centres, strides)
@@ -140,9 +147,6 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
             if run.step % 100 == 0 or run.progress >= 1.0:
                 extra = {k: float(v.detach()) for k, v in losses.items()} | {"small": small_share}
                 run.report({f"raw_{k}": v for k, v in extra.items()} | {"hard": float(len(feedback.hard))})
-            if run.seconds - last_save > 60 * config.validate_minutes:
-                run.save()
-                last_save = run.seconds
     return run.checkpoint
 
 

@@ -72,6 +72,10 @@ def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], objec
         ModelError: The file is missing, is no ONNX file, or is of another network.
     """
     stored = _weights(model, prefix)
+    for name, module in net.named_modules():
+        if callable(unfolded := getattr(module, "unfolded", None)):
+            own = {key.removeprefix(f"{name}."): value for key, value in stored.items() if key.startswith(f"{name}.")}
+            stored |= {f"{name}.{key}": value for key, value in unfolded(own).items()}
     folded: dict[nn.Module, Tensor] = {}
     for name, module in net.named_modules():
         if isinstance(module, ConvBN):

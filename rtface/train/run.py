@@ -38,12 +38,14 @@ FIRST_SAVE_S, SAVE_EVERY_S = 120.0, 300.0  # of training: a run that is killed l
 
 @dataclass
 class Schedule:
-    """Learning rate over a run: linear warm-up, cosine to 2 %. The run ends after `minutes` or `steps`, the sooner."""
+    """Learning rate over a run: linear warm-up, cosine to `end` of the peak. The run ends after `minutes` or `steps`,
+    the sooner."""
 
     peak: float
     minutes: float | None = None
     steps: int | None = None
     warmup: int = 300
+    end: float = 0.02
 
     def progress(self, step: int, seconds: float) -> float:
         """Share of the run that is done, 0..1."""
@@ -53,7 +55,8 @@ class Schedule:
 
     def rate(self, step: int, progress: float) -> float:
         """Learning rate of a step at a `progress` of 0..1."""
-        return self.peak * min(1.0, (step + 1) / self.warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        cosine = self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.peak * min(1.0, (step + 1) / self.warmup) * cosine
 
 
 @dataclass
@@ -388,6 +391,11 @@ class _Made(Dataset[T]):
 def _begin_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's own to answer
     cv2.setNumThreads(1)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 there: a CPU without it takes many times as long."""
+    return device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def pick_device(name: str) -> torch.device:

@@ -7,7 +7,15 @@ import math
 import pytest
 import torch
 
-from rtface.train.detection_losses import TASKS, Truth, UncertaintyWeights, assign, detection_losses, pair_iou
+from rtface.train.detection_losses import (
+    TASKS,
+    Truth,
+    UncertaintyWeights,
+    _ciou_loss,
+    assign,
+    detection_losses,
+    pair_iou,
+)
 from rtface.train.nets.mos import cells
 
 CENTRES, STRIDES = cells(64, 64)
@@ -206,3 +214,21 @@ def test_a_weight_that_overshot_finds_back() -> None:
     torch.stack(tuple(weights(dict.fromkeys(TASKS, torch.tensor(2.0))).values())).sum().backward()
     assert weights.log_variance.grad is not None
     assert (weights.log_variance.grad < 0).all()  # large losses ask for smaller weights: s grows
+
+
+def test_the_box_loss_grows_with_distance_and_with_a_wrong_shape() -> None:
+    """Zheng et al.'s terms by hand: overlap, distance of the centres over the diagonal around both, aspect."""
+    truth = torch.tensor(((0.0, 0.0, 20.0, 40.0),))
+    assert _ciou_loss(truth, truth).item() == pytest.approx(0.0, abs=1e-6)
+    moved = truth + torch.tensor((30.0, 0.0, 30.0, 0.0))
+    assert _ciou_loss(moved, truth).item() == pytest.approx(1 + 900 / (50**2 + 40**2), rel=1e-5)
+    squat = torch.tensor(((-10.0, 10.0, 30.0, 30.0),))  # the same centre and area
+    overlap, shape = 400 / 1200, 4 / math.pi**2 * (math.atan(0.5) - math.atan(2)) ** 2
+    expected = 1 - overlap + shape * shape / (1 - overlap + shape)
+    assert _ciou_loss(squat, truth).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_box_far_away_and_one_without_area_have_a_gradient() -> None:
+    boxes = torch.tensor(((100.0, 100.0, 120.0, 140.0), (5.0, 5.0, 5.0, 5.0)), requires_grad=True)
+    _ciou_loss(boxes, torch.tensor(((0.0, 0.0, 20.0, 40.0),)).expand(2, 4)).sum().backward()
+    assert boxes.grad is not None and torch.isfinite(boxes.grad).all() and boxes.grad[0].any()

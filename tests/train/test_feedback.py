@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtface.train.data.scenes import Scene, SceneMaker, build_sources
+from rtface.train.data.scene_sources import build_sources
+from rtface.train.data.scenes import Scene, SceneMaker
 from rtface.train.detector import FALSE_SCORE, SMALL_SHARE, Batches, Feedback, collate
 from tests.train.test_scenes import disc
 

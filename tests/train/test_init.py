@@ -11,11 +11,12 @@ import torch
 from onnx import numpy_helper
 
 from rtface.errors import ModelError
-from rtface.train.export import export_engine
+from rtface.train.export import export_detector, export_engine
 from rtface.train.init import continue_from, warm_start
 from rtface.train.nets.blocks import fold_all
 from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.ifan_paper import PaperNet
+from rtface.train.nets.mos import DetectorNet
 from rtface.train.nets.norms import task_norms
 
 CROPS = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8))
@@ -85,6 +86,25 @@ def test_what_is_no_export_of_this_network(exported: tuple[EngineNet, Path], tmp
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(ModelError, match=r"expected encoder\.s2\.conv\.weight of shape \(16, 3, 3, 3\), got \(8,"):
         start(tmp_path / "other.onnx")
+
+
+def test_a_detector_begins_with_its_export_and_learns_on(tmp_path: Path) -> None:
+    """Joined convolutions are parted, and the composed head is factored, exactly."""
+    torch.manual_seed(1)
+    old = DetectorNet()
+    torch.nn.init.normal_(old.head.alpha, 0.3, 0.2)
+    for factor in old.head.heads:
+        torch.nn.init.normal_(factor, std=0.2)
+    old(CROPS)  # batch norms leave their start
+    torch.save({"ema": {f"net.{name}": value for name, value in old.eval().state_dict().items()}}, tmp_path / "last.pt")
+    export_detector(tmp_path / "last.pt", tmp_path / "detector.onnx")
+    net = DetectorNet()
+    warm_start(net, tmp_path / "detector.onnx", "net.", lambda: net(CROPS))
+    with torch.no_grad():
+        torch.testing.assert_close(net.head._composed(), old.head._composed(), atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(net.eval()(CROPS), old(CROPS), atol=0.03, rtol=0.03)
+    net.train()(CROPS).sum().backward()
+    assert net.head.alpha.grad is not None and net.context[0].near.conv.weight.grad is not None
 
 
 class TestCheckpoint:

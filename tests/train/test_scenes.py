@@ -12,7 +12,9 @@ import pytest
 from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
 from rtface.train.data.pixel_cache import Picture
-from rtface.train.data.scenes import Scene, SceneMaker, SourcePicture, build_sources
+from rtface.train.data.scene_paint import texture
+from rtface.train.data.scene_sources import SourcePicture, build_sources, source_picture
+from rtface.train.data.scenes import Scene, SceneMaker, covered
 from tests.train.made import Array, a_picture
 
 CENTRE, RADIUS = (70.0, 60.0), 25.0
@@ -39,6 +41,7 @@ def disc(source: str = "wider") -> Picture:
 def maker(*pictures: Picture, size: int = 256, seed: int = 0) -> SceneMaker:
     made = SceneMaker(build_sources(pictures), size, np.random.default_rng(seed))
     made._photometric = lambda image: image  # type: ignore[method-assign]
+    made.pasted = 0.0  # a pasted disc would touch the measured one
     return made
 
 
@@ -150,6 +153,53 @@ def test_only_fully_boxed_pictures_are_trusted() -> None:
     untrusted = [make().trusted for _ in range(20)]
     assert any(not t.any() for t in untrusted)
     assert untrusted[0].shape == (32, 32)
+
+
+def test_marks_of_a_picture_stay_on_what_they_mark() -> None:
+    """The disc is marked as to be ignored, not labelled as a face."""
+    source, (face,) = source_picture(disc()), disc().faces
+    assert face.box_xyxy is not None
+    source.ignore, source.faces = face.box_xyxy[None].astype(np.float64), []
+    make, checked = maker(disc()), 0
+    for scale in np.linspace(0.5, 3, 30):
+        scene = make._canvas()
+        make._lay(scene, source, float(scale), np.array(CENTRE), (0, 0, 256, 256))
+        for box in scene.ignore:
+            if box[:2].min() > 4 and box[2:].max() < 251:
+                limit = 2.0 + 0.04 * float((box[2:] - box[:2]).max())
+                assert around(box, bright(scene)) == pytest.approx(box, abs=limit)
+                checked += 1
+    assert checked > 10
+
+
+def test_a_fifth_of_the_scenes_is_turned_far() -> None:
+    make = maker(disc())
+    rolls = np.concatenate([[abs(row[16]) - 8 for row in make().faces[:1]] for _ in range(400)])
+    assert 0.03 < (rolls > 36).mean() < 0.13  # of a fifth, those beyond the others' limit: 25 of 60 degrees
+    assert rolls.max() < 60 + 8.1
+
+
+def test_a_head_pasted_beside_another_overlaps_it() -> None:
+    """Grey discs lie on white ones; what is mostly hidden is no longer a face to find."""
+    make, pairs = maker(disc()), 0
+    make.pasted = 1.0
+    for scene in (make() for _ in range(60)):
+        before = len(scene.faces)
+        for row in scene.faces[:-1]:
+            pairs += 0.02 < covered(row[:4], scene.faces[-1][:4]) <= 0.5
+        assert all(covered(row[:4], scene.faces[-1][:4].astype(float)) <= 0.5 for row in scene.faces[: before - 1])
+    assert pairs > 8
+
+
+def test_textures_show_no_face_and_come_in_many_kinds() -> None:
+    rng = np.random.default_rng(0)
+    made = [texture(64, rng) for _ in range(40)]
+    assert all(t.shape == (64, 64, 3) and t.dtype == np.uint8 for t in made)
+    assert len({t.tobytes() for t in made}) == 40
+    make = maker(disc(), a_picture("n", "negative", "train", np.zeros((64, 64, 3), np.uint8)))
+    scene = make._canvas()
+    make._empty(scene)
+    assert scene.faces == [] and scene.trusted.all()  # what is found there is false
 
 
 def test_sources_by_kind() -> None:

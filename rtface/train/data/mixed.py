@@ -13,7 +13,7 @@ from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
 from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.pixel_cache import Picture, read_pictures
-from rtface.train.data.scenes import SourcePicture, source_picture
+from rtface.train.data.scene_sources import SourcePicture, source_picture
 from rtface.train.sources import TASKS, Source
 
 #: Own points weigh half where looks at the face lie this far apart, % of the outer eye corners' distance.

@@ -1,67 +1,34 @@
 """Pictures for the detector: scale is made, not found.
 
 A scene is a canvas onto which pictures are laid so that a chosen face comes out at a chosen size (16 to 500 px and
-beyond), or a stitch of n x n shrunk pictures (MOS's small-face stitch). Pictures without faces fill tiles and
-whole canvases. Boxes shrink to an ignore mark where they get too small to learn from.
+beyond), or a stitch of n x n shrunk pictures (MOS's small-face stitch). Pictures without faces, and made textures,
+fill tiles and whole canvases; a head is pasted beside another so that they overlap. Boxes shrink to an ignore mark
+where they get too small to learn from, or too much is hidden.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
-from rtface.geometry.crop import POINTS_SIDE, crop_from_points5
 from rtface.train.data.faces import FLIP_5
-from rtface.train.data.pixel_cache import Picture
+from rtface.train.data.scene_paint import Laying, head_mask, lay_about, paint, photometric, texture
+from rtface.train.data.scene_sources import SceneFace, SourcePicture
 
-BOX_HEIGHT = 2.8  # detector box height over face size (larger of eye and eye-to-mouth distance): corpus median
-BOX_ASPECT = 0.74
 SMALLEST = 8.0  # px of the longer side; smaller faces are neither positive nor negative
 # How often a picture of each group is drawn.
-SHARES = {"crowd": 0.48, "portrait": 0.24, "masked": 0.12, "tight": 0.08, "negative": 0.08}
-# A background detection counts against the net only where every face is boxed.
-TRUSTED = ("wider", "mafa", "negative", "mtfl", "celebamask", "fasseg2", "fasseg3", "utkface")
-
-
-@dataclass(slots=True)
-class SceneFace:
-    """A face in a picture: box centre and half axes; NaN points and pose where unknown."""
-
-    centre: npt.NDArray[np.float64]
-    half: npt.NDArray[np.float64]
-    points: npt.NDArray[np.float64]  # (5, 2)
-    pose: npt.NDArray[np.float64]  # (3,)
-    box_weight: float
-
-
-@dataclass(slots=True)
-class SourcePicture:
-    """A picture as scenes are made of it; `trusted` says that every face in it is boxed."""
-
-    image: npt.NDArray[np.uint8]
-    faces: list[SceneFace]
-    trusted: bool
-    group: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Laying:
-    """How a picture comes onto a canvas: canvas px = linear @ picture px + offset, within `area` x0 y0 x1 y1."""
-
-    linear: npt.NDArray[np.float64]  # (2, 2)
-    offset: npt.NDArray[np.float64]  # (2,)
-    scale: float
-    turn: float  # radians clockwise, after the flip
-    flipped: bool
-    area: tuple[int, int, int, int]
+SHARES = {"crowd": 0.42, "people": 0.16, "portrait": 0.16, "masked": 0.1, "tight": 0.05, "negative": 0.11}
+ROLLED = 0.2  # of the scenes turn their pictures by up to MOST_ROLL, the others by some 10 degrees
+MOST_ROLL = math.radians(60)
+PASTED = 0.2  # of the scenes get a head pasted beside one that is there
+TEXTURES = 0.25  # of the whole canvases without faces are made
 
 
 @dataclass(slots=True)
@@ -78,41 +45,11 @@ class Scene:
     trusted: npt.NDArray[np.bool_] = field(default_factory=lambda: np.ones((0, 0), np.bool_))
 
 
-def build_sources(pictures: Sequence[Picture]) -> dict[str, list[SourcePicture]]:
-    """Pictures by group: crowd (WIDER), masked (MAFA), portrait, tight (MTFL crops), negative."""
-    groups: dict[str, list[SourcePicture]] = {}
-    for picture in pictures:
-        source = source_picture(picture)
-        if source.faces or source.group == "negative":
-            groups.setdefault(source.group, []).append(source)
-    return groups
-
-
-def source_picture(picture: Picture) -> SourcePicture:
-    """A picture as scenes are made of it; it may show no face."""
-    group_of = {"wider": "crowd", "mafa": "masked", "mtfl": "tight", "negative": "negative"}
-    faces = [f for f in (_scene_face(picture.source, face) for face in picture.faces) if f is not None]
-    group = group_of.get(picture.source, "portrait")
-    return SourcePicture(picture.image, faces, picture.source in TRUSTED, group)
-
-
-def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
-    points = np.full((5, 2), np.nan) if face.points5 is None else face.points5.astype(np.float64)
-    pose = np.full(3, np.nan) if face.pose is None else face.pose.astype(np.float64)
-    if face.box_xyxy is not None:
-        low, high = face.box_xyxy.astype(np.float64).reshape(2, 2)
-        return SceneFace((low + high) / 2, (high - low) / 2, points, pose, 0.3 if source == "mafa" else 1.0)
-    if face.points5 is None:
-        return None
-    crop = crop_from_points5(face.points5)
-    height = crop.side * BOX_HEIGHT / POINTS_SIDE / 2
-    return SceneFace(np.array((crop.x, crop.y)), np.array((height * BOX_ASPECT, height)), points, pose, 0.4)
-
-
 class SceneMaker:
     """Draws scenes of `size` px. `small` shifts the mix to stitches of small faces (MOS's feedback asks for it).
 
-    `shares`: how often a picture of each group is drawn, in proportion. Raises InputError where `groups` are empty.
+    `shares`: how often a picture of each group is drawn, in proportion; within a group, and within a picture, hard
+    faces come more often (see `scene_sources`). Raises InputError where `groups` are empty.
     """
 
     def __init__(
@@ -128,21 +65,30 @@ class SceneMaker:
         self._names = list(shares)
         weights = np.array([share * (name in groups) for name, share in shares.items()])
         self._chances = weights / weights.sum()
+        self._draws = {name: np.cumsum([picture.draw for picture in group]) for name, group in groups.items()}
+        self.pasted = PASTED
+        self._rolled = False
 
     def __call__(self) -> Scene:
         rng = self.rng
         kinds = ("one", "two", "three", "four", "empty")
         weights = (0.1, 0.3, 0.3, 0.25, 0.05) if self.small else (0.5, 0.25, 0.1, 0.05, 0.1)
         kind = kinds[int(rng.choice(len(kinds), p=weights))]
+        self._rolled = rng.random() < ROLLED
         scene = self._canvas()
         if kind == "empty":
-            self._tile(scene, self._pick("negative"), (0, 0, self.size, self.size))
+            self._empty(scene)
         elif kind == "one":
             self._one(scene)
         else:
             self._stitch(scene, kinds.index(kind) + 1)
+        if rng.random() < self.pasted:
+            self._paste(scene)
         scene.image = self._photometric(scene.image)
         return scene
+
+    def _photometric(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return photometric(image, self.rng)
 
     def _canvas(self) -> Scene:
         size = self.size
@@ -153,8 +99,19 @@ class SceneMaker:
     def _pick(self, group: str | None = None) -> SourcePicture:
         if group is None or group not in self.groups:
             group = self._names[int(self.rng.choice(len(self._names), p=self._chances))]
-        pictures = self.groups[group]
-        return pictures[int(self.rng.integers(len(pictures)))]
+        draws = self._draws[group]
+        return self.groups[group][int(np.searchsorted(draws, self.rng.random() * draws[-1], side="right"))]
+
+    def _face(self, source: SourcePicture) -> SceneFace:
+        draws = np.cumsum([face.draw for face in source.faces])
+        return source.faces[int(np.searchsorted(draws, self.rng.random() * draws[-1], side="right"))]
+
+    def _empty(self, scene: Scene) -> None:
+        whole = (0, 0, self.size, self.size)
+        if self.rng.random() < TEXTURES:
+            scene.image = texture(self.size, self.rng)
+        else:
+            self._tile(scene, self._pick("negative"), whole)
 
     def _one(self, scene: Scene) -> None:
         """One picture with one of its faces brought to a size drawn log-uniformly from 12 px to beyond the canvas."""
@@ -163,11 +120,15 @@ class SceneMaker:
         if not source.faces:
             self._tile(scene, source, (0, 0, size, size))
             return
-        face = source.faces[int(rng.integers(len(source.faces)))]
+        face = self._face(source)
         wanted = math.exp(rng.uniform(math.log(12), math.log(1.05 * size)))
         scale = wanted / (2 * float(face.half.max()))
         # as little shrinking of other faces' pictures below the canvas as needed; never blow up blurred pixels much
         scale = float(np.clip(scale, 0.05, 3.0 if wanted > 48 else 1.5))
+        tiles = int(size / (scale * max(source.image.shape[:2])))
+        if tiles > 1 and rng.random() < 0.8:  # so small a picture would leave most of the canvas bare
+            self._stitch(scene, min(tiles, 4))
+            return
         self._lay(scene, source, scale, face.centre, (0, 0, size, size))
 
     def _stitch(self, scene: Scene, n: int) -> None:
@@ -179,14 +140,15 @@ class SceneMaker:
                 self._tile(scene, self._pick(), (x0, y0, x1, y1))
 
     def _tile(self, scene: Scene, source: SourcePicture, area: tuple[int, int, int, int]) -> None:
-        """Whole picture into an area, or up to 2.5 times as large about one of its faces."""
+        """Whole picture into an area, or up to 2.5 times as large about one of its faces; without faces, up to 6."""
+        rng = self.rng
         height, width = source.image.shape[:2]
         fit = min((area[2] - area[0]) / width, (area[3] - area[1]) / height)
-        scale = fit * math.exp(self.rng.uniform(-0.2, 0.9))
+        scale = fit * math.exp(rng.uniform(-0.2, 0.9 if source.faces else 1.8))
         if source.faces:
-            centre = source.faces[int(self.rng.integers(len(source.faces)))].centre
+            centre = self._face(source).centre
         else:
-            centre = np.array((self.rng.uniform(0, width), self.rng.uniform(0, height)))
+            centre = np.array((rng.uniform(0, width), rng.uniform(0, height)))
         if scale < fit * 1.2:
             centre = np.array((width / 2, height / 2))
         self._lay(scene, source, scale, centre, area)
@@ -202,34 +164,33 @@ class SceneMaker:
         """Warp `source` onto `area` with `centre` landing somewhere inside, flipped and turned at random."""
         rng = self.rng
         x0, y0, x1, y1 = area
-        turn = math.radians(float(np.clip(rng.normal(0, 10), -35, 35)))
-        if rng.random() < 0.05:
-            turn = rng.uniform(-1.2, 1.2)
-        flip = -1.0 if rng.random() < 0.5 else 1.0
-        stretch = math.exp(rng.normal(0, 0.05))
-        cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
-        linear = np.array(((cos * stretch * flip, -sin / stretch), (sin * stretch * flip, cos / stretch)))
         target = np.array((x0 + rng.uniform(0.2, 0.8) * (x1 - x0), y0 + rng.uniform(0.2, 0.8) * (y1 - y0)))
-        laying = _Laying(linear, target - linear @ centre, scale, turn, flip < 0, area)
-        _paint(scene.image, source.image, laying)
+        stretch, flip = math.exp(rng.normal(0, 0.05)), bool(rng.random() < 0.5)
+        laying = lay_about(centre, target, scale, self._turn(), stretch, flip, area)
+        paint(scene.image, source.image, laying)
         if not source.trusted:
             scene.trusted[y0 // 8 : -(-y1 // 8), x0 // 8 : -(-x1 // 8)] = False
         for face in source.faces:
             self._place(scene, face, laying)
+        for box in source.ignore:
+            _ignore(scene, laying.box((box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2), laying)
 
-    def _place(self, scene: Scene, face: SceneFace, laying: _Laying) -> None:
+    def _turn(self) -> float:
+        if self._rolled:
+            return float(self.rng.uniform(-MOST_ROLL, MOST_ROLL))
+        return math.radians(float(np.clip(self.rng.normal(0, 10), -35, 35)))
+
+    def _place(self, scene: Scene, face: SceneFace, laying: Laying) -> None:
         """The labels of one laid face: a row, an ignore mark where too little is seen of it, or nothing."""
         x0, y0, x1, y1 = laying.area
-        centre = laying.linear @ face.centre + laying.offset
-        # the box of the turned ellipse, not of the turned box, which would grow with the angle
-        half = np.sqrt((laying.linear**2) @ (face.half**2))
-        box = np.concatenate((centre - half, centre + half))
+        box = laying.box(face.centre, face.half)
+        longer = float((box[2:] - box[:2]).max())
         seen = np.clip(box, (x0, y0, x0, y0), (x1 - 1, y1 - 1, x1 - 1, y1 - 1))
-        share = float(np.prod(np.maximum(seen[2:] - seen[:2], 0)) / max(np.prod(2 * half), 1e-6))
+        share = covered(box, seen)
         if share <= 0.02:
             return
-        if share < 0.45 or 2 * half.max() < SMALLEST:
-            scene.ignore.append(seen.astype(np.float32))
+        if share < 0.45 or longer < SMALLEST:
+            _ignore(scene, box, laying)
             return
         points = face.points @ laying.linear.T + laying.offset
         pose = face.pose.copy()
@@ -237,42 +198,46 @@ class SceneMaker:
             points = points[FLIP_5]
             pose *= (-1, 1, -1)
         pose[2] += math.degrees(laying.turn)
-        kept = seen if 2 * half.max() < 0.9 * self.size else box  # a face larger than the canvas keeps its true box
+        kept = seen if longer < 0.9 * self.size else box  # a face larger than the canvas keeps its true box
         row = np.concatenate((kept, points.ravel(), pose, [face.box_weight * (1.0 if share > 0.8 else 0.5)]))
         scene.faces.append(row.astype(np.float32))
 
-    def _photometric(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        rng = self.rng
-        grey = rng.random() < 0.15
-        if grey:
-            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]
-        cast = np.zeros(3) if grey else rng.normal(0, 0.06, 3)
-        ramp = (np.arange(256) / 255.0) ** math.exp(rng.normal(0, 0.3))
-        gain = math.exp(rng.normal(0, 0.25)) * (1 + cast)
-        table = (ramp[:, None] - 0.45) * gain + 0.45 + rng.normal(0, 0.1)
-        image = cv2.LUT(image, np.clip(table * 255, 0, 255).astype(np.uint8)[None])  # type: ignore[assignment]
-        if rng.random() < 0.15:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))  # type: ignore[assignment]
-        if rng.random() < 0.15:
-            quality = (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80)))
-            image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)  # type: ignore[assignment]
-        return image
-
-
-def _paint(canvas: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], laying: _Laying) -> None:
-    """Draw a picture onto the canvas where it is laid; what it does not cover stays."""
-    x0, y0, x1, y1 = laying.area
-    forward = np.concatenate((laying.linear, (laying.offset - (x0, y0))[:, None]), 1)
-    factor = int(1 / laying.scale) if laying.scale < 0.67 else 1
-    if factor > 1:  # average down first: bilinear sampling of a shrunk picture aliases
-        height, width = image.shape[0] // factor, image.shape[1] // factor
-        if min(height, width) < 2:
+    def _paste(self, scene: Scene) -> None:
+        """Another head over part of one of the scene's faces: two people close together."""
+        rng, size = self.rng, self.size
+        fitting = [row for row in scene.faces if 20 < row[3] - row[1] < 0.7 * size]
+        source = self._pick()
+        if not fitting or not source.faces:
             return
-        image = cv2.resize(image[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        forward[:, 2] += forward[:, :2] @ np.full(2, (factor - 1) / 2)
-        forward[:, :2] *= factor
-    part = np.ascontiguousarray(canvas[y0:y1, x0:x1])
-    cv2.warpAffine(
-        image, forward, (x1 - x0, y1 - y0), dst=part, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
-    )
-    canvas[y0:y1, x0:x1] = part
+        beside, face = fitting[int(rng.integers(len(fitting)))], self._face(source)
+        height = float(beside[3] - beside[1])
+        scale = height * math.exp(rng.normal(0, 0.2)) / (2 * float(face.half[1]))
+        if scale > 2.5 or 2 * float(face.half.max()) < 16:
+            return
+        middle, away = (beside[:2] + beside[2:4]) / 2, float(rng.choice((-1, 1))) * rng.uniform(0.6, 1.1)
+        target = middle + np.array((away * (beside[2] - beside[0]), rng.normal(0, 0.2) * height))
+        whole = (0, 0, size, size)
+        laying = lay_about(face.centre, target, scale, self._turn(), 1.0, bool(rng.random() < 0.5), whole)
+        box = laying.box(face.centre, face.half)
+        if (np.clip(box, 0, size) != box).any():
+            return
+        paint(scene.image, source.image, laying, head_mask(box, laying.turn, whole))
+        hidden = [covered(row[:4], box) > 0.5 for row in scene.faces]
+        scene.ignore += [row[:4] for row, is_hidden in zip(scene.faces, hidden, strict=True) if is_hidden]
+        scene.faces = [row for row, is_hidden in zip(scene.faces, hidden, strict=True) if not is_hidden]
+        self._place(scene, face, laying)
+
+
+def covered(box: npt.NDArray[Any], by: npt.NDArray[Any]) -> float:
+    """Share of a box that lies in another."""
+    inside = np.maximum(np.minimum(box[2:], by[2:]) - np.maximum(box[:2], by[:2]), 0)
+    return float(inside.prod()) / max(float((box[2:] - box[:2]).prod()), 1e-6)
+
+
+def _ignore(scene: Scene, box: npt.NDArray[np.float64], laying: Laying) -> None:
+    """An ignore mark where a box is seen; never so small that it lies between the finest cells."""
+    x0, y0, x1, y1 = laying.area
+    middle, half = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2, SMALLEST / 2)
+    seen = np.clip(np.concatenate((middle - half, middle + half)), (x0, y0, x0, y0), (x1 - 1, y1 - 1, x1 - 1, y1 - 1))
+    if (seen[2:] - seen[:2]).min() > 1:
+        scene.ignore.append(seen.astype(np.float32))

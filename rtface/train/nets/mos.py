@@ -71,6 +71,17 @@ class Context(nn.Module):
         self.joined = nn.ModuleList((_join(self.near, self.shrink), _join(self.middle, self.far1)))
         del self.near, self.shrink, self.middle, self.far1
 
+    def unfolded(self, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The folded parts' weights by the names that they had before `fold`."""
+        quarter = self.width // 4
+        parts: dict[str, Tensor] = {}
+        for index, names, first in ((0, ("near", "shrink"), 2 * quarter), (1, ("middle", "far1"), quarter)):
+            for kind in ("weight", "bias"):
+                whole = stored.get(f"joined.{index}.{kind}")
+                if whole is not None:
+                    parts |= {f"{names[0]}.conv.{kind}": whole[:first], f"{names[1]}.conv.{kind}": whole[first:]}
+        return parts
+
 
 def _join(first: ConvBN, second: ConvBN) -> nn.Conv2d:
     """One convolution with the outputs of two folded ones that read the same input."""
@@ -115,8 +126,26 @@ class CrossStitchHead(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Keep the composed weights in place of their factors (for export; not undoable)."""
+        """Keep the composed weights in place of their factors (for export)."""
         self.folded = nn.Parameter(self._composed())
+
+    @torch.no_grad()
+    def unfolded(self, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Factors whose composition is the stored one, by name.
+
+        A task's weights over another's stem are its own times one number a channel, so the factors follow from the
+        composition once the stitch of each stem with itself is set: as a network begins.
+        """
+        folded = stored.get("folded")
+        tasks, stem = self.alpha.shape[0], self.alpha.shape[2]
+        if folded is None or folded.shape != (OUTPUTS, tasks * stem, 1, 1):
+            return {}
+        factors, alpha = {}, self.alpha.detach().clone()
+        for s, rows in enumerate(torch.split(folded.float().reshape(OUTPUTS, tasks, stem), list(FIELDS))):
+            head = rows[:, s] / alpha[s, s]
+            factors[f"heads.{s}"] = head
+            alpha[s] = (rows * head[:, None]).sum(0) / head.pow(2).sum(0).clamp(min=1e-12)
+        return factors | {"alpha": alpha}
 
 
 class DetectorNet(nn.Module):
