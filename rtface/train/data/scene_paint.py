@@ -123,7 +123,8 @@ def texture(size: int, rng: np.random.Generator) -> UInt8:
             weight, thick, tone = math.exp(rng.uniform(-1, 1.2)), int(rng.integers(1, 6)), int(rng.integers(256))
             cv2.putText(letters, text, at, int(rng.integers(8)), weight, tone, thick, cv2.LINE_AA)
         field = letters.astype(np.float32) / 255
-    return np.rint(ground + field[..., None] * (ink - ground)).clip(0, 255).astype(np.uint8)
+    painted: UInt8 = np.rint(ground + field[..., None] * (ink - ground)).clip(0, 255).astype(np.uint8)
+    return painted
 
 
 def _disc(field: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
