@@ -6,16 +6,23 @@ yaw + nose towards the image's right, pitch + nose up, roll + clockwise in the i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.labels import EMOTIONS, TASKS
-from rtface.outputs import records
 
 Array = NDArray[Any]
+
+SCHEMA = "rtface.result/1"
+"""Of the records: keys are added, never renamed or taken away."""
+
+PX_DECIMALS, DEG_DECIMALS, SCORE_DECIMALS, MS_DECIMALS = 2, 2, 4, 3
+REPR_LENGTH = 200
 
 
 def _freeze(owner: object, name: str, dtype: Any, shape: tuple[int | None, ...]) -> None:
@@ -43,15 +50,22 @@ class Frame:
         captured_at: Monotonic seconds, stamped when the frame was grabbed; None = not stamped: a stream takes the
             moment at which it gets the frame.
         media_time: Seconds since the start of the file, or None where the source has no such time.
+        source: Where it is from: a file's path, a camera or an address as messages name it; empty = not known.
     """
 
     image: Array
     index: int = 0
     captured_at: float | None = None
     media_time: float | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         _freeze(self, "image", np.uint8, (None, None, 3))
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        of = f" of {self.source!r}" if self.source else ""
+        return _short(f"<Frame {self.index}{of}, {width}x{height} px>")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +115,22 @@ class Parsing:
         _freeze(self, "labels", np.uint8, (None, None))
         _freeze(self, "to_frame", np.float64, (2, 3))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The label map as runs, row after row: ``labels[i]`` repeated ``counts[i]`` times.
+
+        Like COCO's uncompressed RLE, but with a class for each run, and along rows. ``decode_parsing`` reads it.
+        """
+        height, width = self.labels.shape
+        flat = self.labels.ravel()
+        starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] + 1))
+        return {
+            "width": width,
+            "height": height,
+            "to_frame_px": _rounded(self.to_frame, 6),
+            "labels": flat[starts].tolist(),
+            "counts": np.diff(starts, append=flat.size).tolist(),
+        }
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
@@ -133,6 +163,28 @@ class Face:
     def __post_init__(self) -> None:
         _freeze(self, "box_xyxy", np.float32, (4,))
         _freeze(self, "points5", np.float32, (5, 2))
+
+    def __repr__(self) -> str:
+        x0, y0, x1, y1 = (round(float(value)) for value in self.box_xyxy)
+        words = [f"#{self.track_id}"] if self.track_id is not None else []
+        words += [self.emotion.label] if self.emotion is not None else []
+        words += ["predicted"] if self.predicted else []
+        return _short(f"<Face {' '.join(words)}{' ' if words else ''}at {x0} {y0} {x1} {y1}, score {self.score:.2f}>")
+
+    def to_dict(self, tasks: Iterable[str] = TASKS) -> dict[str, Any]:
+        """The face's record: keys of `tasks` only, ``None`` for what is not available."""
+        record: dict[str, Any] = {
+            "track_id": self.track_id,
+            "box_px": _rounded(self.box_xyxy, PX_DECIMALS),
+            "score": round(float(self.score), SCORE_DECIMALS),
+            "points5_px": _rounded(self.points5, PX_DECIMALS) if np.isfinite(self.points5).all() else None,
+            "quality": None if self.quality is None else round(float(self.quality), SCORE_DECIMALS),
+            "predicted": self.predicted,
+            "age_ms": {task: round(float(age), MS_DECIMALS) for task, age in self.age_ms.items()},
+        }
+        for task in tasks:
+            record.update(_TASK_RECORDS[task](self))
+        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +222,19 @@ class Event:
     track_id: int | None = None
     duration_s: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a frame's record and in the summary."""
+        record: dict[str, Any] = {"kind": self.kind, "at_s": round(self.at, 6), "what": self.what}
+        if self.track_id is not None:
+            record["track_id"] = self.track_id
+        if self.duration_s is not None:
+            record["duration_s"] = round(self.duration_s, 3)
+        return record
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """All faces of one frame, and how they came about.
+    """All faces of one frame, and how they came about. Iterating gives the faces; it is True also without any.
 
     Attributes:
         tasks: What was asked for.
@@ -184,6 +245,9 @@ class FrameResult:
             where not all were looked at.
         events: What happened since the result before this one, in order.
         engine: What ran the networks: onnxruntime, openvino, tensorrt, …; empty = not known.
+        camera: Which of several cameras it is of; empty where there is one.
+        time: UTC at which the frame was taken: of a live source the grab, of a file the moment at which it was
+            recorded, where the caller has said when that began; None = not known.
     """
 
     frame: Frame
@@ -196,6 +260,32 @@ class FrameResult:
     skipped: dict[str, str] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     engine: str = ""
+    camera: str = ""
+    time: datetime | None = None
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __bool__(self) -> bool:
+        return True  # a frame without faces is a result too
+
+    def __iter__(self) -> Iterator[Face]:
+        return iter(self.faces)
+
+    def __repr__(self) -> str:
+        count = len(self.faces)
+        of = f" of {self.camera or self.source!r}" if self.camera or self.source else ""
+        words = [f"<FrameResult {self.frame.index}{of}: {count or 'no'} face{'s' * (count != 1)}"]
+        words += [f"{self.timing.total_ms:.1f} ms"] if self.timing.total_ms else []
+        words += [f"level {self.level}"] if self.level else []
+        words += ["late"] if self.late else []
+        words += [" ".join(_word(face) for face in self.faces[:6])] if count else []
+        return _short(", ".join(words) + ">")
+
+    @property
+    def source(self) -> str:
+        """Where the frame is from: the picture's or video's path, a camera, an address; empty = not known."""
+        return self.frame.source
 
     @property
     def captured_at(self) -> float:
@@ -203,5 +293,130 @@ class FrameResult:
         return self.frame.captured_at or 0.0
 
     def to_dict(self, *, parsing: bool = True) -> dict[str, Any]:
-        """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out."""
-        return records.frame_record(self, parsing=parsing)
+        """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out.
+
+        Units are in the keys. An absent key was not asked for; None was asked for and is not available.
+        """
+        frame = self.frame
+        height_px, width_px = frame.image.shape[:2]
+        tasks = [task for task in self.tasks if parsing or task != "parsing"]
+        return {
+            "schema": SCHEMA,
+            "kind": "frame",
+            "index": frame.index,
+            **({"source": frame.source} if frame.source else {}),
+            **({"camera": self.camera} if self.camera else {}),
+            "time": utc_text(self.time),
+            "captured_at_s": round(self.captured_at, 6),
+            "media_time_s": None if frame.media_time is None else round(frame.media_time, 6),
+            "width_px": width_px,
+            "height_px": height_px,
+            "faces": [face.to_dict(tasks) for face in self.faces],
+            "timing_ms": {name.removesuffix("_ms"): round(ms, MS_DECIMALS) for name, ms in asdict(self.timing).items()},
+            "level": self.level,
+            "late": self.late,
+            "dropped": self.dropped,
+            "skipped": dict(self.skipped),
+            "events": [event.to_dict() for event in self.events],
+            **({"engine": self.engine} if self.engine else {}),
+        }
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A flat row a face, for tables: ``pandas.DataFrame(row for result in results for row in result.to_rows())``.
+
+        Columns are named as in a ``.csv`` output, before them ``source``, ``camera`` and ``time``; label maps are left
+        out. Columns of a task are there when it was asked for; None = not available.
+        """
+        frame = self.frame
+        base = {
+            "source": frame.source,
+            "camera": self.camera,
+            "time": self.time,
+            "frame": frame.index,
+            "time_s": round(self.captured_at if frame.media_time is None else frame.media_time, 6),
+        }
+        tail = {"level": self.level, "age_ms": round(self.timing.age_ms, MS_DECIMALS)}
+        return [{**base, **_row(face, self.tasks), **tail} for face in self.faces]
+
+
+def decode_parsing(record: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The (h, w) uint8 label map that ``Parsing.to_dict`` packed."""
+    flat = np.repeat(np.asarray(record["labels"], np.uint8), record["counts"])
+    return flat.reshape(record["height"], record["width"])
+
+
+def utc_text(time: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the millisecond: ``2026-11-30T10:04:05.678Z``."""
+    if time is None:
+        return None
+    return time.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _rounded(array: NDArray[Any], decimals: int) -> Any:
+    # In float64: a rounded float32 prints as 0.30000001192092896.
+    return np.round(array.astype(np.float64), decimals).tolist()
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= REPR_LENGTH else f"{text[: REPR_LENGTH - 2]}…>"
+
+
+def _word(face: Face) -> str:
+    words = [f"#{face.track_id}"] if face.track_id is not None else []
+    words += [face.emotion.label] if face.emotion is not None else []
+    return " ".join(words) or f"{face.score:.2f}"
+
+
+def _landmarks_record(face: Face) -> dict[str, Any]:
+    found = face.landmarks
+    return {
+        "landmarks_px": None if found is None else _rounded(found.points, PX_DECIMALS),
+        "landmarks_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
+    }
+
+
+def _pose_record(face: Face) -> dict[str, Any]:
+    pose = face.pose
+    return {
+        f"{axis}_deg": None if pose is None else round(float(getattr(pose, axis)), DEG_DECIMALS)
+        for axis in ("yaw", "pitch", "roll")
+    }
+
+
+def _emotion_record(face: Face) -> dict[str, Any]:
+    found = face.emotion
+    return {
+        "emotion": None if found is None else found.label,
+        "emotion_probs": None if found is None else _rounded(found.probs, SCORE_DECIMALS),
+    }
+
+
+def _parsing_record(face: Face) -> dict[str, Any]:
+    return {"parsing": None if face.parsing is None else face.parsing.to_dict()}
+
+
+_TASK_RECORDS = {
+    "landmarks": _landmarks_record,
+    "parsing": _parsing_record,
+    "emotion": _emotion_record,
+    "pose": _pose_record,
+}
+
+
+def _row(face: Face, tasks: tuple[str, ...]) -> dict[str, Any]:
+    record = face.to_dict([task for task in tasks if task != "parsing"])
+    row = {"track_id": face.track_id}
+    row |= zip((f"box_{corner}_px" for corner in ("x0", "y0", "x1", "y1")), record["box_px"], strict=True)
+    row |= {name: record[name] for name in ("score", "quality", "predicted")}
+    if "pose" in tasks:
+        row |= {name: record[name] for name in ("yaw_deg", "pitch_deg", "roll_deg")}
+    if "emotion" in tasks:
+        row["emotion"] = record["emotion"]
+        row |= zip(EMOTIONS, record["emotion_probs"] or [None] * len(EMOTIONS), strict=True)
+    if "landmarks" in tasks:
+        row["landmarks_score"] = record["landmarks_score"]
+        points = record["landmarks_px"] or [(None, None)] * 68
+        row |= {f"x_{index}_px": x for index, (x, _) in enumerate(points)}
+        row |= {f"y_{index}_px": y for index, (_, y) in enumerate(points)}
+    return row

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
 
 import rtface
 from rtface.labels import EMOTIONS, PARSING_CLASSES
-from rtface.types import Emotion, Face, Frame, FrameResult, Landmarks
+from rtface.types import Emotion, Face, Frame, FrameResult, HeadPose, Landmarks, Timing, utc_text
 
 
 def test_arrays_are_read_only_views_and_the_callers_stay_writable() -> None:
@@ -65,3 +66,59 @@ def test_importing_the_package_loads_nothing_that_it_does_not_need(statement: st
     check = f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+PICTURE = np.zeros((480, 640, 3), np.uint8)
+
+
+def found(track_id: int | None = 3) -> Face:
+    probs = np.array([0.1, 0.9, 0, 0, 0, 0, 0, 0])
+    return Face(
+        np.array([10, 20, 30, 41.5]),
+        0.9,
+        np.zeros((5, 2)),
+        track_id,
+        Landmarks(np.arange(136).reshape(68, 2), 0.75),
+        HeadPose(-12.346, 3.0, 0.5),
+        Emotion("happiness", probs),
+        quality=0.8,
+    )
+
+
+def test_a_result_is_shown_in_one_line_of_at_most_200_characters() -> None:
+    result = FrameResult(Frame(PICTURE, 12, source="visit.mp4"), (found(), found(4)), Timing(total_ms=8.123), level=2)
+    assert repr(result) == str(result)
+    assert repr(result) == "<FrameResult 12 of 'visit.mp4': 2 faces, 8.1 ms, level 2, #3 happiness #4 happiness>"
+    crowd = FrameResult(Frame(PICTURE, 12, source="a\nvery long " * 50), (found(),) * 300)
+    for shown in (repr(crowd), repr(crowd.frame), repr(found())):
+        assert len(shown) <= 200
+        assert "\n" not in shown
+
+
+def test_a_result_counts_its_faces_and_is_true_without_any() -> None:
+    empty, two = FrameResult(Frame(PICTURE)), FrameResult(Frame(PICTURE), (found(), found(4)))
+    assert (len(empty), len(two)) == (0, 2)
+    assert empty and two
+    assert [face.track_id for face in two] == [3, 4]
+
+
+def test_rows_are_flat_and_hold_what_was_asked_for() -> None:
+    frame = Frame(PICTURE, 7, captured_at=99.0, media_time=0.28, source="visit.mp4")
+    (row,) = FrameResult(frame, (found(),), tasks=("landmarks", "emotion", "pose"), camera="door").to_rows()
+    assert (row["source"], row["camera"], row["frame"], row["time_s"]) == ("visit.mp4", "door", 7, 0.28)
+    assert [row[f"box_{name}_px"] for name in ("x0", "y0", "x1", "y1")] == [10.0, 20.0, 30.0, 41.5]
+    assert (row["yaw_deg"], row["emotion"], row["happiness"]) == (-12.35, "happiness", 0.9)
+    assert (row["x_67_px"], row["y_67_px"], row["landmarks_score"]) == (134.0, 135.0, 0.75)
+    assert all(np.isscalar(value) or value is None for value in row.values())
+    (bare,) = FrameResult(frame, (Face(np.zeros(4), 0.5, np.zeros((5, 2))),), tasks=("emotion",)).to_rows()
+    assert bare["emotion"] is None and bare["fear"] is None
+    assert not {"yaw_deg", "x_0_px"} & set(bare)
+    assert FrameResult(frame).to_rows() == []
+
+
+def test_times_are_written_in_utc() -> None:
+    summer = datetime(2026, 7, 1, 10, 0, 0, 5000, timezone(timedelta(hours=2)))
+    assert utc_text(summer) == "2026-07-01T08:00:00.005Z"
+    record = FrameResult(Frame(PICTURE, source="door"), camera="left", time=summer).to_dict()
+    assert (record["time"], record["source"], record["camera"]) == ("2026-07-01T08:00:00.005Z", "door", "left")
+    assert FrameResult(Frame(PICTURE)).to_dict()["time"] is None

@@ -1,28 +1,16 @@
 """The JSON lines, schema ``rtface.result/1``: one header, one line a frame, one summary.
 
-Units are in the key names. An absent key means "not asked for"; ``null`` means "asked for, not available".
-Stays beside ``types`` so that ``FrameResult.to_dict`` needs nothing from above.
+Units are in the key names. An absent key means "not asked for"; ``null`` means "asked for, not available". The line of
+a frame is ``FrameResult.to_dict``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from rtface.types import Event, Face, FrameResult, Parsing
-
-SCHEMA = "rtface.result/1"
-
-PX_DECIMALS = 2
-DEG_DECIMALS = 2
-SCORE_DECIMALS = 4
-MS_DECIMALS = 3
+from rtface.types import SCHEMA, Event
 
 
 def to_line(record: Mapping[str, Any]) -> str:
@@ -42,6 +30,7 @@ def header_record(
     options: Mapping[str, Any],
     emotions: Sequence[str],
     parsing_classes: Sequence[str],
+    started_at: str | None = None,
 ) -> dict[str, Any]:
     """The first line: what ran on what, and the order of the names that later lines leave out.
 
@@ -52,11 +41,13 @@ def header_record(
         options: The options by name.
         emotions: Order of ``emotion_probs``.
         parsing_classes: Names of the ids in ``parsing``.
+        started_at: UTC, ISO 8601: of a live run its start, of a file the moment of its first frame where it is known.
     """
     return {
         "schema": SCHEMA,
         "kind": "header",
         "version": version,
+        "started_at": started_at,
         "source": dict(source),
         "models": analyzer["models"],
         "runtime": {name: fact for name, fact in analyzer.items() if name != "models"},
@@ -81,6 +72,7 @@ def summary_record(
     interrupted: bool,
     error: str | None,
     events: Sequence[Event] = (),
+    unreadable: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The last line.
 
@@ -98,6 +90,7 @@ def summary_record(
         interrupted: Ctrl-C ended the run.
         error: What else ended it before its time.
         events: When the source was lost and came back; the latest of many.
+        unreadable: What could not be read, and why, a line each; the first of many. `corrupt` counts all.
     """
     return {
         "schema": SCHEMA,
@@ -116,115 +109,11 @@ def summary_record(
         "fps": round(frames / seconds, 2) if seconds > 0 else None,
         "work_ms": dict(work_ms),
         "age_ms": dict(age_ms),
-        "events": [event_record(event) for event in events],
-    }
-
-
-def frame_record(result: FrameResult, *, parsing: bool = True) -> dict[str, Any]:
-    """The record of one frame."""
-    frame = result.frame
-    height_px, width_px = frame.image.shape[:2]
-    timing = {name.removesuffix("_ms"): round(ms, MS_DECIMALS) for name, ms in asdict(result.timing).items()}
-    tasks = [task for task in result.tasks if parsing or task != "parsing"]
-    return {
-        "schema": SCHEMA,
-        "kind": "frame",
-        "index": frame.index,
-        "captured_at_s": round(result.captured_at, 6),
-        "media_time_s": None if frame.media_time is None else round(frame.media_time, 6),
-        "width_px": width_px,
-        "height_px": height_px,
-        "faces": [_face(face, tasks) for face in result.faces],
-        "timing_ms": timing,
-        "level": result.level,
-        "late": result.late,
-        "dropped": result.dropped,
-        "skipped": dict(result.skipped),
-        "events": [event_record(event) for event in result.events],
-        **({"engine": result.engine} if result.engine else {}),
+        "events": [event.to_dict() for event in events],
+        "unreadable": list(unreadable),
     }
 
 
 def event_record(event: Event) -> dict[str, Any]:
     """What happened, as it stands in a frame's line and in the summary."""
-    record: dict[str, Any] = {"kind": event.kind, "at_s": round(event.at, 6), "what": event.what}
-    if event.track_id is not None:
-        record["track_id"] = event.track_id
-    if event.duration_s is not None:
-        record["duration_s"] = round(event.duration_s, 3)
-    return record
-
-
-def _face(face: Face, tasks: list[str]) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "track_id": face.track_id,
-        "box_px": _rounded(face.box_xyxy, PX_DECIMALS),
-        "score": round(float(face.score), SCORE_DECIMALS),
-        "points5_px": _rounded(face.points5, PX_DECIMALS) if np.isfinite(face.points5).all() else None,
-        "quality": None if face.quality is None else round(float(face.quality), SCORE_DECIMALS),
-        "predicted": face.predicted,
-        "age_ms": {task: round(float(age), MS_DECIMALS) for task, age in face.age_ms.items()},
-    }
-    for task in tasks:
-        record.update(_TASK_KEYS[task](face))
-    return record
-
-
-def _landmarks(face: Face) -> dict[str, Any]:
-    found = face.landmarks
-    return {
-        "landmarks_px": None if found is None else _rounded(found.points, PX_DECIMALS),
-        "landmarks_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
-    }
-
-
-def _pose(face: Face) -> dict[str, Any]:
-    pose = face.pose
-    return {
-        f"{axis}_deg": None if pose is None else round(float(getattr(pose, axis)), DEG_DECIMALS)
-        for axis in ("yaw", "pitch", "roll")
-    }
-
-
-def _emotion(face: Face) -> dict[str, Any]:
-    found = face.emotion
-    return {
-        "emotion": None if found is None else found.label,
-        "emotion_probs": None if found is None else _rounded(found.probs, SCORE_DECIMALS),
-    }
-
-
-def _parsing(face: Face) -> dict[str, Any]:
-    return {"parsing": None if face.parsing is None else encode_parsing(face.parsing)}
-
-
-_TASK_KEYS = {"landmarks": _landmarks, "parsing": _parsing, "emotion": _emotion, "pose": _pose}
-
-
-def encode_parsing(parsing: Parsing) -> dict[str, Any]:
-    """A label map as runs, row after row: ``labels[i]`` repeated ``counts[i]`` times.
-
-    Like COCO's uncompressed RLE, but with a class for each run, and along rows.
-    """
-    height, width = parsing.labels.shape
-    flat = parsing.labels.ravel()
-    starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] + 1))
-    counts = np.diff(starts, append=flat.size)
-    return {
-        "width": width,
-        "height": height,
-        "to_frame_px": _rounded(parsing.to_frame, 6),
-        "labels": flat[starts].tolist(),
-        "counts": counts.tolist(),
-    }
-
-
-def decode_parsing(record: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The (h, w) uint8 label map that ``encode_parsing`` packed."""
-    flat = np.repeat(np.asarray(record["labels"], np.uint8), record["counts"])
-    return flat.reshape(record["height"], record["width"])
-
-
-def _rounded(array: NDArray[Any], decimals: int) -> Any:
-    # In float64: a rounded float32 prints as 0.30000001192092896.
-    return np.round(array.astype(np.float64), decimals).tolist()
+    return event.to_dict()
