@@ -39,6 +39,7 @@ VERBS = {
     "build": Verb("rtface.cli.build", "build", "Get TensorRT plans and --engine auto ready for this machine"),
     "calibrate": Verb("rtface.cli.calibrate", "calibrate", "INT8 ranges from your own pictures, and accuracy gates"),
     "import": Verb("rtface.cli.import_", "importing", "A public data set's own layout into a corpus file"),
+    "serve": Verb("rtface.cli.serve", "serve", "A local page with picture, events and audience; HTTP API, metrics"),
     "report": Verb("rtface.cli.report", "report", "What a database of visits tells: a page, a picture or a table"),
     "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),

@@ -1,0 +1,98 @@
+"""``rtface serve``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from rtface.cli import flags
+from rtface.errors import OptionError, require
+
+serve = typer.Typer(add_completion=False)
+
+EXAMPLES = """
+Examples:
+
+  rtface serve demo --loop
+
+  rtface serve 0 --budget 33ms -o visits.db
+
+  rtface serve rtsp://door.local/stream --privacy blur --host 0.0.0.0
+
+  curl http://127.0.0.1:8765/api/v1/faces
+"""
+
+
+@serve.command(epilog=EXAMPLES)
+def serve_command(
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Cameras, URLs, videos, or demo; default camera 0."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; elsewhere than here needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 = any that is free.")] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", metavar="TOKEN", help="What clients must know (or RTFACE_TOKEN); else one is made."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="A further name it is reached by; repeatable."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", metavar="URL", help="A further origin, as of a reverse proxy; repeatable."),
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="A file begins again at its end.")] = False,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
+    ] = None,
+    output: flags.Outputs = None,
+    overwrite: flags.Overwrite = False,
+    tasks: flags.Tasks = None,
+    max_faces: flags.MaxFaces = None,
+    threads: flags.Threads = None,
+    engine: flags.Engine = None,
+    precision: flags.Precision = None,
+    smooth: flags.Smooth = None,
+    config: flags.Config = None,
+    settings: flags.Set = None,
+) -> None:
+    """A local page with the live picture, events and audience, an HTTP API and metrics. Ctrl-C ends it.
+
+    Listens on 127.0.0.1 only, unless --host says otherwise.
+    """
+    for module in ("starlette", "uvicorn", "websockets", "prometheus_client"):
+        require(module, "serve")
+    given = flags.options_from(
+        config,
+        settings,
+        tasks=tasks,
+        max_faces=max_faces,
+        threads=threads,
+        engine=engine,
+        precision=precision,
+        smooth=smooth,
+        budget_ms=budget,
+    )
+    from rtface.serve.server import ServeOptions, Serving
+
+    token = token or os.environ.get("RTFACE_TOKEN") or None
+    if token is not None and len(token) < 8:
+        raise OptionError("--token", "is too short to be a secret", "Take 8 characters at least, or leave it out")
+    how = ServeOptions(
+        host=host,
+        port=port,
+        token=token,
+        allow_hosts=tuple(allow_host or ()),
+        allow_origins=tuple(allow_origin or ()),
+        loop=loop,
+    )
+    with Serving(source or [0], given, how, outputs=output or (), overwrite=overwrite, on_event=flags.say) as serving:
+        print(f"rtface: look at {serving.url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        serving.wait()

@@ -1,0 +1,56 @@
+"""What a viewer may read and change of the analysis: the budget, the tasks, stricter privacy. No paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from rtface.audience.privacy import MODES
+from rtface.errors import InputError
+from rtface.options import Options
+from rtface.serve.hub import Hub
+
+#: Options that name places of this machine.
+PRIVATE = ("models_dir", "calibration_dir", "profile")
+CHANGEABLE = ("budget_ms", "tasks", "privacy")
+
+
+class Control:
+    """Reads and changes options while it runs.
+
+    Args:
+        options: As it began.
+        hub: Whose privacy is made stricter.
+        update: Takes new options into the running analysis, by name.
+    """
+
+    def __init__(self, options: Options, hub: Hub, update: Callable[[dict[str, Any]], Options]) -> None:
+        self._options, self._hub, self._update = options, hub, update
+
+    def record(self) -> dict[str, Any]:
+        """The options by name, without paths."""
+        known = {name: value for name, value in asdict(self._options).items() if name not in PRIVATE}
+        return {**known, "privacy": self._hub.privacy, "changeable": list(CHANGEABLE)}
+
+    def change(self, wanted: Any) -> dict[str, Any]:
+        """Take new values.
+
+        Raises:
+            InputError: It is no object, or names something that may not be changed.
+            OptionError: A value is not what the option takes.
+        """
+        if not isinstance(wanted, dict) or not wanted:
+            raise InputError("options", "expected a JSON object", 'Send {"budget_ms": 33}')
+        for name in wanted:
+            if name not in CHANGEABLE:
+                raise InputError(f"option {name!r}", "may not be changed from here", f"{', '.join(CHANGEABLE)} may")
+        privacy = wanted.get("privacy", self._hub.privacy)
+        if privacy not in MODES or MODES.index(privacy) < MODES.index(self._hub.privacy):
+            mend = "Start rtface serve with another --privacy"
+            raise InputError("privacy", f"may only become stricter than {self._hub.privacy}", mend)
+        others = {name: value for name, value in wanted.items() if name != "privacy"}
+        if others:
+            self._options = self._update(others)
+        self._hub.privacy = privacy
+        return self.record()
