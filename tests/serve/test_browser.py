@@ -57,10 +57,10 @@ def test_the_picture_moves_and_layers_toggle(page):
         page.wait_for_timeout(300)
         x, y = page.evaluate("latest.faces[0].box_px.slice(0, 2).map(Math.round)")
         with_box = page.evaluate(MIDDLE, [x, y + 40])
-        page.get_by_label("Boxes").uncheck()
+        page.get_by_role("checkbox", name="Boxes").uncheck()
         without = page.evaluate(MIDDLE, [x, y + 40])
         assert with_box != without
-        page.get_by_label("Picture").uncheck()
+        page.get_by_role("checkbox", name="Picture").uncheck()
         assert page.evaluate(MIDDLE, [10, 10])[:3] == [7, 9, 13]
         assert page.said == []
 
