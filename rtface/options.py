@@ -7,11 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from rtface.audience.rules import AudienceOptions
 from rtface.errors import InputError, OptionError, UsageError
 from rtface.labels import TASKS
 
@@ -22,9 +23,10 @@ else:
 
 ENV_PREFIX = "RTFACE_"
 #: Variables with our prefix that are not options.
-ENV_OTHER = frozenset({"RTFACE_CONFIG", "RTFACE_DEBUG"})
+ENV_OTHER = frozenset({"RTFACE_CONFIG", "RTFACE_DEBUG", "RTFACE_TOKEN"})
 
 ENGINES: tuple[str, ...] = ("auto", "onnx", "openvino", "trt", "onnx-cuda", "onnx-trt")
+PRIVACY: tuple[str, ...] = ("full", "blur", "aggregate")
 PRECISIONS: tuple[str, ...] = ("fp32", "fp16", "int8")
 
 
@@ -62,6 +64,11 @@ class Options:
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
         profile: Build profile whose TensorRT plans run, by name or .toml file; None = that of the machine's kind.
+        audience: Make events of who comes, looks, smiles and leaves (`rtface.Audience`), in records and all outputs.
+        audience_rules: What counts as a visit, a look, a smile: an `AudienceOptions`, a table of its values, or text
+            such as "grace_s=5,camera_offset_cm=0/25".
+        privacy: What leaves the process: "full"; "blur", pictures with faces blurred; "aggregate", only windows of
+            many visits (`docs/privacy.md`).
         calibration_dir: Folder with int8 ranges and gates, from `rtface calibrate`; None = the ones that ship.
 
     Raises:
@@ -95,6 +102,9 @@ class Options:
     threads: int | None = None
     models_dir: str | None = None
     profile: str | None = None
+    audience: bool = False
+    audience_rules: AudienceOptions = field(default_factory=AudienceOptions)
+    privacy: str = "full"
     calibration_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -281,6 +291,27 @@ def _name(value: Any) -> str:
     return os.fspath(value)
 
 
+def _audience_rules(value: Any) -> AudienceOptions:
+    if isinstance(value, AudienceOptions):
+        return value
+    try:
+        table = dict(_named_numbers(value)) if isinstance(value, str) else dict(value)
+        lists = {name: tuple(numbers) for name, numbers in table.items() if isinstance(numbers, list)}
+        return AudienceOptions(**{**table, **lists})
+    except OptionError as error:
+        raise _Unfit(f"rules of an audience ({error.what}: {error.why})") from None
+    except (TypeError, ValueError):
+        known = ", ".join(option.name for option in fields(AudienceOptions))
+        raise _Unfit(f"name=number, with commas between them, of {known}") from None
+
+
+def _named_numbers(text: str) -> Iterable[tuple[str, Any]]:
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        numbers = tuple(float(number) for number in value.split("/"))
+        yield name.strip(), numbers if len(numbers) > 1 else numbers[0]
+
+
 _RULES: dict[str, Rule] = {
     "tasks": _task_names,
     "max_faces": _number(1, 1024, whole=True),
@@ -309,6 +340,9 @@ _RULES: dict[str, Rule] = {
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),
     "profile": _maybe(_name),
+    "audience": _switch,
+    "audience_rules": _audience_rules,
+    "privacy": _one_of(*PRIVACY),
     "calibration_dir": _maybe(_folder),
 }
 if set(_RULES) != {option.name for option in fields(Options)}:

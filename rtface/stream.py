@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from rtface.analyzer import Analyzer
+from rtface.audience.events import Audience
 from rtface.capture.open import open_source
 from rtface.capture.reader import Grabbed, Grabber
 from rtface.capture.reconnecting import LiveGrabber, Reconnect
@@ -91,6 +92,7 @@ class Stream:
         self._on_event = on_event
         self._happened: deque[Event] = deque()  # since the last result
         self._reconnect = reconnect or Reconnect(give_up_s=options.reconnect_s)
+        self._audience = Audience(options.audience_rules) if options.audience else None
 
     def __enter__(self) -> Stream:
         wanted = self._wanted
@@ -156,6 +158,8 @@ class Stream:
             if taken is not None and self._control.enabled:
                 return taken.item, taken.dropped
             self._fanout.idle()
+            if self._audience is not None and self._live:
+                self._happened.extend(self._audience.tick(self._clock.now()))
             if self._handoff.ended or self._fanout.done:
                 raise StopIteration
 
@@ -163,12 +167,12 @@ class Stream:
         assert self._analyzer is not None
         frame, budget_ms = grabbed.frame, self._control.budget_ms
         captured_at = frame.captured_at or 0.0  # the capture has stamped it
+        # A file's own time where it is not played but read as fast as it goes.
+        at = captured_at if self._live or frame.media_time is None else frame.media_time
         deadline = captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else None
         if self._source.stills:
             result = self._analyzer.image(frame.image, tasks=self._control.tasks)
         else:
-            # A file's own time where it is not played but read as fast as it goes.
-            at = captured_at if self._live or frame.media_time is None else frame.media_time
             result = self._analyzer.video(
                 frame.image,
                 at,
@@ -178,6 +182,7 @@ class Stream:
                 deadline=deadline,
                 tasks=self._control.tasks,
             )
+        visitors = self._audience.observe(result, at=at) if self._audience is not None else ()
         now = self._clock.now()
         age_ms = (now - captured_at) * 1000.0
         return replace(
@@ -186,8 +191,13 @@ class Stream:
             timing=replace(result.timing, capture_ms=grabbed.capture_ms, age_ms=age_ms),
             late=deadline is not None and now > deadline,
             dropped=dropped,
-            events=self._take_events() + result.events,
+            events=self._take_events() + result.events + visitors,
         )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames' time is that of their grab, and the newest one wins."""
+        return self._live
 
     @property
     def source(self) -> Source:
@@ -207,6 +217,8 @@ class Stream:
         stack, self._stack = self._stack, None
         with stack:
             self._grabber.stop()
+            for event in self._audience.finish() if self._audience is not None else ():
+                self._tally.note(event)  # what comes after the last frame is in the summary
             self._tally.end(error)
             self._fanout.finish(self.summary)
 

@@ -209,11 +209,14 @@ class Event:
 
     Attributes:
         kind: "source_lost" or "source_back", of a camera or stream; "output_lost" or "output_back", of an output's
-            receiver; "emotion_onset" or "emotion_offset", of a face.
+            receiver; "emotion_onset" or "emotion_offset", of a face; those of `rtface.Audience`: "arrived", "left",
+            "look_start", "look_end" and "smile", of a visitor, "someone" and "nobody", of a camera.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
-        what: Why the source was lost, or the emotion's label.
-        track_id: Whose emotion; None for a source.
-        duration_s: How long the source was away, or the emotion lasted; None where it only begins.
+        what: Why the source was lost; the emotion's label; whether a visitor was "near" or "far"; by what a look was
+            measured, "pose" or "gaze".
+        track_id: Whose; None for a source.
+        duration_s: How long the source was away, the emotion or the look lasted, the visitor was in view; None where
+            it only begins.
     """
 
     kind: str

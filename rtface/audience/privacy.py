@@ -15,7 +15,6 @@ from rtface.audience.windows import BUCKET_NAMES, Window
 from rtface.labels import EMOTIONS
 
 K = 5
-MODES = ("full", "blur", "aggregate")
 
 
 @dataclass(slots=True)

@@ -53,6 +53,12 @@ Floor = Annotated[
 Priority = Annotated[
     str | None, typer.Option("--priority", metavar="TASKS", help="Tasks that matter most, first, e.g. parsing,pose.")
 ]
+Audience = Annotated[
+    bool | None, typer.Option("--audience/--no-audience", help="Events of who comes, looks, smiles and leaves.")
+]
+Privacy = Annotated[
+    str | None, typer.Option("--privacy", metavar="MODE", help="full, blur (faces) or aggregate; default full.")
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[
     list[str] | None,

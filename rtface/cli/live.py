@@ -49,6 +49,8 @@ def live_command(
     precision: flags.Precision = None,
     smooth: flags.Smooth = None,
     enhance: flags.Enhance = None,
+    audience: flags.Audience = None,
+    privacy: flags.Privacy = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -69,6 +71,8 @@ def live_command(
         precision=precision,
         smooth=smooth,
         enhance=enhance,
+        audience=audience,
+        privacy=privacy,
         budget_ms=budget,
         level=level,
         floor=floor,

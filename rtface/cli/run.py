@@ -43,6 +43,8 @@ def run_command(
     precision: flags.Precision = None,
     smooth: flags.Smooth = None,
     enhance: flags.Enhance = None,
+    audience: flags.Audience = None,
+    privacy: flags.Privacy = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -62,6 +64,8 @@ def run_command(
         precision=precision,
         smooth=smooth,
         enhance=enhance,
+        audience=audience,
+        privacy=privacy,
     )
     if options.budget_ms is not None:
         print("rtface: budget_ms is left out: run keeps no deadline; `rtface live --budget` does", file=sys.stderr)

@@ -60,6 +60,7 @@ def serve_command(
     engine: flags.Engine = None,
     precision: flags.Precision = None,
     smooth: flags.Smooth = None,
+    privacy: flags.Privacy = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -79,6 +80,8 @@ def serve_command(
         precision=precision,
         smooth=smooth,
         budget_ms=budget,
+        privacy=privacy,
+        audience=True,
     )
     from rtface.serve.server import ServeOptions, Serving
 

@@ -52,7 +52,7 @@ def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink
     name, settings = split_settings(output)
     path = Path(name).expanduser()
     _once(seen, path.resolve(), str(path))
-    check_writable(path, overwrite)
+    check_writable(path, overwrite or (kind is not None and kind.continues))
     assert kind is not None  # a folder was refused
     return _for_path(path, kind, settings, overwrite)
 

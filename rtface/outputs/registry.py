@@ -28,6 +28,7 @@ class OutputKind:
         extra: The extra of rtface that installs what it needs; "" = nothing more.
         needs: Python packages, by the name that is imported.
         programs: Programs that must be there.
+        continues: A file that is there is gone on with, not replaced.
         systems: Values of ``sys.platform`` it works on; empty = all.
     """
 
@@ -39,6 +40,7 @@ class OutputKind:
     needs: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
+    continues: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -71,6 +73,7 @@ class OutputKind:
 KINDS: tuple[OutputKind, ...] = (
     OutputKind((".jsonl", "-"), "jsonl", "JSON lines, schema rtface.result/1; - is stdout", "faces.jsonl"),
     OutputKind((".mp4",), "video", "an annotated video", "faces.mp4"),
+    OutputKind((".db",), "visits", "visits in an SQLite database, for rtface report", "visits.db", continues=True),
     OutputKind((".jpg", ".jpeg", ".png"), "video", "an annotated picture, of one picture", "faces.jpg"),
     OutputKind(
         ("opentrack",), "opentrack", "head tracking for games and simulators (UDP over network)", "opentrack://"

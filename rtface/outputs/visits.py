@@ -12,6 +12,7 @@ from rtface.audience.events import Audience
 from rtface.audience.publish import WindowPublisher
 from rtface.audience.rules import AudienceOptions
 from rtface.audience.visits import Visit
+from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.outputs.visit_store import VisitStore
 from rtface.types import FrameResult
@@ -22,6 +23,16 @@ RETENTION_DAYS = 30.0
 HOUSEKEEPING_S = 60.0
 
 
+def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> VisitsSink:
+    """``visits.db?retention_days=90``; the definitions and the mode of privacy are the run's.
+
+    Raises:
+        UsageError: A setting is unknown, or no number.
+    """
+    settings.only("retention_days")
+    return VisitsSink(path, retention_days=settings.number("retention_days", RETENTION_DAYS, 0.01, 36500))
+
+
 class VisitsSink(Sink):
     """A database of visits, which is continued where it is there.
 
@@ -30,8 +41,8 @@ class VisitsSink(Sink):
 
     Args:
         path: The file.
-        rules: What counts as a visit; None = the defaults.
-        aggregate: Keep no visits, only windows of at least five of them.
+        rules: What counts as a visit; None = the run's.
+        aggregate: Keep no visits, only windows of at least five of them; None = as the run's privacy demands.
         retention_days: Older ones are deleted; infinity keeps all.
         clock: Seconds since 1970, for tests.
     """
@@ -41,13 +52,13 @@ class VisitsSink(Sink):
         path: Path,
         rules: AudienceOptions | None = None,
         *,
-        aggregate: bool = False,
+        aggregate: bool | None = None,
         retention_days: float = RETENTION_DAYS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = str(path)
-        self._path, self._rules, self._clock = path, rules or AudienceOptions(), clock
-        self._publisher = WindowPublisher() if aggregate else None
+        self._path, self._rules, self._clock, self._aggregate = path, rules, clock, aggregate
+        self._publisher: WindowPublisher | None = None
         self._retention_days = retention_days
         self._store: VisitStore | None = None
         self._over: list[Visit] = []
@@ -56,7 +67,10 @@ class VisitsSink(Sink):
     def open(self, info: RunInfo) -> None:
         self._live = info.live
         self._began = self._until = self._clock()
-        self._audience = Audience(self._rules, on_visit=self._over.append, live=info.live)
+        options = info.control.options
+        aggregate = options.privacy == "aggregate" if self._aggregate is None else self._aggregate
+        self._publisher = WindowPublisher() if aggregate else None
+        self._audience = Audience(self._rules or options.audience_rules, on_visit=self._over.append, live=info.live)
         self._store = VisitStore(self._path, write=True)
         privacy = "aggregate" if self._publisher else "full"
         self._store.note(version=info.header.get("version"), privacy=privacy, retention_days=self._retention_days)

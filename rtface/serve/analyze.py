@@ -51,10 +51,13 @@ class Analyze:
             raise HTTPException(429, "Another picture is looked at; try again", headers={"retry-after": "1"})
         try:
             data = b"".join([chunk async for chunk in body])
-            # Shielded: a client that goes away must not leave two pictures at work.
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._worker, self._work, data))
-        finally:
+        except BaseException:
             self._busy.release()
+            raise
+        work = asyncio.get_running_loop().run_in_executor(self._worker, self._work, data)
+        work.add_done_callback(lambda _: self._busy.release())
+        # Shielded: of a client that goes away the picture is still looked at to its end, and nobody's beside it.
+        return await asyncio.shield(work)
 
     def _work(self, data: bytes) -> dict[str, Any]:
         image = decoded(data)

@@ -64,11 +64,10 @@ class Server:
             "/api/v1/audience": self.audience,
             "/api/v1/cameras": self.cameras,
             "/api/v1/timeline": self.timeline,
-            "/api/v1/options": self.options,
             "/api/v1/snapshot.jpg": self.snapshot,
         }
         routes: list[Any] = [Route(path, handler, methods=["GET"]) for path, handler in get.items()]
-        routes.append(Route("/api/v1/options", self.change_options, methods=["PATCH"]))
+        routes.append(Route("/api/v1/options", self.options, methods=["GET", "PATCH"]))
         routes.append(Route(PATH, self.analyze, methods=["POST"]))
         routes.append(WebSocketRoute("/ws", self.websocket))
         routes += [Route(path, self.page, methods=["GET"]) for path in TYPES]
@@ -127,11 +126,9 @@ class Server:
         return JSONResponse(record)
 
     async def options(self, request: Request) -> Response:
-        """What the analysis does."""
-        return JSONResponse(self._control.record())
-
-    async def change_options(self, request: Request) -> Response:
-        """Another budget, other tasks, stricter privacy."""
+        """What the analysis does; another budget, other tasks, stricter privacy."""
+        if request.method != "PATCH":
+            return JSONResponse(self._control.record())
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise HTTPException(415, "Send Content-Type: application/json")
         try:

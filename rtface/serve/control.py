@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from rtface.audience.privacy import MODES
 from rtface.errors import InputError
-from rtface.options import Options
+from rtface.options import PRIVACY, Options
 from rtface.serve.hub import Hub
 
 #: Options that name places of this machine.
@@ -46,7 +45,7 @@ class Control:
             if name not in CHANGEABLE:
                 raise InputError(f"option {name!r}", "may not be changed from here", f"{', '.join(CHANGEABLE)} may")
         privacy = wanted.get("privacy", self._hub.privacy)
-        if privacy not in MODES or MODES.index(privacy) < MODES.index(self._hub.privacy):
+        if privacy not in PRIVACY or PRIVACY.index(privacy) < PRIVACY.index(self._hub.privacy):
             mend = "Start rtface serve with another --privacy"
             raise InputError("privacy", f"may only become stricter than {self._hub.privacy}", mend)
         others = {name: value for name, value in wanted.items() if name != "privacy"}

@@ -17,6 +17,7 @@ from rtface.audience.publish import WindowPublisher
 from rtface.audience.rules import AudienceOptions
 from rtface.audience.visits import Visit
 from rtface.audience.windows import bounds, window_of, windows
+from rtface.outputs.control import RunControl
 from rtface.outputs.records import event_record
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.serve.metrics import Metrics
@@ -282,8 +283,10 @@ class HubSink(Sink):
     def __init__(self, hub: Hub, camera: str) -> None:
         self.name = f"serve {camera}"
         self._hub, self._camera = hub, camera
+        self.control = RunControl()  # until the run hands in its own
 
     def open(self, info: RunInfo) -> None:
+        self.control = info.control
         self._hub.add(self._camera)
 
     def write(self, result: FrameResult) -> None:

@@ -98,7 +98,7 @@ def _patch() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "budget_ms": {"type": ["number", "null"], "exclusiveMinimum": 0},
-            "tasks": {"type": "array", "items": {"enum": list(TASKS)}},
+            "tasks": {"type": "array", "minItems": 1, "items": {"enum": list(TASKS)}},
             "privacy": {"enum": ["full", "blur", "aggregate"]},
         },
     }

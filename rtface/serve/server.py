@@ -7,12 +7,11 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import uvicorn
 
-from rtface.audience.rules import AudienceOptions
 from rtface.capture.looped import LoopedSource
 from rtface.errors import RtfaceError, UsageError
 from rtface.options import Options
@@ -44,7 +43,6 @@ class ServeOptions:
         allow_hosts: Further names by which it is reached.
         allow_origins: Further origins, such as https://kiosk.example of a reverse proxy.
         loop: A file begins again at its end.
-        privacy: "full", "blur" or "aggregate".
     """
 
     host: str = "127.0.0.1"
@@ -53,8 +51,6 @@ class ServeOptions:
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     loop: bool = False
-    privacy: str = "full"
-    rules: AudienceOptions = field(default_factory=AudienceOptions)
 
 
 class Serving:
@@ -88,7 +84,6 @@ class Serving:
         self.token = how.token or (None if local else secrets.token_urlsafe(24))
         self.failed: RtfaceError | None = None
         self.over = threading.Event()
-        self._streams: dict[str, Stream] = {}
 
     def __enter__(self) -> Serving:
         how = self._how
@@ -96,7 +91,7 @@ class Serving:
         self.port = int(self._socket.getsockname()[1])
         self._switch = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
-        self.hub = Hub(privacy=how.privacy, rules=how.rules)
+        self.hub = Hub(privacy=self._options.privacy, rules=self._options.audience_rules)
         self._pictures = Pictures(lambda result: private_picture(result, self.hub.privacy))
         self._analyze = Analyze(self._options)
         control = Control(self._options, self.hub, self._update)
@@ -168,7 +163,6 @@ class Serving:
                 on_event=lambda event: self._note(name, event),
             )
             with stream:
-                self._streams[name] = stream
                 for _ in stream:
                     pass
             self.hub.down(name, "the source is over")
@@ -185,8 +179,11 @@ class Serving:
 
     def _update(self, changes: dict[str, Any]) -> Options:
         options = replace(self._options, **changes)  # refused as a whole, or taken by every stream
-        for stream in self._streams.values():
-            stream.update(**changes)
+        for sink in self._sinks.values():
+            if "budget_ms" in changes:
+                sink.control.set_budget(options.budget_ms)
+            if "tasks" in changes:
+                sink.control.set_tasks(options.tasks)
         self._options = options
         return options
 

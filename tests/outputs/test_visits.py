@@ -166,3 +166,18 @@ def test_records_are_json(tmp_path):
         publisher.add(visit(NOON + second, cells={5: 3.0}))
     for _, record in publisher.close(float("inf")):
         assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_a_run_names_it_and_goes_on_with_it(tmp_path, cli):
+    path = tmp_path / "visits.db"
+    for count in (1, 2):
+        done = cli("run", "demo", "-o", f"{path}?retention_days=7", "--audience", "-o", tmp_path / f"{count}.jsonl")
+        assert done.code == 0, done.err
+        with VisitStore(path, write=False) as store:
+            assert len(list(store.visits())) >= count
+            assert store.facts()["retention_days"] == 7
+    lines = [json.loads(line) for line in (tmp_path / "1.jsonl").read_text().splitlines()]
+    kinds = [event["kind"] for line in lines[1:] for event in line["events"]]
+    assert kinds.index("arrived") < kinds.index("left")
+    assert lines[0]["options"]["audience_rules"]["grace_s"] == 3.0
+    assert cli("run", "demo", "-o", f"{path}?retention=7").code == 2
