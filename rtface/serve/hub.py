@@ -164,12 +164,12 @@ class Hub:
             rate = 1.0 / max(now - camera.updated_at, 1e-3)
             camera.fps = rate if not camera.fps else camera.fps + FPS_WEIGHT * (rate - camera.fps)
         camera.up, camera.why, camera.updated_at = True, "", now
-        utc = self._clock() - (now - result.frame.captured_at)
+        utc = self._clock() - (now - result.captured_at)
         if not camera.timeline or utc - camera.timeline[-1][0] >= TIMELINE_S:
             camera.timeline.append((utc, result.timing.age_ms, result.level, len(result.faces)))
         self.metrics.add(name, result, aggregate=self.privacy == "aggregate")
         with self._lock:
-            events = self._audience.observe(result, at=result.frame.captured_at, utc=utc)
+            events = self._audience.observe(result, at=result.captured_at, utc=utc)
         for event in (*(one for one in result.events if one.kind not in KINDS), *events):
             self._tell(name, event)
         camera.newest = (camera.sequence + 1, result)

@@ -37,7 +37,7 @@ def written(path, who, seconds=30.0, **more) -> None:
     with sink:
         sink.open(INFO)
         for result in results(who, seconds, fps=10):
-            sink.write(replace(result, frame=replace(result.frame, captured_at=result.frame.captured_at + shift)))
+            sink.write(replace(result, frame=replace(result.frame, captured_at=result.captured_at + shift)))
         sink.finish({})
 
 

@@ -72,7 +72,7 @@ def feed(hub: Hub, stop: threading.Event, camera: str = "made") -> None:
     hub.add(camera)
     start = time.monotonic()
     for result in results(PEOPLE, 1e6, fps=20, start=start):
-        if stop.wait(max(result.frame.captured_at - time.monotonic(), 0)):
+        if stop.wait(max(result.captured_at - time.monotonic(), 0)):
             return
         image = np.full((180, 320, 3), (40, 80, result.frame.index * 5 % 256), np.uint8)
         if result.frame.index == 30:
