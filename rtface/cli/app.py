@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any, NamedTuple
@@ -65,7 +66,8 @@ Examples:
   rtface live --camera 0 --budget 33ms
 
 Options come from flags, else RTFACE_* variables, else the TOML file of --config.
-Exit codes: 0 ok, 1 failed, 2 usage, 3 source, 4 model or engine, 5 budget missed, 130 Ctrl-C.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 source, 4 model or engine, 5 budget missed,
+  129, 130, 143 hang-up, Ctrl-C, termination.
 RTFACE_DEBUG=1 shows tracebacks.
 """
 
@@ -83,12 +85,11 @@ def _main(args: list[str]) -> int:
         print(f"rtface {__version__}")
         return 0
     interrupts = _Interrupts()
-    before = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, interrupts) for number in _ending_signals()}
     try:
         return _run(args[0], args[1:])
     except KeyboardInterrupt:
-        print("rtface: interrupted; what was written is whole", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return interrupts.said()
     except Exception as error:
         return _failed(error)
     finally:
@@ -131,15 +132,37 @@ def _failed(error: Exception) -> int:
     return EXIT_FAILED
 
 
+def _ending_signals() -> list[signal.Signals]:
+    """Ctrl-C, a supervisor's request to end, and the terminal's end, unless `nohup` has it ignored."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
 class _Interrupts:
-    """The first Ctrl-C ends the run and closes outputs, which a second one does not disturb; a third gives up."""
+    """The first signal ends the run and closes outputs, which a second one does not disturb; a third gives up."""
 
     def __init__(self) -> None:
         self._count = 0
+        self._first = signal.SIGINT
 
     def __call__(self, number: int, frame: FrameType | None) -> Any:
         self._count += 1
+        if self._count == 1:
+            self._first = signal.Signals(number)
         if self._count == 2:
-            print("rtface: closing outputs; once more to give up", file=sys.stderr)
+            _tell("rtface: closing outputs; once more to give up")
             return
         raise KeyboardInterrupt
+
+    def said(self) -> int:
+        """The exit code of what ended the run, which is said."""
+        words = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
+        _tell(f"rtface: {words[self._first.name]}; what was written is whole")
+        return 128 + self._first
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError, ValueError):  # the terminal may be gone
+        print(line, file=sys.stderr, flush=True)

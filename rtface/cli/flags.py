@@ -89,6 +89,8 @@ def say(event: Event) -> None:
         print(f"rtface: the source is lost ({event.what}); trying again", file=sys.stderr, flush=True)
     elif event.kind == "source_back":
         print(f"rtface: the source is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
+    elif event.kind == "part_left":
+        print(f"rtface: {event.what}", file=sys.stderr, flush=True)
     elif event.kind == "output_lost":
         print(f"rtface: output {event.what}", file=sys.stderr, flush=True)
     elif event.kind == "output_back":

@@ -3,45 +3,97 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from rtface.errors import OutputError, RtfaceError
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.system.handoff import Backlog, Handoff, Mailbox
 from rtface.types import FrameResult
 
+#: Seconds that an output may make no headway at the end of a run before it is given up.
+GIVE_UP_S = 5.0
+
 
 class _Outlet:
-    """One sink and the thread that writes it."""
+    """One sink and the thread that writes it, to its end."""
 
     def __init__(self, sink: Sink, handoff: Handoff[FrameResult]) -> None:
         self.sink = sink
         self.lost = 0
         self.error: Exception | None = None
         self._handoff = handoff
+        self._moved_at = 0.0  # when it last made headway
+        self._drained, self._told, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._given_up = False
+        self._summary: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._run, name=f"rtface-{sink.name}", daemon=True)
         self._thread.start()
 
     def put(self, result: FrameResult) -> None:
-        if not self._handoff.put(result) and self.error is not None:
+        if not self._handoff.put(result):
+            self.check()
+
+    def check(self) -> None:
+        """
+        Raises:
+            Exception: What the sink met.
+        """
+        if self.error is not None:
             raise self.error
 
     def idle(self) -> None:
         """Its thread waits by itself."""
 
-    def drain(self) -> None:
-        """Waits until everything that was put is written."""
+    def close(self) -> None:
+        """No more results come."""
         self._handoff.close()
-        self._thread.join()
+
+    def drain(self, since: float) -> None:
+        """Waits until everything that was put is written, or the sink has made no headway for too long `since`."""
+        self._wait(self._drained, since)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Lets the sink finish and close."""
+        self._summary = summary
+        self._told.set()
+
+    def end(self, since: float) -> None:
+        """Waits until the sink is closed, or has made no headway for too long `since`."""
+        self._wait(self._ended, since)
+
+    def _wait(self, what: threading.Event, since: float) -> None:
+        while not self._given_up:
+            left_s = max(self._moved_at, since) + GIVE_UP_S - time.monotonic()
+            if what.wait(max(left_s, 0.0)):
+                return
+            self._given_up = left_s <= 0.0
+        if self.error is None:
+            why = f"made no headway for {GIVE_UP_S:g} s and was given up; what it had not written is lost"
+            self.error = OutputError(self.sink.name, why, "Check what it writes to")
 
     def _run(self) -> None:
+        try:
+            self._write()
+        finally:
+            self._drained.set()
+            self._told.wait()
+            if self.error is None:
+                self.error = _attempt(self.sink, lambda: self.sink.finish(self._summary))
+            closing = _attempt(self.sink, self.sink.close)
+            self.error = self.error or closing
+            self._ended.set()
+
+    def _write(self) -> None:
         try:
             while (taken := self._handoff.take()) is not None:
                 self.lost += taken.dropped
                 self.sink.write(taken.item)
-        except Exception as error:  # raised again by put and finish
-            self.error = error
+                self._moved_at = time.monotonic()
+        except BaseException as error:  # raised again by put, check and finish
+            self.error = _as_output_error(self.sink, error)
             self._handoff.close()
 
 
@@ -56,15 +108,32 @@ class _Direct:
     def put(self, result: FrameResult) -> None:
         try:
             self.sink.write(result)
-        except Exception as error:
-            self.error = error
+        except KeyboardInterrupt:
             raise
+        except BaseException as error:
+            self.error = _as_output_error(self.sink, error)
+            raise self.error from error
+
+    def check(self) -> None:
+        """It raises where it is written."""
 
     def idle(self) -> None:
         self.sink.idle()
 
-    def drain(self) -> None:
+    def close(self) -> None:
         """Nothing is waiting."""
+
+    def drain(self, since: float) -> None:
+        """Nothing is waiting."""
+
+    def end(self, since: float) -> None:
+        """It has ended when it has finished."""
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        if self.error is None:
+            self.error = _attempt(self.sink, lambda: self.sink.finish(summary))
+        closing = _attempt(self.sink, self.sink.close)
+        self.error = self.error or closing
 
 
 class Fanout:
@@ -81,15 +150,15 @@ class Fanout:
 
     def __init__(self, sinks: Sequence[Sink], info: RunInfo, *, live: bool) -> None:
         handoff: Callable[[], Handoff[FrameResult]] = Mailbox if live else Backlog
-        self._stack = ExitStack()
-        self._outlets: list[_Outlet | _Direct] = []
         with ExitStack() as opened:
             for sink in sinks:
                 opened.enter_context(sink)
-                sink.open(info)
-            self._stack = opened.pop_all()
-        for sink in sinks:
-            self._outlets.append(_Outlet(sink, handoff()) if sink.own_thread else _Direct(sink))
+                try:
+                    sink.open(info)
+                except Exception as error:
+                    raise _as_output_error(sink, error) from error
+            opened.pop_all()  # each outlet closes its own
+        self._outlets = [_Outlet(sink, handoff()) if sink.own_thread else _Direct(sink) for sink in sinks]
 
     def put(self, result: FrameResult) -> None:
         """Hand a result to every output.
@@ -101,8 +170,13 @@ class Fanout:
             outlet.put(result)
 
     def idle(self) -> None:
-        """Nothing to hand over yet: a lost camera, a slow one."""
+        """Nothing to hand over yet: a lost camera, a slow one.
+
+        Raises:
+            OutputError: An output failed.
+        """
         for outlet in self._outlets:
+            outlet.check()
             outlet.idle()
 
     @property
@@ -113,28 +187,46 @@ class Fanout:
     def finish(self, summary: dict[str, Any]) -> None:
         """Write what is waiting, then the summary, and close all; one output's failure leaves the others whole.
 
+        An output that makes no headway for `GIVE_UP_S` is left behind, and counts as failed.
+
         Args:
             summary: The last JSON line; ``lost`` is added, per output the results that it was too slow for.
 
         Raises:
             OutputError: An output failed; the first of them, if several did.
         """
+        closed_at = time.monotonic()
         for outlet in self._outlets:
-            outlet.drain()
+            outlet.close()
+        for outlet in self._outlets:
+            outlet.drain(closed_at)
         lost = {outlet.sink.name: outlet.lost + outlet.sink.lost for outlet in self._outlets}
         lost = {name: count for name, count in lost.items() if count}
-        with self._stack:
-            for outlet in self._outlets:
-                if outlet.error is None:
-                    outlet.error = _attempt(outlet.sink, {**summary, "lost": lost})
+        for outlet in self._outlets:
+            outlet.finish({**summary, "lost": lost})
+        told_at = time.monotonic()
+        for outlet in self._outlets:
+            outlet.end(told_at)
         for outlet in self._outlets:
             if outlet.error is not None:
                 raise outlet.error
 
 
-def _attempt(sink: Sink, summary: dict[str, Any]) -> Exception | None:
+def _attempt(sink: Sink, call: Callable[[], None]) -> Exception | None:
     try:
-        sink.finish(summary)
-    except Exception as error:
-        return error
+        call()
+    except BaseException as error:
+        return _as_output_error(sink, error)
     return None
+
+
+def _as_output_error(sink: Sink, error: BaseException) -> RtfaceError:
+    """The error itself where it says what to do, else one that says which output met it."""
+    if isinstance(error, RtfaceError):
+        return error
+    line = " ".join(str(error).split())
+    failed = OutputError(
+        sink.name, f"failed with {type(error).__name__}{': ' if line else ''}{line}", "Mend the output"
+    )
+    failed.__cause__ = error
+    return failed

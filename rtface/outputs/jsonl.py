@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from rtface.errors import OutputError
 from rtface.outputs import records
 from rtface.outputs.sink import RunInfo, Sink
+from rtface.system.files import lock
 from rtface.types import FrameResult
 
 
@@ -25,7 +27,7 @@ class JsonlSink(Sink):
     def __init__(self, path: Path | None, *, overwrite: bool = False) -> None:
         self.name = "stdout" if path is None else str(path)
         self._path = path
-        self._mode = "wb" if overwrite else "xb"
+        self._overwrite = overwrite
         self._file: io.FileIO | None = None
         self._whole = 0  # bytes up to the end of the last whole line
 
@@ -34,10 +36,22 @@ class JsonlSink(Sink):
             if self._path is None:
                 self._file = io.FileIO(os.dup(sys.stdout.fileno()), "wb")
             else:
-                self._file = io.FileIO(self._path, self._mode)
+                self._file = self._begin(self._path)
         except OSError as error:
             raise self._failed(error) from error
         self._write(info.header)
+
+    def _begin(self, path: Path) -> io.FileIO:
+        """The empty file, and no other run's."""
+        how = 0 if self._overwrite else os.O_EXCL
+        binary = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        file = io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | how | binary, 0o666), "wb")
+        if not lock(file.fileno()):
+            file.close()
+            raise OutputError(self.name, "is being written by another run", "Name another path, or end that run")
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # not a pipe
+            file.truncate()
+        return file
 
     def write(self, result: FrameResult) -> None:
         self._write(result.to_dict())

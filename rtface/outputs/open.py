@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rtface.errors import OutputError, UsageError
@@ -32,7 +33,7 @@ def choose(
         OutputError: A path is a folder, is there already, or cannot be written.
     """
     sinks: list[Sink] = []
-    seen: dict[object, str] = {Path(str(source)).expanduser().resolve(): "is the source itself"}
+    seen = dict.fromkeys(_source_files(source), "is the source itself, or a part of it")
     for output in outputs:
         if isinstance(output, Sink):
             sinks.append(output)
@@ -51,10 +52,36 @@ def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink
         return sink
     name, settings = split_settings(output)
     path = Path(name).expanduser()
-    _once(seen, path.resolve(), str(path))
+    for key in _identities(path):
+        _once(seen, key, str(path))
     check_writable(path, overwrite or (kind is not None and kind.continues))
     assert kind is not None  # a folder was refused
     return _for_path(path, kind, settings, overwrite)
+
+
+def _identities(path: Path) -> list[object]:
+    """What a file is known by: where it is, and if it is there which one it is, whatever links lead to it."""
+    identities: list[object] = [path.resolve()]
+    with suppress(OSError, ValueError):
+        facts = path.stat()
+        if facts.st_ino:  # some file systems of Windows have no such number
+            identities.append((facts.st_dev, facts.st_ino))
+    return identities
+
+
+def _source_files(source: int | str | Path) -> Iterator[object]:
+    """Identities of a source and of the files that it is made of: a folder's pictures, a playlist's parts."""
+    path = Path(str(source)).expanduser()
+    yield from _identities(path)
+    with suppress(OSError, ValueError):
+        if path.is_dir():
+            for one in path.iterdir():
+                if one.suffix.lower() in (".jpg", ".jpeg", ".png") and one.is_file():
+                    yield from _identities(one)
+        elif path.suffix.lower() in (".m3u8", ".m3u"):
+            for line in path.read_text("utf-8", "replace").splitlines():
+                if line and not line.startswith("#"):
+                    yield from _identities(path.parent / line.strip())
 
 
 def _once(seen: dict[object, str], key: object, shown: str) -> None:
@@ -65,15 +92,11 @@ def _once(seen: dict[object, str], key: object, shown: str) -> None:
 
 def _for_path(path: Path, kind: OutputKind, settings: OutputUrl, overwrite: bool) -> Sink:
     module = kind.load()
-    if kind.module not in ("jsonl", "video"):
+    if kind.module != "jsonl":
         sink: Sink = module.open_file(path, settings, overwrite=overwrite)
         return sink
     settings.only()
-    if kind.module == "jsonl":
-        return JsonlSink(path, overwrite=overwrite)
-    from rtface.outputs.video import PictureSink, VideoSink
-
-    return VideoSink(path) if path.suffix.lower() == ".mp4" else PictureSink(path)
+    return JsonlSink(path, overwrite=overwrite)
 
 
 def check_writable(path: Path, overwrite: bool) -> None:

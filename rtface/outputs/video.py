@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,108 +14,113 @@ from numpy.typing import NDArray
 from rtface.drawing import draw, hud
 from rtface.drawing.status import status_lines
 from rtface.errors import OutputError, UsageError
+from rtface.outputs.mp4 import Mp4Writer, check_encoder
+from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.opencv import quiet
-from rtface.types import FrameResult
+from rtface.system.files import PartFile, atomic_write, stale_parts
+from rtface.types import Event, FrameResult
 
 DEFAULT_FPS = 25.0
-#: A live source that pauses for longer than this many seconds is shown as having paused for that long.
-LONGEST_PAUSE_S = 10.0
 
 
 class VideoSink(Sink):
-    """An annotated mp4 (MPEG-4 Part 2, which every OpenCV can write).
+    """An annotated mp4 (H.264).
 
-    Written under another name beside its own and renamed when whole, so that ``path`` is never half a video. A file
-    gives one picture a frame; a live source's pictures are repeated or left out so that the video keeps time. Those
+    Written under another name beside its own, which it gets when it is whole: ``path`` is never half a video. A run
+    that is killed leaves the part, readable to its last seconds. Each picture is shown at its frame's own time; those
     of a live source say in a corner at which level of quality they were made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, overwrite: bool = False, encoder: str | None = None) -> None:
+        """
+        Args:
+            path: The video's name.
+            overwrite: Whether a file that has it may be replaced.
+            encoder: By FFmpeg's name, such as "h264_nvenc"; None = x264, or what the system has.
+
+        Raises:
+            UsageError: There is no such encoder.
+        """
         self.name = str(path)
-        self._path = path
-        self._part = path.with_name(f"{path.stem}.part{path.suffix}")
-        self._writer: cv2.VideoWriter | None = None
+        self._path, self._overwrite = path, overwrite
+        self._encoder = check_encoder(encoder) if encoder is not None else None
+        self._part: PartFile | None = None
+        self._writer: Mp4Writer | None = None
         self._live = False
         self._fps = DEFAULT_FPS
         self._size_wh = (0, 0)
-        self._written = 0
         self._started_at = 0.0
 
     def open(self, info: RunInfo) -> None:
         self._live = info.live
         self._fps = info.fps or DEFAULT_FPS
+        for left in stale_parts(self._path):
+            info.on_event(Event("part_left", time.monotonic(), f"{left} is left of a run that was killed; it plays"))
+        try:
+            self._part = PartFile(self._path, overwrite=self._overwrite)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def write(self, result: FrameResult) -> None:
-        at = result.captured_at
-        if self._writer is None:
-            self._writer = self._start(result)
-            self._started_at = at
-        times = self._due(at) - self._written if self._live else 1
-        if times <= 0:
-            return
         picture = draw(result.frame.image, result)
         hud(picture, status_lines(result, always=self._live))
-        picture = _fit(picture, self._size_wh)
-        for _ in range(times):
-            self._writer.write(picture)
-        self._written += times
+        assert self._part is not None
+        try:
+            if self._writer is None:
+                self._writer = self._start(result)
+            self._writer.write(_fit(picture, self._size_wh), self._time(result))
+        except OSError as error:
+            raise self._failed(error) from error
 
-    def _start(self, result: FrameResult) -> cv2.VideoWriter:
+    def _start(self, result: FrameResult) -> Mp4Writer:
+        assert self._part is not None
         height, width = result.frame.image.shape[:2]
         self._size_wh = (max(width + width % 2, 16), max(height + height % 2, 16))  # 4:2:0 colour needs even sides
-        with quiet():
-            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-            writer = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, fourcc, self._fps, self._size_wh)
-        if not writer.isOpened():
-            raise OutputError(self.name, "cannot be written as mp4", "Check that there is room, or name another path")
-        return writer
+        self._started_at = result.captured_at
+        return Mp4Writer(self._part, self._size_wh, self._fps, self._encoder)
 
-    def _due(self, at: float) -> int:
-        """Pictures that the video holds by now, if it keeps time."""
-        seconds = at - self._started_at
-        pause = seconds - self._written / self._fps
-        if pause > LONGEST_PAUSE_S:
-            self._started_at += pause - LONGEST_PAUSE_S
-            seconds = at - self._started_at
-        return int(seconds * self._fps) + 1
+    def _time(self, result: FrameResult) -> float:
+        """When a frame is shown: in seconds from the first, where the source has no time of its own."""
+        frame = result.frame
+        if frame.media_time is not None:
+            return frame.media_time
+        return result.captured_at - self._started_at if self._live else frame.index / self._fps
 
     def finish(self, summary: dict[str, Any]) -> None:
-        if self._writer is None:
+        if self._writer is None or self._part is None:
             return
-        self._release()
-        if not self._is_whole():
-            raise OutputError(
-                self.name, "could not be written to its end", "Make room on the disk, or name another path"
-            )
-        self._part.replace(self._path)
-
-    def _is_whole(self) -> bool:
-        # The writer says nothing of a full disk.
-        with quiet():
-            video = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG)
         try:
-            return video.isOpened() and video.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
-        finally:
-            video.release()
+            self._writer.close()
+            self._part.publish()
+        except FileExistsError as error:
+            why = f"appeared while the run went on, and is left alone; the video is {self._part.path}"
+            raise OutputError(self.name, why, "Rename the one or the other; -y overwrites what is there") from error
+        except OSError as error:
+            raise self._failed(error) from error
 
-    def _release(self) -> None:
-        if self._writer is not None:
-            with quiet():
-                self._writer.release()
+    def _failed(self, error: OSError) -> OutputError:
+        kept = self._part.keep() if self._part is not None else None
+        why = f"cannot be written ({error.strerror or error})"
+        if kept is not None:
+            why += f"; up to there it is {kept}"
+        return OutputError(self.name, why, mend(error))
 
     def close(self) -> None:
-        self._release()
-        if self._writer is not None:
-            self._part.unlink(missing_ok=True)
+        if self._part is not None:
+            self._part.keep()
 
 
 class PictureSink(Sink):
     """An annotated picture of a single still."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        """
+        Args:
+            path: The picture's name; its ending says its format.
+            overwrite: Whether a file that has it may be replaced.
+        """
         self.name = str(path)
-        self._path = path
+        self._path, self._overwrite = path, overwrite
 
     def open(self, info: RunInfo) -> None:
         """
@@ -128,9 +135,30 @@ class PictureSink(Sink):
         if not encoded:
             raise OutputError(self.name, "could not be encoded", "Name a .png instead")
         try:
-            self._path.write_bytes(data.tobytes())
+            with atomic_write(self._path, overwrite=self._overwrite) as file:
+                file.write(data.tobytes())
         except OSError as error:
-            raise OutputError(self.name, f"cannot be written ({error.strerror})", "Name another path") from error
+            raise OutputError(self.name, f"cannot be written ({error.strerror})", mend(error)) from error
+
+
+def mend(error: OSError) -> str:
+    """What helps against an error of the file system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "Make room on the disk, or name another path"
+    return "Check its folder, or name another path"
+
+
+def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:
+    """The sink for a path, with what stands behind its ``?``: ``faces.mp4?encoder=h264_nvenc``.
+
+    Raises:
+        UsageError: A setting is unknown.
+    """
+    if path.suffix.lower() != ".mp4":
+        settings.only()
+        return PictureSink(path, overwrite=overwrite)
+    settings.only("encoder")
+    return VideoSink(path, overwrite=overwrite, encoder=settings.settings.get("encoder"))
 
 
 def _fit(picture: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,14 +1,23 @@
-"""The user's cache folder: where it is, writing whole files into it, and whether what lies there can be trusted."""
+"""Files written whole under fresh names, the user's cache folder, and whether what lies there can be trusted."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from rtface.errors import OutputError
+
+if sys.platform != "win32":
+    import fcntl
+
+#: Longest name of a file in bytes, on all common file systems.
+LONGEST_NAME = 255
 
 
 def cache_dir() -> Path:
@@ -20,24 +29,234 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or default) / "rtface"
 
 
+class PartFile:
+    """A file on its way: written under a fresh name beside its target, and given the target's name when it is whole.
+
+    The name is created by this object or not at all, so that it is nobody else's file and no link. It is locked while
+    it is open: a part that is not is left of a run that was killed (`stale_parts`).
+
+    Attributes:
+        path: Its name until it is published.
+        target: The name that it will have.
+        whole: Bytes from the start that are readable by themselves; 0 = none.
+    """
+
+    def __init__(self, target: Path, *, overwrite: bool, mode: int = 0o666) -> None:
+        """
+        Args:
+            target: The name that it will have.
+            overwrite: Whether a file that has the name may be replaced.
+            mode: Its permissions, less the umask's; a file that is replaced hands its own on.
+
+        Raises:
+            OSError: It cannot be created.
+        """
+        self.target, self.path = target, _fresh(target)
+        self._overwrite, self._mode = overwrite, mode
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        self._handle: int | None = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), mode)
+        lock(self._handle)
+        self.whole = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of `data`, at the current place.
+
+        Raises:
+            OSError: The disk is full, or the like.
+        """
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor(), rest) :]
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; returns it."""
+        return os.lseek(self._descriptor(), offset, whence)
+
+    def tell(self) -> int:
+        """The current place."""
+        return os.lseek(self._descriptor(), 0, os.SEEK_CUR)
+
+    def mark(self) -> None:
+        """What was written so far is readable by itself, and reaches the disk before this returns.
+
+        Raises:
+            OSError: It does not.
+        """
+        at = self.tell()
+        if at > self.whole:
+            getattr(os, "fdatasync", os.fsync)(self._descriptor())
+            self.whole = at
+
+    def publish(self) -> None:
+        """Give it its name.
+
+        Raises:
+            FileExistsError: The name was taken meanwhile, and may not be replaced; the part stays.
+            OSError: Another reason.
+        """
+        handle = self._descriptor()
+        os.fsync(handle)
+        with suppress(OSError):
+            if self._overwrite and hasattr(os, "fchmod"):
+                os.fchmod(handle, stat.S_IMODE(self.target.stat().st_mode) & self._mode)
+        self._close()
+        publish(self.path, self.target, overwrite=self._overwrite)
+
+    def keep(self) -> Path | None:
+        """Give up: what is readable by itself stays under the part's name, which is returned; None = nothing was."""
+        if self._handle is None:
+            return None
+        with suppress(OSError):
+            os.ftruncate(self._handle, self.whole)
+        self._close()
+        if self.whole:
+            return self.path
+        with suppress(OSError):
+            self.path.unlink()
+        return None
+
+    def _descriptor(self) -> int:
+        if self._handle is None:
+            raise ValueError(f"{self.path} is closed")
+        return self._handle
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+
+@contextmanager
+def atomic_write(path: Path, *, overwrite: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A binary file to write: `path` is the old file or the new one, never a part; an error leaves it as it was.
+
+    Args:
+        path: The file.
+        overwrite: Whether one that is there may be replaced.
+        mode: Its permissions, less the umask's.
+
+    Raises:
+        FileExistsError: It is there, or is there by the end, and may not be replaced.
+        OSError: It cannot be written.
+
+    Example:
+        >>> with atomic_write(Path("report.json")) as file:
+        ...     file.write(b"{}")
+    """
+    if not overwrite and path.exists():
+        raise FileExistsError(17, os.strerror(17), str(path))
+    part = PartFile(path, overwrite=overwrite, mode=mode)
+    try:
+        with os.fdopen(os.dup(part._descriptor()), "r+b") as file:
+            yield file
+        part.publish()
+    except BaseException:
+        part.keep()  # nothing of it: it was never marked
+        with suppress(OSError):
+            part.path.unlink()
+        raise
+
+
+def publish(part: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name, in one step, and make that last through a loss of power.
+
+    Raises:
+        FileExistsError: The name is taken, and may not be replaced.
+        OSError: Another reason.
+    """
+    if overwrite:
+        part.replace(target)
+    elif sys.platform == "win32":
+        part.rename(target)  # does not replace there
+    else:
+        _rename_new(part, target)
+    _sync_folder(target.parent)
+
+
+def _rename_new(part: Path, target: Path) -> None:
+    try:
+        os.link(part, target, follow_symlinks=False)  # fails where the name is taken; a rename would replace
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError(17, os.strerror(17), str(target)) from error
+        part.rename(target)
+    else:
+        part.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # Windows, and some network file systems, have no such thing
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _fresh(target: Path) -> Path:
+    """A name beside `target` with its ending, that no file has."""
+    mark = f".part-{secrets.token_hex(4)}{target.suffix}"
+    room = LONGEST_NAME - len(os.fsencode(mark))
+    return target.with_name(os.fsdecode(os.fsencode(target.stem)[:room]) + mark)
+
+
+def stale_parts(target: Path) -> list[Path]:
+    """Parts of `target` that runs which were killed have left beside it."""
+    begin, end = f"{target.stem}.part-", target.suffix
+    try:
+        beside = sorted(target.parent.iterdir())
+    except OSError:
+        return []
+    return [path for path in beside if _is_part(path.name, begin, end) and not _is_open(path)]
+
+
+def _is_part(name: str, begin: str, end: str) -> bool:
+    if not name.startswith(begin) or not name.endswith(end):
+        return False
+    mark = name[len(begin) : len(name) - len(end)]
+    return len(mark) == 8 and set(mark) <= set("0123456789abcdef")
+
+
+def _is_open(part: Path) -> bool:
+    """Whether a run still writes it, or there is nothing in it."""
+    if sys.platform == "win32":
+        return not part.stat().st_size  # who has it open could not be told
+    try:
+        handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return True  # not ours
+    try:
+        return not os.fstat(handle).st_size or not lock(handle)
+    finally:
+        os.close(handle)
+
+
+def lock(handle: int) -> bool:
+    """Lock an open file for this process; False where another one has it. Ends when the file is closed."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader finds the old one or the new one, never a part; its folder is made private.
+    """Write a file of the cache by `atomic_write`; its folder is made private.
 
     Raises:
         OutputError: The folder or the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        with atomic_write(path, mode=0o600) as file:  # native code among it: nobody else may write it
+            file.write(data)
     except OSError as error:
         raise OutputError(
             str(path), f"cannot be written ({error.strerror or error})", "Free or mend its folder"

@@ -133,8 +133,11 @@ main(sys.argv[1:])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_ctrl_c_leaves_whole_outputs_and_exit_code_130(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated"), ("SIGHUP", 129, "hung up")],
+)
+def test_a_signal_leaves_whole_outputs_and_its_exit_code(tmp_path: Path, name: str, code: int, said: str) -> None:
     assert getattr(signal, name)
     lines, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
     args = ["run", "demo", "-o", str(lines), "-o", str(video), "--set", "detect_every_ms=0"]
@@ -146,8 +149,8 @@ def test_ctrl_c_leaves_whole_outputs_and_exit_code_130(tmp_path: Path, name: str
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
-    assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "rtface: interrupted; what was written is whole\n"
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == f"rtface: {said}; what was written is whole\n"
     _header, *frames, summary = records(lines.read_text())
     assert summary["interrupted"]
     assert len(frames) == 6

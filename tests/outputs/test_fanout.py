@@ -124,3 +124,57 @@ def test_an_output_that_wants_no_more_says_so() -> None:
     sink.done = True
     assert fanout.done
     fanout.finish({})
+
+
+def test_an_output_that_blocks_is_given_up_and_the_others_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtface.outputs.fanout.GIVE_UP_S", 0.05)
+    never = threading.Event()
+    stuck, other, quick = Recorder("stuck", gate=never), Recorder("also stuck", gate=never), Recorder("quick")
+    fanout = Fanout([stuck, quick, other], INFO, live=False)
+    for result in results(3):
+        fanout.put(result)
+    with pytest.raises(OutputError, match=r"stuck: made no headway for 0\.05 s and was given up"):
+        fanout.finish({})
+    assert quick.indices == [0, 1, 2] and quick.calls[-2:] == ["finish", "close"]
+    never.set()
+
+
+def test_an_output_that_is_slow_but_moves_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtface.outputs.fanout.GIVE_UP_S", 0.5)
+
+    class Slow(Recorder):
+        def write(self, result: FrameResult) -> None:
+            threading.Event().wait(0.2)
+            super().write(result)
+
+    sink = Slow("slow")
+    fanout = Fanout([sink], INFO, live=False)
+    for result in results(6):
+        fanout.put(result)
+    fanout.finish({})
+    assert sink.indices == list(range(6))
+
+
+@pytest.mark.parametrize("own_thread", [True, False])
+@pytest.mark.parametrize("error", [ValueError("two\nlines"), SystemExit(3), RecursionError()])
+def test_whatever_an_output_meets_is_one_error_that_names_it(own_thread: bool, error: BaseException) -> None:
+    class Broken(Recorder):
+        failed = threading.Event()
+
+        def write(self, result: FrameResult) -> None:
+            self.failed.set()
+            raise error
+
+    sink = Broken("mine")
+    sink.own_thread = own_thread
+    fanout = Fanout([sink], INFO, live=True)
+    (result,) = results(1)
+    with pytest.raises(OutputError) as caught:
+        for _ in range(1000):
+            fanout.put(result)
+            fanout.idle()
+            sink.failed.wait(0.01)
+    assert str(caught.value).startswith(f"mine: failed with {type(error).__name__}")
+    assert "\n" not in str(caught.value) and caught.value.__cause__ is error
+    with pytest.raises(OutputError):
+        fanout.finish({})

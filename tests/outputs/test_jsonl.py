@@ -102,3 +102,17 @@ def test_a_reader_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b"done\n"
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks as POSIX has them")
+def test_two_runs_into_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "faces.jsonl"
+    with JsonlSink(path) as first, JsonlSink(path, overwrite=True) as second:
+        first.open(INFO)
+        before = path.read_bytes()
+        with pytest.raises(OutputError, match="is being written by another run"):
+            second.open(INFO)
+        assert path.read_bytes() == before
+    with JsonlSink(path, overwrite=True) as third:
+        third.open(INFO)
+    assert path.read_bytes() == before

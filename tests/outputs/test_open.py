@@ -63,3 +63,27 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OutputError, match="permission denied"):
         choose([tmp_path / "a.jsonl"], source="demo")
+
+
+def test_no_output_is_a_part_of_the_source_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    picture = folder / "a.jpg"
+    picture.touch()
+    linked, soft = tmp_path / "hard.jpg", tmp_path / "soft.jpg"
+    try:
+        os.link(picture, linked)
+        soft.symlink_to(picture)
+    except OSError:
+        pytest.skip("no links here")
+    for output in (picture, linked, soft):
+        with pytest.raises(UsageError, match="is the source itself, or a part of it"):
+            choose([output], source=folder, overwrite=True)
+    assert choose([folder / "faces.jsonl"], source=folder)
+    playlist = tmp_path / "list.m3u8"
+    (tmp_path / "part.mp4").touch()
+    playlist.write_text("#EXTM3U\npart.mp4\n")
+    with pytest.raises(UsageError, match="a part of it"):
+        choose([tmp_path / "part.mp4"], source=playlist, overwrite=True)
+    with pytest.raises(UsageError, match="is named twice"):
+        choose([linked, picture], source="demo", overwrite=True)

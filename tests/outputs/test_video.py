@@ -7,14 +7,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from rtface.errors import OutputError, UsageError
+from rtface.outputs.open import choose
 from rtface.outputs.sink import RunInfo
 from rtface.outputs.video import PictureSink, VideoSink
-from rtface.types import Face, Frame, FrameResult
+from rtface.types import Event, Face, Frame, FrameResult
 from tests.media import picture
 
 
@@ -28,23 +30,27 @@ def result(image: np.ndarray | None = None, at: float = 0.0) -> FrameResult:
 
 
 def read(path: Path) -> list[np.ndarray]:
-    video = cv2.VideoCapture(str(path))
-    frames = []
-    while True:
-        there, frame = video.read()
-        if not there:
-            return frames
-        frames.append(frame)
+    with av.open(str(path)) as video:
+        return [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
+
+
+def times(path: Path) -> list[float]:
+    with av.open(str(path)) as video:
+        return [round(frame.time or 0.0, 3) for frame in video.decode(video=0)]
 
 
 def test_a_file_gives_one_picture_a_frame_with_the_face_drawn(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with VideoSink(path) as sink:
         sink.open(info())
-        for _ in range(7):
-            sink.write(result())
+        for index in range(7):
+            sink.write(replace(result(), frame=Frame(picture(), index=index)))
             assert not path.exists()
         sink.finish({})
+    with av.open(str(path)) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.frames) == ("h264", "yuv420p", 7)
+        assert stream.average_rate == 10
     frames = read(path)
     assert [frame.shape for frame in frames] == [(120, 160, 3)] * 7
     changed = np.abs(frames[0].astype(int) - picture()).mean(axis=2)
@@ -64,14 +70,23 @@ def test_a_video_says_its_level_where_there_are_levels(tmp_path: Path, live: boo
 
 
 def test_a_live_video_keeps_time(tmp_path: Path) -> None:
-    path = tmp_path / "out.mp4"
+    path, moments = tmp_path / "out.mp4", (5.0, 5.02, 5.1, 5.5, 105.0)
     with VideoSink(path) as sink:
         sink.open(info(live=True))
-        for at in (5.0, 5.02, 5.1, 5.5, 105.0):
+        for at in moments:
             sink.write(result(at=at))
         sink.finish({})
-    # 0.5 s at 10 fps, where 5.02 is left out and 5.1 shown for four frames; of the pause ten seconds.
-    assert len(read(path)) == 6 + 100
+    assert times(path) == pytest.approx([at - 5.0 for at in moments], abs=0.001)
+
+
+def test_a_files_own_times_are_kept(tmp_path: Path) -> None:
+    path, moments = tmp_path / "out.mp4", (0.0, 0.04, 0.05, 0.9, 1.3, 8.0)
+    with VideoSink(path) as sink:
+        sink.open(info())
+        for at in moments:
+            sink.write(FrameResult(Frame(picture(), media_time=at)))
+        sink.finish({})
+    assert times(path) == pytest.approx(moments, abs=0.001)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (161, 121), (33, 200)])
@@ -110,27 +125,30 @@ def test_a_run_that_is_never_finished_leaves_nothing_half(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_goes_away(tmp_path: Path) -> None:
-    with VideoSink(tmp_path / "gone" / "out.mp4") as sink:
+    with VideoSink(tmp_path / "gone" / "out.mp4") as sink, pytest.raises(OutputError, match="cannot be written"):
         sink.open(info())
-        with pytest.raises(OutputError, match="cannot be written as mp4"):
-            sink.write(result())
 
 
 FULL_DISK = """
 import resource, sys
+import numpy as np
 from pathlib import Path
-from tests.outputs.test_video import info, result
+from tests.media import picture
+from tests.outputs.test_video import info
 from rtface.outputs.video import VideoSink
 from rtface.errors import OutputError
-resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-with VideoSink(Path(sys.argv[1])) as sink:
+from rtface.types import Frame, FrameResult
+resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
+image, written = picture(), 0
+with VideoSink(Path(sys.argv[1]), overwrite=True) as sink:
     sink.open(info())
     try:
-        for index in range(60):
-            sink.write(result())
+        for written in range(200):
+            image = np.roll(image, 3, axis=1)
+            sink.write(FrameResult(Frame(image, media_time=written / 10)))
         sink.finish({})
     except OutputError as error:
-        print(error)
+        print(written, error)
 """
 
 
@@ -145,9 +163,63 @@ def test_a_full_disk_is_noticed_and_what_was_there_stays(tmp_path: Path) -> None
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    assert "could not be written to its end" in done.stdout
+    assert done.stdout.count("\n") == 1
+    written, said = done.stdout.split(" ", 1)
+    assert "cannot be written" in said and "Make room on the disk" in said
     assert path.read_bytes() == b"the video of before"
-    assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
+    (part,) = (file for file in tmp_path.iterdir() if file != path)
+    assert f"up to there it is {part}" in said
+    assert int(written) - 22 <= len(read(part)) <= int(written)  # the fragment that did not fit, and the frame after
+
+
+def test_what_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoSink(path) as sink:
+        sink.open(info())
+        sink.write(result())
+        path.write_bytes(b"somebody else's")
+        with pytest.raises(OutputError, match="appeared while the run went on") as caught:
+            sink.finish({})
+    assert path.read_bytes() == b"somebody else's"
+    (part,) = (file for file in tmp_path.iterdir() if file != path)
+    assert str(part) in str(caught.value) and len(read(part)) == 1
+
+
+def test_two_runs_into_one_name_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoSink(path, overwrite=True) as first, VideoSink(path, overwrite=True) as second:
+        for sink, shade in ((first, 40), (second, 200)):
+            sink.open(info())
+            for index in range(3 if sink is first else 5):
+                sink.write(FrameResult(Frame(np.full((48, 64, 3), shade, np.uint8), index=index)))
+        first.finish({})
+        second.finish({})
+    assert len(read(path)) == 5 and [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_the_part_of_a_killed_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out.part-0123abcd.mp4").write_bytes(b"fragments")
+    (tmp_path / "out.part-of-mine.mp4").write_bytes(b"the user's own")
+    happened: list[Event] = []
+    with VideoSink(tmp_path / "out.mp4") as sink:
+        sink.open(replace(info(), on_event=happened.append))
+    (event,) = happened
+    assert event.kind == "part_left" and "out.part-0123abcd.mp4 is left of a run" in event.what
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_encoder_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    (sink,) = choose([f"{path}?encoder=libx264"], source="clip")
+    with sink:
+        sink.open(info())
+        sink.write(result())
+        sink.finish({})
+    assert len(read(path)) == 1
+    with pytest.raises(UsageError, match="encoder 'h265x': is unknown"):
+        choose([f"{tmp_path / 'b.mp4'}?encoder=h265x"], source="clip")
+    with pytest.raises(UsageError, match="is a decoder"):
+        VideoSink(path, encoder="wmv3")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
