@@ -209,7 +209,7 @@ class Event:
 
     Attributes:
         kind: "source_lost" or "source_back", of a camera or stream; "output_lost" or "output_back", of an output's
-            receiver; "part_left", a file that a killed run has left; "emotion_onset" or "emotion_offset", of a face; those
+            receiver; "part_left", a file of a killed run; "emotion_onset" or "emotion_offset", of a face; those
             of `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
             "nobody", of a camera.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
