@@ -70,6 +70,23 @@ class BudgetMissed(RtfaceError):
     exit_code = 5
 
 
+def not_one(value: object, kind: type, others: str) -> str:
+    """Why a value is none of a kind of plug-in: ``expected a path or a Sink, got a Printer without write()``.
+
+    Args:
+        value: What was given.
+        kind: The abstract class that it should be of.
+        others: What else may be given, for the message.
+    """
+    expected = f"expected {others} or a rtface.{kind.__name__}"
+    if isinstance(value, type):
+        return f"{expected}, got the class {value.__name__} itself, not an object of it: {value.__name__}(…)"
+    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    missing = [f"{name}()" for name in sorted(abstract) if not callable(getattr(value, name, None))]
+    without = f" without {', '.join(missing)}" if missing else ""
+    return f"{expected}, got a {type(value).__name__}{without}"
+
+
 def require(module: str, extra: str, kind: type[RtfaceError] = UsageError) -> Any:
     """Import an optional dependency, or raise the pip line that installs it.
 

@@ -6,12 +6,14 @@ long it was busy with the one before. For files every hand-over waits, and nothi
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Any
 
 from rtface.analyzer import Analyzer
@@ -19,7 +21,7 @@ from rtface.audience.events import Audience
 from rtface.capture.open import open_source
 from rtface.capture.reader import Grabbed, Grabber
 from rtface.capture.reconnecting import LiveGrabber, Reconnect
-from rtface.capture.source import Source
+from rtface.capture.source import Source, check_source
 from rtface.errors import OptionError, UsageError
 from rtface.labels import EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
@@ -29,9 +31,9 @@ from rtface.outputs.fanout import Fanout
 from rtface.outputs.open import choose
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.outputs.summary import Tally
-from rtface.system.clock import Clock, SystemClock
+from rtface.system.clock import Clock, SystemClock, as_utc, utc_now
 from rtface.system.handoff import Backlog, Handoff, Mailbox
-from rtface.types import Event, FrameResult
+from rtface.types import Event, Frame, FrameResult, utc_text
 from rtface.version import __version__
 
 #: Ctrl-C cannot break a wait without an end on every system.
@@ -41,7 +43,9 @@ Output = str | Path | Sink
 
 
 class Stream:
-    """Results of a source, one after the other. A context manager; iterate over it.
+    """Results of a source, one after the other. A context manager; iterate over it. It runs once.
+
+    One thread iterates. ``stop``, ``update`` and ``summary`` may be called from any.
 
     Args:
         source: Camera index, file, folder of pictures, URL, "demo", or an open ``Source``.
@@ -54,9 +58,18 @@ class Stream:
         on_event: Called when the source is lost and when it is back, in the capture's threads; must be quick.
         clock: For tests.
         reconnect: How a lost source is tried again; None = as the options say.
+        on_idle: Called about twice a second while no frame comes, with the seconds since the last one, in the thread
+            that iterates; a kiosk answers its watchdog here, or calls ``stop``.
+        started_at: When the first frame of a file was recorded, a datetime or ISO 8601; results then have a ``time``.
 
     Raises:
-        OptionError: ``max_frames`` is not positive.
+        OptionError: ``max_frames`` is not positive, or ``started_at`` is no time.
+        UsageError: ``source`` or an output is none.
+
+    Example:
+        >>> with Stream("demo", live=False, max_frames=2) as stream:
+        ...     print([result.frame.index for result in stream])
+        [0, 1]
     """
 
     def __init__(
@@ -72,8 +85,10 @@ class Stream:
         on_event: Callable[[Event], None] | None = None,
         clock: Clock | None = None,
         reconnect: Reconnect | None = None,
+        on_idle: Callable[[float], None] | None = None,
+        started_at: datetime | str | None = None,
     ) -> None:
-        self._wanted = source
+        self._wanted = check_source(source)
         self._live = live
         if max_frames is not None and max_frames < 1:
             raise OptionError(
@@ -93,8 +108,16 @@ class Stream:
         self._happened: deque[Event] = deque()  # since the last result
         self._reconnect = reconnect or Reconnect(give_up_s=options.reconnect_s)
         self._audience = Audience(options.audience_rules) if options.audience else None
+        self._on_idle = on_idle
+        self._started_at = as_utc(started_at)
+        self._entered = False
+        self._stopping = threading.Event()
+        self._grabber: Grabber | LiveGrabber | None = None
 
     def __enter__(self) -> Stream:
+        if self._entered:
+            raise UsageError("stream", "a stream runs once", "Make another one: rtface.live(…)")
+        self._entered = True
         wanted = self._wanted
         name = wanted.name if isinstance(wanted, Source) else wanted
         sinks = choose(self._outputs, source=name, overwrite=self._overwrite)
@@ -106,7 +129,7 @@ class Stream:
                 self._analyzer = stack.enter_context(Analyzer(self._options))
             if not source.stills:
                 self._analyzer.prepare()
-            info = _run_info(source, self._live or source.live, self._control, self._analyzer, self._note)
+            info = self._run_info(source, self._analyzer)
             self._fanout = Fanout(sinks, info, live=self._live)
             self._source = source
             self._grabber = self._new_grabber(source)
@@ -114,6 +137,9 @@ class Stream:
             not_started.pop_all()  # from here on its thread closes the source: it may be reading
             self._stack = stack.pop_all()
         self._tally.start()
+        self._last_at = self._clock.now()
+        if self._stopping.is_set():  # before there was anything to stop
+            self.stop()
         return self
 
     def _new_grabber(self, source: Source) -> Grabber | LiveGrabber:
@@ -144,7 +170,7 @@ class Stream:
         """
         if self._stack is None:
             raise UsageError("stream", "is not open", "Use it in a with statement")
-        if self._fanout.done or self._tally.frames == self._max_frames:
+        if self._stopping.is_set() or self._fanout.done or self._tally.frames == self._max_frames:
             raise StopIteration
         grabbed, dropped = self._take()
         result = self._analyse(grabbed, dropped)
@@ -155,23 +181,34 @@ class Stream:
     def _take(self) -> tuple[Grabbed, int]:
         while True:
             taken = self._handoff.take(WAIT_S)
-            if taken is not None and self._control.enabled:
-                return taken.item, taken.dropped
-            self._fanout.idle()
-            if self._audience is not None and self._live:
-                self._happened.extend(self._audience.tick(self._clock.now()))
+            if self._stopping.is_set():
+                raise StopIteration
+            if taken is not None:
+                self._last_at = self._clock.now()
+                if self._control.enabled:
+                    return taken.item, taken.dropped
+            self._idle()
             if self._handoff.ended or self._fanout.done:
                 raise StopIteration
 
+    def _idle(self) -> None:
+        """No frame has come for a while, or none is wanted."""
+        self._fanout.idle()
+        if self._audience is not None and self._live:
+            self._happened.extend(self._audience.tick(self._clock.now()))
+        if self._on_idle is not None:
+            self._on_idle(self._clock.now() - self._last_at)
+
     def _analyse(self, grabbed: Grabbed, dropped: int) -> FrameResult:
         assert self._analyzer is not None
-        frame, budget_ms = grabbed.frame, self._control.budget_ms
+        frame, options = grabbed.frame, self._control.options
+        budget_ms = options.budget_ms
         captured_at = frame.captured_at or 0.0  # the capture has stamped it
         # A file's own time where it is not played but read as fast as it goes.
         at = captured_at if self._live or frame.media_time is None else frame.media_time
         deadline = captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else None
         if self._source.stills:
-            result = self._analyzer.image(frame.image, tasks=self._control.tasks)
+            result = self._analyzer.image(frame.image, tasks=options.tasks)
         else:
             result = self._analyzer.video(
                 frame.image,
@@ -180,19 +217,59 @@ class Stream:
                 media_time=frame.media_time,
                 captured_at=captured_at,
                 deadline=deadline,
-                tasks=self._control.tasks,
+                tasks=options.tasks,
             )
         visitors = self._audience.observe(result, at=at) if self._audience is not None else ()
         now = self._clock.now()
         age_ms = (now - captured_at) * 1000.0
         return replace(
             result,
-            frame=frame,
+            frame=frame if frame.source else replace(frame, source=self._source.name),
+            time=self._time_of(frame, age_ms),
             timing=replace(result.timing, capture_ms=grabbed.capture_ms, age_ms=age_ms),
             late=deadline is not None and now > deadline,
             dropped=dropped,
             events=self._take_events() + result.events + visitors,
         )
+
+    def _time_of(self, frame: Frame, age_ms: float) -> datetime | None:
+        """UTC of the grab; or of the moment that a file's frame was recorded at, when it is known when that began."""
+        if not self._source.live and self._started_at is not None and frame.media_time is not None:
+            return self._started_at + timedelta(seconds=frame.media_time)
+        return utc_now() - timedelta(milliseconds=age_ms) if self._live or self._source.live else None
+
+    def stop(self) -> None:
+        """End the run after the frame that is being analysed; outputs become whole when the ``with`` statement ends.
+
+        From any thread, at any time, as often as one likes; returns at once.
+        """
+        self._stopping.set()
+        if self._grabber is not None:
+            self._grabber.halt()  # wakes the thread that iterates
+
+    def update(self, *, budget_ms: float | EllipsisType | None = ..., tasks: Iterable[str] | None = None) -> None:
+        """Go on with another budget, or with other tasks, from the next frame on. From any thread.
+
+        Args:
+            budget_ms: Milliseconds from grab to result; None = no deadline; left out = as it was.
+            tasks: Some of ``rtface.TASKS``; left out = as they were.
+
+        Raises:
+            OptionError: The budget is no time.
+            InputError: A task is unknown.
+            UsageError: A budget for a source that is not live: its frames have no deadline.
+        """
+        changes: dict[str, Any] = {} if budget_ms is ... else {"budget_ms": budget_ms}
+        if changes and not self._live and budget_ms is not None:
+            raise UsageError("budget_ms", "frames of a file have no deadline", "Play it with rtface.live")
+        if tasks is not None:
+            changes["tasks"] = tasks
+        self._control.change(**changes)
+
+    @property
+    def options(self) -> Options:
+        """What it does now; ``update`` changes the budget and the tasks."""
+        return self._control.options
 
     @property
     def is_live(self) -> bool:
@@ -207,7 +284,29 @@ class Stream:
     @property
     def summary(self) -> dict[str, Any]:
         """Figures of the run, so far or whole, as its last JSON line."""
-        return self._tally.record(self._grabber.corrupt)
+        if self._grabber is None:
+            raise UsageError("stream", "has not begun", "Use it in a with statement")
+        return self._tally.record(self._grabber.corrupt, self._source.unreadable)
+
+    def _run_info(self, source: Source, analyzer: Analyzer) -> RunInfo:
+        live = self._live or source.live
+        header = records.header_record(
+            version=__version__,
+            source={
+                "name": source.name,
+                "width_px": source.size_wh[0],
+                "height_px": source.size_wh[1],
+                "fps": source.fps,
+                "frame_count": source.frame_count,
+            },
+            analyzer=analyzer.describe(),
+            options=asdict(self.options),
+            emotions=EMOTIONS,
+            parsing_classes=PARSING_CLASSES,
+            started_at=utc_text(self._started_at or (utc_now() if live else None)),
+        )
+        facts = source.name, live, source.stills, source.fps, source.frame_count
+        return RunInfo(*facts, header, self._note, self._control)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -216,28 +315,9 @@ class Stream:
             return
         stack, self._stack = self._stack, None
         with stack:
+            assert self._grabber is not None
             self._grabber.stop()
             for event in self._audience.finish() if self._audience is not None else ():
                 self._tally.note(event)  # what comes after the last frame is in the summary
             self._tally.end(error)
             self._fanout.finish(self.summary)
-
-
-def _run_info(
-    source: Source, live: bool, control: RunControl, analyzer: Analyzer, on_event: Callable[[Event], None]
-) -> RunInfo:
-    header = records.header_record(
-        version=__version__,
-        source={
-            "name": source.name,
-            "width_px": source.size_wh[0],
-            "height_px": source.size_wh[1],
-            "fps": source.fps,
-            "frame_count": source.frame_count,
-        },
-        analyzer=analyzer.describe(),
-        options=asdict(control.options),
-        emotions=EMOTIONS,
-        parsing_classes=PARSING_CLASSES,
-    )
-    return RunInfo(source.name, live, source.stills, source.fps, source.frame_count, header, on_event, control)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 import rtface
 from rtface.analyzer import Analyzer
 from rtface.capture.source import Source
-from rtface.errors import ModelError, OptionError, OutputError, SourceError, UsageError
+from rtface.errors import InputError, ModelError, OptionError, OutputError, SourceError, UsageError
 from rtface.options import Options
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.stream import Stream
@@ -243,6 +245,174 @@ def test_nothing_is_written_or_left_open_where_the_run_cannot_start(tmp_path: Pa
 def test_a_stream_is_used_in_a_with_statement(analyzer: Analyzer) -> None:
     with pytest.raises(UsageError, match="Use it in a with statement"):
         next(stream(PaintedSource(3), analyzer))
+
+
+def test_a_stream_runs_once(analyzer: Analyzer) -> None:
+    run = stream(PaintedSource(3), analyzer)
+    with run:
+        list(run)
+    with pytest.raises(UsageError, match="a stream runs once"), run:
+        pass
+
+
+class SilentCamera(Source):
+    """Gives one frame, then nothing until it is closed or another second has passed."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self.wake, self.given, self.waiting = threading.Event(), 0, threading.Event()
+
+    def read(self) -> Frame | None:
+        if self.given:
+            self.waiting.set()
+            self.wake.wait(20.0)
+            return None
+        self.given += 1
+        return Frame(paint([FACE]))
+
+    def close(self) -> None:
+        self.wake.set()
+
+
+def test_any_thread_may_stop_a_stream_that_waits_for_a_silent_camera(analyzer: Analyzer) -> None:
+    camera = SilentCamera()
+    run = Stream(camera, live=True, analyzer=analyzer, options=OPTIONS)
+
+    def stop() -> None:
+        camera.waiting.wait(20.0)
+        run.stop()
+        camera.wake.set()
+
+    thread = threading.Thread(target=stop)
+    with run:
+        assert next(run).frame.index == 0
+        thread.start()
+        assert list(run) == []
+    thread.join()
+    assert run.summary["complete"]
+    run.stop()  # afterwards too
+
+
+def test_a_stream_that_was_stopped_before_it_began_gives_nothing(analyzer: Analyzer) -> None:
+    run = stream(PaintedSource(3), analyzer)
+    run.stop()
+    with run:
+        assert list(run) == []
+
+
+def test_a_silent_camera_has_a_heartbeat(analyzer: Analyzer) -> None:
+    camera, beats = SilentCamera(), []
+
+    def beat(silent_s: float) -> None:
+        beats.append(silent_s)
+        if len(beats) == 2:
+            run.stop()
+            camera.wake.set()
+
+    run = Stream(camera, live=True, analyzer=analyzer, options=OPTIONS, on_idle=beat)
+    with run:
+        list(run)
+    assert 0.0 < beats[0] < beats[1]
+
+
+def test_budget_and_tasks_change_between_two_frames(analyzer: Analyzer) -> None:
+    seen: list[tuple[int, tuple[str, ...]]] = []
+    with stream(PaintedSource(4), analyzer, live=False) as run:
+        for result in run:
+            seen.append((result.frame.index, result.tasks))
+            if result.frame.index == 1:
+                run.update(tasks=["pose"])
+    assert [tasks for index, tasks in seen if index <= 1] == [rtface.TASKS] * 2
+    assert [tasks for index, tasks in seen if index >= 2] == [("pose",)] * 2
+    live = Stream(PaintedSource(4, live=True), live=True, analyzer=analyzer, options=OPTIONS)
+    live.update(budget_ms=50.0)
+    assert (live.options.budget_ms, live.options.tasks) == (50.0, rtface.TASKS)
+    live.update(budget_ms=None, tasks=("pose",))
+    assert (live.options.budget_ms, live.options.tasks) == (None, ("pose",))
+    with pytest.raises(AttributeError):
+        live.options = OPTIONS  # type: ignore[misc]
+    with pytest.raises(OptionError, match="budget_ms: expected"):
+        live.update(budget_ms=-1)
+    with pytest.raises(InputError, match="task 'smile'"):
+        live.update(tasks=["smile"])
+    with pytest.raises(UsageError, match="no deadline"):
+        run.update(budget_ms=50.0)
+
+
+def test_a_live_result_has_the_time_of_its_grab_in_utc(tmp_path: Path, analyzer: Analyzer) -> None:
+    lines = tmp_path / "out.jsonl"
+    before = datetime.now(timezone.utc)
+    source = PaintedSource(3, live=True)
+    with Stream(source, live=True, analyzer=analyzer, clock=FakeClock(), options=OPTIONS, outputs=[lines]) as run:
+        results = list(run)
+    for result in results:
+        assert result.time is not None
+        grabbed = result.time + timedelta(milliseconds=result.timing.age_ms)
+        assert before <= grabbed <= datetime.now(timezone.utc)
+    header, frame, *_ = records(lines)
+    assert before.isoformat()[:16] <= header["started_at"][:16]
+    assert frame["time"].endswith("Z")
+
+
+def test_a_file_has_times_of_day_where_it_is_known_when_it_began(tmp_path: Path, analyzer: Analyzer) -> None:
+    lines = tmp_path / "out.jsonl"
+    with stream(PaintedSource(3), analyzer, started_at="2026-07-01T12:00:00+02:00", outputs=[lines]) as run:
+        list(run)
+    header, *frames, _ = records(lines)
+    assert header["started_at"] == "2026-07-01T10:00:00.000Z"
+    assert [frame["time"] for frame in frames] == [f"2026-07-01T10:00:00.{ms:03}Z" for ms in (0, 40, 80)]
+    with stream(PaintedSource(3), analyzer, outputs=[lines], overwrite=True) as run:
+        list(run)
+    header, *frames, _ = records(lines)
+    assert header["started_at"] is None
+    assert {frame["time"] for frame in frames} == {None}
+    with pytest.raises(OptionError, match="started_at: expected a time such as"):
+        stream(PaintedSource(3), analyzer, started_at="yesterday")
+
+
+def test_each_result_names_its_source(analyzer: Analyzer) -> None:
+    with stream(PaintedSource(1), analyzer) as run:
+        assert [result.source for result in run] == ["painted"]
+
+
+class Unfinished:
+    """A source and a sink that lacks most of either."""
+
+    def read(self) -> None:
+        return None
+
+    def open(self, info: RunInfo) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("source", "outputs", "says"),
+    [
+        (Unfinished(), [], r"source: expected .* or a rtface.Source, got a Unfinished without close\(\)\. Derive it"),
+        (PaintedSource, [], r"got the class PaintedSource itself, not an object of it: PaintedSource\(…\)"),
+        (3.5, [], "got a float without close"),
+        (PaintedSource(1), [Unfinished()], r"or a rtface.Sink, got a Unfinished without write\(\)\. Derive it from"),
+    ],
+)
+def test_what_is_no_source_or_sink_is_refused_in_one_line(
+    analyzer: Analyzer, source: Any, outputs: list[Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says) as caught, stream(source, analyzer, outputs=outputs):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_source_of_ones_own_that_gives_no_frames_is_named(analyzer: Analyzer) -> None:
+    class Arrays(PaintedSource):
+        def read(self) -> Any:
+            return np.zeros((480, 640, 3), np.uint8)
+
+    with (
+        pytest.raises(UsageError, match=r"read\(\) gave a ndarray, expected a rtface.Frame"),
+        stream(Arrays(1), analyzer) as run,
+    ):
+        list(run)
 
 
 def test_the_callers_analyzer_stays_open(analyzer: Analyzer) -> None:

@@ -75,8 +75,12 @@ class PictureSource(Source):
                 self._errors.append(error)
                 continue
             self._index += 1
-            return Frame(image=image, index=self._index - 1, captured_at=started)
+            return Frame(image=image, index=self._index - 1, captured_at=started, source=str(path))
         return None
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        return tuple(str(error) for error in self._errors)
 
     @property
     def corrupt(self) -> int:

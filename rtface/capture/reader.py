@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rtface.capture.source import Source
+from rtface.errors import UsageError
 from rtface.system.clock import Clock
 from rtface.system.handoff import Handoff
 from rtface.types import Frame
@@ -19,8 +20,15 @@ class Grabbed(NamedTuple):
     capture_ms: float
 
 
-def stamped(frame: Frame, now: float) -> Grabbed:
-    """The frame as it is handed over at `now`; a source of one's own need not stamp its frames."""
+def stamped(frame: object, now: float) -> Grabbed:
+    """The frame as it is handed over at `now`; a source of one's own need not stamp its frames.
+
+    Raises:
+        UsageError: A source of one's own gave something else.
+    """
+    if not isinstance(frame, Frame):
+        why = f"read() gave a {type(frame).__name__}, expected a rtface.Frame or None"
+        raise UsageError("source", why, "Return rtface.Frame(image)")
     if frame.captured_at is None:
         return Grabbed(replace(frame, captured_at=now), 0.0)
     return Grabbed(frame, (now - frame.captured_at) * 1000.0)
@@ -54,10 +62,14 @@ class Grabber:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread after the read that it is in, and waits for that."""
+    def halt(self) -> None:
+        """Ends the thread after the read that it is in; from any thread, and without waiting for it."""
         self._stop.set()
         self._handoff.close()
+
+    def stop(self) -> None:
+        """Ends the thread after the read that it is in, and waits for that."""
+        self.halt()
         if self._thread.ident is not None:
             self._thread.join(timeout=5.0)  # a camera's driver may block for ever; the thread is a daemon
 

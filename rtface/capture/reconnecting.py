@@ -120,11 +120,15 @@ class LiveGrabber:
         self._begin(lambda: self._first)
         self._watcher.start()
 
-    def stop(self) -> None:
-        """Ends the threads after the read that they are in, and waits for that; not for readers left behind."""
+    def halt(self) -> None:
+        """Ends the threads after the read that they are in; from any thread, and without waiting for them."""
         self._stopped.set()
         self._wake.set()
         self._mailbox.close()
+
+    def stop(self) -> None:
+        """Ends the threads after the read that they are in, and waits for that; not for readers left behind."""
+        self.halt()
         if self._watcher.ident is not None:
             self._watcher.join(timeout=5.0)
         if self._reader is not None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TypeVar
 
+from rtface.errors import UsageError, not_one
 from rtface.types import Frame
 
 
 class Source(ABC):
     """Frames, one after the other. A context manager that closes itself.
 
+    Use this when frames come from something that rtface does not open by itself: a camera's own library, a message
+    queue. One of your own needs ``read`` and ``close``; it need not stamp its frames.
+
     Attributes:
-        name: What the user called it.
+        name: What messages and records call it; by default its class's name.
         live: Frames come at their own pace, and one that is not taken is lost: a camera, a network stream.
         stills: Frames have nothing to do with one another: pictures.
         fps: Frames in a second, or None where unknown.
@@ -46,8 +52,32 @@ class Source(ABC):
     def corrupt(self) -> int:
         return 0
 
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Those of `corrupt` that have a name of their own, and why they could not be read: a line each."""
+        return ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__
+
     def __enter__(self) -> Source:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+T = TypeVar("T")
+
+
+def check_source(source: T) -> T:
+    """The source, where it may be one: a name, an index, a path or a ``Source``.
+
+    Raises:
+        UsageError: It is something else; the message says what it lacks.
+    """
+    if isinstance(source, (int, str, os.PathLike, Source)) and not isinstance(source, bool):
+        return source
+    raise UsageError("source", not_one(source, Source, "a name, an index, a path"), "Derive it from rtface.Source")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from rtface.options import Options
 
@@ -29,6 +30,14 @@ class RunControl:
         """What is worked out."""
         return self.options.tasks
 
+    def change(self, **options: Any) -> None:
+        """Other values for some of the options, all from the same frame on.
+
+        Raises:
+            OptionError: A value is not what its option takes.
+        """
+        self.options = replace(self.options, **options)
+
     def enable(self, on: bool) -> None:
         """Analyse frames, or let them pass unseen."""
         self.enabled = on
@@ -38,11 +47,11 @@ class RunControl:
         Raises:
             OptionError: It is no budget.
         """
-        self.options = replace(self.options, budget_ms=milliseconds)
+        self.change(budget_ms=milliseconds)
 
     def set_tasks(self, names: Iterable[str]) -> None:
         """
         Raises:
             OptionError: One is unknown.
         """
-        self.options = replace(self.options, tasks=tuple(names))
+        self.change(tasks=tuple(names))

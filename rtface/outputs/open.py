@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rtface.errors import OutputError, UsageError
+from rtface.errors import OutputError, UsageError, not_one
 from rtface.outputs.jsonl import JsonlSink
 from rtface.outputs.output_url import OutputUrl, parse_output_url, split_settings
 from rtface.outputs.registry import OutputKind, find
@@ -37,6 +37,8 @@ def choose(
     for output in outputs:
         if isinstance(output, Sink):
             sinks.append(output)
+        elif not isinstance(output, (str, os.PathLike)):
+            raise UsageError("output", not_one(output, Sink, "a path, an address"), "Derive it from rtface.Sink")
         elif str(output) == "-":
             sinks.append(JsonlSink(None))
         else:

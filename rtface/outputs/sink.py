@@ -43,8 +43,11 @@ class RunInfo:
 class Sink(ABC):
     """An output: ``open``, then ``write`` a result at a time, then ``finish`` with the summary, and always ``close``.
 
+    Use this when results go to something that ``rtface outputs`` does not list. One of your own needs ``open`` and
+    ``write``.
+
     Attributes:
-        name: What messages call it.
+        name: What messages call it; by default its class's name.
         own_thread: It is written by a thread of its own, so that it holds nobody up; else by the one that analyses.
         done: It wants no more, and the run ends: a window that was closed, a pipe that nobody reads.
         lost: Results that it left out by itself, because its receiver was not there or too slow.
@@ -54,6 +57,11 @@ class Sink(ABC):
     own_thread: bool = True
     done: bool = False
     lost: int = 0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__
 
     @abstractmethod
     def open(self, info: RunInfo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from rtface.types import Event, FrameResult
 
 STEP_MS = 0.1
 LONGEST_MS = 2000.0
+#: Of pictures that cannot be read, the summary names the first so many.
+NAMED = 100
 #: Of a source that comes and goes for weeks, the summary names the last so many events.
 EVENTS = 100
 
@@ -77,8 +80,13 @@ class Tally:
         self._running = False
         self._error = error
 
-    def record(self, corrupt: int) -> dict[str, Any]:
-        """The last JSON line; ``corrupt`` is the number of frames that the source could not decode."""
+    def record(self, corrupt: int, unreadable: Sequence[str] = ()) -> dict[str, Any]:
+        """The last JSON line.
+
+        Args:
+            corrupt: Frames that the source could not decode.
+            unreadable: Which, and why, a line each, as far as they have names.
+        """
         seconds = (self._clock.now() if self._running else self._ended_at) - self._started_at
         error = self._error
         return records.summary_record(
@@ -95,4 +103,5 @@ class Tally:
             interrupted=isinstance(error, KeyboardInterrupt),
             error=None if error is None or isinstance(error, KeyboardInterrupt) else str(error),
             events=tuple(self._events),
+            unreadable=unreadable[:NAMED],
         )
