@@ -211,10 +211,10 @@ class Event:
         kind: "source_lost" or "source_back", of a camera or stream; "output_lost" or "output_back", of an output's
             receiver; "part_left", a file of a killed run; "emotion_onset" or "emotion_offset", of a face; those
             of `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
-            "nobody", of a camera.
+            "nobody", of a camera; "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
         what: Why the source was lost; the emotion's label; whether a visitor was "near" or "far"; by what a look was
-            measured, "pose" or "gaze".
+            measured, "pose" or "gaze"; what ran the network before, and what runs it now.
         track_id: Whose; None for a source.
         duration_s: How long the source was away, the emotion or the look lasted, the visitor was in view; None where
             it only begins.

@@ -72,6 +72,7 @@ class FakeEngine:
     """Sees the five dots near the middle of each crop; `batches` are the lengths of the calls, `names` the last's."""
 
     outputs = OUTPUTS
+    prunes = True
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyzer.crops import enhanced, matrices, timing_of
+from rtface.analyzer.crops import enhanced, matrices, run_parsing_some, timing_of
 from rtface.analyzer.still import STILL_BATCH, Stills
 from rtface.budget import Budget, Carry, Planner, faces_stage, ladder_levels, parsing_matters_most
 from rtface.detect import Detector
-from rtface.engine import Engine, Preparable, Tensors
+from rtface.engine import Cropping, Engine, Preparable, Tensors
 from rtface.errors import OptionError
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
 from rtface.models import ModelEntry
@@ -32,7 +32,7 @@ from rtface.system.images import as_bgr
 from rtface.tasks import landmarks, parsing
 from rtface.tasks.decode import QUALITY, outputs_for, presence, typed
 from rtface.track import Track, Tracker
-from rtface.types import Face, Frame, FrameResult
+from rtface.types import Event, Face, Frame, FrameResult
 
 T = TypeVar("T")
 
@@ -124,6 +124,7 @@ class Analyzer:
         )
         self._carry, self._smoother = Carry(), Smoother()
         self._index = 0
+        self._ran_on: dict[int, str] = {}  # network of the ladder → what ran it last
 
     def close(self) -> None:
         """Give the networks' memory and threads back."""
@@ -236,7 +237,8 @@ class Analyzer:
         faces = tuple(self._face(track, wanted, at) for track in self._tracker.shown())
         self._forget()
         self._planner.lap("tasks")
-        engine = self._engine_of(self._planner.level.network)  # judging the frame may move the level
+        network = self._planner.level.network  # judging the frame may move the level
+        engine = self._engine_of(network)
         late = self._planner.finish(rested=rests is not None)
         return FrameResult(
             frame,
@@ -247,8 +249,15 @@ class Analyzer:
             late=late,
             skipped=skipped,
             engine=_engine_name(engine),
-            events=self._smoother.take_events(),
+            events=(*self._smoother.take_events(), *self._engine_events(network, engine, at)),
         )
+
+    def _engine_events(self, network: int, engine: Engine, at: float) -> tuple[Event, ...]:
+        """That another engine runs a network than at the last frame: a better one is ready, or a GPU has failed."""
+        now = _engine_name(engine)
+        before = self._ran_on.setdefault(network, now)
+        self._ran_on[network] = now
+        return () if now == before else (Event("engine_changed", at, f"{before} → {now}"),)
 
     def _move_on(self, frame: Frame, at: float) -> None:
         height, width = frame.image.shape[:2]
@@ -308,18 +317,25 @@ class Analyzer:
         """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
         network = self._planner.level.network
         engine = self._engine_of(network)
-        batch = warp_crops(frame.image, crops, out=self._buffers[self._sizes[network]])
-        self._planner.lap("crop")
-        rest = faces_stage(len(crops), parsed, network)
-        if why := enhanced(self.enhancer, frame, crops, batch, self._planner, rest):
-            skipped["enhance"] = why
-        quick = [name for name in names if name != parsing.OUTPUT]
-        parts = [(batch[:parsed], names), (batch[parsed:], quick)]
-        answers = [engine.run(part, asked) for part, asked in parts if len(part)]
+        if self.enhancer is None and isinstance(engine, Cropping) and engine.crops_itself(len(crops)):
+            on_gpu = engine
+
+            def run(rows: slice, asked: Sequence[str]) -> Tensors:
+                return on_gpu.run_crops(frame.image, crops[rows], asked)
+
+        else:
+            batch = warp_crops(frame.image, crops, out=self._buffers[self._sizes[network]])
+            self._planner.lap("crop")
+            rest = faces_stage(len(crops), parsed, network)
+            if why := enhanced(self.enhancer, frame, crops, batch, self._planner, rest):
+                skipped["enhance"] = why
+
+            def run(rows: slice, asked: Sequence[str]) -> Tensors:
+                return engine.run(batch[rows], asked)
+
+        tensors = run_parsing_some(run, engine, names, len(crops), parsed)
         self._planner.lap("engine")
-        if len(answers) < 2:
-            return answers[0]
-        return {**answers[0], **{name: np.concatenate([answer[name] for answer in answers]) for name in quick}}
+        return tensors
 
     def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
         values, ages = self._carry.get(track.track_id, (*wanted, QUALITY, PLACE, PARSED_PLACE), at)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.budget import Budget
-from rtface.engine import Engine
+from rtface.engine import Engine, Tensors, prunes
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix
-from rtface.tasks import enhance
+from rtface.tasks import enhance, parsing
 from rtface.types import Frame, Timing
 
 
@@ -32,6 +32,30 @@ def enhanced(
     enhance.enhance(frame.image, crops, batch, rows, run)
     budget.lap("enhance", stage=stage)
     return None
+
+
+def run_parsing_some(
+    run: Callable[[slice, Sequence[str]], Tensors], engine: Engine, names: Sequence[str], count: int, parsed: int
+) -> Tensors:
+    """What `names` are of `count` crops; the parsing's of the first `parsed` only.
+
+    In two calls where the engine saves time by not computing an output, else in one: a GPU computes all of them.
+
+    Args:
+        run: Some rows, and the outputs that are asked for.
+        engine: That runs them.
+        names: Outputs.
+        count: Crops.
+        parsed: How many of them are parsed.
+    """
+    quick = [name for name in names if name != parsing.OUTPUT]
+    if parsed == 0 or parsed == count:
+        return run(slice(count), names if parsed else quick)
+    if not prunes(engine):
+        tensors = run(slice(count), names)
+        return {name: value[:parsed] if name == parsing.OUTPUT else value for name, value in tensors.items()}
+    first, rest = run(slice(parsed), names), run(slice(parsed, count), quick)
+    return {**first, **{name: np.concatenate([first[name], rest[name]]) for name in quick}}
 
 
 def matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64]:

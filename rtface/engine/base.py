@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import EngineError
+from rtface.geometry.crop import Crop
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -59,6 +61,21 @@ class Preparable(Protocol):
 
 class DeviceFailed(EngineError):
     """A device stopped working (out of memory, a reset, an error that stays): another has to go on."""
+
+
+@runtime_checkable
+class Cropping(Protocol):
+    """An engine that can cut faces out of a frame where it runs, on a GPU."""
+
+    def crops_itself(self, count: int) -> bool:
+        """Whether that is to be had now, and the better way for so many faces."""
+
+    def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
+        """As `Engine.run`, on crops of a frame (H, W, 3) BGR.
+
+        Raises:
+            EngineError: the device or the network cannot run this.
+        """
 
 
 def prunes(engine: Engine) -> bool:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from rtface.engine.base import DeviceFailed, Engine, Preparable, Tensors, prunes
+from rtface.engine.base import Cropping, DeviceFailed, Engine, Preparable, Tensors, prunes
+from rtface.geometry.crop import CROP_SIZE, Crop, warp_crops
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +26,11 @@ class FallbackEngine:
         name: What messages call the network.
         main: Runs now.
         spare: Opens the other one; called at most once.
+        crop_px: Side of the crops that both take.
     """
 
-    def __init__(self, name: str, main: Engine, spare: Callable[[], Engine]) -> None:
+    def __init__(self, name: str, main: Engine, spare: Callable[[], Engine], crop_px: int = CROP_SIZE) -> None:
+        self._crop_px = crop_px
         self._name, self._now, self._spare = name, main, spare
         self._failed = False
         self._prepared: tuple[Sequence[str], ...] = ()
@@ -64,6 +68,24 @@ class FallbackEngine:
         except DeviceFailed as error:
             self._give_up(error)
         return self._now.run(batch, names)
+
+    def crops_itself(self, count: int) -> bool:
+        """As the engine that runs now."""
+        return isinstance(self._now, Cropping) and self._now.crops_itself(count)
+
+    def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
+        """As `run`. The spare gets crops that the CPU cut.
+
+        Raises:
+            EngineError: The spare fails too.
+        """
+        if isinstance(self._now, Cropping):
+            try:
+                return self._now.run_crops(image, crops, names)
+            except DeviceFailed as error:
+                self._give_up(error)
+        size = self._crop_px
+        return self._now.run(warp_crops(image, crops, np.empty((len(crops), size, size, 3), np.uint8)), names)
 
     def describe(self) -> dict[str, str | int]:
         """Of the engine that runs now."""

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from rtface.engine.base import Engine, Preparable, Tensors, prunes
+from rtface.engine.base import Cropping, Engine, Preparable, Tensors, prunes
 from rtface.errors import RtfaceError
+from rtface.geometry.crop import Crop
 
 CLOSING_S = 5.0
 """Longest wait, when closing, for what is being made to stop."""
@@ -54,6 +56,15 @@ class SwapEngine:
         if self._next is not None:
             self._swap()
         return self._now.run(batch, names)
+
+    def crops_itself(self, count: int) -> bool:
+        """As the engine that runs now."""
+        return isinstance(self._now, Cropping) and self._now.crops_itself(count)
+
+    def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
+        """As `run`; the engine that runs now has said that it can."""
+        assert isinstance(self._now, Cropping)
+        return self._now.run_crops(image, crops, names)
 
     def prepare(self, *names: Sequence[str]) -> None:
         """A stream begins: the first gets ready for it; the second is ready when it comes."""

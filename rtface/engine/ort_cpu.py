@@ -94,6 +94,11 @@ class CpuEngine:
         self._describe = next(iter(self._sessions.values())).describe()
 
     @property
+    def prunes(self) -> bool:
+        """Whether a call that does not ask for a dear output takes less time."""
+        return bool(self._dear)
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of everything the network can answer."""
         return self._outputs

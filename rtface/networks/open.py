@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from rtface.detect import Detector, MosDetector
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
+from rtface.engine.fallback import FallbackEngine
 from rtface.errors import RtfaceError
 from rtface.models import ModelEntry, load
 from rtface.networks.roles import DETECTOR, ENHANCER
 from rtface.networks.selection import SelectedNetwork
+from rtface.networks.shapes import warm_shapes
 from rtface.options import Options
 from rtface.tasks import parsing
 from rtface.tasks.decode import outputs_for
@@ -88,8 +90,15 @@ def _open(chosen: SelectedNetwork, options: Options) -> Engine:
 
 def _on_ort(model: ModelEntry, backend: str, options: Options) -> Engine:
     if backend != "onnx":
-        device = ORT_DEVICES[backend]
-        return OrtEngine(load(model), model.name, options.threads, device=device, decoders=DECODERS)
+        gpu = OrtEngine(
+            load(model),
+            model.name,
+            options.threads,
+            device=ORT_DEVICES[backend],
+            decoders=DECODERS,
+            shapes=warm_shapes(model, options),
+        )
+        return FallbackEngine(model.name, gpu, lambda: _on_ort(model, "onnx", options))
     if model.role == ENHANCER:
         return CpuEngine(load(model), model.name, options.threads)
     if model.role == DETECTOR:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rtface.detect.letterbox import stream_view
 from rtface.engine import Engine
 from rtface.engine.cuda import Gpu, gpu, open_cuda
 from rtface.engine.fallback import FallbackEngine
@@ -26,11 +25,10 @@ from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry
 from rtface.networks.gates import gate_of
 from rtface.networks.profiles import Profile, default_profile, read_profile
+from rtface.networks.roles import DETECTOR
+from rtface.networks.shapes import warm_shapes
 from rtface.options import Options
 from rtface.precision.convert import derive, recipe
-
-CAMERAS = ((640, 480), (1280, 720))
-"""Frames for which the detector is ready before the first comes: 4:3 and 16:9."""
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +42,6 @@ def shapes_for(model: ModelEntry, profile: Profile) -> Shapes:
     low, usual_width, high = profile.detector_px
     usual_height = max(low, usual_width * 4 // 5 // 32 * 32)  # a 5:4 canvas lies between 4:3 and portrait
     return Shapes((1, low, low, 3), (1, usual_height, usual_width, 3), (1, high, high, 3))
-
-
-def warm_shapes(model: ModelEntry, options: Options) -> list[tuple[int, ...]]:
-    """Inputs that a stream will bring: every number of faces, or the usual cameras' pictures."""
-    if model.role == "detector":
-        views = [stream_view(width, height, options.detect_width) for width, height in CAMERAS]
-        return [(1, view.canvas_height, view.canvas_width, 3) for view in views]
-    size = model.size or CROP_SIZE
-    return [(faces, size, size, 3) for faces in range(1, options.max_faces + 1)]
 
 
 def key_for(model: ModelEntry, precision: str, profile: Profile, options: Options, api: Any, on: Gpu | None) -> PlanKey:
@@ -189,11 +178,12 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
             plan,
             model.name,
             warm=warm_shapes(model, options),
+            crops=model.role != DETECTOR,
             kernels=cache.kernels(key, _called(on)),
             api=api,
-            cuda=open_cuda(urgent=model.role != "detector"),  # every frame needs the faces, one in nine the detector
+            cuda=open_cuda(urgent=model.role != DETECTOR),  # every frame needs the faces, one in nine the detector
         )
-        return FallbackEngine(model.name, engine, first)
+        return FallbackEngine(model.name, engine, first, model.size or CROP_SIZE)
 
     def prepare(stop: threading.Event) -> Engine:
         _build_apart(model, replace(options, precision=precision), profile, stop, lambda: cache.load(key) is not None)

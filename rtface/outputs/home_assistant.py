@@ -12,6 +12,7 @@ from rtface.labels import EMOTIONS
 EVENT_TYPES = (
     *KINDS,
     *("emotion_onset", "emotion_offset", "source_lost", "source_back", "output_lost", "output_back", "command_refused"),
+    "engine_changed",
 )
 
 

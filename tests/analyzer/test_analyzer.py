@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
 from rtface.analyzer import Analyzer
 from rtface.errors import InputError
-from rtface.geometry.crop import crop_from_landmarks, crop_from_points5
+from rtface.geometry.crop import Crop, crop_from_landmarks, crop_from_points5, warp_crops
 from rtface.labels import TASKS
 from rtface.options import Options
 from rtface.tasks.landmarks import LABELS_RIGHT
@@ -19,6 +19,7 @@ from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 ONE = Painted(200, 180)
 TWO = Painted(450, 250, 22)
+THREE = [Painted(110, 120, 16), Painted(330, 220, 30), Painted(540, 380, 22)]
 
 
 class Rig:
@@ -294,3 +295,58 @@ def test_closing_closes_the_engine() -> None:
     with rig.analyzer as analyzer:
         assert analyzer.image(np.zeros((1, 1, 3), np.uint8)).faces == ()
     assert rig.engine.closed
+
+
+class Gpu(FakeEngine):
+    """Computes every output at every call, and cuts three faces or more out of the frame itself."""
+
+    prunes = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cropped: list[int] = []
+        self.name = "tensorrt"
+
+    def crops_itself(self, count: int) -> bool:
+        return count >= 3
+
+    def run_crops(self, image: np.ndarray, crops: Sequence[Crop], names: Sequence[str]) -> dict[str, np.ndarray]:
+        self.cropped.append(len(crops))
+        return self.run(warp_crops(image, crops), names)
+
+    def describe(self) -> dict[str, str | int]:
+        return {"engine": self.name}
+
+
+def on_gpu(*faces: Painted, **options: object) -> tuple[Analyzer, Gpu]:
+    engine = Gpu()
+    return Analyzer(Options(**options), detector=FakeDetector(faces), engine=engine, clock=FakeClock()), engine  # type: ignore[arg-type]
+
+
+def test_an_engine_that_computes_everything_is_called_once_a_frame() -> None:
+    names = Analyzer(Options(), detector=FakeDetector(), engine=FakeEngine()).describe()["levels"]
+    level = names.index("parsing every 3rd frame")
+    analyzer, engine = on_gpu(*THREE[:2], level=level)
+    results = [analyzer.video(paint(THREE[:2]), at=frame / 30) for frame in range(8)]
+    assert engine.batches == [2] * 8
+    parsed = [[face.age_ms["parsing"] for face in result.faces] for result in results[3:]]
+    assert any(0 in ages and max(ages) > 0 for ages in parsed), "some faces are parsed, others are carried over"
+
+
+def test_a_gpu_cuts_the_faces_out_where_that_pays() -> None:
+    for count in (2, 3):
+        analyzer, engine = on_gpu(*THREE[:count])
+        result = analyzer.video(paint(THREE[:count]), at=0.0)
+        assert len(result.faces) == count and engine.cropped == ([3] if count == 3 else [])
+        assert sorted(face.points5[2, 0] for face in result.faces) == pytest.approx(
+            sorted(face.points5[2, 0] for face in THREE[:count]), abs=1
+        )
+
+
+def test_another_engine_is_an_event() -> None:
+    analyzer, engine = on_gpu(ONE)
+    assert analyzer.video(paint([ONE]), at=0.0).events == analyzer.video(paint([ONE]), at=0.1).events == ()
+    engine.name = "onnxruntime"
+    (event,) = analyzer.video(paint([ONE]), at=0.2).events
+    assert (event.kind, event.what, event.at) == ("engine_changed", "tensorrt → onnxruntime", 0.2)
+    assert analyzer.video(paint([ONE]), at=0.3).events == ()

@@ -10,6 +10,7 @@ import pytest
 from rtface.engine import DeviceFailed, Engine
 from rtface.engine.fallback import FallbackEngine
 from rtface.errors import EngineError
+from rtface.geometry.crop import Crop
 
 BATCH = np.zeros((1, 1), np.uint8)
 
@@ -85,3 +86,26 @@ def test_when_the_spare_fails_too_there_is_no_third() -> None:
     for _ in range(2):
         with pytest.raises(DeviceFailed, match="no power"):
             who(engine)
+
+
+class Cropper(Device):
+    """Cuts the faces out by itself."""
+
+    def crops_itself(self, count: int) -> bool:
+        return count > 1
+
+    def run_crops(self, image: np.ndarray, crops: Sequence[Crop], names: Sequence[str]) -> dict[str, np.ndarray]:
+        return self.run(image, names)
+
+
+def test_when_the_gpu_fails_that_cuts_the_faces_the_cpu_does_both() -> None:
+    gpu, cpu, seen = Cropper("gpu"), Device("cpu"), []
+    engine = FallbackEngine("net", gpu, lambda: cpu, crop_px=96)
+    assert engine.crops_itself(2) and not engine.crops_itself(1)
+    frame, crops = np.full((50, 50, 3), 9, np.uint8), [Crop(25, 25, 20)] * 2
+    assert engine.run_crops(frame, crops, ("who",))["who"].tolist() == ["gpu"]
+    gpu.error = DeviceFailed("net", "CUDA_ERROR_LAUNCH_FAILED", "--engine onnx")
+    run, cpu.run = cpu.run, lambda batch, names: (seen.append(batch), run(batch, names))[1]  # type: ignore[method-assign]
+    for _ in range(2):
+        assert engine.run_crops(frame, crops, ("who",))["who"].tolist() == ["cpu"] and not engine.crops_itself(2)
+    assert [batch.shape for batch in seen] == [(2, 96, 96, 3)] * 2 and (seen[0] == 9).all()

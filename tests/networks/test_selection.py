@@ -180,14 +180,16 @@ def test_onnx_runtime_on_a_gpu_takes_float32(engine: str, device: str, monkeypat
     made = []
 
     class Ort(FakeEngine):
-        def __init__(self, data: bytes, name: str, threads: int | None, *, device: str, decoders: object) -> None:
+        def __init__(
+            self, data: bytes, name: str, threads: int | None, *, device: str, decoders: object, shapes: list[object]
+        ) -> None:
             super().__init__()
-            made.append((name, device))
+            made.append((name, device, len(shapes)))
 
     monkeypatch.setattr(networks, "OrtEngine", Ort)
-    for role, name in (("engine", "engine-iter0"), ("detector", "detector")):
+    for role, name, shapes in (("engine", "engine-iter0", 8), ("detector", "detector", 2)):
         assert opened(role, Options(engine=engine)).precision == "fp32"
-        assert made[-1] == (name, device)
+        assert made[-1] == (name, device, shapes), "every number of faces is run before the stream, or two cameras"
         for precision in ("int8", "fp16"):
             with pytest.raises(OptionError, match=f"expected fp32 for --engine {engine}, got '{precision}'"):
                 select_network(role, Options(engine=engine, precision=precision))
