@@ -23,7 +23,9 @@ else:
 
 ENV_PREFIX = "RTFACE_"
 #: Variables with our prefix that are not options.
-ENV_OTHER = frozenset({"RTFACE_CONFIG", "RTFACE_DEBUG", "RTFACE_TOKEN"})
+ENV_OTHER = frozenset(
+    {"RTFACE_CONFIG", "RTFACE_DEBUG", "RTFACE_MQTT_PASSWORD", "RTFACE_TOKEN", "RTFACE_WEBHOOK_SECRET"}
+)
 
 ENGINES: tuple[str, ...] = ("auto", "onnx", "openvino", "trt", "onnx-cuda", "onnx-trt")
 PRIVACY: tuple[str, ...] = ("full", "blur", "aggregate")

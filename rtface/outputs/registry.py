@@ -90,6 +90,12 @@ KINDS: tuple[OutputKind, ...] = (
         ("paho",),
     ),
     OutputKind(
+        ("https", "http"),
+        "webhook",
+        "a webhook: events as signed CloudEvents, kept until delivered",
+        "https://example.com/hook?what=events",
+    ),
+    OutputKind(
         ("osc",), "osc", "Open Sound Control: TouchDesigner, Max, …", "osc://127.0.0.1:9000", "osc", ("pythonosc",)
     ),
     OutputKind(
