@@ -18,9 +18,9 @@ from rtface.evaluate.detection import MIN_HEIGHTS_PX, judge
 from rtface.evaluate.metrics import average_precision
 from rtface.geometry.boxes import nms
 from rtface.train import detector, multitask
-from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.mixed import Mixed
 from rtface.train.data.pixel_cache import Picture, read_pictures
+from rtface.train.data.samples import Sample, build_samples
 from rtface.train.data.scene_sources import SourcePicture, build_sources
 from rtface.train.data.scenes import SceneMaker
 from rtface.train.export import load_detector
@@ -31,6 +31,8 @@ from rtface.train.sampling import MIX, Sampler
 from rtface.train.validate import scores
 
 Scores = dict[str, float]
+DETECTOR_FILES = ("detection", "landmarks", "parsing", "unlabelled", "points5", "negatives")
+MULTITASK_FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 NEVER = 2.0  # a share of the run that is not reached
 JOINT: dict[str, Any] = {"joint": True, "interact_at": 0.5}
 
@@ -114,7 +116,7 @@ class Bench:
 
     @cached_property
     def _groups(self) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
-        files = [self.data / f"{name}.parquet" for name in multitask.FILES]
+        files = [self.data / f"{name}.parquet" for name in MULTITASK_FILES]
         train, val = (read_pictures(files, self.cache, s) for s in (("train", "unlabelled"), ("val",)))
         return build_samples(train), build_samples(val)
 
@@ -142,7 +144,7 @@ class Bench:
 
     @cached_property
     def _scenes(self) -> tuple[dict[str, list[SourcePicture]], list[Picture]]:
-        files = [self.data / f"{name}.parquet" for name in detector.FILES]
+        files = [self.data / f"{name}.parquet" for name in DETECTOR_FILES]
         val = read_pictures([self.data / "detection.parquet"], self.cache, ("val",))
         return build_sources(read_pictures(files, self.cache)), [p for p in val if p.source == "wider"]
 

@@ -24,6 +24,7 @@ from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.export import export_superfan, load_superfan
 from rtface.train.nets.superfan import SuperFan
 
+FILES = ("landmarks", "parsing", "unlabelled", "points5")
 WIDTH = 16  # px of the faces: what `--enhance` is for
 PIXEL: dict[str, Any] = {"perceptual": 0.0, "heat": 0.0, "gan": 0.0}
 # what differs from the weights of `rtface train superfan`; None = nothing is trained
@@ -70,7 +71,7 @@ class EnhancerBench:
 
     @cached_property
     def _pictures(self) -> tuple[list[Picture], list[Picture]]:
-        files = [self.data / f"{name}.parquet" for name in superfan.FILES]
+        files = [self.data / f"{name}.parquet" for name in FILES]
         return read_pictures(files, self.cache), read_pictures(files, self.cache, ("val",))
 
     @cached_property

@@ -48,7 +48,7 @@ VERBS = {
     "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
     "train": Verb("rtface.cli.train", "train", "Train a network (needs rtface[train])"),
     "label": Verb("rtface.cli.label", "label", "Label pictures by the own networks, to train on"),
-    "export": Verb("rtface.cli.train", "export", "Write a trained network as ONNX (needs rtface[train])"),
+    "export": Verb("rtface.cli.export", "export", "Write a trained network as ONNX (needs rtface[train])"),
 }
 
 HELP = """\

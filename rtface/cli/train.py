@@ -1,23 +1,22 @@
-"""`rtface train detector|engine|teacher|superfan` and `rtface export detector|engine|superfan`.
+"""`rtface train detector|engine|teacher|superfan|caches`. Torch loads only once a command runs.
 
-Torch loads only once a command runs.
+Each command's flags are options of its network's configuration class, by the same names: what a flag, or the TOML file,
+does not say is that class's default, which the help repeats.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rtface.errors import UsageError, require
-from rtface.train import sources
 from rtface.train.settings import build
 
 if TYPE_CHECKING:
-    from rtface.train.export import Exported
+    from rtface.train.sources import Source
 
 train = typer.Typer(
     no_args_is_help=True,
@@ -25,14 +24,7 @@ train = typer.Typer(
     help="Train a network on a corpus of labelled pictures.",
     epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000",
 )
-export = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Write a trained network as ONNX and register it.",
-    epilog="Example: rtface export detector --run runs/detector --out models",
-)
-
-Data = Annotated[Path | None, typer.Option(help="Folder with the corpus's parquet files.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of corpus files, whatever their names; see rtface import.")]
 RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; it goes on where it stopped.")]
 Sources = Annotated[
     list[str] | None,
@@ -61,30 +53,25 @@ Teacher = Annotated[Path | None, typer.Option(help="Run folder of `rtface train 
 Seed = Annotated[int | None, typer.Option(help="Seed of weights and augmentation.", show_default="0")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Torch threads.", show_default="2")]
-CacheFolder = Annotated[Path, typer.Option(help="Folder for decoded pixels.", show_default="~/.cache/rtface/corpus")]
-CheckpointFolder = Annotated[Path, typer.Option(help="Folder of the training run; its last.pt is read.")]
-OutFolder = Annotated[
-    Path, typer.Option(help="Models folder: ONNX files and registry.toml.", show_default="rtface's own")
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes that make batches (Linux, macOS); 0 = a thread.", show_default="0"),
 ]
-Int8 = Annotated[
-    bool, typer.Option("--int8", help="Also write an INT8 file for x86, calibrated on --data; ./calibration says how.")
+SkipBad = Annotated[
+    bool | None, typer.Option("--skip-bad", help="Leave out pictures that do not decode, and say how many.")
 ]
-Calibration = Annotated[Path | None, typer.Option(help="Folder with the corpus's parquet files, for --int8.")]
 
 _ENGINE_EXAMPLES = """
 Example: rtface train engine --data corpus --run runs/engine --minutes 120
 
   rtface train engine --data corpus --run runs/next --steps 8400 --init runs/engine/last.pt
 """
-_MODELS = Path(__file__).parent.parent / "models"
 _CACHE = Path.home() / ".cache" / "rtface" / "corpus"
-_MANIFESTS = Path("calibration")
-_FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference from float"
-_COMPARED = {"fp32": _FROM_TORCH, "int8": _FROM_FLOAT}
 
 
 @train.command("engine", epilog=_ENGINE_EXAMPLES)
 def train_engine_command(
+    ctx: typer.Context,
     data: Data = None,
     run: RunFolder = None,
     source: Sources = None,
@@ -97,6 +84,8 @@ def train_engine_command(
     seed: Seed = None,
     device: Device = None,
     threads: Threads = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = None,
     init: Init = None,
     teacher: Teacher = None,
     network: Annotated[str | None, typer.Option(help="fast or ifan-paper (slow).", show_default="fast")] = None,
@@ -129,19 +118,7 @@ def train_engine_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    flags: dict[str, Any] = {
-        "data": data,
-        "run": run,
-        "cache": cache,
-        "minutes": minutes,
-        "steps": steps,
-        "batch": batch,
-    }
-    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init, "teacher": teacher}
-    flags |= {"network": network, "iterations": iterations, "joint": joint, "reencode": reencode}
-    flags |= {"residual": residual, "association": association, "task_norm": task_norm}
-    flags |= {"small_share": small_share}
-    options, sources = _options(config, source, flags)
+    options, sources = _options(ctx, config, source)
     require("torch", extra="train")
     from rtface.train.multitask import EngineConfig, train_engine
 
@@ -153,6 +130,7 @@ def train_engine_command(
 
 @train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")
 def train_teacher_command(
+    ctx: typer.Context,
     data: Data = None,
     run: RunFolder = None,
     source: Sources = None,
@@ -165,6 +143,8 @@ def train_teacher_command(
     seed: Seed = None,
     device: Device = None,
     threads: Threads = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = None,
 ) -> None:
     """Train the emotion teacher on FER+'s 48x48 crops; `rtface train engine --teacher RUN` learns from it.
 
@@ -172,9 +152,7 @@ def train_teacher_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
-    flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
-    options, sources = _options(config, source, flags)
+    options, sources = _options(ctx, config, source)
     require("torch", extra="train")
     from rtface.train.teacher import TeacherConfig, train_teacher
 
@@ -183,6 +161,7 @@ def train_teacher_command(
 
 @train.command("detector", epilog="Example: rtface train detector --data corpus --run runs/detector --steps 20000")
 def train_detector_command(
+    ctx: typer.Context,
     data: Data = None,
     run: RunFolder = None,
     source: Sources = None,
@@ -195,6 +174,7 @@ def train_detector_command(
     seed: Seed = None,
     device: Device = None,
     threads: Threads = None,
+    skip_bad: SkipBad = None,
     init: Init = None,
     cross_stitch: Annotated[
         bool | None,
@@ -213,17 +193,7 @@ def train_detector_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    flags: dict[str, Any] = {
-        "data": data,
-        "run": run,
-        "cache": cache,
-        "minutes": minutes,
-        "steps": steps,
-        "batch": batch,
-    }
-    flags |= {"rate": rate, "seed": seed, "device": device, "threads": threads, "init": init}
-    flags |= {"cross_stitch": cross_stitch, "uncertainty": uncertainty, "feedback": feedback}
-    options, sources = _options(config, source, flags)
+    options, sources = _options(ctx, config, source)
     require("torch", extra="train")
     from rtface.train.detector import DetectorConfig, train_detector
 
@@ -235,6 +205,7 @@ Weight = Annotated[float | None, typer.Option(min=0.0, help="Weight of this loss
 
 @train.command("superfan", epilog="Example: rtface train superfan --data corpus --run runs/superfan --minutes 120")
 def train_superfan_command(
+    ctx: typer.Context,
     data: Data = None,
     run: RunFolder = None,
     source: Sources = None,
@@ -249,6 +220,8 @@ def train_superfan_command(
     seed: Seed = None,
     device: Device = None,
     threads: Threads = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = None,
     pixel: Weight = None,
     perceptual: Weight = None,
     heat: Weight = None,
@@ -281,173 +254,60 @@ def train_superfan_command(
 
     Ctrl-C saves; the same command goes on.
     """
-    flags: dict[str, Any] = {"data": data, "run": run, "cache": cache, "minutes": minutes, "steps": steps}
-    flags |= {"batch": batch, "rate": rate, "seed": seed, "device": device, "threads": threads}
-    flags |= {"pixel": pixel, "perceptual": perceptual, "heat": heat, "gan": gan, "gan_at": gan_at}
-    flags |= {"sizes": sizes, "engine": engine, "clean": clean, "init": init}
-    options, sources = _options(config, source, flags)
+    options, sources = _options(ctx, config, source)
     require("torch", extra="train")
     from rtface.train.superfan import SuperFanConfig, train_superfan
 
     typer.echo(train_superfan(build(SuperFanConfig, options, _where(config), sources=sources)))
 
 
-@export.command(
-    "engine", epilog="Example: rtface export engine --run runs/engine --int8 --data corpus --rare-emotions 3"
-)
-def export_engine_command(
-    run: CheckpointFolder,
-    out: OutFolder = _MODELS,
-    int8: Int8 = False,
-    data: Calibration = None,
-    cache: CacheFolder = _CACHE,
-    iterations: Annotated[int, typer.Option(min=0, max=3, help="Most rounds of interaction: a file each.")] = 2,
-    rare: Annotated[
-        float,
-        typer.Option(
-            "--rare-emotions",
-            min=0,
-            max=12,
-            metavar="PCT",
-            help="Emotions rarer than this among --data's training faces are answered as though they were as common.",
-        ),
-    ] = 0.0,
-) -> None:
-    """Write engine-iter0.onnx, engine-iter1.onnx … and engine-96.onnx from RUN's averaged weights.
-
-    The last is ITER 0 for crops of 96 px, a rung of the quality ladder; it runs well where training had --small-share.
-    It comes without the weights that engine-iter0.onnx holds, and ITER 2 and 3 without those of engine-iter1.onnx.
-
-    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
-    """
-    lifted = None
-    if rare:
-        from rtface.train.logit_adjustment import emotion_lift
-
-        if data is None:
-            raise UsageError("rtface export", "--rare-emotions counts training faces", "Pass --data FOLDER too")
-        lifted = emotion_lift(data, cache, rare / 100)
-    data = _needs_data(int8, data)
-    require("torch", extra="train")
-    from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
-    from rtface.train import quantize as q
-    from rtface.train.export import export_engine, share_weights
-    from rtface.train.register import register
-
-    def write(name: str, folder: Path, rounds: int, size: int) -> dict[str, Exported]:
-        """The network in every precision, and what it was quantised on."""
-        exported = export_engine(run / "last.pt", folder / f"{name}.onnx", rounds, lifted, size)
-        if data is None:
-            return {"fp32": exported}
-        target, manifest = folder / f"{name}-int8.onnx", _MANIFESTS / f"{name}-int8.json"
-        pictures = q.engine_batches(data, cache, size=size)
-        small = q.quantize(exported.path, target, *pictures, q.FLOAT_ENGINE, manifest, q.SPLIT_ENGINE)
-        return {"fp32": exported, "int8": small}
-
-    def borrow(name: str, lender: str, role: str, rounds: int, size: int) -> None:
-        """Write the network without the weights that the lender's files hold."""
-        with tempfile.TemporaryDirectory() as folder:
-            for precision, exported in write(name, Path(folder), rounds, size).items():
-                lent = whole[_named(lender, precision)]
-                shared = share_weights(exported, lent.path, out / exported.path.name)
-                weights = {"weights": lent.path.stem, "weights_sha256": lent.sha256}
-                register(out, _named(name, precision), role, shared, precision, rounds, size=size, **weights)
-                _renamed(_MANIFESTS / f"{name}-int8.json", exported.sha256, shared.sha256)
-                _say(shared, _COMPARED[precision])
-
-    whole: dict[str, Exported] = {}  # those with weights, which they lend, by name
-    for rounds in range(iterations + 1):
-        name = f"engine-iter{rounds}"
-        if rounds > 1:
-            borrow(name, "engine-iter1", "engine", rounds, CROP_SIZE)
-            continue
-        for precision, exported in write(name, out, rounds, CROP_SIZE).items():
-            whole[_named(name, precision)] = exported
-            register(out, _named(name, precision), "engine", exported, precision, rounds, size=CROP_SIZE)
-            _say(exported, _COMPARED[precision])
-    borrow(f"engine-{SMALL_CROP_SIZE}", "engine-iter0", "small-engine", 0, SMALL_CROP_SIZE)
-
-
-def _renamed(manifest: Path, whole: str, shared: str) -> None:
-    """The hash of the file that ships in place of that of the same network with its weights."""
-    if manifest.is_file():
-        manifest.write_text(manifest.read_text("utf-8").replace(whole, shared), "utf-8")
-
-
-def _named(name: str, precision: str) -> str:
-    return name if precision == "fp32" else f"{name}-{precision}"
-
-
-@export.command("detector", epilog="Example: rtface export detector --run runs/detector --int8 --data corpus")
-def export_detector_command(
-    run: CheckpointFolder,
-    out: OutFolder = _MODELS,
-    int8: Int8 = False,
-    data: Calibration = None,
-    cache: CacheFolder = _CACHE,
-) -> None:
-    """Write detector.onnx from RUN's averaged weights.
-
-    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
-    """
-    data = _needs_data(int8, data)
-    require("torch", extra="train")
-    from rtface.train import quantize as q
-    from rtface.train.export import export_detector
-    from rtface.train.register import register
-
-    exported = export_detector(run / "last.pt", out / "detector.onnx")
-    register(out, "detector", "detector", exported, "fp32", None)
-    _say(exported, _FROM_TORCH)
-    if data is not None:
-        target, manifest = out / "detector-int8.onnx", _MANIFESTS / "detector-int8.json"
-        exported = q.quantize(exported.path, target, *q.detector_batches(data, cache), q.FLOAT_DETECTOR, manifest)
-        register(out, target.stem, "detector", exported, "int8", None)
-        _say(exported, _FROM_FLOAT)
-
-
-@export.command("superfan", epilog="Example: rtface export superfan --run runs/superfan")
-def export_superfan_command(run: CheckpointFolder, out: OutFolder = _MODELS) -> None:
-    """Write enhancer.onnx from RUN's averaged weights.
-
-    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
-    """
-    require("torch", extra="train")
-    from rtface.train.export import export_superfan
-    from rtface.train.register import register
-
-    exported = export_superfan(run / "last.pt", out / "enhancer.onnx")
-    register(out, "enhancer", "enhancer", exported, "fp32", None)
-    _say(exported, _FROM_TORCH)
-
-
-def _say(exported: Exported, measure: str) -> None:
-    difference = ", ".join(f"{name} {value:.2g}" for name, value in exported.difference.items())
-    typer.echo(f"{exported.path}  {exported.bytes} bytes  {measure}: {difference}")
-
-
 def _options(
-    config: Path | None, source_flags: list[str] | None, flags: Mapping[str, Any]
-) -> tuple[dict[str, Any], tuple[sources.Source, ...]]:
+    ctx: typer.Context, config: Path | None, source_flags: list[str] | None
+) -> tuple[dict[str, Any], tuple[Source, ...]]:
     """A run's options (flags over the TOML file) and its sources (the flags' instead of the file's)."""
-    options, chosen = ({}, ()) if config is None else sources.load(config)
+    from rtface.train.sources import from_flags, load
+
+    options, found = ({}, ()) if config is None else load(config)
     if source_flags:
-        chosen = sources.from_flags(source_flags)
-    given = {name: value for name, value in flags.items() if value is not None}
-    options = {"cache": _CACHE, "threads": 2} | options | given
-    if chosen:
-        options.setdefault("data", chosen[0].files[0].parent)
+        found = from_flags(source_flags)
+    given = {name: value for name, value in ctx.params.items() if value is not None}
+    defaults: dict[str, Any] = {"cache": _CACHE, "threads": 2}
+    options = defaults | options | given
+    for apart in ("config", "source"):
+        options.pop(apart, None)
+    if found:
+        options.setdefault("data", found[0].files[0].parent)
     if not options.keys() & {"minutes", "steps"}:
         raise UsageError("rtface train", "the length of the run is missing", "Pass --minutes N or --steps N")
-    return {"minutes": None} | options, chosen
+    _offer_stale(Path(options["cache"]))
+    return {"minutes": None} | options, found
+
+
+def _offer_stale(cache: Path) -> None:
+    """Say how much of the cache nobody needs any more."""
+    from rtface.train.data.pixel_cache import stale_entries
+
+    stale = sum(entry.bytes for entry in stale_entries(cache))
+    if stale > 50_000_000:
+        mend = f"rtface train caches --cache {cache} --delete"
+        print(f"{cache}: {stale / 1e9:.1f} GB of pixels of files that changed or are gone; {mend}", file=sys.stderr)
+
+
+@train.command("caches", epilog="Example: rtface train caches --delete")
+def train_caches_command(
+    cache: Annotated[
+        Path, typer.Option(help="Folder of decoded pixels.", show_default="~/.cache/rtface/corpus")
+    ] = _CACHE,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete what is listed.")] = False,
+) -> None:
+    """List decoded pixels that nobody needs any more: their corpus file has changed or gone."""
+    from rtface.train.data.pixel_cache import stale_entries
+
+    for entry in stale_entries(cache):
+        for file in entry.files if delete else ():
+            file.unlink(missing_ok=True)
+        print(f"{'deleted ' if delete else ''}{entry.files[0]}  {entry.bytes / 1e6:.0f} MB")
 
 
 def _where(config: Path | None) -> str:
     return "rtface train" if config is None else str(config)
-
-
-def _needs_data(int8: bool, data: Path | None) -> Path | None:
-    """The folder to calibrate on; None where no INT8 file is asked for."""
-    if int8 and data is None:
-        raise UsageError("rtface export", "--int8 needs pictures to calibrate on", "Pass --data FOLDER too")
-    return data if int8 else None

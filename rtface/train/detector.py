@@ -15,17 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rtface.datasets.labelled import LabelledImage
 from rtface.train.data.mixed import mixed_scenes
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.scene_sources import build_sources
 from rtface.train.data.scenes import Scene, SceneMaker
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
 from rtface.train.init import begin_with
+from rtface.train.manifest import describe, write
 from rtface.train.nets.mos import DetectorNet, cells, decode
 from rtface.train.run import Run, RunConfig, Schedule, has_bf16, keeping, pick_device, prefetch, prepare
+from rtface.train.sources import of_folder
 
-FILES = ("detection", "landmarks", "parsing", "unlabelled", "points5", "negatives")
-MORE = "detection2-*.parquet"  # read where the corpus has it
 SMALL_SHARE = 0.3  # below it, small faces get a batch of their own
 UNDECAYED = ("weights.log_variance", "head.alpha")
 FALSE_SCORE = 0.4  # a trusted background cell above it makes its scene a hard one
@@ -106,12 +107,27 @@ def train_detector(config: DetectorConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
     pick_device(config.device)  # a wrong name is said before minutes of reading
+    sources = config.sources or of_folder(config.data, has_boxes)
+    write(describe("detector", sources, has_boxes, init=config.init), config.run)
     rng = np.random.default_rng(config.seed)
     if config.sources:
         groups, shares = mixed_scenes(config.sources, config.cache)
         return learn(config, SceneMaker(groups, 256, rng, shares))
-    files = [config.data / f"{name}.parquet" for name in FILES] + sorted(config.data.glob(MORE))
-    return learn(config, SceneMaker(build_sources(read_pictures(files, config.cache)), 256, rng))
+    files = [file for source in sources for file in source.files]
+    pictures = read_pictures(files, config.cache, skip_bad=config.skip_bad)
+    boxed = [picture for picture in pictures if picture.labels.emotion_votes is None]
+    return learn(config, SceneMaker(build_sources(boxed), 256, rng))
+
+
+def has_boxes(row: LabelledImage) -> bool:
+    """Whether the detector can learn from a picture: it has faces with boxes or five points, or shows none.
+
+    The box of a crop with an emotion is the crop's.
+    """
+    if row.emotion_votes is not None:
+        return False
+    known = any(face.box_xyxy is not None or face.points5 is not None for face in row.faces)
+    return known or not (row.faces or len(row.ignore_xyxy))
 
 
 def learn(config: DetectorConfig, maker: SceneMaker) -> Path:

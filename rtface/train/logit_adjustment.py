@@ -7,14 +7,15 @@ all classes it costs the common ones much, so that here only those rarer than a 
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from rtface.datasets import corpus
 from rtface.errors import InputError
 from rtface.labels import EMOTIONS
-from rtface.train.data.pixel_cache import read_pictures
+from rtface.train.sources import Source
 
 
 def lift(counts: npt.NDArray[np.integer], floor: float) -> npt.NDArray[np.float32]:
@@ -30,14 +31,16 @@ def lift(counts: npt.NDArray[np.integer], floor: float) -> npt.NDArray[np.float3
     return lifted.astype(np.float32)
 
 
-def emotion_lift(data: Path, cache: Path, floor: float) -> npt.NDArray[np.float32]:
-    """`lift` for the majority votes of emotion.parquet's training rows in `data`.
+def emotion_lift(sources: Sequence[Source], floor: float) -> npt.NDArray[np.float32]:
+    """`lift` for the majority votes of the sources' rows.
 
     Raises:
-        InputError: The file is missing, damaged, or has no votes.
+        SourceError: A file is damaged.
+        InputError: There are no votes.
     """
-    pictures = read_pictures([data / "emotion.parquet"], cache)
-    votes = [int(votes.argmax()) for p in pictures if (votes := p.labels.emotion_votes) is not None]
+    rows = (row for one in sources for file in one.files for row in corpus.read(file, one.takes))
+    votes = [int(row.emotion_votes.argmax()) for row in rows if row.emotion_votes is not None]
     if not votes:
-        raise InputError(str(data / "emotion.parquet"), "has no emotion votes", "Pass --rare-emotions 0")
+        names = ", ".join(one.name for one in sources)
+        raise InputError(f"sources {names}", "hold no emotion votes", "Pass --rare-emotions 0")
     return lift(np.bincount(votes, minlength=10)[: len(EMOTIONS)], floor)

@@ -22,20 +22,21 @@ import torch
 
 from rtface.geometry.crop import SMALL_CROP_SIZE
 from rtface.train.association import association_losses
-from rtface.train.data.faces import Augment, Sample, build_samples
-from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
-from rtface.train.data.pixel_cache import read_pictures
+from rtface.train.data.faces import Augment
+from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
+from rtface.train.data.samples import Sample, teaches
 from rtface.train.init import begin_with
 from rtface.train.losses import Targets, engine_losses
+from rtface.train.manifest import describe, write
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.nets.registry import Network, build_engine, check_parts
 from rtface.train.run import Run, RunConfig, Schedule, keeping, load, optimizer, pick_device, prepare
 from rtface.train.sampling import MIX, TASKS, Sampler
+from rtface.train.sources import of_folder
 from rtface.train.validate import scores
 
-FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 VOTES_SHARE = 0.5  # of an FER+ crop's target, where a teacher gives the rest
 MIXED_BATCHES = 8  # that the statistics of the mix are measured on
 TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
@@ -164,13 +165,14 @@ def averaged(
 
 def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
     """What is drawn from, and the samples to validate on by group."""
-    if config.sources:
-        mixed = mixed_samples(config.sources, config.cache)
-        print(mixed.table(), file=sys.stderr)
-        return mixed, validation_samples(config.sources, config.cache)
-    files = [config.data / f"{name}.parquet" for name in FILES]
-    mixed = Mixed(build_samples(read_pictures(files, config.cache)), MIX)
-    return mixed, build_samples(read_pictures(files, config.cache, splits=("val",)))
+    sources = config.sources or of_folder(config.data, teaches)
+    write(describe("multitask", sources, teaches, init=config.init, teacher=config.teacher), config.run)
+    validation = grouped_samples(sources, config.cache, ("val",), config.skip_bad)
+    if not config.sources:
+        return Mixed(grouped_samples(sources, config.cache, skip_bad=config.skip_bad), MIX), validation
+    mixed = mixed_samples(sources, config.cache, config.skip_bad)
+    print(mixed.table(), file=sys.stderr)
+    return mixed, validation
 
 
 def _first_pass(net: Network, mixed: Mixed, device: torch.device) -> None:

@@ -22,12 +22,15 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from rtface.engine.ort import OrtEngine
+from rtface.errors import InputError
 from rtface.tasks.parsing_scores import DECODERS
-from rtface.train.data.faces import Augment, build_samples
+from rtface.train.data.faces import Augment
+from rtface.train.data.mixed import grouped_samples
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.export import NORMALISE, Batch, Exported, halve_weights, store
 from rtface.train.int8_rewrites import group_pixels, scores_of_labels, split_channels
 from rtface.train.nets.blocks import MEAN, SPREAD
+from rtface.train.sources import Source
 
 # The last layers turn features into pixels and degrees: eight bits there are coarser than the answers.
 FLOAT_ENGINE: tuple[str, ...] = ()
@@ -35,10 +38,16 @@ SPLIT_ENGINE = "landmarks/head"  # its cells' logits and offsets, each with a sc
 FLOAT_DETECTOR = ("head/Conv", "head_1/Conv", "head_2/Conv")  # the head runs at three strides
 
 
-def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -> tuple[list[Batch], list[str]]:
-    """Varied training crops, batches of 8, and the ids of their pictures; every world the engine meets is in it."""
-    files = [data / f"{n}.parquet" for n in ("landmarks", "parsing", "unlabelled", "emotion", "points5")]
-    groups = build_samples(read_pictures(files, cache))
+def engine_batches(
+    sources: Sequence[Source], cache: Path, count: int = 256, size: int = 128
+) -> tuple[list[Batch], list[str]]:
+    """Varied training crops, batches of 8, and the ids of their pictures; every world the network meets is in it.
+
+    Raises:
+        SourceError: A file is damaged.
+        InputError: There are too few faces.
+    """
+    groups = {name: some for name, some in grouped_samples(sources, cache).items() if some[0].is_face}
     rng = np.random.default_rng(0)
     augment, images, ids = Augment(size, rng, strength=0.5), [], []
     for group in sorted(groups):
@@ -46,14 +55,21 @@ def engine_batches(data: Path, cache: Path, count: int = 256, size: int = 128) -
             sample = groups[group][int(index)]
             images.append(augment(sample).image)
             ids.append(sample.picture.id)
-    batches = [np.stack(images[i : i + 8]) for i in range(0, len(images) - 7, 8)]
-    return batches, ids[: 8 * len(batches)]
+    step = min(8, max(1, len(images)))
+    batches = [np.stack(images[i : i + step]) for i in range(0, len(images) - step + 1, step)]
+    if not batches:
+        raise InputError("INT8", "there are no faces to calibrate on", "Name others with --data or --source")
+    return batches, ids[: step * len(batches)]
 
 
-def detector_batches(data: Path, cache: Path, count: int = 128) -> tuple[list[Batch], list[str]]:
-    """Training pictures at the stream's 320x256 canvas, one a batch, and their ids."""
-    files = [data / f"{n}.parquet" for n in ("detection", "landmarks", "negatives")]
-    pictures = read_pictures(files, cache)
+def detector_batches(sources: Sequence[Source], cache: Path, count: int = 128) -> tuple[list[Batch], list[str]]:
+    """Training pictures at the stream's 320x256 canvas, one a batch, and their ids.
+
+    Raises:
+        SourceError: A file is damaged.
+    """
+    every = [picture for one in sources for picture in read_pictures(one.files, cache, one.splits)]
+    pictures = [picture for picture in every if picture.labels.emotion_votes is None]
     batches, ids = [], []
     for index in np.random.default_rng(0).choice(len(pictures), min(count, len(pictures)), replace=False):
         picture = pictures[int(index)]

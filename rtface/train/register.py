@@ -11,10 +11,6 @@ from rtface.geometry.crop import CROP_SIZE
 from rtface.train.export import Exported
 
 CODE_LICENCE = "Apache-2.0"
-WEIGHTS_LICENCE = (
-    "non-commercial research only: trained on Helen, LFPW, AFW (300-W), CelebAMask-HQ, FASSEG, FER2013/FER+, MTFL, "
-    "YouTube Faces, LFW, UTKFace, WIDER FACE, MAFA, PASCAL VOC 2007"
-)
 DETECTOR_IO = (
     ["image uint8 (1, height, width, 3) BGR, multiples of 32"],
     ["detections float32 (1, cells, 18): x0 y0 x1 y1 px, score, 5 points px, yaw pitch roll degrees"],
@@ -50,14 +46,15 @@ def register(
     precision: str,
     iterations: int | None,
     *,
+    terms: str,
     size: int | None = None,
     weights: str | None = None,
     weights_sha256: str | None = None,
 ) -> None:
     """Add or replace the `[[model]]` called `name` in `folder`/registry.toml.
 
-    `size` is that of a face engine's crops in px, `weights` the model that lends it its weights, whose file has the
-    hash `weights_sha256`.
+    `terms` are those of the weights, `size` is that of a face engine's crops in px, `weights` the model that lends it
+    its weights, whose file has the hash `weights_sha256`.
     """
     path = folder / "registry.toml"
     document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else tomlkit.document()
@@ -77,7 +74,7 @@ def register(
             "sha256": exported.sha256,
             "bytes": exported.bytes,
             "code_licence": CODE_LICENCE,
-            "weights_licence": WEIGHTS_LICENCE,
+            "weights_licence": terms,
             "card": f"cards/{role.removeprefix('small-')}.md",
             "inputs": inputs,
             "outputs": outputs,

@@ -74,6 +74,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 1
     validate_minutes: float = 10.0
+    skip_bad: bool = False  # leave out pictures that do not decode
     workers: int = 0  # processes that make batches; 0 = a thread
     sources: tuple[Source, ...] = ()  # drawn from instead of the corpus' own files in `data`
 
@@ -320,7 +321,7 @@ def prefetch(make: Callable[[], T], depth: int = 3) -> Generator[T, None, None]:
         while not stop.is_set():
             try:
                 put(make())
-            except BaseException as error:  # carried to the reader, who raises it
+            except BaseException as error:  # active_tasks to the reader, who raises it
                 put(error)
                 return
 

@@ -10,7 +10,8 @@ import torch
 
 from rtface.errors import InputError
 from rtface.geometry.crop import CROP_SIZE
-from rtface.train.data.faces import Augment, Item, Sample
+from rtface.train.data.faces import Augment, Item
+from rtface.train.data.samples import Sample
 from rtface.train.losses import Targets
 
 # Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.

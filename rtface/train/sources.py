@@ -22,12 +22,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtface.errors import OptionError
+from rtface.datasets import corpus
+from rtface.datasets.labelled import LabelledImage
+from rtface.errors import OptionError, SourceError
 from rtface.options import unknown
 from rtface.train.settings import load_toml
 
@@ -60,6 +62,24 @@ class Source:
     only: tuple[str, ...] = ()
     splits: tuple[str, ...] = SPLITS
     boxed: bool | None = None
+
+    def takes(self, row: LabelledImage) -> bool:
+        """Whether a row is one of this source's."""
+        return row.split in self.splits and (not self.only or row.source in self.only)
+
+
+def of_folder(folder: Path, useful: Callable[[LabelledImage], bool]) -> tuple[Source, ...]:
+    """A source for each corpus file in a folder, whatever its name, that has a useful row to learn from.
+
+    Raises:
+        SourceError: The folder is missing, has no parquet file, or none has a useful row.
+    """
+    every = (Source(file.stem, (file,)) for file in corpus.corpus_files(folder))
+    found = tuple(one for one in every if any(one.takes(row) and useful(row) for row in corpus.read(one.files[0])))
+    if not found:
+        why = f"has no row of {' or '.join(SPLITS)} with a label for this"
+        raise SourceError(str(folder), why, "rtface import FORMAT PATH --check sheet.png shows what a set has")
+    return found
 
 
 def load(path: Path) -> tuple[dict[str, Any], tuple[Source, ...]]:

@@ -18,12 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtface.datasets.labelled import LabelledImage
 from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
 from rtface.tasks.enhance import SCALE
 from rtface.train.data.degrade import Pairs
 from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.init import begin_with
+from rtface.train.manifest import describe, write
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
 from rtface.train.run import (
@@ -37,9 +39,9 @@ from rtface.train.run import (
     prepare,
     read_checkpoint,
 )
+from rtface.train.sources import of_folder
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
 
-FILES = ("landmarks", "parsing", "unlabelled", "points5")
 SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
 VALIDATED = 128  # pairs of the val split
 
@@ -172,15 +174,19 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
 
 def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:
     """Those to learn from, and those of the val splits."""
-    files = [config.data / f"{name}.parquet" for name in FILES]
-    if not config.sources:
-        return read_pictures(files, config.cache), read_pictures(files, config.cache, splits=("val",))
+    sources = config.sources or of_folder(config.data, has_points)
+    write(describe("enhancer", sources, has_points, init=config.init, engine=config.engine), config.run)
     learned: list[Picture] = []
-    for one in config.sources:
-        read = read_pictures(one.files, config.cache, one.splits)
-        learned += [picture for picture in read if not one.only or picture.source in one.only]
-    every = dict.fromkeys(file for one in config.sources for file in one.files)
-    return learned, read_pictures(every, config.cache, splits=("val",)) or learned
+    for one in sources:
+        read = read_pictures(one.files, config.cache, one.splits, config.skip_bad)
+        learned += [picture for picture in read if one.takes(picture.labels)]
+    every = dict.fromkeys(file for one in sources for file in one.files)
+    return learned, read_pictures(every, config.cache, ("val",), config.skip_bad) or learned
+
+
+def has_points(row: LabelledImage) -> bool:
+    """Whether a picture shows a face whose crop is known by its points."""
+    return any(face.landmarks68 is not None or face.points5 is not None for face in row.faces)
 
 
 @torch.no_grad()

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rtface.train.data.faces import Augment, Sample, build_samples
-from rtface.train.data.mixed import Mixed, mixed_samples, validation_samples
-from rtface.train.data.pixel_cache import read_pictures
+from rtface.datasets.labelled import LabelledImage
+from rtface.train.data.faces import Augment
+from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
+from rtface.train.data.samples import Sample
+from rtface.train.manifest import describe, write
 from rtface.train.nets.emotion import SIZE, EmotionNet
 from rtface.train.run import Run, RunConfig, Schedule, keeping, load, optimizer, pick_device, prepare
 from rtface.train.sampling import Sampler, collate
+from rtface.train.sources import of_folder
 
 
 @dataclass
@@ -50,15 +53,17 @@ def train_teacher(config: TeacherConfig) -> Path:
 
 
 def _data(config: TeacherConfig) -> tuple[Mixed, list[Sample]]:
-    """What is drawn from, and the samples to validate on; these may be none where sources are given."""
-    if config.sources:
-        mixed = mixed_samples(config.sources, config.cache).of_group("emotion")
-        print(mixed.table(), file=sys.stderr)
-        return mixed, validation_samples(config.sources, config.cache).get("emotion", [])
-    files = [config.data / "emotion.parquet"]
-    groups = build_samples(read_pictures(files, config.cache))
-    validation = build_samples(read_pictures(files, config.cache, splits=("val",)))["emotion"]
-    return Mixed({"emotion": groups["emotion"]}, {"emotion": 1.0}), validation
+    """What is drawn from, and the samples to validate on, which may be none."""
+    sources = config.sources or of_folder(config.data, has_votes)
+    write(describe("teacher", sources, has_votes), config.run)
+    mixed = mixed_samples(sources, config.cache, config.skip_bad).of_group("emotion")
+    print(mixed.table(), file=sys.stderr)
+    return mixed, grouped_samples(sources, config.cache, ("val",), config.skip_bad).get("emotion", [])
+
+
+def has_votes(row: LabelledImage) -> bool:
+    """Whether a picture has an emotion."""
+    return row.emotion_votes is not None
 
 
 @torch.no_grad()

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rtface.train.data.faces import Augment, Sample
+from rtface.train.data.faces import Augment
+from rtface.train.data.samples import Sample
 from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets
 from rtface.train.nets.ifan import SUB, Outputs
 from rtface.train.nets.norms import TaskIds, naming

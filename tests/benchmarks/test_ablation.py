@@ -17,8 +17,8 @@ import torch
 from benchmarks import ablation, arms
 from benchmarks.ablation_table import tables
 from rtface.datasets.labelled import FaceLabel
-from rtface.train.data.faces import Sample
 from rtface.train.data.pixel_cache import Picture
+from rtface.train.data.samples import Sample
 from rtface.train.nets.mos import cells
 from tests.train.made import a_picture, write_corpus
 

@@ -211,6 +211,38 @@ def test_the_exported_detector_takes_any_size(
         assert got == pytest.approx(net(torch.from_numpy(image)).numpy(), rel=1e-2, abs=0.1)
 
 
+def test_terms_and_card_come_from_what_the_run_learned_from(
+    engine_run: Path, engine_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = models.entry("engine-iter0", engine_models)
+    assert entry.weights_licence.startswith("non-commercial research only")
+    assert "mtfl" in entry.weights_licence and "wider" not in entry.weights_licence
+    card = models.card("engine-iter0", engine_models)
+    assert f"`{entry.sha256}`" in card and "| helen | non-commercial research | 2 | `landmarks.parquet` |" in card
+    (engine_models / "cards" / "engine.md").write_text("# By hand\n", "utf-8")
+    assert run("export", "engine", "--run", engine_run, "--out", engine_models, "--iterations", 0) == 0
+    assert models.card("engine-iter0", engine_models) == "# By hand\n"
+    assert "stays as it is" in capsys.readouterr().err
+
+    (tmp_path / "last.pt").write_bytes((engine_run / "last.pt").read_bytes())  # a run without a manifest
+    args = ("export", "engine", "--run", tmp_path, "--out", tmp_path / "models", "--iterations", 0)
+    assert run(*args) == 4 and "--license TEXT" in capsys.readouterr().err
+    assert run(*args, "--license", "CC-BY-4.0") == 0
+    assert models.entry("engine-iter0", tmp_path / "models").weights_licence == "CC-BY-4.0"
+
+
+def test_export_asks_before_it_replaces_installed_networks(
+    engine_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {entry.name: entry.sha256 for entry in models.entries()}
+    assert run("export", "engine", "--run", engine_run) == 2  # nobody is there to ask
+    assert "own networks" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+    assert {entry.name: entry.sha256 for entry in models.entries()} == before
+    assert run("export", "engine", "--run", engine_run, "--out", tmp_path / "engine.onnx") == 2
+    assert "is a file's name" in capsys.readouterr().err
+
+
 def test_registering_again_keeps_what_was_measured(engine_run: Path, engine_models: Path) -> None:
     registry = engine_models / "registry.toml"
     plain = registry.read_text("utf-8")
@@ -221,7 +253,7 @@ def test_registering_again_keeps_what_was_measured(engine_run: Path, engine_mode
     from rtface.train.register import register
 
     other = exporter.Exported(engine_models / "engine-iter0.onnx", 12, "ab" * 32, {})
-    register(engine_models, "engine-iter0", "engine", other, "fp32", 0)
+    register(engine_models, "engine-iter0", "engine", other, "fp32", 0, terms="CC0")
     first, second, *_ = models.entries(engine_models)
     assert (first.bytes, first.sha256, first.metrics[0].value) == (12, "ab" * 32, 4.5)
     assert second.metrics == ()
@@ -323,7 +355,7 @@ ENGINE = ("train", "engine", "--data", "d", "--run", "r", "--steps", "1")
         ((*ENGINE, "--network", "resnet"), 2, "expected fast or ifan-paper, got 'resnet'"),
         ((*ENGINE, "--network", "ifan-paper", "--residual"), 2, "ifan-paper has no residual"),
         ((*ENGINE, "--iterations", "4"), 2, "--iterations"),
-        (("train", "engine", "--data", "d", "--run", "r", "--steps", "1"), 2, "landmarks.parquet: no such file"),
+        (("train", "engine", "--data", "d", "--run", "r", "--steps", "1"), 3, "d: does not exist"),
         (("train", "detector", "--data", "d", "--run", "r", "--steps", "1", "--device", "tpu"), 2, "auto, cpu or cuda"),
         (("export", "engine", "--run", "r"), 4, "last.pt: there is no such checkpoint"),
         (("export", "detector", "--run", "r", "--int8"), 2, "Pass --data FOLDER too"),

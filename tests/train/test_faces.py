@@ -11,8 +11,9 @@ import pytest
 from rtface.datasets.labelled import FaceLabel
 from rtface.geometry.crop import crop_from_landmarks, frame_to_crop_matrix, map_points, warp_crops
 from rtface.geometry.mirror import MIRROR_68
-from rtface.train.data.faces import FLIP_5, UNKNOWN, Augment, Item, Sample, build_samples, flip
+from rtface.train.data.faces import FLIP_5, UNKNOWN, Augment, Item, flip
 from rtface.train.data.pixel_cache import Picture
+from rtface.train.data.samples import Sample, build_samples
 from tests.train.made import TEMPLATE, Array, a_picture, mask, mesh_of, picture, placed
 
 SKIN, RIGHT_EYE, LEFT_EYE, LOWER_LIP = 1, 5, 4, 12  # the subject's right eye is the image's left

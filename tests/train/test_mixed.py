@@ -11,8 +11,9 @@ import pytest
 from rtface.datasets.labelled import FaceLabel, LabelledImage, votes_for
 from rtface.datasets.writer import Settings, write
 from rtface.errors import InputError
-from rtface.train.data.faces import Augment, Sample
-from rtface.train.data.mixed import carried, mixed_samples, mixed_scenes, validation_samples
+from rtface.train.data.faces import Augment
+from rtface.train.data.mixed import active_tasks, grouped_samples, mixed_samples, mixed_scenes
+from rtface.train.data.samples import Sample
 from rtface.train.data.scenes import SceneMaker
 from rtface.train.sampling import Sampler
 from rtface.train.sources import TASKS, Source
@@ -28,7 +29,7 @@ def test_each_source_has_its_samples_with_all_their_labels(corpus: Path, cache: 
     mixed = mixed_samples([source(corpus, "landmarks", share=3.0), source(corpus, "emotion")], cache)
     assert {name: len(samples) for name, samples in mixed.samples.items()} == {"landmarks": 3, "emotion": 4}
     assert mixed.shares == {"landmarks": 3.0, "emotion": 1.0}
-    assert {tuple(carried(sample)) for sample in mixed.samples["landmarks"]} == {("landmarks", "parsing", "pose")}
+    assert {tuple(active_tasks(sample)) for sample in mixed.samples["landmarks"]} == {("landmarks", "parsing", "pose")}
     assert mixed.table().splitlines() == [
         "landmarks: 75 % of a batch, 3 samples: landmarks 3, parsing 3, pose 3",
         "emotion: 25 % of a batch, 4 samples: emotion 4",
@@ -46,7 +47,7 @@ def test_each_source_has_its_samples_with_all_their_labels(corpus: Path, cache: 
 @pytest.mark.parametrize("task", ["landmarks", "pose", "parsing"])
 def test_one_task_leaves_only_its_label(corpus: Path, cache: Path, task: str) -> None:
     mixed = mixed_samples([source(corpus, "landmarks", tasks={task: 1.0})], cache)
-    assert {tuple(carried(sample)) for sample in mixed.samples["landmarks"]} == {(task,)}
+    assert {tuple(active_tasks(sample)) for sample in mixed.samples["landmarks"]} == {(task,)}
     item = Augment(64, np.random.default_rng(0))(mixed.samples["landmarks"][0])  # points still cut the crop
     known = {
         "landmarks": bool(item.landmark_weight.any()),
@@ -82,12 +83,12 @@ def test_a_file_serves_two_sources_with_their_own_tasks(corpus: Path, cache: Pat
     one = source(corpus, "landmarks", tasks={"landmarks": 1.0})
     other = replace(one, name="posed", tasks={"pose": 0.5})
     mixed = mixed_samples([one, other], cache)
-    assert [carried(mixed.samples[name][0]) for name in ("landmarks", "posed")] == [["landmarks"], ["pose"]]
+    assert [active_tasks(mixed.samples[name][0]) for name in ("landmarks", "posed")] == [["landmarks"], ["pose"]]
 
 
 def test_pictures_without_faces_stay_whatever_the_tasks(corpus: Path, cache: Path) -> None:
-    mixed = mixed_samples([source(corpus, "negatives", tasks={"pose": 1.0})], cache)
-    assert [carried(sample) for sample in mixed.samples["negatives"]] == [["no face"]] * 2
+    mixed = mixed_samples([source(corpus, "negatives", tasks={"pose": 1.0})], cache, ("val",))
+    assert [active_tasks(sample) for sample in mixed.samples["negatives"]] == [["no face"]] * 2
 
 
 def test_the_sampler_draws_by_the_shares(corpus: Path, cache: Path) -> None:
@@ -111,9 +112,9 @@ def test_rare_emotions_are_drawn_more_often_beside_samples_without_votes(corpus:
 
 def test_validation_is_by_group_and_reads_a_file_once(corpus: Path, cache: Path) -> None:
     some = [source(corpus, name) for name in ("landmarks", "emotion")]
-    groups = validation_samples([*some, replace(some[0], name="again", tasks={"pose": 1.0})], cache)
+    groups = grouped_samples([*some, replace(some[0], name="again", tasks={"pose": 1.0})], cache, ("val",))
     assert {group: len(samples) for group, samples in groups.items()} == {"landmarks": 1, "emotion": 1}
-    assert "landmarks" in carried(groups["landmarks"][0])
+    assert "landmarks" in active_tasks(groups["landmarks"][0])
 
 
 class TestScenes:
@@ -128,7 +129,7 @@ class TestScenes:
         assert maker().image.shape == (64, 64, 3)
 
     def test_tasks_leave_boxes(self, corpus: Path, cache: Path) -> None:
-        groups, _ = mixed_scenes([source(corpus, "landmarks", tasks={"pose": 1.0})], cache)
+        groups, _ = mixed_scenes([source(corpus, "landmarks", tasks={"pose": 1.0})], cache, ("val",))
         face = groups["landmarks"][0].faces[0]
         assert np.isnan(face.points).all() and np.isfinite(face.pose).all() and np.isfinite(face.half).all()
         groups, _ = mixed_scenes([source(corpus, "landmarks", tasks={"points5": 1.0})], cache)
@@ -157,9 +158,9 @@ def test_imported_sets_that_the_corpus_does_not_know_are_learned_from(tmp_path: 
     write(records, tmp_path / "made.parquet", Settings())
     mixed = mixed_samples([Source("made", (tmp_path / "made.parquet",))], tmp_path / "cache")
     emotion, masked = sorted(mixed.samples["made"], key=lambda sample: sample.group)
-    assert (emotion.group, carried(emotion)) == ("emotion", ["emotion"])
+    assert (emotion.group, active_tasks(emotion)) == ("emotion", ["emotion"])
     assert emotion.box is not None and emotion.box.tolist() == [10, 20, 50, 60]
-    assert (masked.group, carried(masked)) == ("parsing", ["parsing"])
+    assert (masked.group, active_tasks(masked)) == ("parsing", ["parsing"])
     crop = Augment(64, np.random.default_rng(0), strength=0.0)(masked).parsing
     assert {4, 5, 2, 12} <= set(np.unique(crop).tolist())  # eyes, nose, lip: the crop is on the face
 
@@ -175,16 +176,16 @@ def test_five_hand_set_points_are_learned_beside_a_teachers_68(tmp_path: Path) -
         return mixed_samples([made], tmp_path / "cache").samples["made"]
 
     (both,) = samples("own+mesh")
-    assert carried(both) == ["landmarks", "points5"] and both.five_weight == 1.0
+    assert active_tasks(both) == ["landmarks", "points5"] and both.five_weight == 1.0
     item = Augment(64, np.random.default_rng(0), strength=0.0)(both)
     assert item.five_weight == 1.0 and item.landmark_weight.all()
     assert np.abs(item.five[2] - item.landmarks[30]).max() > 0.01  # the two are each their own
     (human,) = samples("human")
-    assert carried(human) == ["landmarks"]  # the five follow from the 68
+    assert active_tasks(human) == ["landmarks"]  # the five follow from the 68
     (weighted,) = samples("own", {"landmarks": 1.0, "points5": 0.25})
     assert weighted.five_weight == 0.25
     (without,) = samples("own", {"landmarks": 1.0})
-    assert carried(without) == ["landmarks"]
+    assert active_tasks(without) == ["landmarks"]
 
 
 def test_every_task_is_told_from_a_sample() -> None:
@@ -198,4 +199,4 @@ def test_every_task_is_told_from_a_sample() -> None:
         pose_weight=np.ones(3, np.float32),
         emotion=np.eye(8, dtype=np.float32)[0],
     )
-    assert set(carried(everything)) == set(TASKS)
+    assert set(active_tasks(everything)) == set(TASKS)

@@ -12,16 +12,18 @@ import pytest
 import torch
 
 from rtface.errors import InputError, ModelError
-from rtface.train.data.faces import Augment, Sample, build_samples
+from rtface.train.data.faces import Augment
 from rtface.train.data.pixel_cache import read_pictures
+from rtface.train.data.samples import Sample, build_samples
 from rtface.train.export import export_engine, load_engine
-from rtface.train.multitask import FILES, EngineConfig, train_engine, validate
+from rtface.train.multitask import EngineConfig, train_engine, validate
 from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.norms import TaskNorm
 from rtface.train.run import Run, Schedule
 from rtface.train.sampling import MIX, Sampler, collate
 from tests.train.made import a_picture, placed
 
+FILES = ("landmarks", "video_landmarks", "parsing", "unlabelled", "points5", "emotion", "negatives")
 BLANK = a_picture("blank", "made", "train", np.zeros((48, 48, 3), np.uint8))
 BOX = np.array((0, 0, 48, 48), np.float32)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rtface.errors import ModelError
-from rtface.train.data.faces import Sample
+from rtface.train.data.samples import Sample
 from rtface.train.multitask import TAUGHT_WEIGHT, EngineConfig, learn_from, train_engine
 from rtface.train.nets.emotion import EmotionNet, load_teacher
 from rtface.train.sources import Source

@@ -9,14 +9,12 @@ crops and colour photographs meet in one network.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtface.datasets.labelled import FaceLabel
 from rtface.geometry.crop import (
     Crop,
     crop_from_box,
@@ -26,35 +24,14 @@ from rtface.geometry.crop import (
     resample,
 )
 from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
-from rtface.train.data.mesh import MeshToPoints
 from rtface.train.data.pixel_cache import Picture
+from rtface.train.data.samples import Sample
 
 UNKNOWN = 255  # parsing label that no loss looks at
-INNER = np.arange(17, 68)
 FLIP_5 = np.array([1, 0, 2, 4, 3])
 _FLIP_PARSING = np.arange(256, dtype=np.uint8)
 _FLIP_PARSING[: len(MIRROR_CLASSES)] = MIRROR_CLASSES
-POSE_LIMIT = 50.0  # the pose teachers are good to about this yaw
 TASK_OF = {"parsing": 1, "emotion": 2, "negative": 2}  # by set; the others' is landmarks
-_GROUP_OF = {"mtfl": "five", "udacity": "video", "celebamask": "parsing", "fasseg2": "parsing", "fasseg3": "parsing"}
-
-
-@dataclass(slots=True)
-class Sample:
-    """One face of one picture with the labels that the engine learns from."""
-
-    picture: Picture
-    group: str
-    points5: npt.NDArray[np.float32] | None = None
-    box: npt.NDArray[np.float32] | None = None
-    landmarks: npt.NDArray[np.float32] | None = None  # (68, 2) px
-    landmark_weight: npt.NDArray[np.float32] | None = None  # (68,)
-    five_weight: float = 0.0  # weight of the 5-point loss where there are no 68
-    pose: npt.NDArray[np.float32] | None = None  # yaw, pitch, roll degrees in the picture
-    pose_weight: npt.NDArray[np.float32] | None = None  # (3,)
-    emotion: npt.NDArray[np.float32] | None = None  # (8,) vote shares, or a teacher's probabilities
-    emotion_weight: float = 1.0
-    is_face: bool = True
 
 
 @dataclass(slots=True)
@@ -74,84 +51,6 @@ class Item:
     emotion_weight: float
     is_face: float
     task: int  # of rtface.train.sampling.TASKS
-
-
-def build_samples(pictures: Sequence[Picture]) -> dict[str, list[Sample]]:
-    """Samples by group: landmarks, video, parsing, faces (unlabelled), five (MTFL), emotion, negative."""
-    mesh_map = _fit_mesh_map(pictures)
-    groups: dict[str, list[Sample]] = {}
-    for picture in pictures:
-        for sample in _samples_of(picture, mesh_map):
-            groups.setdefault(sample.group, []).append(sample)
-    return groups
-
-
-def _fit_mesh_map(pictures: Sequence[Picture]) -> MeshToPoints | None:
-    both = [
-        (f.mesh478, f.landmarks68)
-        for p in pictures
-        for f in p.faces
-        if f.mesh478 is not None and f.landmarks68 is not None and f.landmarks68_source == "human"
-    ]
-    return MeshToPoints([m for m, _ in both], [q for _, q in both]) if len(both) > 200 else None
-
-
-def _samples_of(picture: Picture, mesh_map: MeshToPoints | None) -> Iterator[Sample]:
-    if picture.labels.emotion_votes is not None:
-        yield from _emotion_sample(picture, picture.labels.emotion_votes)
-    elif not picture.faces:
-        if not len(picture.labels.ignore_xyxy):  # else there may be a face
-            yield Sample(picture, "negative", is_face=False)
-    else:
-        for face in picture.faces:
-            sample = _face_sample(picture, face, mesh_map)
-            if sample is not None:
-                yield sample
-
-
-def _emotion_sample(picture: Picture, emotion_votes: npt.NDArray[np.int64]) -> Iterator[Sample]:
-    shares = (emotion_votes / max(float(emotion_votes.sum()), 1.0)).astype(np.float32)
-    height, width = picture.image.shape[:2]
-    box = np.array((0, 0, width, height), np.float32)
-    if int(shares.argmax()) < 8:
-        votes = shares[:8].copy()
-        # a lone vote of ten is as often a slip as an opinion (FER+ paper, section 2)
-        votes[votes <= 0.1 + 1e-6] = 0.0
-        if votes.sum() > 0:
-            yield Sample(picture, "emotion", box=box, emotion=votes / votes.sum())
-    elif shares[9] > 0.6:
-        yield Sample(picture, "negative", box=box, is_face=False)
-
-
-def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | None) -> Sample | None:
-    group = _GROUP_OF.get(picture.source, "faces" if picture.split == "unlabelled" else "landmarks")
-    sample = Sample(picture, group, points5=face.points5, box=face.box_xyxy)
-    if face.landmarks68 is not None:
-        sample.landmarks = face.landmarks68
-        sample.landmark_weight = np.full(68, 1.0 if face.landmarks68_source == "human" else 0.35, np.float32)
-    elif face.mesh478 is not None and mesh_map is not None:
-        sample.landmarks = mesh_map(face.mesh478)
-        sample.landmark_weight = np.full(68, 0.3, np.float32)
-        sample.landmark_weight[INNER] = 0.6  # the mesh's outline follows the visible edge, iBUG's the jaw
-    elif face.points5 is not None and face.points5_source == "human":
-        sample.five_weight = 1.0
-    elif group != "parsing" or (face.points5 is None and face.box_xyxy is None):
-        return None  # a bystander with teacher points only, or a mask without a face to cut it by
-    _label_pose(sample, face)
-    return sample
-
-
-def _label_pose(sample: Sample, face: FaceLabel) -> None:
-    if face.pose is not None:
-        trust = 1.0 / (1.0 + ((face.pose_spread or 0.0) / 5.0) ** 2)
-        sample.pose, sample.pose_weight = face.pose.copy(), np.full(3, trust, np.float32)
-        if abs(float(face.pose[0])) > POSE_LIMIT:
-            sample.pose_weight *= 0.3
-    if face.yaw_true is not None:
-        if sample.pose is None:
-            sample.pose, sample.pose_weight = np.zeros(3, np.float32), np.zeros(3, np.float32)
-        assert sample.pose_weight is not None
-        sample.pose[0], sample.pose_weight[0] = face.yaw_true, 2.0
 
 
 class Augment:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
-from rtface.train.data.faces import Sample, build_samples
 from rtface.train.data.pixel_cache import Picture, read_pictures
+from rtface.train.data.samples import Sample, build_samples, fit_mesh_map, samples_of
 from rtface.train.data.scene_sources import SourcePicture, source_picture
 from rtface.train.sources import TASKS, Source
-
-#: Own points weigh half where looks at the face lie this far apart, % of the outer eye corners' distance.
-HALF_TRUST = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,38 +53,48 @@ class Mixed:
         total = sum(self.shares[name] for name in self.samples)
         rows = []
         for name, samples in self.samples.items():
-            labels = Counter(task for sample in samples for task in carried(sample))
+            labels = Counter(task for sample in samples for task in active_tasks(sample))
             said = ", ".join(f"{task} {count}" for task, count in labels.items())
             rows.append(f"{name}: {100 * self.shares[name] / total:.0f} % of a batch, {len(samples)} samples: {said}")
         return "\n".join(rows)
 
 
-def mixed_samples(sources: Sequence[Source], cache: Path) -> Mixed:
-    """Samples to train on.
+def mixed_samples(sources: Sequence[Source], cache: Path, skip_bad: bool = False) -> Mixed:
+    """Samples to train on, of each source with the labels that it is there for.
 
     Raises:
-        InputError: A file is damaged, or a source has nothing of what it is to be learned from.
+        SourceError: A file is damaged.
+        InputError: A source has nothing of what it is to be learned from.
     """
-    owners: dict[int, Source] = {}
-    pictures: list[Picture] = []
+    pictures = {source.name: _rows(source, cache, skip_bad) for source in sources}
+    # fitted on all together: points of the unlabelled come from the labelled
+    mesh_map = fit_mesh_map(picture for some in pictures.values() for picture in some)
+    samples: dict[str, list[Sample]] = {}
     for source in sources:
-        some = _rows(source, cache)
-        owners |= {id(picture): source for picture in some}
-        pictures += some
-    samples: dict[str, list[Sample]] = {source.name: [] for source in sources}
-    # all together: points of the unlabelled come from a map that is fitted on the labelled
-    for sample in _samples(pictures):
-        source = owners[id(sample.picture)]
-        limited = limit(sample, source.tasks)
-        if limited is not None:
-            samples[source.name].append(limited)
-    for source in sources:
+        limited = (select_tasks(sample, source.tasks) for sample in samples_of(pictures[source.name], mesh_map))
+        samples[source.name] = [sample for sample in limited if sample is not None]
         if not samples[source.name]:
             tasks, rows = ", ".join(source.tasks), ", ".join(source.splits)
             why = f"no row of {', '.join(map(str, source.files))} ({rows}) has a label for {tasks}"
             raise InputError(f"source {source.name!r}", why, "Change its tasks, only or splits, or leave it out")
     shares = {source.name: source.share for source in sources}
     return Mixed(samples, shares, {source.name: source.tasks for source in sources})
+
+
+def grouped_samples(
+    sources: Sequence[Source], cache: Path, splits: Sequence[str] | None = None, skip_bad: bool = False
+) -> dict[str, list[Sample]]:
+    """Samples of all sources together by group, with all their labels; each file is read once.
+
+    `splits` None takes the sources' own rows, else rows of these splits.
+
+    Raises:
+        SourceError: A file is damaged.
+    """
+    files = dict.fromkeys(file for source in sources for file in source.files)
+    if splits is not None:
+        return build_samples(read_pictures(files, cache, splits, skip_bad))
+    return build_samples([picture for source in sources for picture in _rows(source, cache, skip_bad)])
 
 
 def mixed_scenes(sources: Sequence[Source], cache: Path) -> tuple[dict[str, list[SourcePicture]], dict[str, float]]:
@@ -122,50 +128,11 @@ def _scene_picture(picture: Picture, source: Source) -> SourcePicture:
     return made
 
 
-def _rows(source: Source, cache: Path) -> list[Picture]:
-    rows = read_pictures(source.files, cache, source.splits)
-    return [row for row in rows if not source.only or row.source in source.only]
+def _rows(source: Source, cache: Path, skip_bad: bool = False) -> list[Picture]:
+    return [row for row in read_pictures(source.files, cache, source.splits, skip_bad) if source.takes(row.labels)]
 
 
-def validation_samples(sources: Sequence[Source], cache: Path) -> dict[str, list[Sample]]:
-    """Samples of the sources' val rows by group, with all their labels; each file is read once."""
-    files = dict.fromkeys(file for source in sources for file in source.files)
-    groups: dict[str, list[Sample]] = {}
-    for sample in _samples(read_pictures(files, cache, splits=("val",))):
-        groups.setdefault(sample.group, []).append(sample)
-    return groups
-
-
-def _samples(pictures: Sequence[Picture]) -> Iterator[Sample]:
-    """What `build_samples` makes of the pictures, and what it leaves out because it knows the corpus' own sets only: a
-    mask whose face is known by a box or five points; and an emotion's face is where its box says, not all the picture.
-    Points of which looks disagree weigh less, and five hand-set points are learned beside a teacher's 68.
-    """
-    used: set[int] = set()
-    for sample in (sample for group in build_samples(pictures).values() for sample in group):
-        used.add(id(sample.picture))
-        faces = sample.picture.faces
-        spread = next((face.landmarks68_spread for face in faces if face.landmarks68 is sample.landmarks), 0.0)
-        if spread and sample.landmark_weight is not None:
-            sample.landmark_weight = sample.landmark_weight / (1.0 + (spread / HALF_TRUST) ** 2)
-        if any(face.points5 is sample.points5 and _five_to_learn(face) for face in faces):
-            sample.five_weight = 1.0
-        if sample.group == "emotion" and len(faces) == 1 and faces[0].box_xyxy is not None:
-            sample.box = faces[0].box_xyxy
-        yield sample
-    for picture in pictures:
-        if picture.parsing is not None and id(picture) not in used:
-            known = [face for face in picture.faces if face.points5 is not None or face.box_xyxy is not None]
-            for face in known[:1]:
-                yield Sample(picture, "parsing", points5=face.points5, box=face.box_xyxy)
-
-
-def _five_to_learn(face: FaceLabel) -> bool:
-    """Whether a face's five points say more than its 68 do."""
-    return face.points5 is not None and face.points5_source == "human" and face.landmarks68_source != "human"
-
-
-def limit(sample: Sample, factors: Mapping[str, float]) -> Sample | None:
+def select_tasks(sample: Sample, factors: Mapping[str, float]) -> Sample | None:
     """The sample with labels of these tasks only, weighted; None where nothing is left to learn. Not-faces stay.
 
     Points that are not learned from stay as what the crop is cut by.
@@ -181,10 +148,10 @@ def limit(sample: Sample, factors: Mapping[str, float]) -> Sample | None:
         sample.emotion = None
     if "parsing" not in factors and sample.picture.parsing is not None:
         sample.picture = replace(sample.picture, parsing=None)
-    return sample if carried(sample) else None
+    return sample if active_tasks(sample) else None
 
 
-def carried(sample: Sample) -> list[str]:
+def active_tasks(sample: Sample) -> list[str]:
     """What there is to learn from a sample; "no face" of one that shows none."""
     there = {
         "landmarks": sample.landmark_weight is not None and bool((sample.landmark_weight > 0).any()),

@@ -1,0 +1,282 @@
+"""`rtface export detector|engine|superfan`. Torch loads only once a command runs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtface.errors import UsageError, require
+
+if TYPE_CHECKING:
+    from rtface.datasets.labelled import LabelledImage
+    from rtface.train.export import Exported
+    from rtface.train.manifest import Manifest
+    from rtface.train.sources import Source
+
+export = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Write a trained network as ONNX and register it.",
+    epilog="Example: rtface export detector --run runs/detector --out models",
+)
+
+CacheFolder = Annotated[Path, typer.Option(help="Folder for decoded pixels.", show_default="~/.cache/rtface/corpus")]
+CheckpointFolder = Annotated[Path, typer.Option(help="Folder of the training run; its last.pt is read.")]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Models folder: ONNX files, registry.toml, cards.", show_default="rtface's own, after a question"
+    ),
+]
+Int8 = Annotated[
+    bool, typer.Option("--int8", help="Also write INT8 files for x86, calibrated on --data; OUT/calibration says how.")
+]
+Data = Annotated[Path | None, typer.Option(help="Folder of corpus files to calibrate on.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="PATH", help="Calibrate on these files instead of --data's; repeatable."),
+]
+Licence = Annotated[
+    str | None,
+    typer.Option("--license", metavar="TEXT", help="Terms of your own data, where the run's manifest has none."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Replace rtface's own networks without a question.")]
+
+_INSTALLED = Path(__file__).parent.parent / "models"
+_CACHE = Path.home() / ".cache" / "rtface" / "corpus"
+_FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference from float"
+_COMPARED = {"fp32": _FROM_TORCH, "int8": _FROM_FLOAT}
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where networks go, and what is said of them.
+
+    Attributes:
+        folder: The models folder.
+        terms: Of the weights.
+        manifest: Of the run; None when it has none.
+        notes: Folder for the text that says how INT8 files were made.
+    """
+
+    folder: Path
+    terms: str
+    manifest: Manifest | None
+    notes: Path
+
+    def register(
+        self, name: str, role: str, exported: Exported, precision: str, iterations: int | None = None, **more: object
+    ) -> None:
+        from rtface.train.register import register
+
+        register(self.folder, name, role, exported, precision, iterations, terms=self.terms, **more)  # type: ignore[arg-type]
+        _say(exported, _COMPARED[precision])
+
+    def write_card(self, role: str) -> None:
+        from rtface.train.card import write_card
+
+        path = write_card(self.folder, role, self.terms, self.manifest)
+        if path is None:
+            print(f"{self.folder}: the card of {role} was written by people and stays as it is", file=sys.stderr)
+
+
+@export.command(
+    "engine",
+    epilog="Example: rtface export engine --run runs/engine --out models --int8 --data corpus --rare-emotions 3",
+)
+def export_engine_command(
+    run: CheckpointFolder,
+    out: OutFolder = None,
+    int8: Int8 = False,
+    data: Data = None,
+    source: Sources = None,
+    cache: CacheFolder = _CACHE,
+    iterations: Annotated[int, typer.Option(min=0, max=3, help="Most rounds of interaction: a file each.")] = 2,
+    rare: Annotated[
+        float,
+        typer.Option(
+            "--rare-emotions",
+            min=0,
+            max=12,
+            metavar="PCT",
+            help="Emotions rarer than this among --data's training faces are answered as though they were as common.",
+        ),
+    ] = 0.0,
+    licence: Licence = None,
+    yes: Yes = False,
+) -> None:
+    """Write engine-iter0.onnx, engine-iter1.onnx … and engine-96.onnx from RUN's averaged weights.
+
+    The last is ITER 0 for crops of 96 px, a rung of the quality ladder; it runs well where training had --small-share.
+    It comes without the weights that engine-iter0.onnx holds, and ITER 2 and 3 without those of engine-iter1.onnx.
+
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    """
+    require("torch", extra="train")
+    from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
+    from rtface.train import quantize as q
+    from rtface.train.data.samples import teaches
+    from rtface.train.export import export_engine, share_weights
+    from rtface.train.logit_adjustment import emotion_lift
+
+    sources = _sources(data, source, int8, rare, teaches)
+    lifted = emotion_lift(sources, rare / 100) if rare else None
+    target = _target(run, out, licence, yes)
+
+    def write(name: str, folder: Path, rounds: int, size: int) -> dict[str, Exported]:
+        """The network in every precision, and what it was quantised on."""
+        exported = export_engine(run / "last.pt", folder / f"{name}.onnx", rounds, lifted, size)
+        if not int8:
+            return {"fp32": exported}
+        small, note = folder / f"{name}-int8.onnx", target.notes / f"{name}-int8.json"
+        pictures = q.engine_batches(sources, cache, size=size)
+        return {
+            "fp32": exported,
+            "int8": q.quantize(exported.path, small, *pictures, q.FLOAT_ENGINE, note, q.SPLIT_ENGINE),
+        }
+
+    def borrow(name: str, lender: str, role: str, rounds: int, size: int) -> None:
+        """Write the network without the weights that the lender's files hold."""
+        with tempfile.TemporaryDirectory() as folder:
+            for precision, exported in write(name, Path(folder), rounds, size).items():
+                lent = whole[_named(lender, precision)]
+                shared = share_weights(exported, lent.path, target.folder / exported.path.name)
+                weights = {"weights": lent.path.stem, "weights_sha256": lent.sha256}
+                target.register(_named(name, precision), role, shared, precision, rounds, size=size, **weights)
+                _renamed(target.notes / f"{name}-int8.json", exported.sha256, shared.sha256)
+
+    whole: dict[str, Exported] = {}  # those with weights, which they lend, by name
+    for rounds in range(iterations + 1):
+        name = f"engine-iter{rounds}"
+        if rounds > 1:
+            borrow(name, "engine-iter1", "engine", rounds, CROP_SIZE)
+            continue
+        for precision, exported in write(name, target.folder, rounds, CROP_SIZE).items():
+            whole[_named(name, precision)] = exported
+            target.register(_named(name, precision), "engine", exported, precision, rounds, size=CROP_SIZE)
+    borrow(f"engine-{SMALL_CROP_SIZE}", "engine-iter0", "small-engine", 0, SMALL_CROP_SIZE)
+    target.write_card("engine")
+
+
+def _renamed(note: Path, whole: str, shared: str) -> None:
+    """The hash of the file that ships in place of that of the same network with its weights."""
+    if note.is_file():
+        note.write_text(note.read_text("utf-8").replace(whole, shared), "utf-8")
+
+
+def _named(name: str, precision: str) -> str:
+    return name if precision == "fp32" else f"{name}-{precision}"
+
+
+@export.command(
+    "detector", epilog="Example: rtface export detector --run runs/detector --out models --int8 --data corpus"
+)
+def export_detector_command(
+    run: CheckpointFolder,
+    out: OutFolder = None,
+    int8: Int8 = False,
+    data: Data = None,
+    source: Sources = None,
+    cache: CacheFolder = _CACHE,
+    licence: Licence = None,
+    yes: Yes = False,
+) -> None:
+    """Write detector.onnx from RUN's averaged weights.
+
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    """
+    require("torch", extra="train")
+    from rtface.train import quantize as q
+    from rtface.train.export import export_detector
+
+    sources = _sources(data, source, int8, 0.0, lambda row: row.emotion_votes is None)
+    target = _target(run, out, licence, yes)
+    exported = export_detector(run / "last.pt", target.folder / "detector.onnx")
+    target.register("detector", "detector", exported, "fp32")
+    if int8:
+        file, note = target.folder / "detector-int8.onnx", target.notes / "detector-int8.json"
+        exported = q.quantize(exported.path, file, *q.detector_batches(sources, cache), q.FLOAT_DETECTOR, note)
+        target.register(file.stem, "detector", exported, "int8")
+    target.write_card("detector")
+
+
+@export.command("superfan", epilog="Example: rtface export superfan --run runs/superfan --out models")
+def export_superfan_command(
+    run: CheckpointFolder, out: OutFolder = None, licence: Licence = None, yes: Yes = False
+) -> None:
+    """Write enhancer.onnx from RUN's averaged weights.
+
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    """
+    require("torch", extra="train")
+    from rtface.train.export import export_superfan
+
+    target = _target(run, out, licence, yes)
+    target.register("enhancer", "enhancer", export_superfan(run / "last.pt", target.folder / "enhancer.onnx"), "fp32")
+    target.write_card("enhancer")
+
+
+def _target(run: Path, out: Path | None, licence: str | None, yes: bool) -> _Target:
+    """Where to write, once it is clear that it may be; and under which terms.
+
+    Raises:
+        ModelError: The run has no checkpoint, or no manifest and --license does not say the terms.
+        UsageError: --out is a file, or the question whether to replace rtface's own networks was not answered by yes.
+    """
+    from rtface.errors import ModelError
+    from rtface.system.package_data import shipped
+    from rtface.train.manifest import read
+    from rtface.train.run import read_checkpoint
+
+    read_checkpoint(run / "last.pt", ("ema",))
+    try:
+        manifest = read(run)
+    except ModelError:
+        if licence is None:
+            raise
+        manifest = None
+    terms = licence if manifest is None else manifest.terms(licence)
+    assert terms is not None
+    if out is None:
+        _ask(yes)
+        return _Target(_INSTALLED, terms, manifest, shipped("calibration"))
+    if out.suffix == ".onnx" or out.is_file():
+        raise UsageError(str(out), "is a file's name; several files are written", f"Name a folder: --out {out.parent}")
+    return _Target(out, terms, manifest, out / "calibration")
+
+
+def _ask(yes: bool) -> None:
+    why = f"rtface's own networks in {_INSTALLED} would be replaced"
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("rtface export", why, "Pass --out FOLDER, or --yes to replace them")
+    if not typer.confirm(f"{why}. Replace them?", default=False, err=True):
+        raise UsageError("rtface export", "nothing was written", "Pass --out FOLDER")
+
+
+def _sources(
+    data: Path | None, flags: list[str] | None, int8: bool, rare: float, useful: Callable[[LabelledImage], bool]
+) -> tuple[Source, ...]:
+    """What to calibrate on and count emotions in; nothing when neither is asked for."""
+    from rtface.train.sources import from_flags, of_folder
+
+    if not (int8 or rare):
+        return ()
+    if flags:
+        return from_flags(flags)
+    if data is not None:
+        return of_folder(data, useful)
+    what = "--int8 needs pictures to calibrate on" if int8 else "--rare-emotions counts training faces"
+    raise UsageError("rtface export", what, "Pass --data FOLDER too")
+
+
+def _say(exported: Exported, measure: str) -> None:
+    difference = ", ".join(f"{name} {value:.2g}" for name, value in exported.difference.items())
+    typer.echo(f"{exported.path}  {exported.bytes} bytes  {measure}: {difference}")

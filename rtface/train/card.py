@@ -1,0 +1,59 @@
+"""The card of networks that were exported: what they are, from what, under which terms. People's own cards stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtface.models import ModelEntry, entries
+from rtface.train.manifest import Manifest
+
+MARK = "<!-- written by rtface export -->"
+_TITLES = {
+    "detector": "Detector: faces, five points, head pose",
+    "engine": "Multi-task network: landmarks, parsing, emotion, pose",
+    "enhancer": "Enhancer: small faces to larger ones",
+}
+_MEASURE = {
+    "detector": ("rtface eval detection --data CORPUS --set models_dir={folder}",),
+    "engine": ("rtface eval all --data CORPUS --set models_dir={folder}",),
+    "enhancer": (),
+}
+
+
+def write_card(folder: Path, role: str, terms: str, manifest: Manifest | None) -> Path | None:
+    """Write `folder`/cards/`role`.md, or leave a card that people wrote; None then.
+
+    Args:
+        folder: The models folder.
+        role: detector, engine or enhancer.
+        terms: Of the weights, in a line.
+        manifest: What the run learned from; None when that was not noted.
+    """
+    path = folder / "cards" / f"{role}.md"
+    if path.is_file() and MARK not in path.read_text("utf-8"):
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    models = [model for model in entries(folder) if model.role.removeprefix("small-") == role]
+    lines = [f"# {_TITLES[role]}", MARK, "", f"**Terms of the weights:** {terms}", "", *_files(models)]
+    lines += ["", "## Trained on", *_sets(manifest), "", "## Figures", *_figures(role, folder)]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def _files(models: list[ModelEntry]) -> list[str]:
+    rows = [f"| `{one.path.name}` | {one.precision} | {one.bytes} | `{one.sha256}` |" for one in models]
+    return ["## Files", "| file | precision | bytes | SHA-256 |", "|---|---|---|---|", *rows]
+
+
+def _sets(manifest: Manifest | None) -> list[str]:
+    if manifest is None:
+        return ["Not noted: the run has no manifest."]
+    rows = [f"| {one.name} | {one.terms} | {one.pictures} | `{one.file}` | `{one.sha256}` |" for one in manifest.sets]
+    parents = [f"{one.part}: `{one.file}` (`{one.sha256}`), {one.terms}" for one in manifest.parents]
+    head = ["| set | terms | pictures | file | SHA-256 |", "|---|---|---|---|---|"]
+    return [*head, *rows, *([""] if parents else []), *parents, "", f"With rtface {manifest.version}."]
+
+
+def _figures(role: str, folder: Path) -> list[str]:
+    commands = [f"`{command.format(folder=folder)}`" for command in _MEASURE[role]]
+    return ["Not measured yet.", *(f"Measure them on pictures that were not trained on: {line}" for line in commands)]
