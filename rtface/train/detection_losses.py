@@ -19,7 +19,11 @@ SMALL = 24.0  # px: faces below it are the small ones that feedback sampling wat
 
 
 class UncertaintyWeights(nn.Module):
-    """sum_t exp(-s_t) L_t + s_t with learned s_t in -3..2; `learned=False` keeps the initial weights."""
+    """sum_t exp(-s_t) L_t + s_t with learned s_t in -3..2; `learned=False` keeps the initial weights.
+
+    A task of which a batch has no label (its loss is exactly 0) leaves its s_t alone: it says nothing of how sure the
+    network is.
+    """
 
     def __init__(self, learned: bool = True) -> None:
         super().__init__()
@@ -29,7 +33,10 @@ class UncertaintyWeights(nn.Module):
     def forward(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         with torch.no_grad():
             self.log_variance.clamp_(-3.0, 2.0)  # the values, not the graph: beyond a clamp no gradient leads back
-        return {name: torch.exp(-s) * losses[name] + s for name, s in zip(TASKS, self.log_variance, strict=True)}
+        return {
+            name: torch.exp(-s) * losses[name] + s * (losses[name].detach() != 0)
+            for name, s in zip(TASKS, self.log_variance, strict=True)
+        }
 
 
 @dataclass

@@ -186,6 +186,19 @@ def test_learned_weights_settle_at_the_log_of_their_losses() -> None:
     assert weights.log_variance.tolist() == pytest.approx([math.log(values[name]) for name in TASKS], abs=1e-3)
 
 
+def test_a_task_without_labels_keeps_its_weight() -> None:
+    weights = UncertaintyWeights()
+    before = dict(zip(TASKS, weights.log_variance.tolist(), strict=True))
+    optimizer = torch.optim.SGD(weights.parameters(), lr=0.5)
+    for _ in range(50):
+        optimizer.zero_grad()
+        losses = {name: torch.tensor(0.0 if name == "pose" else 0.3) for name in TASKS}
+        torch.stack(tuple(weights(losses).values())).sum().backward()
+        optimizer.step()
+    after = dict(zip(TASKS, weights.log_variance.tolist(), strict=True))
+    assert after["pose"] == before["pose"] and after["box"] != before["box"]
+
+
 def test_fixed_weights_do_not_learn() -> None:
     weights = UncertaintyWeights(learned=False)
     assert [p.requires_grad for p in weights.parameters()] == [False]

@@ -129,7 +129,7 @@ class TestScenes:
         assert maker().image.shape == (64, 64, 3)
 
     def test_tasks_leave_boxes(self, corpus: Path, cache: Path) -> None:
-        groups, _ = mixed_scenes([source(corpus, "landmarks", tasks={"pose": 1.0})], cache, ("val",))
+        groups, _ = mixed_scenes([source(corpus, "landmarks", tasks={"pose": 1.0})], cache)
         face = groups["landmarks"][0].faces[0]
         assert np.isnan(face.points).all() and np.isfinite(face.pose).all() and np.isfinite(face.half).all()
         groups, _ = mixed_scenes([source(corpus, "landmarks", tasks={"points5": 1.0})], cache)

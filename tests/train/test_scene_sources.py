@@ -80,3 +80,15 @@ def test_pictures_of_every_set_with_ignore_boxes_are_trusted() -> None:
     source = source_picture(picture(boxed(0, 0, 40), source="scut-head", ignore=mark))
     assert source.trusted and source.group == "people"
     assert source.ignore.tolist() == [[100, 100, 140, 150]]
+
+
+def test_points_of_a_mask_are_not_learned() -> None:
+    five = np.array([(10, 10), (30, 10), (20, 20), (12, 30), (28, 30)], np.float32)
+    box = np.array((0, 0, 40, 40), np.float32)
+    known = {}
+    for source in ("human", "mask"):
+        face = FaceLabel(box_xyxy=box, points5=five, points5_source=source)
+        picture = a_picture("p", "mine", "train", np.zeros((60, 60, 3), np.uint8), [face])
+        (made,) = source_picture(picture).faces
+        known[source] = bool(np.isfinite(made.points).all())
+    assert known == {"human": True, "mask": False}

@@ -87,7 +87,8 @@ def source_picture(picture: Picture) -> SourcePicture:
 
 
 def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
-    points = np.full((5, 2), np.nan) if face.points5 is None else face.points5.astype(np.float64)
+    told = face.points5 is not None and face.points5_source != "mask"  # a mask's are good to cut a crop by, no more
+    points = face.points5.astype(np.float64) if told and face.points5 is not None else np.full((5, 2), np.nan)
     pose = np.full(3, np.nan) if face.pose is None else face.pose.astype(np.float64)
     if face.box_xyxy is not None:
         low, high = face.box_xyxy.astype(np.float64).reshape(2, 2)
