@@ -21,7 +21,7 @@ CLOSING_S = 5.0
 log = logging.getLogger(__name__)
 
 
-class SwapEngine:
+class HotSwapEngine:
     """Runs `first` until `prepare`, in a thread of its own, has the second; implements `Engine`.
 
     Args:

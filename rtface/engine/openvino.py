@@ -16,7 +16,7 @@ from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import default_threads
 from rtface.errors import EngineError, RtfaceError, require
 
-HALVES = {"BF16": "bf16", "FP16": "f16"}
+HALF_FLOATS = {"BF16": "bf16", "FP16": "f16"}
 """What the CPU calls its 16-bit float → the hint that asks for it; bfloat16 first, as it has float32's range."""
 
 
@@ -118,7 +118,7 @@ class OpenVinoEngine:
 
     def _half(self, core: Any) -> str:
         able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        for capability, hint in HALVES.items():
+        for capability, hint in HALF_FLOATS.items():
             if capability in able:
                 return hint
         raise EngineError(self._name, "this CPU has no 16-bit float arithmetic", "Use --precision fp32 or int8")

@@ -4,11 +4,11 @@
   that beats one session of two threads (2 faces 3.4 against 3.9 ms, 3 faces 5.1 against 6.9): ONNX Runtime's threads
   meet after every operator, lanes once.
 - One face is quicker on all threads together ("wide": 1.6 against 2.2 ms) while the cores are free, and several times
-  slower when another process has one of them. Which it is, a `Race` finds out while running.
-- Where one face is over (3 on 2 cores), it goes in halves ("halves"): the first lane begins with all of it but what is
-  dear (the parsing), the second lane ends with that. 3 faces took 2.5 ms as 2 and 1, 2.8 as 1 and 1 and then 1 wide,
-  and take 2.3 so; 5 faces 4.0 and 3.4.
-- Outputs that are dear and not asked for are cut out of the graph (`rtface.models.onnx_bytes`).
+  slower when another process has one of them. Which it is, an `AutoTuner` finds out while running.
+- Where one face is over (3 on 2 cores), it goes in halves ("split"): the first lane begins with all of it but what is
+  expensive (the parsing), the second lane ends with that. 3 faces took 2.5 ms as 2 and 1, 2.8 as 1 and 1 and then 1
+  wide, and take 2.3 so; 5 faces 4.0 and 3.4.
+- Outputs that are expensive and not asked for are cut out of the graph (`rtface.models.onnx_bytes`).
 - A stream's memory is all there from its start, however many faces come later: a session takes a few at a time
   (`TOGETHER`), `prepare` lets each take as many, and each lane has a session of its own. Two lanes that shared one took
   6 MB more within 120 calls, by how they happened to overlap; with their own, nothing.
@@ -25,21 +25,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.engine.autotune import Race
+from rtface.engine.autotune import AutoTuner
 from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import OrtEngine, default_threads
-from rtface.engine.split import Between, Halves
+from rtface.engine.split import Handoff, SplitSession
 from rtface.errors import EngineError
 from rtface.models.onnx_bytes import output_names, without_outputs
 
-WIDE, LANES, HALVES = "wide", "lanes", "halves"
+WIDE, LANES, SPLIT = "wide", "lanes", "split"
 
 TOGETHER = 2
 """Most rows that a session runs at once. A session keeps the memory of its largest call: with 8 faces in one, 33 MB;
 with 2 at a time 8 MB, at 2.1 ms of CPU time a face instead of 2.0 (1 at a time: 2.35)."""
 
 SHAPES = 16
-"""Batch shapes whose race is remembered; a stream has one for every number of faces."""
+"""Batch shapes whose tuner is remembered; a stream has one for every number of faces."""
 
 
 class CpuEngine:
@@ -51,11 +51,11 @@ class CpuEngine:
         model: The ONNX file's bytes.
         name: What messages call it.
         threads: Most threads of one call; None = `default_threads()`.
-        dear: Outputs that are cut out of the graph for calls that ask for none of them.
+        expensive_outputs: Outputs that are cut out of the graph for calls that ask for none of them.
         names: Outputs that calls will ask for; None = all.
         rows: Most rows of a stream's batch, where it is known: lanes beyond that are not opened.
         decoders: By output name, what answers are decoded by.
-        timer, cpu_timer: Seconds, and seconds of CPU time of all threads, for the race.
+        timer, cpu_timer: Seconds, and seconds of CPU time of all threads, for the tuner.
 
     Raises:
         EngineError: ONNX Runtime cannot load the network.
@@ -67,7 +67,7 @@ class CpuEngine:
         name: str = "model",
         threads: int | None = None,
         *,
-        dear: Sequence[str] = (),
+        expensive_outputs: Sequence[str] = (),
         names: Sequence[str] | None = None,
         rows: int | None = None,
         decoders: Decoders | None = None,
@@ -81,22 +81,22 @@ class CpuEngine:
         self._one_can_be_over = self._lanes > 1 and (rows is None or rows > self._lanes)
         self._warm = TOGETHER if rows is None else max(1, min(TOGETHER, rows))
         self._sessions: dict[tuple[str, bool, int], OrtEngine] = {}
-        self._races: dict[tuple[bool, tuple[int, ...]], Race] = {}
-        self._halves: Halves | None = None
+        self._tuners: dict[tuple[bool, tuple[int, ...]], AutoTuner] = {}
+        self._split: SplitSession | None = None
         self._pool: ThreadPoolExecutor | None = None
-        self._dear: tuple[str, ...] = ()
+        self._expensive: tuple[str, ...] = ()
         try:
             self._outputs = output_names(model)
-            self._dear = tuple(dear) if set(self._outputs) - set(dear) else ()
+            self._expensive = tuple(expensive_outputs) if set(self._outputs) - set(expensive_outputs) else ()
         except ValueError:
             self._outputs = ()  # opening it says what is wrong with it
-        self._session(WIDE, self._whole(self._outputs if names is None else names))
+        self._session(WIDE, self._full_graph(self._outputs if names is None else names))
         self._describe = next(iter(self._sessions.values())).describe()
 
     @property
     def prunes(self) -> bool:
-        """Whether a call that does not ask for a dear output takes less time."""
-        return bool(self._dear)
+        """Whether a call that does not ask for an expensive output takes less time."""
+        return bool(self._expensive)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -110,15 +110,15 @@ class CpuEngine:
             EngineError: the engine is closed.
         """
         for asked in names:
-            whole = self._whole(asked)
-            # Without its dear outputs the network is too short for threads that meet at every operator.
-            if whole:
-                self._session(WIDE, whole)
+            full_graph = self._full_graph(asked)
+            # Without its expensive outputs the network is too short for threads that meet at every operator.
+            if full_graph:
+                self._session(WIDE, full_graph)
             for lane in range(self._lanes if self._threads > 1 else 0):
-                self._session(LANES, whole, lane)
-            if whole and self._dear and self._halves is None and self._one_can_be_over:
+                self._session(LANES, full_graph, lane)
+            if full_graph and self._expensive and self._split is None and self._one_can_be_over:
                 with suppress(ValueError):  # a network of another make
-                    self._halves = Halves(self._model, self._name, self._dear, self._decoders)
+                    self._split = SplitSession(self._model, self._name, self._expensive, self._decoders)
         for session in self._sessions.values():
             session.warm(self._warm)
         if self._lanes > 1 and self._pool is None:
@@ -132,72 +132,74 @@ class CpuEngine:
         """
         if not self._model:
             raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
-        whole = self._whole(names)
-        ways = [way for way in (WIDE, LANES) if (way, whole, 0) in self._sessions]
-        if len(ways) < 2 or not len(batch):
-            return self._go(ways[0] if ways else WIDE, whole, batch, names)
-        if whole and self._halves is not None and len(batch) % self._lanes == 1 < len(batch):
-            ways[-1] = HALVES
-        race = self._race(whole, batch.shape, ways)
-        way = race.choose()
+        full_graph = self._full_graph(names)
+        strategies = [strategy for strategy in (WIDE, LANES) if (strategy, full_graph, 0) in self._sessions]
+        if len(strategies) < 2 or not len(batch):
+            return self._dispatch(strategies[0] if strategies else WIDE, full_graph, batch, names)
+        if full_graph and self._split is not None and len(batch) % self._lanes == 1 < len(batch):
+            strategies[-1] = SPLIT
+        tuner = self._tuner(full_graph, batch.shape, strategies)
+        strategy = tuner.choose()
         began, cpu = self._timer(), self._cpu_timer()
-        tensors = self._go(way, whole, batch, names)
-        race.ran(way, self._timer() - began, self._cpu_timer() - cpu)
+        tensors = self._dispatch(strategy, full_graph, batch, names)
+        tuner.record(strategy, self._timer() - began, self._cpu_timer() - cpu)
         return tensors
 
-    def _race(self, whole: bool, shape: tuple[int, ...], ways: Sequence[str]) -> Race:
-        key = (whole, shape)
-        if key not in self._races:
-            if len(self._races) >= SHAPES:
-                del self._races[next(iter(self._races))]
+    def _tuner(self, full_graph: bool, shape: tuple[int, ...], strategies: Sequence[str]) -> AutoTuner:
+        key = (full_graph, shape)
+        if key not in self._tuners:
+            if len(self._tuners) >= SHAPES:
+                del self._tuners[next(iter(self._tuners))]
             # Several faces are split from the start, one is not.
-            self._races[key] = Race(ways if shape[0] == 1 else ways[::-1])
-        return self._races[key]
+            self._tuners[key] = AutoTuner(strategies if shape[0] == 1 else strategies[::-1])
+        return self._tuners[key]
 
-    def _go(self, way: str, whole: bool, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
-        if way == WIDE or self._pool is None:
-            return self._few(WIDE if way == WIDE else LANES, whole, batch, names)
-        halves = self._halves if way == HALVES else None
-        shared = batch if halves is None else batch[:-1]
+    def _dispatch(self, strategy: str, full_graph: bool, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+        if strategy == WIDE or self._pool is None:
+            return self._run_chunked(WIDE if strategy == WIDE else LANES, full_graph, batch, names)
+        split = self._split if strategy == SPLIT else None
+        shared = batch if split is None else batch[:-1]
         parts = np.array_split(shared, min(self._lanes, len(shared)))
-        odd, between = dict[str, NDArray[Any]](), Between()
+        odd, handoff = dict[str, NDArray[Any]](), Handoff()
 
         def work(lane: int) -> Tensors:
-            if halves is not None and lane == 0:
-                odd.update(halves.first(batch[-1:], names, between))
-            answer = self._few(LANES, whole, parts[lane], names, lane)
-            if halves is not None and lane == 1:
-                odd.update(halves.second(names, between))
+            if split is not None and lane == 0:
+                odd.update(split.first(batch[-1:], names, handoff))
+            answer = self._run_chunked(LANES, full_graph, parts[lane], names, lane)
+            if split is not None and lane == 1:
+                odd.update(split.second(names, handoff))
             return answer
 
         try:
             others = [self._pool.submit(work, lane) for lane in range(1, len(parts))]
             answers = [work(0), *(other.result() for other in others)]
         finally:
-            between.put(None)  # whatever went wrong here, Ctrl-C too: the second lane is not to wait for ever
-        return _joined(answers if halves is None else [*answers, odd], names)
+            handoff.put(None)  # whatever went wrong here, Ctrl-C too: the second lane is not to wait for ever
+        return _joined(answers if split is None else [*answers, odd], names)
 
-    def _few(self, way: str, whole: bool, batch: NDArray[Any], names: Sequence[str], lane: int = 0) -> Tensors:
+    def _run_chunked(
+        self, strategy: str, full_graph: bool, batch: NDArray[Any], names: Sequence[str], lane: int = 0
+    ) -> Tensors:
         """What one session makes of a batch, some rows at a time."""
-        session = self._session(way, whole, lane)
+        session = self._session(strategy, full_graph, lane)
         if len(batch) <= TOGETHER:
             return session.run(batch, names)
         parts = range(0, len(batch), TOGETHER)
         return _joined([session.run(batch[at : at + TOGETHER], names) for at in parts], names)
 
-    def _session(self, way: str, whole: bool, lane: int = 0) -> OrtEngine:
-        key = (way, whole, lane)
+    def _session(self, strategy: str, full_graph: bool, lane: int = 0) -> OrtEngine:
+        key = (strategy, full_graph, lane)
         if key not in self._sessions:
             if self._outputs and not self._model:
                 raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
-            model = self._model if whole else without_outputs(self._model, self._dear)
+            model = self._model if full_graph else without_outputs(self._model, self._expensive)
             self._sessions[key] = OrtEngine(
-                model, self._name, self._threads if way == WIDE else 1, decoders=self._decoders
+                model, self._name, self._threads if strategy == WIDE else 1, decoders=self._decoders
             )
         return self._sessions[key]
 
-    def _whole(self, names: Sequence[str]) -> bool:
-        return not self._dear or any(name in self._dear for name in names)
+    def _full_graph(self, names: Sequence[str]) -> bool:
+        return not self._expensive or any(name in self._expensive for name in names)
 
     def describe(self) -> dict[str, str | int]:
         """Engine, version, device and threads."""
@@ -207,7 +209,7 @@ class CpuEngine:
         """Drop the sessions with their threads and memory; idempotent."""
         self._model = b""
         self._sessions.clear()
-        self._halves = None
+        self._split = None
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

@@ -1,4 +1,4 @@
-"""A network in two halves, on two threads: what is dear (the parsing) goes on from what the first half passes to it."""
+"""A network in two halves, on two threads: the expensive part (the parsing) goes on from what the first half passes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import OrtEngine
-from rtface.models.onnx_bytes import first_half, second_half
+from rtface.models.onnx_bytes import split_head, split_tail
 
-Between = SimpleQueue[Tensors | None]
+Handoff = SimpleQueue[Tensors | None]
 """From the first half of one call to the second; None = the first one failed."""
 
 
-class Halves:
+class SplitSession:
     """The sessions of both halves, of one thread each; together they take what the whole network takes.
 
-    For each batch one thread calls `first`, another one `second`, which waits for it, with the same new `Between`. Both
+    For each batch one thread calls `first`, another one `second`, which waits for it, with the same new `Handoff`. Both
     run once here on nothing, so that the first real call finds its memory there.
 
     Args:
         model: The ONNX file's bytes.
         name: What messages call it.
-        dear: Outputs of the second half.
+        expensive_outputs: Outputs of the second half.
         decoders: By output name, what answers are decoded by.
 
     Raises:
@@ -33,27 +33,31 @@ class Halves:
         ValueError: The network cannot be cut there, or takes crops of any size.
     """
 
-    def __init__(self, model: bytes, name: str, dear: Sequence[str], decoders: Decoders | None = None) -> None:
-        half = first_half(model, dear)
-        self._dear, self._passed = tuple(dear), half.passed
+    def __init__(
+        self, model: bytes, name: str, expensive_outputs: Sequence[str], decoders: Decoders | None = None
+    ) -> None:
+        half = split_head(model, expensive_outputs)
+        self._expensive, self._passed = tuple(expensive_outputs), half.passed
         self._first = OrtEngine(half.model, name, 1, decoders=decoders)
-        self._second = OrtEngine(second_half(model, dear, self._first.types(half.passed)), name, 1, decoders=decoders)
+        self._second = OrtEngine(
+            split_tail(model, expensive_outputs, self._first.types(half.passed)), name, 1, decoders=decoders
+        )
         made = self._first.warm()
         if not made:
             raise ValueError("expected a network for crops of one size, got one whose size is open")
-        self._second.feed({name: made[name] for name in self._passed}, self._dear)
+        self._second.feed({name: made[name] for name in self._passed}, self._expensive)
 
-    def first(self, batch: NDArray[Any], names: Sequence[str], between: Between) -> Tensors:
-        """What of these outputs is not dear, as `Engine.run`."""
-        made = self._first.run(batch, [name for name in names if name not in self._dear], passing=self._passed)
-        between.put(made)
+    def first(self, batch: NDArray[Any], names: Sequence[str], handoff: Handoff) -> Tensors:
+        """What of these outputs is not expensive, as `Engine.run`."""
+        made = self._first.run(batch, [name for name in names if name not in self._expensive], passing=self._passed)
+        handoff.put(made)
         return {name: value for name, value in made.items() if name in names}
 
-    def second(self, names: Sequence[str], between: Between) -> Tensors:
-        """What of these outputs is dear, of the batch that `first` has; nothing where the caller put None there."""
-        made = between.get()
+    def second(self, names: Sequence[str], handoff: Handoff) -> Tensors:
+        """What of these outputs is expensive, of the batch that `first` has; nothing when the caller put None there."""
+        made = handoff.get()
         if made is None:
             return {}
         return self._second.feed(
-            {name: made[name] for name in self._passed}, [name for name in names if name in self._dear]
+            {name: made[name] for name in self._passed}, [name for name in names if name in self._expensive]
         )

@@ -26,8 +26,8 @@ AGAIN = frozenset(("Cast", "DequantizeLinear", "Reshape", "Transpose"))
 """Operators that cost next to nothing: both halves have their own, so that what passes between them is small."""
 
 
-class FirstHalf(NamedTuple):
-    """A network without some outputs, and the tensors that it answers with for the `second_half`, which has these."""
+class SplitHead(NamedTuple):
+    """A network without some outputs, and the tensors that it answers with for the `split_tail`, which has these."""
 
     model: bytes
     passed: tuple[str, ...]
@@ -61,7 +61,7 @@ def without_outputs(model: bytes, names: Collection[str]) -> bytes:
     return graph.part(*graph.needed(left), left, inputs=True)
 
 
-def first_half(model: bytes, names: Collection[str]) -> FirstHalf:
+def split_head(model: bytes, names: Collection[str]) -> SplitHead:
     """The model without these outputs, as `without_outputs`, but with what the second half goes on from.
 
     Raises:
@@ -73,10 +73,10 @@ def first_half(model: bytes, names: Collection[str]) -> FirstHalf:
     if graph.inner or not passed or not left or set(passed) & set(left):
         raise ValueError(f"expected a network with a part for {', '.join(names)} alone, got one without")
     infos = [_message(_OUTPUT, _message(_VALUE_NAME, name.encode())) for name in passed]
-    return FirstHalf(graph.part(*graph.needed((*left, *passed)), left, infos, inputs=True), passed)
+    return SplitHead(graph.part(*graph.needed((*left, *passed)), left, infos, inputs=True), passed)
 
 
-def second_half(
+def split_tail(
     model: bytes, names: Collection[str], types: Mapping[str, tuple[str, Sequence[int | str | None]]]
 ) -> bytes:
     """What computes these outputs from what the first half passes on.

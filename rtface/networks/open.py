@@ -105,7 +105,13 @@ def _on_ort(model: ModelEntry, backend: str, options: Options) -> Engine:
         return CpuEngine(load(model), model.name, options.threads, rows=1)
     names, rows = outputs_for(options.tasks, places=True), options.max_faces
     return CpuEngine(
-        load(model), model.name, options.threads, dear=(parsing.OUTPUT,), names=names, rows=rows, decoders=DECODERS
+        load(model),
+        model.name,
+        options.threads,
+        expensive_outputs=(parsing.OUTPUT,),
+        names=names,
+        rows=rows,
+        decoders=DECODERS,
     )
 
 

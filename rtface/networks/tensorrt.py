@@ -15,7 +15,7 @@ from typing import Any
 from rtface.engine import Engine
 from rtface.engine.cuda import Gpu, gpu, open_cuda
 from rtface.engine.fallback import FallbackEngine
-from rtface.engine.hotswap import SwapEngine
+from rtface.engine.hotswap import HotSwapEngine
 from rtface.engine.plan_cache import PlanCache, PlanKey
 from rtface.engine.tensorrt import PlanRefused, TrtEngine
 from rtface.engine.trt_api import find_api, is_rtx
@@ -199,7 +199,7 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
             cache.set_aside(key)
             log.warning("%s; it is set aside and built again", error)
     log.warning("%s: TensorRT builds its plan; ONNX Runtime runs until then", model.name)
-    return SwapEngine(model.name, first(), prepare)
+    return HotSwapEngine(model.name, first(), prepare)
 
 
 def _build_apart(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtface.engine import Engine, prunes
-from rtface.engine.hotswap import SwapEngine
+from rtface.engine.hotswap import HotSwapEngine
 from rtface.errors import EngineError
 
 BATCH = np.zeros((1, 1), np.uint8)
@@ -34,7 +34,7 @@ class Named:
         self.closed = True
 
 
-def who(engine: SwapEngine) -> str:
+def who(engine: HotSwapEngine) -> str:
     answer = str(engine.run(BATCH, ("who",))["who"][0])
     assert engine.describe()["engine"] == answer
     return answer
@@ -47,7 +47,7 @@ def test_it_swaps_when_the_better_one_is_ready_and_not_before(caplog: pytest.Log
         ready.wait(10)
         return better
 
-    engine = SwapEngine("net", first, prepare)
+    engine = HotSwapEngine("net", first, prepare)
     assert [who(engine), who(engine)] == ["slow", "slow"] and not first.closed
     ready.set()
     assert engine.wait(10)
@@ -61,7 +61,7 @@ def test_a_failure_is_said_once_and_the_first_stays(error: Exception, caplog: py
     def prepare(stop: threading.Event) -> Engine:
         raise error
 
-    engine = SwapEngine("net", Named("slow"), prepare)
+    engine = HotSwapEngine("net", Named("slow"), prepare)
     assert engine.wait(10) and who(engine) == "slow" and who(engine) == "slow"
     assert caplog.text.count("stays on slow") == 1
 
@@ -74,7 +74,7 @@ def test_closing_stops_the_preparation_and_closes_what_it_made() -> None:
         assert stop.wait(10)
         return better
 
-    engine = SwapEngine("net", first, prepare)
+    engine = HotSwapEngine("net", first, prepare)
     assert started.wait(10)
     engine.close()
     assert engine.wait(10) and first.closed and better.closed
@@ -91,7 +91,7 @@ def test_what_was_made_is_ready_for_the_stream_before_it_is_swapped_in() -> None
         made.wait(10)
         return Prepared("fast")
 
-    engine = SwapEngine("net", Prepared("slow"), prepare)
+    engine = HotSwapEngine("net", Prepared("slow"), prepare)
     engine.prepare(("who",), ())
     made.set()
     assert engine.wait(10) and went == [("slow", (("who",), ())), ("fast", (("who",), ()))]
@@ -102,7 +102,7 @@ def test_what_was_made_is_ready_for_the_stream_before_it_is_swapped_in() -> None
 def test_whether_it_prunes_is_the_engines_that_runs() -> None:
     first, better = Named("slow"), Named("fast")
     first.prunes = True  # type: ignore[attr-defined]
-    engine = SwapEngine("net", first, lambda stop: better)
+    engine = HotSwapEngine("net", first, lambda stop: better)
     assert engine.wait(10) and prunes(engine)
     who(engine)
     assert not prunes(engine)

@@ -11,11 +11,11 @@ from onnx import TensorProto, helper
 
 from rtface import models
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
-from rtface.engine.autotune import PROBE_EVERY, Race
-from rtface.engine.ort_cpu import HALVES, LANES, SHAPES, TOGETHER, WIDE
-from rtface.engine.split import Between, Halves
+from rtface.engine.autotune import PROBE_EVERY, AutoTuner
+from rtface.engine.ort_cpu import LANES, SHAPES, SPLIT, TOGETHER, WIDE
+from rtface.engine.split import Handoff, SplitSession
 from rtface.errors import EngineError
-from rtface.models.onnx_bytes import first_half, output_names, second_half, with_weights, without_outputs
+from rtface.models.onnx_bytes import output_names, split_head, split_tail, with_weights, without_outputs
 from rtface.system.machine import resident_mb
 from tests.fakes import OUTPUTS
 
@@ -33,7 +33,7 @@ def model() -> bytes:
 
 @pytest.fixture(scope="module")
 def engine(model: bytes) -> Iterator[CpuEngine]:
-    engine = CpuEngine(model, "engine", 2, dear=("parsing",))
+    engine = CpuEngine(model, "engine", 2, expensive_outputs=("parsing",))
     engine.prepare(OUTPUTS, QUICK)
     yield engine
     engine.close()
@@ -56,7 +56,7 @@ def test_every_way_gives_the_same(engine: CpuEngine, model: bytes, count: int, n
 
 
 def test_a_prepared_stream_takes_no_more_memory(model: bytes) -> None:
-    engine = CpuEngine(model, "engine", 2, dear=("parsing",))
+    engine = CpuEngine(model, "engine", 2, expensive_outputs=("parsing",))
     engine.prepare(OUTPUTS, QUICK)
     before = resident_mb()
     if before is None:
@@ -94,7 +94,7 @@ def test_it_is_an_engine(engine: CpuEngine) -> None:
 
 
 def test_sessions_open_when_they_are_needed(model: bytes) -> None:
-    engine = CpuEngine(model, "engine", 2, dear=("parsing",), names=("pose",))
+    engine = CpuEngine(model, "engine", 2, expensive_outputs=("parsing",), names=("pose",))
     assert set(engine._sessions) == {(WIDE, False, 0)}
     engine.run(crops(3), ("pose",))
     assert set(engine._sessions) == {(WIDE, False, 0)}
@@ -114,39 +114,39 @@ def test_sessions_open_when_they_are_needed(model: bytes) -> None:
 def test_one_face_over_goes_in_halves(engine: CpuEngine, model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     batch, ways = crops(5), list[str]()
     expected = OrtEngine(model, "plain", 1).run(batch, OUTPUTS)
-    got = engine._go(HALVES, True, batch, OUTPUTS)
+    got = engine._dispatch(SPLIT, True, batch, OUTPUTS)
     assert list(got) == list(OUTPUTS)
     for name in OUTPUTS:
         assert got[name] == pytest.approx(expected[name], abs=2e-2)
-    go = engine._go
-    monkeypatch.setattr(engine, "_go", lambda way, *rest: ways.append(way) or go(way, *rest))
+    go = engine._dispatch
+    monkeypatch.setattr(engine, "_dispatch", lambda way, *rest: ways.append(way) or go(way, *rest))
     for count, names in ((3, OUTPUTS), (4, OUTPUTS), (1, OUTPUTS), (3, QUICK)):
         ways.clear()
-        engine._races.clear()  # so that every way is tried
+        engine._tuners.clear()  # so that every way is tried
         for _ in range(9):
             engine.run(crops(count), names)
-        assert (HALVES in ways) == (count == 3 and names is OUTPUTS)
+        assert (SPLIT in ways) == (count == 3 and names is OUTPUTS)
 
 
 def test_a_first_half_that_fails_leaves_nobody_waiting(engine: CpuEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match="float32 batch"):
-        engine._go(HALVES, True, np.zeros((3, 64, 64, 3), np.float32), OUTPUTS)
+        engine._dispatch(SPLIT, True, np.zeros((3, 64, 64, 3), np.float32), OUTPUTS)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine._halves, "first", interrupted)
+        patched.setattr(engine._split, "first", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            engine._go(HALVES, True, crops(3), OUTPUTS)
-    assert set(engine._go(HALVES, True, crops(3), OUTPUTS)) == set(OUTPUTS)  # and it works on
+            engine._dispatch(SPLIT, True, crops(3), OUTPUTS)
+    assert set(engine._dispatch(SPLIT, True, crops(3), OUTPUTS)) == set(OUTPUTS)  # and it works on
 
 
 @pytest.mark.parametrize(("rows", "threads", "over"), [(2, 2, False), (3, 2, True), (None, 2, True), (8, 1, False)])
 def test_halves_are_opened_where_one_face_can_be_over(model: bytes, rows: int | None, threads: int, over: bool) -> None:
-    engine = CpuEngine(model, "engine", threads, dear=("parsing",), rows=rows)
+    engine = CpuEngine(model, "engine", threads, expensive_outputs=("parsing",), rows=rows)
     engine.prepare(OUTPUTS)
-    assert (engine._halves is not None) == over
+    assert (engine._split is not None) == over
     engine.close()
 
 
@@ -156,7 +156,9 @@ def test_a_network_that_cannot_be_halved_runs_whole(monkeypatch: pytest.MonkeyPa
         outputs = [value(name, TensorProto.FLOAT, None) for name in ("a", dear)]
         graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, shape)], outputs)
         opset = [helper.make_opsetid("", 17)]
-        engine = CpuEngine(helper.make_model(graph, opset_imports=opset).SerializeToString(), "e", 2, dear=(dear,))
+        engine = CpuEngine(
+            helper.make_model(graph, opset_imports=opset).SerializeToString(), "e", 2, expensive_outputs=(dear,)
+        )
         monkeypatch.setattr(OrtEngine, "warm", lambda self, count=1: {})  # it feeds bytes, and this takes floats
         engine.prepare(("a", dear))
         return engine
@@ -171,15 +173,15 @@ def test_a_network_that_cannot_be_halved_runs_whole(monkeypatch: pytest.MonkeyPa
         ([helper.make_node("Exp", ["x"], ["n"]), *open_size], ["n", "w"]),
     ):
         engine = made(nodes, shape)
-        assert engine._halves is None
+        assert engine._split is None
         assert set(engine.run(np.ones((3, 2), np.float32), ("a", "b"))) == {"a", "b"}
         engine.close()
 
 
 def test_races_do_not_pile_up(engine: CpuEngine) -> None:
     for side in range(2 * SHAPES):
-        engine._race(True, (1, side), (WIDE, LANES))
-    assert len(engine._races) <= SHAPES
+        engine._tuner(True, (1, side), (WIDE, LANES))
+    assert len(engine._tuners) <= SHAPES
 
 
 def test_errors_come_from_every_lane(engine: CpuEngine) -> None:
@@ -190,7 +192,7 @@ def test_errors_come_from_every_lane(engine: CpuEngine) -> None:
 
 
 def test_a_closed_engine_says_so(model: bytes) -> None:
-    engine = CpuEngine(model, "engine", 2, dear=("parsing",))
+    engine = CpuEngine(model, "engine", 2, expensive_outputs=("parsing",))
     engine.close()
     engine.close()
     with pytest.raises(EngineError, match="closed"):
@@ -203,13 +205,13 @@ class Ways:
     """Costs by way, and what the race makes of them."""
 
     def __init__(self, **costs: float) -> None:
-        self.costs, self.race = costs, Race(list(costs))
+        self.costs, self.race = costs, AutoTuner(list(costs))
 
     def run(self, count: int) -> list[str]:
         chosen = []
         for _ in range(count):
             chosen.append(self.race.choose())
-            self.race.ran(chosen[-1], self.costs[chosen[-1]])
+            self.race.record(chosen[-1], self.costs[chosen[-1]])
         return chosen
 
 
@@ -225,21 +227,21 @@ def test_the_quickest_way_wins_and_changes() -> None:
 
 
 def test_a_way_that_is_tried_again_is_judged_by_its_second_run() -> None:
-    race, last = Race(("wide", "lanes")), ""
+    race, last = AutoTuner(("wide", "lanes")), ""
     for run in range(2 * PROBE_EVERY + 20):
         way = race.choose()
         lanes = 5.0 if run < 10 or way != last else 1.0  # slow at first; quick later, but for what is not in the caches
-        race.ran(way, lanes if way == "lanes" else 2.0, 2.0)
+        race.record(way, lanes if way == "lanes" else 2.0, 2.0)
         last = way
     assert race.choose() == "lanes"
 
 
 def test_of_ways_as_quick_the_one_with_the_least_cpu_time_wins() -> None:
     def winner(wide: tuple[float, float], lanes: tuple[float, float]) -> str:
-        race = Race(("wide", "lanes"))
+        race = AutoTuner(("wide", "lanes"))
         for _ in range(6):
             way = race.choose()
-            race.ran(way, *(wide if way == "wide" else lanes))
+            race.record(way, *(wide if way == "wide" else lanes))
         return race.choose()
 
     assert winner((2.0, 4.0), (2.1, 2.1)) == "lanes"
@@ -315,10 +317,10 @@ def test_a_network_in_halves_is_the_network() -> None:
         helper.make_node("Neg", ["middle"], ["b"]),
     ]
     model = tiny(nodes, ["a", "b"])
-    first, passed = first_half(model, ["b"])
+    first, passed = split_head(model, ["b"])
     assert passed == ("shared",) and output_names(first) == ("a", "shared")
     assert [node.op_type for node in onnx.load_from_string(first).graph.node] == ["Mul", "Add"]
-    second = onnx.load_from_string(second_half(model, ["b"], {"shared": ("tensor(float)", ["n"])}))
+    second = onnx.load_from_string(split_tail(model, ["b"], {"shared": ("tensor(float)", ["n"])}))
     onnx.checker.check_model(second)
     assert [node.op_type for node in second.graph.node] == ["Transpose", "Add", "Neg"]  # what is cheap is done again
     assert [weight.name for weight in second.graph.initializer] == ["w"]
@@ -327,19 +329,19 @@ def test_a_network_in_halves_is_the_network() -> None:
     assert (answer["a"], answer["shared"]) == (8.0, 6.0)
     assert OrtEngine(second.SerializeToString(), "second", 1).feed({"shared": answer["shared"]}, ["b"])["b"] == -8.0
     with pytest.raises(ValueError, match="got tensor"):
-        second_half(model, ["b"], {"shared": ("tensor(string)", ["n"])})
+        split_tail(model, ["b"], {"shared": ("tensor(string)", ["n"])})
     for outputs in (["a"], ["a", "b"]):
         with pytest.raises(ValueError, match="for"):
-            first_half(tiny(nodes[:3], ["a"]) if len(outputs) == 1 else model, outputs)
+            split_head(tiny(nodes[:3], ["a"]) if len(outputs) == 1 else model, outputs)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("iterations", [0, 1, 2])
 def test_every_shipped_engine_comes_in_halves(iterations: int, precision: str) -> None:
     model = models.load(models.find("engine", iterations, precision))
-    halves, between, batch = Halves(model, "engine", ("parsing",)), Between(), crops(1)
+    halves, handoff, batch = SplitSession(model, "engine", ("parsing",)), Handoff(), crops(1)
     expected = OrtEngine(model, "plain", 1).run(batch, OUTPUTS)
-    got = {**halves.first(batch, OUTPUTS, between), **halves.second(OUTPUTS, between)}
+    got = {**halves.first(batch, OUTPUTS, handoff), **halves.second(OUTPUTS, handoff)}
     assert set(got) == set(OUTPUTS)
     for name in QUICK:
         assert got[name] == pytest.approx(expected[name], abs=2e-2)

@@ -14,7 +14,7 @@ import pytest
 from rtface import models
 from rtface.engine import OrtEngine
 from rtface.engine.cuda import Cuda, open_cuda
-from rtface.engine.hotswap import SwapEngine
+from rtface.engine.hotswap import HotSwapEngine
 from rtface.engine.plan_cache import PlanCache
 from rtface.engine.tensorrt import TrtEngine
 from rtface.engine.trt_api import find_api, is_rtx
@@ -124,7 +124,7 @@ def test_a_graph_is_recorded_and_used(cuda: Cuda, cache: PlanCache) -> None:
 def test_a_missing_plan_is_built_by_a_child_and_swapped_in(cuda: Cuda, cache: PlanCache) -> None:
     model, batch = FULL[0], batch_for(FULL[0], 1)
     engine = tensorrt.open_trt(model, "fp16", Options(), lambda: OrtEngine(models.load(model)))
-    assert isinstance(engine, SwapEngine)
+    assert isinstance(engine, HotSwapEngine)
     before = engine.run(batch, ("pose",))["pose"]
     assert engine.describe()["engine"] == "onnxruntime"
     assert engine.wait(600)

@@ -15,7 +15,7 @@ from rtface import models
 from rtface.detect import MosDetector
 from rtface.engine.cuda import Gpu
 from rtface.engine.fallback import FallbackEngine
-from rtface.engine.hotswap import SwapEngine
+from rtface.engine.hotswap import HotSwapEngine
 from rtface.engine.plan_cache import PlanCache, PlanKey
 from rtface.errors import EngineError
 from rtface.networks import tensorrt
@@ -106,7 +106,7 @@ def test_a_missing_plan_is_built_while_the_first_runs(api: FakeTrt, monkeypatch:
 
     monkeypatch.setattr(tensorrt, "_build_apart", build)
     engine = open_trt(MODEL, "fp16", Options(), lambda: first)
-    assert isinstance(engine, SwapEngine)
+    assert isinstance(engine, HotSwapEngine)
     engine.run(crops(), ("mean",))
     assert engine.describe()["engine"] == "onnxruntime"
     go.set()
@@ -128,7 +128,7 @@ def test_a_broken_plan_is_set_aside_and_built_once(
 
     monkeypatch.setattr(tensorrt, "_build_apart", build)
     engine = open_trt(MODEL, "fp16", Options(), Slow)
-    assert isinstance(engine, SwapEngine) and engine.wait(10)
+    assert isinstance(engine, HotSwapEngine) and engine.wait(10)
     engine.run(crops(), ("mean",))
     assert engine.describe()["engine"] == "onnxruntime" and builds == [1]
     assert caplog.text.count("set aside") == 1 and caplog.text.count("stays on onnxruntime") == 1
@@ -151,7 +151,7 @@ def test_closing_ends_the_child(api: FakeTrt, monkeypatch: pytest.MonkeyPatch, t
     sleeper.chmod(0o700)
     monkeypatch.setattr(tensorrt.sys, "executable", str(sleeper))
     engine = open_trt(MODEL, "fp16", Options(), Slow)
-    assert isinstance(engine, SwapEngine)
+    assert isinstance(engine, HotSwapEngine)
     engine.close()
     assert engine.wait(10)
 
@@ -166,7 +166,7 @@ def test_a_child_that_fails_is_said(
     monkeypatch.setattr(tensorrt.sys, "executable", str(child))
     with caplog.at_level(logging.WARNING):
         engine = open_trt(MODEL, "fp16", Options(models_dir=str(models.PACKAGE_DIR)), Slow)
-        assert isinstance(engine, SwapEngine) and engine.wait(20)
+        assert isinstance(engine, HotSwapEngine) and engine.wait(20)
     said = (tmp_path / "said").read_text()
     assert "build --profile" in said and f"--network {MODEL.name}" in said and "--precision fp16" in said
     assert str(models.PACKAGE_DIR) in said
@@ -257,7 +257,7 @@ def test_a_child_that_crashed_after_its_work_has_done_its_work(
         file.replace(tmp_path / "made" / file.name)
     monkeypatch.setattr(tensorrt.sys, "executable", str(child))
     engine = open_trt(MODEL, "fp16", Options(), Slow)
-    assert isinstance(engine, SwapEngine) and engine.wait(20)
+    assert isinstance(engine, HotSwapEngine) and engine.wait(20)
     engine.run(crops(), ("mean",))
     assert engine.describe()["engine"] == "tensorrt"
     engine.close()
