@@ -91,7 +91,7 @@ class Analyzer:
         _check_levels(self.options, [level.name for level in self._levels])
         number = self._levels[self.options.level or 0].network  # a fixed level's network looks at stills too
         buffer = self._buffers[self._sizes[number]]
-        self._stills = Stills(self.options, self.detector, self._engine_of(number), self.enhancer, buffer)
+        self._stills = Stills(self.options, self.detector, self._engine_of(number), self.enhancer, buffer, self._shift)
         self.reset()
 
     def _open(self, detector: Detector | None, engine: Engine | None, enhancer: Engine | None) -> None:
@@ -107,8 +107,10 @@ class Analyzer:
             assert chosen is not None
             engine = self._opened(open_network(chosen.multitask, options))
             self._fallbacks = chosen.fallbacks
+            self._shift = chosen.multitask.model.landmark_shift
         else:
             self._fallbacks = ()
+            self._shift = (0.0, 0.0)
         self.detector, self.engine = detector, engine
         self._engines = [engine]  # the best first, for the quality ladder
 
@@ -348,7 +350,7 @@ class Analyzer:
             # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
             if self.options.smooth and ages["landmarks"] == 0.0:
                 five = points5_from_landmarks(values["landmarks"].points)
-            values["landmarks"] = landmarks.annotated(values["landmarks"], track.crop.side)
+            values["landmarks"] = landmarks.to_convention(values["landmarks"], track.crop.side, self._shift)
         return Face(
             box_xyxy=track.box_xyxy,
             score=track.score,

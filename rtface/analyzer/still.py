@@ -44,6 +44,7 @@ class Stills:
         enhancer: Super-resolves small faces; None = they stay as they are.
         buffer: (N, S, S, 3) uint8 for the crops of one engine call, of the size that the engine takes; it may be used
             between stills.
+        shift: What brings the engine's landmarks to where labels lie (`rtface.models.ModelEntry.landmark_shift`).
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class Stills:
         engine: Engine,
         enhancer: Engine | None,
         buffer: NDArray[np.uint8],
+        shift: tuple[float, float] = (0.0, 0.0),
     ) -> None:
+        self._shift = shift
         self._options, self._detector, self._engine = options, detector, engine
         self._enhancer, self._buffer, self._size = enhancer, buffer, buffer.shape[1]
 
@@ -91,7 +94,7 @@ class Stills:
                 values[row]["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
         for value, crop in zip(values, crops, strict=True):
             if "landmarks" in value:
-                value["landmarks"] = landmarks.annotated(value["landmarks"], crop.side)
+                value["landmarks"] = landmarks.to_convention(value["landmarks"], crop.side, self._shift)
         five = found.points5 if points is None else points5_from_landmarks(points)
         faces = tuple(
             Face(

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from skimage import data
 
 from rtface.analyzer import Analyzer
 from rtface.errors import InputError
-from rtface.geometry.crop import Crop, crop_from_landmarks, crop_from_points5, warp_crops
+from rtface.geometry.crop import Crop, crop_from_landmarks, warp_crops
 from rtface.labels import TASKS
+from rtface.models import entry
 from rtface.options import Options
-from rtface.tasks.landmarks import LABELS_RIGHT
 from rtface.types import Face, FrameResult
 from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
@@ -51,8 +52,7 @@ def test_still_finds_every_face_where_it_is() -> None:
     assert rig.engine.batches == [2, 2]  # two passes, all faces in one call
     for face, truth in zip(result.faces, (ONE, TWO), strict=True):
         assert face.points5 == pytest.approx(truth.points5, abs=0.6)
-        labelled = truth.points5[2] + (LABELS_RIGHT * crop_from_points5(truth.points5).side, 0)
-        assert face.landmarks is not None and face.landmarks.points[30] == pytest.approx(labelled, abs=0.6)
+        assert face.landmarks is not None and face.landmarks.points[30] == pytest.approx(truth.points5[2], abs=0.6)
         assert face.box_xyxy == pytest.approx(truth.box)
         assert face.emotion is not None and face.emotion.label == "happiness"
         assert face.pose is not None and face.pose.yaw == 12 and face.pose.roll == pytest.approx(2, abs=1)
@@ -213,8 +213,7 @@ def test_a_result_after_its_deadline_is_late() -> None:
 def unlabelled(face: Face) -> np.ndarray:
     """Where the network saw the landmarks."""
     assert face.landmarks is not None
-    points = face.landmarks.points
-    return points - np.array((LABELS_RIGHT * crop_from_landmarks(points).side, 0), np.float32)
+    return face.landmarks.points
 
 
 def test_smoothing_steadies_what_is_shown_but_not_the_tracker() -> None:
@@ -226,9 +225,23 @@ def test_smoothing_steadies_what_is_shown_but_not_the_tracker() -> None:
         results = list(rig.play(*frames))
         noses = np.array([result.faces[0].landmarks.points[30] for result in results[10:]])  # type: ignore[union-attr]
         spread[smooth] = noses.std(axis=0).mean()
-        annotated = results[-1].faces[0].points5[2] + (LABELS_RIGHT * rig.analyzer._tracker.tracks[0].crop.side, 0)
-        assert annotated == pytest.approx(noses[-1], abs=5e-5)  # a float32 or two
+        assert results[-1].faces[0].points5[2] == pytest.approx(noses[-1], abs=5e-5)  # a float32 or two
     assert spread[True] < 0.6 * spread[False]
+
+
+def test_a_networks_landmarks_are_shown_where_its_registry_entry_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network that is handed in nothing is known: its points stay where it sees them."""
+    picture, options = data.astronaut()[..., ::-1], Options(precision="fp32", engine="onnx")
+    with Analyzer(options) as shipped:
+        (shown,) = shipped.image(picture, tasks=("landmarks",)).faces
+        with Analyzer(options, detector=shipped.detector, engine=shipped.engine) as own:
+            (seen,) = own.image(picture, tasks=("landmarks",)).faces
+    assert shown.landmarks is not None and seen.landmarks is not None
+    apart = shown.landmarks.points - seen.landmarks.points
+    right, down = entry("engine-iter1").landmark_shift
+    assert right == 0.0028 and down == 0.0
+    side = crop_from_landmarks(seen.landmarks.points).side
+    assert apart[:, 0] == pytest.approx(np.full(68, right * side), rel=0.1) and np.abs(apart[:, 1]).max() < 1e-3
 
 
 def test_smoothed_emotions_come_with_events() -> None:

@@ -9,7 +9,7 @@ from rtface.geometry.crop import Crop, crop_to_frame_matrix
 from rtface.labels import EMOTIONS
 from rtface.tasks.decode import outputs_for, typed
 from rtface.tasks.emotion import emotions
-from rtface.tasks.landmarks import LABELS_RIGHT, annotated, in_frame, landmarks
+from rtface.tasks.landmarks import in_frame, landmarks, to_convention
 from rtface.tasks.parsing import labels_in_frame, parsings
 from rtface.tasks.pose import poses
 from rtface.types import Parsing
@@ -38,11 +38,12 @@ def test_landmarks_go_to_the_frame() -> None:
     assert points[1, 0] == pytest.approx([300, 210])
     found = landmarks(points, np.array([0.25, 0.5]))
     assert [one.score for one in found] == [0.25, 0.5]
-    # to the picture's right of there, however the face is turned, as 300-W's annotators set them
-    shown = [annotated(one, crop.side) for one, crop in zip(found, crops, strict=True)]
+    # to the picture's right of there, however the face is turned, as the people set them whom a network learned from
+    shown = [to_convention(one, crop.side, (0.01, -0.02)) for one, crop in zip(found, crops, strict=True)]
     assert [one.score for one in shown] == [0.25, 0.5]
-    assert shown[0].points == pytest.approx(np.tile([100 + LABELS_RIGHT * 256, 50], (68, 1)))
-    assert shown[1].points[0] == pytest.approx([300 + LABELS_RIGHT * 64, 210])
+    assert shown[0].points == pytest.approx(np.tile([100 + 2.56, 50 - 5.12], (68, 1)))
+    assert shown[1].points[0] == pytest.approx([300 + 0.64, 210 - 1.28])
+    assert to_convention(found[0], 256, (0.0, 0.0)) is found[0]
 
 
 def test_typed_holds_what_was_asked_for() -> None:
