@@ -34,7 +34,7 @@ PACKAGES = (
 )
 
 
-@doctor.command(epilog="Examples:\n\n  rtface doctor\n\n  rtface doctor --json")
+@doctor.command(epilog="Examples:\n\n  rtface doctor\n\n  rtface doctor --json\n\n  rtface doctor --gpu > gpu.txt")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     models_dir: Annotated[
@@ -43,11 +43,17 @@ def doctor_command(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Time the engines where --engine auto has nothing to go by.")
     ] = True,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Only the GPU, step by step: what works and what it takes. Minutes at most.")
+    ] = False,
 ) -> None:
     """What is installed, and whether it is in order: versions, threads, models, who owns cv2, cameras, display.
 
     Says which engine --engine auto runs here, and why. Exit code 4 where a model is missing or damaged.
     """
+    if gpu:
+        _gpu_report(as_json)
+        return
     facts = examine(models_dir, measure=measure)
     if as_json:
         print(json.dumps(facts))
@@ -57,6 +63,26 @@ def doctor_command(
     for advice in _advice(facts):
         print(advice, file=sys.stderr)
     if any(model["error"] for model in facts["models"]):
+        raise typer.Exit(4)
+
+
+def _gpu_report(as_json: bool) -> None:
+    """A report to send along with a bug: no folder, host or picture is in it."""
+    from rtface.networks.gpu_check import report
+    from rtface.version import __version__
+
+    facts: dict[str, Any] = {"rtface": __version__, "system": platform.platform(), "python": platform.python_version()}
+    for name, value in facts.items():
+        if not as_json:
+            _print(name, value)
+    for step, found in report():
+        facts[step] = found
+        if not as_json:
+            _print(step, [f"{name}  {value}" for name, value in found.items()])
+            sys.stdout.flush()
+    if as_json:
+        print(json.dumps(facts))
+    if "error" in facts["gpu"]:
         raise typer.Exit(4)
 
 
