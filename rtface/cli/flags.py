@@ -24,6 +24,10 @@ Outputs = Annotated[
         "rtface outputs lists them.",
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="NAME", help="Of .csv and .parquet: rtface, openface or pyfeat; default rtface."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite outputs that exist.")]
 Tasks = Annotated[
     str | None, typer.Option("--tasks", metavar="TASKS", help="Some of landmarks,parsing,emotion,pose; default all.")
@@ -81,6 +85,15 @@ def options_from(config: Path | None, settings: list[str] | None, **flags: Any) 
             raise OptionError("--set", f"expected NAME=VALUE, got {setting!r}", "Write it as --set max_faces=4")
         given.setdefault(name.strip().replace("-", "_"), value.strip())
     return Options.load(config, **given)
+
+
+def with_columns(outputs: list[str] | None, columns: str | None) -> list[str]:
+    """The outputs, tables among them with the layout of ``--columns`` unless they name one themselves."""
+    named = outputs or []
+    if columns is None:
+        return named
+    tables = (".csv", ".parquet")
+    return [f"{output}?columns={columns}" if output.lower().endswith(tables) else output for output in named]
 
 
 def say(event: Event) -> None:

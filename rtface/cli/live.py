@@ -22,6 +22,8 @@ Examples:
   rtface live rtsp://camera.local/stream --no-show -o faces.jsonl
 
   rtface live demo --no-show --max-frames 100
+
+  rtface live -o opentrack:// -o mqtt://broker.local/rtface/door
 """
 
 
@@ -39,6 +41,7 @@ def live_command(
     floor: flags.Floor = None,
     priority: flags.Priority = None,
     output: flags.Outputs = None,
+    columns: flags.Columns = None,
     overwrite: flags.Overwrite = False,
     tasks: flags.Tasks = None,
     max_faces: flags.MaxFaces = None,
@@ -81,7 +84,7 @@ def live_command(
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
 
-    outputs: list[str | Sink] = [*(output or ([] if show else ["-"]))]
+    outputs: list[str | Sink] = [*(flags.with_columns(output, columns) or ([] if show else ["-"]))]
     if show:
         from rtface.outputs.window import WindowSink
 

@@ -21,6 +21,8 @@ Examples:
   rtface run holiday/ --tasks emotion,pose | jq .faces
 
   rtface run visit.mp4 -o visit.jsonl -y --max-frames 100
+
+  rtface run visit.mp4 -o visit.csv --columns openface
 """
 
 
@@ -33,6 +35,7 @@ def run_command(
         ),
     ],
     output: flags.Outputs = None,
+    columns: flags.Columns = None,
     overwrite: flags.Overwrite = False,
     tasks: flags.Tasks = None,
     max_faces: flags.MaxFaces = None,
@@ -72,7 +75,7 @@ def run_command(
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
 
-    outputs: list[str | Sink] = [*(output or ["-"])]
+    outputs: list[str | Sink] = [*(flags.with_columns(output, columns) or ["-"])]
     if sys.stderr.isatty():
         from rtface.cli.progress import ProgressSink
 

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import sys
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from rtface.system.files import lock
 from rtface.types import FrameResult
 
 
-class JsonlSink(Sink):
-    """Each line is one unbuffered write: what a reader finds is whole, after Ctrl-C and on a full disk too.
+class LineSink(Sink):
+    """Text lines: each is one unbuffered write, so what a reader finds is whole, after Ctrl-C and on a full disk too.
+
+    Subclasses say what the lines are: `first`, `lines` and `last`, each with its line break, or empty.
 
     Args:
         path: File to write, or None for stdout.
@@ -39,7 +42,7 @@ class JsonlSink(Sink):
                 self._file = self._begin(self._path)
         except OSError as error:
             raise self._failed(error) from error
-        self._write(info.header)
+        self._write(self.first(info))
 
     def _begin(self, path: Path) -> io.FileIO:
         """The empty file, and no other run's."""
@@ -54,19 +57,31 @@ class JsonlSink(Sink):
         return file
 
     def write(self, result: FrameResult) -> None:
-        self._write(result.to_dict())
+        self._write(self.lines(result))
 
     def finish(self, summary: dict[str, Any]) -> None:
-        self._write(summary)
+        self._write(self.last(summary))
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
-    def _write(self, record: dict[str, Any]) -> None:
-        if self._file is None or self.done:
+    @abstractmethod
+    def first(self, info: RunInfo) -> str:
+        """The head of the file."""
+
+    @abstractmethod
+    def lines(self, result: FrameResult) -> str:
+        """The lines of a result."""
+
+    def last(self, summary: dict[str, Any]) -> str:
+        """The end of the file."""
+        return ""
+
+    def _write(self, text: str) -> None:
+        if self._file is None or self.done or not text:
             return
-        rest = memoryview(records.to_line(record).encode())
+        rest = memoryview(text.encode())
         length = len(rest)
         try:
             while rest:
@@ -86,3 +101,16 @@ class JsonlSink(Sink):
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(self.name, f"cannot be written ({error.strerror})", "Make room, or name another path")
+
+
+class JsonlSink(LineSink):
+    """A header, a line a frame, a summary: schema ``rtface.result/1``."""
+
+    def first(self, info: RunInfo) -> str:
+        return records.to_line(info.header)
+
+    def lines(self, result: FrameResult) -> str:
+        return records.to_line(result.to_dict())
+
+    def last(self, summary: dict[str, Any]) -> str:
+        return records.to_line(summary)

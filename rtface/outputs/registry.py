@@ -72,6 +72,10 @@ class OutputKind:
 
 KINDS: tuple[OutputKind, ...] = (
     OutputKind((".jsonl", "-"), "jsonl", "JSON lines, schema rtface.result/1; - is stdout", "faces.jsonl"),
+    OutputKind(
+        (".csv",), "table", "a table, a row a face and frame; columns of rtface, OpenFace or py-feat", "faces.csv"
+    ),
+    OutputKind((".parquet",), "table", "the same table, a third of the size", "faces.parquet", "eval", ("pyarrow",)),
     OutputKind((".mp4",), "video", "an annotated video", "faces.mp4"),
     OutputKind((".db",), "visits", "visits in an SQLite database, for rtface report", "visits.db", continues=True),
     OutputKind((".jpg", ".jpeg", ".png"), "video", "an annotated picture, of one picture", "faces.jpg"),

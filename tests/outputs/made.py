@@ -26,8 +26,8 @@ def a_face(
     track_id: int = 1,
     at: tuple[float, float] = (WIDTH / 2, HEIGHT / 2),
     px_per_mm: float = 1.0,
-    pose: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    emotion: str = "happiness",
+    pose: tuple[float, float, float] | None = (0.0, 0.0, 0.0),
+    emotion: str | None = "happiness",
     moved: dict[int, tuple[float, float]] | None = None,
     **more: Any,
 ) -> Face:
@@ -35,9 +35,9 @@ def a_face(
     model = MEAN_FACE_MM.copy()
     for index, (x, y) in (moved or {}).items():
         model[index, :2] += (x, y)
-    points = (model @ rotation_matrix(*pose)[:2].T) * px_per_mm + at
+    points = (model @ rotation_matrix(*(pose or (0.0, 0.0, 0.0)))[:2].T) * px_per_mm + at
     probs = np.full(len(EMOTIONS), 0.3 / (len(EMOTIONS) - 1), np.float32)
-    probs[EMOTIONS.index(emotion)] = 0.7
+    probs[EMOTIONS.index(emotion or "neutral")] = 0.7
     low, high = points.min(axis=0), points.max(axis=0)
     given: dict[str, Any] = {
         "box_xyxy": np.array((*low, *high)),
@@ -45,8 +45,8 @@ def a_face(
         "points5": np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]),
         "track_id": track_id,
         "landmarks": Landmarks(points, 0.8),
-        "pose": HeadPose(*pose),
-        "emotion": Emotion(emotion, probs),
+        "pose": HeadPose(*pose) if pose is not None else None,
+        "emotion": Emotion(emotion, probs) if emotion is not None else None,
         "quality": 0.9,
         "age_ms": dict.fromkeys(TASKS, 0.0),
     }
