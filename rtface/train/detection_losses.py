@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TASKS = ("face", "box", "points", "pose")
+EMPTY = 3.0  # times that the background counts in a scene without a face: objects and textures are few
 SMALL = 24.0  # px: faces below it are the small ones that feedback sampling watches
 
 
@@ -122,7 +123,9 @@ def detection_losses(
     target[a.picture, a.cell], positive[a.picture, a.cell] = a.target, True
     counted = positive | ~(_ignored(truth, centres, score) | (~truth.trusted & (score > 0.3)))
     face_loss = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
-    face_loss = face_loss * (target - score).abs() ** 1.5 * counted  # quality focal, beta 1.5
+    empty = torch.ones(len(score), 1, device=score.device).index_fill_(0, truth.picture, 0.0)
+    weight = counted * (1.0 + (EMPTY - 1.0) * empty)
+    face_loss = face_loss * (target - score).abs() ** 1.5 * weight  # quality focal, beta 1.5
     scale = a.target.sum().clamp(min=4.0)
     losses = {"face": 3.0 * face_loss.sum() / scale}
 

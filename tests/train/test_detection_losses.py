@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rtface.train.detection_losses import (
+    EMPTY,
     TASKS,
     Truth,
     UncertaintyWeights,
@@ -108,6 +109,16 @@ def test_no_faces_leave_only_the_background() -> None:
     assert losses["face"] > 0
     assert [float(losses[t]) for t in ("box", "points", "pose")] == [0, 0, 0]
     assert small == 0 and false.tolist() == pytest.approx([0.2, 0.2])
+
+
+def test_the_background_of_a_scene_without_faces_counts_more() -> None:
+    boxes, score = predictions(0.2)
+    out = output(boxes, score).requires_grad_()
+    losses, _, _ = detection_losses(out, truth([[2.0, 2, 18, 18]], [0]), CENTRES, STRIDES)
+    losses["face"].backward()
+    assert out.grad is not None
+    far = (CENTRES > 40).all(1)
+    torch.testing.assert_close(out.grad[1, far, 4], EMPTY * out.grad[0, far, 4])
 
 
 def test_ignore_boxes_are_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""Pixels of scenes: laying a picture onto a canvas, pasting one head over another, light and noise, made textures."""
+"""Pixels of scenes: laying a picture onto a canvas, pasting one head over another, light and noise."""
 
 from __future__ import annotations
 
@@ -96,47 +96,3 @@ def photometric(image: UInt8, rng: np.random.Generator) -> UInt8:
         quality = (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80)))
         image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)  # type: ignore[assignment]
     return image
-
-
-def texture(size: int, rng: np.random.Generator) -> UInt8:
-    """A made picture (size, size, 3) without faces: blobs and shaded discs on a ground, letters, or a grating."""
-    ground, ink = rng.integers(0, 256, 3), rng.integers(0, 256, 3)
-    field = rng.normal(0, 1, (size, size)).astype(np.float32)
-    field = cv2.GaussianBlur(field, (0, 0), math.exp(rng.uniform(0, math.log(size / 12))))  # type: ignore[assignment]
-    field = (field - field.min()) / max(float(np.ptp(field)), 1e-6)
-    kind = int(rng.integers(4))
-    if kind == 0:  # gravel: the field cut into steps
-        field = np.floor(field * rng.integers(2, 9)) / 8
-    elif kind == 1:  # a grating, straight or bent by the field
-        y, x = np.mgrid[:size, :size]
-        turn = rng.uniform(0, math.pi)
-        phase = (x * math.cos(turn) + y * math.sin(turn)) / rng.uniform(2, size / 6)
-        field = (0.5 + 0.5 * np.sin(phase + 6 * rng.random() * field)).astype(np.float32)
-    elif kind == 2:  # coins, balls, buttons, wheels
-        for _ in range(int(rng.integers(1, 24))):
-            _disc(field, rng)
-    else:
-        letters = np.rint(255 * field).astype(np.uint8)
-        for _ in range(int(rng.integers(1, 10))):
-            text = "".join(chr(int(c)) for c in rng.integers(33, 127, int(rng.integers(1, 12))))
-            at = (int(rng.integers(-20, size)), int(rng.integers(0, size)))
-            weight, thick, tone = math.exp(rng.uniform(-1, 1.2)), int(rng.integers(1, 6)), int(rng.integers(256))
-            cv2.putText(letters, text, at, int(rng.integers(8)), weight, tone, thick, cv2.LINE_AA)
-        field = letters.astype(np.float32) / 255
-    painted: UInt8 = np.rint(ground + field[..., None] * (ink - ground)).clip(0, 255).astype(np.uint8)
-    return painted
-
-
-def _disc(field: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
-    """A shaded disc or oval with marks on it, which shall not make it a face."""
-    size = len(field)
-    radius, shade = math.exp(rng.uniform(math.log(4), math.log(size / 3))), rng.random()
-    x, y = rng.uniform(0, size, 2)
-    squeeze, turn = rng.uniform(0.6, 1), rng.uniform(0, 180)
-    for step in range(int(rng.integers(1, 5)), 0, -1):
-        axes = (max(1, round(radius * step / 4)), max(1, round(radius * squeeze * step / 4)))
-        tone = float(np.clip(shade + 0.25 * (rng.random() - 0.5) * step, 0, 1))
-        cv2.ellipse(field, (round(x), round(y)), axes, turn, 0, 360, tone, -1, cv2.LINE_AA)
-    for _ in range(int(rng.integers(0, 2))):
-        at = (round(x + rng.normal(0, radius / 3)), round(y + rng.normal(0, radius / 3)))
-        cv2.circle(field, at, max(1, round(radius * rng.uniform(0.05, 0.3))), rng.random(), -1, cv2.LINE_AA)

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from rtface.errors import InputError
 from rtface.train.data.faces import FLIP_5
-from rtface.train.data.scene_paint import Laying, head_mask, lay_about, paint, photometric, texture
+from rtface.train.data.scene_paint import Laying, head_mask, lay_about, paint, photometric
 from rtface.train.data.scene_sources import SceneFace, SourcePicture
+from rtface.train.data.textures import texture
 
 SMALLEST = 8.0  # px of the longer side; smaller faces are neither positive nor negative
 # How often a picture of each group is drawn.
@@ -28,7 +29,7 @@ SHARES = {"crowd": 0.42, "people": 0.16, "portrait": 0.16, "masked": 0.1, "tight
 ROLLED = 0.2  # of the scenes turn their pictures by up to MOST_ROLL, the others by some 10 degrees
 MOST_ROLL = math.radians(60)
 PASTED = 0.2  # of the scenes get a head pasted beside one that is there
-TEXTURES = 0.25  # of the whole canvases without faces are made
+TEXTURES = 0.4  # of the whole canvases without faces are made
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ class SceneMaker:
     def __call__(self) -> Scene:
         rng = self.rng
         kinds = ("one", "two", "three", "four", "empty")
-        weights = (0.1, 0.3, 0.3, 0.25, 0.05) if self.small else (0.5, 0.25, 0.1, 0.05, 0.1)
+        weights = (0.1, 0.3, 0.3, 0.25, 0.05) if self.small else (0.46, 0.25, 0.1, 0.05, 0.14)
         kind = kinds[int(rng.choice(len(kinds), p=weights))]
         self._rolled = rng.random() < ROLLED
         scene = self._canvas()

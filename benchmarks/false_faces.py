@@ -1,0 +1,172 @@
+"""False faces on pictures of objects and textures, beside what a detector finds of real ones.
+
+    python benchmarks/false_faces.py
+    python benchmarks/false_faces.py --data CORPUS --detector new=runs/detector/detector.onnx --sheet sheet.png
+
+The pictures are 16 that come with scikit-image and show no person: of a cat, coins, gravel, a page, stars … They were
+never trained on. A face in a still is what `rtface.analyze` returns with its defaults; in a stream, what the detector
+answers with a stream's defaults, since a still picture held before a camera is tracked whatever it shows. With --data,
+AP of the detector alone over all scores on WIDER val (`rtface eval detection` has the same). A detector given as
+NAME=ONNX is measured beside the one that ships. Prints a table, then one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Run as a script, Python looks for imports in this folder only.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rtface import Analyzer, Options
+from rtface.bench.report import table
+from rtface.detect.base import Detections, Detector
+from rtface.engine import OrtEngine
+from rtface.errors import require
+from rtface.evaluate.detection import MIN_HEIGHTS_PX, DetectionMeasure, judge
+from rtface.evaluate.measure import wanted
+from rtface.evaluate.metrics import average_precision
+from rtface.evaluate.samples import Samples
+from rtface.models import find, load
+from rtface.networks.open import detector_on
+from rtface.system import machine
+
+SCHEMA = "rtface.false_faces/1"
+PICTURES = (
+    *("brick", "cell", "chelsea", "clock", "coffee", "coins", "grass", "gravel", "horse", "hubble_deep_field"),
+    *("immunohistochemistry", "moon", "page", "retina", "rocket", "text"),
+)
+SHOWN_PX = 320  # a picture of the sheet
+
+Array = NDArray[Any]
+
+
+def pictures() -> Iterator[tuple[str, Array]]:
+    """Names and pixels (H, W, 3) uint8 BGR.
+
+    Raises:
+        UsageError: scikit-image is not installed.
+    """
+    data = require("skimage.data", "test")
+    for name in PICTURES:
+        yield name, as_bgr(np.asarray(getattr(data, name)()))
+
+
+def as_bgr(pixels: Array) -> Array:
+    """A picture of scikit-image (bool, or uint8; grey, RGB or RGBA) as OpenCV has it."""
+    pixels = pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
+    if pixels.ndim == 2:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
+    return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def false_faces(detector: Detector, analyzer: Analyzer, marked: list[Array] | None = None) -> dict[str, dict[str, Any]]:
+    """Picture → scores of the faces found there, in a still and in a stream; stills' are drawn to `marked`."""
+    found = {}
+    for name, image in pictures():
+        faces = analyzer.image(image).faces
+        streamed = [round(float(score), 2) for score in detector.detect(image).scores]
+        found[name] = {"still": [round(face.score, 2) for face in faces], "stream": streamed}
+        if marked is not None:
+            marked.append(drawn(image, [face.box_xyxy for face in faces]))
+    return found
+
+
+def drawn(image: Array, boxes: Sequence[Array]) -> Array:
+    """The picture in a square of SHOWN_PX with boxes on it."""
+    scale = SHOWN_PX / max(image.shape[:2])
+    square = np.zeros((SHOWN_PX, SHOWN_PX, 3), np.uint8)
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    square[: small.shape[0], : small.shape[1]] = small[:SHOWN_PX, :SHOWN_PX]
+    for box in boxes:
+        x0, y0, x1, y1 = (round(float(v) * scale) for v in box)
+        cv2.rectangle(square, (x0, y0), (x1, y1), (60, 60, 255), 2)
+    return square
+
+
+def precision(detector: Detector, data: Path) -> dict[str, float]:
+    """AP in % of faces of 16, 24 and 40 px and more, over all scores."""
+    lists: dict[int, list[tuple[Array, Array, int]]] = {size: [] for size in MIN_HEIGHTS_PX}
+    for sample in Samples(data / "detection.parquet", wanted(DetectionMeasure())):
+        found: Detections = detector.detect(sample.image, still=True)
+        truths = np.array([t.box_xyxy for t in sample.row.faces if t.box_xyxy is not None], np.float64).reshape(-1, 4)
+        ignored = np.asarray(sample.row.ignore_xyxy, np.float64)
+        for size, each in lists.items():
+            counted, hits = judge(found.boxes_xyxy.astype(np.float64), found.scores, truths, size, ignored)
+            each.append((found.scores[counted], hits[counted], int((truths[:, 3] - truths[:, 1] >= size).sum())))
+    figures = {}
+    for size, each in lists.items():
+        scores, hits, truth = (np.concatenate([np.atleast_1d(one[part]) for one in each]) for part in range(3))
+        figures[f"ap50_{size}px_pct"] = round(100 * average_precision(scores, hits.astype(bool), int(truth.sum())), 2)
+    return figures
+
+
+def measure(network: OrtEngine, options: Options, data: Path | None, marked: list[Array] | None) -> dict[str, Any]:
+    """Figures of one detector."""
+    with Analyzer(options, detector=detector_on(network, options)) as analyzer:
+        found = false_faces(detector_on(network, options), analyzer, marked)
+    arm: dict[str, Any] = {
+        "false_stills": sum(len(one["still"]) for one in found.values()),
+        "false_streams": sum(len(one["stream"]) for one in found.values()),
+        "found": {name: one for name, one in found.items() if one["still"] or one["stream"]},
+    }
+    loose = {name: value for name, value in DetectionMeasure.options.items() if name in Options.__dataclass_fields__}
+    if data is not None:
+        arm |= precision(detector_on(network, replace(options, **loose)), data)
+    return arm
+
+
+def detectors(given: Sequence[str]) -> dict[str, OrtEngine]:
+    """The detector that ships, and others given as NAME=ONNX."""
+    opened = {"ships": OrtEngine(load(find("detector")), "detector")}
+    for one in given:
+        name, _, path = one.partition("=")
+        opened[name] = OrtEngine(Path(path).read_bytes(), name)
+    return opened
+
+
+def text(arms: dict[str, dict[str, Any]]) -> str:
+    """The table, and what was found where."""
+    names = [name for name in next(iter(arms.values())) if name != "found"]
+    lines = [table(("detector", *names), [(arm, *(str(figures[n]) for n in names)) for arm, figures in arms.items()])]
+    for arm, figures in arms.items():
+        lines += [
+            f"{arm}: {name} still {one['still']} stream {one['stream']}" for name, one in figures["found"].items()
+        ]
+    return "\n".join(lines)
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--data", type=Path, help="folder of the corpus, for AP on WIDER val")
+    parser.add_argument("--detector", action="append", default=[], metavar="NAME=ONNX", help="another; repeatable")
+    parser.add_argument("--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="an option")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw what stills return, a row a detector")
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    args = arguments()
+    options = Options.load(env={}, **{k: json.loads(v) for k, _, v in (one.partition("=") for one in args.options)})
+    arms, rows = {}, []
+    for name, network in detectors(args.detector).items():
+        marked: list[Array] = []
+        arms[name] = measure(network, options, args.data, marked)
+        rows.append(np.hstack(marked))
+    if args.sheet:
+        cv2.imwrite(str(args.sheet), np.vstack(rows))
+    print(text(arms))
+    print(json.dumps({"schema": SCHEMA, "pictures": len(PICTURES), "detectors": arms, "machine": machine.facts()}))
+
+
+if __name__ == "__main__":
+    main()
