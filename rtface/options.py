@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -15,6 +16,7 @@ from typing import Any
 from rtface.audience.rules import AudienceOptions
 from rtface.errors import InputError, OptionError, UsageError
 from rtface.labels import TASKS
+from rtface.system.paths import expanded
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,6 +64,13 @@ class Options:
         level: Quality level to stay at (0 = full; `Analyzer.describe` names them); None = as the budget demands.
         floor: Lowest level (the highest number) that a missed budget may lead to; None = the last.
         priority: Tasks that matter most, first; what is given up first follows from it (`rtface.budget.levels`).
+        camera_size: Width and height in px that a camera is asked for, "1280x720"; None = as it comes.
+        camera_fps: Frames per second that a camera is asked for; None = as it comes.
+        camera_fourcc: How a camera shall send its pictures, such as "MJPG": USB carries 1080p at 30 fps only so.
+        rotate: Degrees clockwise by which every picture is turned: 0, 90, 180 or 270.
+        mirror: Mirror every picture, left for right, after it was turned.
+        wait: Wait for a camera or stream that is not there at the start.
+        loop: Begin a file again when it has ended.
         reconnect_s: How long a camera or stream that is lost is tried again, in s; 0 = not at all, None = for ever.
         threads: Threads of the inference engine (1..64); None = chosen for the machine.
         models_dir: Folder with other models and their registry.toml; None = the ones that ship.
@@ -100,6 +109,13 @@ class Options:
     level: int | None = None
     floor: int | None = None
     priority: tuple[str, ...] = ()
+    camera_size: tuple[int, int] | None = None
+    camera_fps: float | None = None
+    camera_fourcc: str | None = None
+    rotate: int = 0
+    mirror: bool = False
+    wait: bool = False
+    loop: bool = False
     reconnect_s: float | None = None
     threads: int | None = None
     models_dir: str | None = None
@@ -131,7 +147,7 @@ class Options:
             OptionError: An option is unknown, a value is wrong, or the file cannot be read.
         """
         toml_path = toml_path or env.get("RTFACE_CONFIG")
-        values = _from_toml(Path(toml_path)) if toml_path else {}
+        values = _from_toml(expanded(toml_path)) if toml_path else {}
         values.update(_from_env(env))
         values.update({name: value for name, value in overrides.items() if value is not None})
         for name in values:
@@ -163,7 +179,7 @@ def parse_ms(text: str | float) -> float:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)?\s*", str(text))
     ms = float(match[1]) * (1000.0 if match[2] == "s" else 1.0) if match else 0.0
-    if ms <= 0.0:
+    if not 0.0 < ms < math.inf:
         raise _wrong("time", "a positive time such as 33ms or 0.5s", text)
     return ms
 
@@ -182,11 +198,10 @@ def _wrong(name: str, expected: str, got: object) -> OptionError:
 
 def _from_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise OptionError(str(path), error.strerror or "cannot be read", "Name a TOML file that exists") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OptionError(str(path), f"is not TOML ({error})", "Mend the file or leave it out") from error
     table = content.get("rtface", content)
     if not isinstance(table, dict):
@@ -195,11 +210,18 @@ def _from_toml(path: Path) -> dict[str, Any]:
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
-    return {
+    values = {
         key.removeprefix(ENV_PREFIX).lower(): value
         for key, value in env.items()
         if key.startswith(ENV_PREFIX) and key not in ENV_OTHER
     }
+    for name in [name for name in values if name not in _RULES]:
+        # Not an error: another program, or a newer rtface, may have set it.
+        near = get_close_matches(name, _RULES, n=1)
+        mean = f"; did you mean {ENV_PREFIX}{near[0].upper()}?" if near else ""
+        warnings.warn(f"{ENV_PREFIX}{name.upper()} is no option and left out{mean}", stacklevel=3)
+        del values[name]
+    return values
 
 
 class _Unfit(Exception):
@@ -217,10 +239,10 @@ def _number(low: float, high: float, *, whole: bool) -> Rule:
     def rule(value: Any) -> Any:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise _Unfit(expected) from None
         if (
-            isinstance(value, bool)
+            isinstance(value, bool | bytes)
             or not low <= number <= high
             or math.isinf(number)
             or (whole and number != int(number))
@@ -281,10 +303,35 @@ def _priority(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _size(value: Any) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d{1,5})\s*[x×]\s*(\d{1,5})\s*", value.lower()) if isinstance(value, str) else None
+    pair = match.groups() if match else value
+    try:
+        width, height = (int(side) for side in pair)
+    except (TypeError, ValueError, OverflowError):
+        width = height = 0
+    if not (0 < width <= 32766 and 0 < height <= 32766):
+        raise _Unfit("width and height in px such as 1280x720")
+    return width, height
+
+
+def _fourcc(value: Any) -> str:
+    if not (isinstance(value, str) and len(value) == 4 and value.isascii() and value.isprintable()):
+        raise _Unfit("four letters such as MJPG, YUYV or H264")
+    return value.upper()
+
+
+def _turn(value: Any) -> int:
+    turns = {str(degrees): degrees for degrees in (0, 90, 180, 270)}
+    if isinstance(value, bool) or str(value) not in turns:
+        raise _Unfit("0, 90, 180 or 270 degrees clockwise")
+    return turns[str(value)]
+
+
 def _folder(value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise _Unfit("a folder")
-    return os.fspath(value)
+    return str(expanded(os.fspath(value)))
 
 
 def _name(value: Any) -> str:
@@ -338,6 +385,13 @@ _RULES: dict[str, Rule] = {
     "level": _maybe(_number(0, 99, whole=True)),
     "floor": _maybe(_number(0, 99, whole=True)),
     "priority": _priority,
+    "camera_size": _maybe(_size),
+    "camera_fps": _maybe(_number(0.1, 1000, whole=False)),
+    "camera_fourcc": _maybe(_fourcc),
+    "rotate": _turn,
+    "mirror": _switch,
+    "wait": _switch,
+    "loop": _switch,
     "reconnect_s": _maybe(_number(0, math.inf, whole=False)),
     "threads": _maybe(_number(1, 64, whole=True)),
     "models_dir": _maybe(_folder),

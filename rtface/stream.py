@@ -18,11 +18,12 @@ from typing import Any
 
 from rtface.analyzer import Analyzer
 from rtface.audience.events import Audience
-from rtface.capture.open import open_source
+from rtface.capture.open import open_source, open_waiting
 from rtface.capture.reader import Grabbed, Grabber
 from rtface.capture.reconnecting import LiveGrabber, Reconnect
+from rtface.capture.settings import CaptureSettings
 from rtface.capture.source import Source, check_source
-from rtface.errors import OptionError, UsageError
+from rtface.errors import OptionError, SourceError, UsageError
 from rtface.labels import EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
 from rtface.outputs import records
@@ -122,7 +123,7 @@ class Stream:
         name = wanted.name if isinstance(wanted, Source) else wanted
         sinks = choose(self._outputs, source=name, overwrite=self._overwrite)
         with ExitStack() as stack:
-            source = wanted if isinstance(wanted, Source) else open_source(wanted, self._clock)
+            source = wanted if isinstance(wanted, Source) else self._open(wanted)
             not_started = stack.enter_context(ExitStack())
             not_started.callback(source.close)
             if self._analyzer is None:
@@ -142,11 +143,29 @@ class Stream:
             self.stop()
         return self
 
+    def _open(self, wanted: int | str | Path) -> Source:
+        options = self._options
+        settings = CaptureSettings(
+            size_wh=options.camera_size,
+            fps=options.camera_fps,
+            fourcc=options.camera_fourcc,
+            rotate=options.rotate,
+            mirror=options.mirror,
+            loop=options.loop and self._live,  # `run` comes to an end
+        )
+        if not options.wait:
+            return open_source(wanted, self._clock, settings)
+
+        def say(error: SourceError) -> None:
+            self._note(Event("source_awaited", self._clock.now(), f"{error.what} {error.why}"))
+
+        return open_waiting(wanted, self._clock, settings, self._reconnect, say, self._stopping)
+
     def _new_grabber(self, source: Source) -> Grabber | LiveGrabber:
         # What is live cannot wait, not even for `run`: a queue would only make it late.
         mailbox: Mailbox[Grabbed] = Mailbox()
         self._handoff: Handoff[Grabbed] = mailbox if self._live or source.live else Backlog()
-        if source.reopen is not None:
+        if source.reopen is not None and (self._live or source.live):  # `run` takes a video that breaks off as it is
             return LiveGrabber(source, mailbox, self._clock, self._reconnect, self._note)
         return Grabber(source, self._handoff, self._clock, paced=self._live and not source.live)
 

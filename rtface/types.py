@@ -208,8 +208,9 @@ class Event:
     """Something that happened at a moment.
 
     Attributes:
-        kind: "source_lost" or "source_back", of a camera or stream; "output_lost" or "output_back", of an output's
-            receiver; "part_left", a file of a killed run; "emotion_onset" or "emotion_offset", of a face; those
+        kind: "source_lost", "source_back", "source_awaited" (it is not there at the start) or "source_frozen" (the same
+            picture again and again), of a camera or stream; "output_lost" or "output_back", of an output's receiver;
+            "part_left", a file of a killed run; "emotion_onset" or "emotion_offset", of a face; those
             of `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
             "nobody", of a camera; "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.

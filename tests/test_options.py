@@ -74,12 +74,42 @@ def test_a_wrong_value_says_what_was_expected(name: str, value: object, expected
 
 
 def test_an_unknown_option_names_its_neighbour() -> None:
-    for load in (
-        lambda: Options.load(env={}, max_face=3),
-        lambda: Options.load(env={"RTFACE_MAX_FACE": "3"}),
-    ):
-        with pytest.raises(OptionError, match=r"'max_face': is unknown\. Did you mean max_faces\?"):
-            load()
+    with pytest.raises(OptionError, match=r"'max_face': is unknown\. Did you mean max_faces\?"):
+        Options.load(env={}, max_face=3)
+
+
+def test_an_unknown_variable_warns_and_is_left_out() -> None:
+    with pytest.warns(UserWarning, match=r"RTFACE_MAX_FACE is no option and left out; did you mean RTFACE_MAX_FACES\?"):
+        assert Options.load(env={"RTFACE_MAX_FACE": "3", "RTFACE_ROTATE": "90"}) == Options(rotate=90)
+
+
+def test_a_toml_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "options.toml"
+    path.write_text("max_faces = 3", "utf-8-sig")
+    assert Options.load(path, {}).max_faces == 3
+
+
+@pytest.mark.parametrize("name", ["max_faces", "detect_every_ms", "budget_ms", "nms_iou", "reconnect_s", "threads"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400, "nan", "1e999", True, [1], b"1"])
+def test_what_is_no_number_is_one_error(name: str, value: object) -> None:
+    with pytest.raises(OptionError):
+        Options(**{name: value})  # type: ignore[arg-type]
+
+
+def test_what_a_camera_is_asked_for() -> None:
+    options = Options.load(env={}, camera_size="1280x720", camera_fps="30", camera_fourcc="mjpg", rotate="270")
+    assert (options.camera_size, options.camera_fps, options.camera_fourcc) == ((1280, 720), 30.0, "MJPG")
+    assert options.rotate == 270
+    wrong = [
+        ("camera_size", "1280"),
+        ("camera_size", (0, 1)),
+        ("camera_fourcc", "MJ"),
+        ("rotate", 45),
+        ("rotate", True),
+    ]
+    for name, value in wrong:
+        with pytest.raises(OptionError, match=name):
+            Options(**{name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,16 @@
-"""Cameras and network streams as sources: frames come at their own pace."""
+"""Cameras as sources: frames come at their own pace."""
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from rtface.capture.settings import AS_IT_COMES, CaptureSettings
 from rtface.capture.source import Source
-from rtface.capture.video import open_url
 from rtface.errors import SourceError
 from rtface.system.clock import Clock
 from rtface.system.opencv import cv2, quiet
@@ -20,12 +21,12 @@ FAILED_READS = 10
 #: … unless they take this share of the read timeout: then each of them ran into it.
 FAILED_SHARE = 0.8
 OPEN_TIMEOUT_MS = 5000
+#: Number of video4linux among Linux's devices.
+V4L_MAJOR = 81
 READ_TIMEOUT_MS = 5000
-#: What such an address serves may have an end, and is then a file; all others are live whatever the server says.
-FILE_SCHEMES = frozenset({"http", "https", "ftp", "file"})
 
 
-class _CaptureSource(Source):
+class CaptureSource(Source):
     """Frames of an open cv2.VideoCapture, stamped when they were grabbed, before they are decoded."""
 
     live = True
@@ -64,72 +65,67 @@ class _CaptureSource(Source):
         self._capture.release()
 
 
-class CameraSource(_CaptureSource):
-    """A camera by its index."""
+class CameraSource(CaptureSource):
+    """A camera by its index, or by a name of its device that stays: ``/dev/v4l/by-id/usb-…-video-index0``."""
 
-    def __init__(self, index: int, clock: Clock) -> None:
+    def __init__(self, camera: int | Path, clock: Clock, settings: CaptureSettings = AS_IT_COMES) -> None:
         """
         Raises:
             SourceError: There is no such camera, or it gives no picture.
         """
-        name = f"camera {index}"
-        self.reopen = lambda: CameraSource(index, clock)
+        # The index that a name stands for is looked up at every opening: it may be another one after a replug.
+        self.reopen = lambda: CameraSource(camera, clock, settings)
+        index = camera if isinstance(camera, int) else index_of(camera)
+        name = f"camera {camera}" if isinstance(camera, int) else str(camera)
+        mend = "rtface cameras lists those that are"
+        if index is None:
+            raise SourceError(str(camera), "is not there", f"Plug it in; {mend}")
         with quiet():
             capture = cv2.VideoCapture(index)
         if not capture.isOpened():
-            raise SourceError(name, "is not there, or may not be opened", "rtface cameras lists those that are")
+            raise SourceError(f"camera {index}", "is not there, or may not be opened", mend)
+        _ask(capture, settings)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest one kept
         lost = SourceError(name, "gives no picture", "Plug it in again, or end the program that uses it")
         super().__init__(name, capture, clock, lost)
+        self.notes = tuple(_refused(self.size_wh, self.fps, settings))
 
 
-class NetworkSource(_CaptureSource):
-    """A stream from an address: rtsp://, or MJPEG over http://."""
-
-    def __init__(self, url: str, capture: cv2.VideoCapture, clock: Clock) -> None:
-        name = without_password(url)
-        lost = SourceError(name, "the stream ended or was lost", "Check the server, then start again")
-        self.reopen = lambda: NetworkSource(url, _open(url), clock)
-        super().__init__(name, capture, clock, lost)
-
-
-def open_address(url: str, clock: Clock) -> Source:
-    """What an address serves: a stream, or over HTTP a video with an end, which is read like a file.
-
-    Raises:
-        SourceError: It cannot be opened as a video.
-    """
+def is_camera(path: Path) -> bool:
+    """Whether a path is that of a camera: a device of video4linux, or a name below /dev/v4l that may be absent now."""
     try:
-        scheme = urlsplit(url).scheme.lower()
-    except ValueError as error:  # half an IPv6 address
-        raise SourceError(url, f"is no address ({error})", "Compare it with rtsp://camera.local/stream") from error
-    capture = _open(url)
-    if scheme in FILE_SCHEMES and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
-        capture.release()
-        return open_url(without_password(url), url, clock)
-    return NetworkSource(url, capture, clock)
+        facts = path.stat()
+        return stat.S_ISCHR(facts.st_mode) and os.major(facts.st_rdev) == V4L_MAJOR
+    except (OSError, ValueError):
+        return path.is_relative_to("/dev/v4l")
 
 
-def _open(url: str) -> cv2.VideoCapture:
-    settings = [
-        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS),
-        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS),
-        *(cv2.CAP_PROP_N_THREADS, 1),  # each decoder thread more holds a frame back
-    ]
-    with quiet():
-        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, settings)
-    if not capture.isOpened():
-        mend = "Check the address, and that the server is up"
-        raise SourceError(without_password(url), "cannot be opened as a video", mend)
-    return capture
+def index_of(path: Path) -> int | None:
+    """The index of the camera behind a path or the links to it; None where there is none now."""
+    try:
+        device = path.resolve(strict=True)
+        number = device.name.removeprefix("video")
+        return int(number) if number.isdecimal() else os.minor(device.stat().st_rdev)
+    except OSError:
+        return None
 
 
-def without_password(url: str) -> str:
-    """The address as it may be shown and written: ``rtsp://user:…@host/path``."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    return parts._replace(netloc=f"{name}{colon}…{at}{host}").geturl() if colon else url
+def _ask(capture: cv2.VideoCapture, settings: CaptureSettings) -> None:
+    """The camera's mode: how it packs its pictures first, as that decides which sizes and rates there are."""
+    if settings.fourcc is not None:
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.fourcc))
+    if settings.size_wh is not None:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.size_wh[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.size_wh[1])
+    if settings.fps is not None:
+        capture.set(cv2.CAP_PROP_FPS, settings.fps)
+
+
+def _refused(size_wh: tuple[int, int], fps: float | None, settings: CaptureSettings) -> Iterator[str]:
+    if settings.size_wh is not None and settings.size_wh != size_wh:
+        yield "asked for {}x{}, gives {}x{}".format(*settings.size_wh, *size_wh)
+    if settings.fps is not None and fps is not None and abs(fps - settings.fps) > 0.5:
+        yield f"asked for {settings.fps:g} fps, gives {fps:g}"
 
 
 @dataclass(frozen=True, slots=True)

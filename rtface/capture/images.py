@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rtface.capture.source import Source
 from rtface.errors import SourceError
 from rtface.system.clock import Clock
+from rtface.system.image_bytes import decode_image
 from rtface.system.images import read_image
 from rtface.types import Frame
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"})
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".jp2", ".gif"),
+        *(".avif", ".heic", ".heif"),
+    }
+)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -37,7 +46,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 class PictureSource(Source):
-    """Stills from files. In a folder, one that cannot be read is counted and skipped."""
+    """Stills from files. In a folder, one that cannot be read is counted and skipped; `unreadable` says which and why."""
 
     stills = True
     fps = 1.0  # in an annotated video each picture stays for a second
@@ -88,3 +97,28 @@ class PictureSource(Source):
 
     def close(self) -> None:
         self._paths = iter(())
+
+
+class PictureBytes(Source):
+    """One picture that is in memory: what a web server sent."""
+
+    stills = True
+    fps = 1.0
+    frame_count = 1
+
+    def __init__(self, name: str, data: bytes, clock: Clock) -> None:
+        """
+        Raises:
+            SourceError: It is no whole picture.
+        """
+        self.name = name
+        self._image: NDArray[np.uint8] | None = decode_image(data, name)
+        self._clock = clock
+        self.size_wh = (self._image.shape[1], self._image.shape[0])
+
+    def read(self) -> Frame | None:
+        image, self._image = self._image, None
+        return None if image is None else Frame(image=image, index=0, captured_at=self._clock.now())
+
+    def close(self) -> None:
+        self._image = None

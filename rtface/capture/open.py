@@ -2,41 +2,134 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from rtface.capture.camera import CameraSource, open_address
+from rtface.capture.address import open_address
+from rtface.capture.camera import CameraSource, is_camera
+from rtface.capture.gstreamer import PREFIX, GstSource
 from rtface.capture.images import PictureSource, pictures_in
+from rtface.capture.reconnecting import Reconnect
+from rtface.capture.settings import AS_IT_COMES, CaptureSettings
 from rtface.capture.source import Source
+from rtface.capture.turned import Looped, Turned
 from rtface.capture.video import open_video
 from rtface.errors import SourceError
 from rtface.system import filetype
+from rtface.system.addresses import shown_address
 from rtface.system.clock import Clock, SystemClock
 from rtface.system.images import check_file
-from rtface.system.opencv import cv2
+from rtface.system.paths import expanded
 
 
-def open_source(source: int | str | Path, clock: Clock | None = None) -> Source:
-    """Open a camera (index), a file, a folder of pictures, an rtsp/http URL, or ``"demo"``.
+def open_source(
+    source: int | str | Path, clock: Clock | None = None, settings: CaptureSettings = AS_IT_COMES
+) -> Source:
+    """Open a camera, a file, a folder of pictures, an address, a GStreamer pipeline, or ``"demo"``.
+
+    Args:
+        source: A camera's index, or a path of its device; the path of a file or a folder; an address such as
+            ``rtsp://camera.local/stream``; ``gst:`` and a pipeline. A file or folder that is there wins over a camera
+            of that number: ``2024``.
+        clock: For the times; None = the system's.
+        settings: What a camera is asked for, and how pictures are turned.
 
     Raises:
         SourceError: It cannot be opened; the message tells missing, empty, cut short and "not a video" apart.
     """
     clock = clock or SystemClock()
+
+    def opened() -> Source:
+        return _open(source, clock, settings)
+
+    found = opened()
+    if settings.loop and not found.live:
+        found = Looped(found, opened)
+    return Turned(found, settings) if settings.rotate or settings.mirror else found
+
+
+def open_waiting(
+    source: int | str | Path,
+    clock: Clock,
+    settings: CaptureSettings,
+    reconnect: Reconnect,
+    on_wait: Callable[[SourceError], None],
+    stop: threading.Event,
+) -> Source:
+    """As `open_source`, but a camera, stream or pipeline that is not there is waited for.
+
+    Args:
+        source, clock, settings: As for `open_source`.
+        reconnect: How often it is tried, and when it is given up.
+        on_wait: Called once, with why it cannot be opened, when it is waited for.
+        stop: Set when nobody waits any more.
+
+    Raises:
+        SourceError: It is a file that cannot be opened, was given up, or nobody waits any more.
+    """
+    started, tries = clock.now(), 0
+    while True:
+        try:
+            return open_source(source, clock, settings)
+        except SourceError as error:
+            if not _may_come(source) or reconnect.gives_up(clock.now() - started):
+                raise
+            if not tries:
+                on_wait(error)
+        if clock.wait(stop, reconnect.pause_s(tries)):
+            raise SourceError(shown_address(str(source)), "was not there when the run was stopped", "Start it again")
+        tries += 1
+
+
+def _may_come(source: int | str | Path) -> bool:
+    """Whether a source that is not there may be so later: all but files."""
     name = str(source)
-    camera = name.removeprefix("/dev/video")
-    if camera.isdecimal():
-        return CameraSource(int(camera), clock)
-    if "://" in name:
-        return open_address(name, clock)
-    path = demo_clip() if name == "demo" else Path(name).expanduser()
+    return isinstance(source, int) or name.isdecimal() or "://" in name or name.startswith(("/dev/", PREFIX))
+
+
+def _open(source: int | str | Path, clock: Clock, settings: CaptureSettings) -> Source:
+    name = str(source)
+    if isinstance(source, int):
+        return CameraSource(source, clock, settings)
+    if isinstance(source, str) and not os.path.lexists(name):
+        special = _special(name, clock, settings)
+        if special is not None:
+            return special
+    path = _path_of(name)
+    if is_camera(path):
+        return CameraSource(path, clock, settings)
     if path.is_dir():
         return PictureSource(name, pictures_in(path), clock)
     kind = check_file(path)
-    # OpenCV calls a GIF a picture; it may be a clip.
-    if kind != "gif" and (kind in filetype.PICTURES or cv2.haveImageReader(str(path))):
+    if kind == "playlist":
+        raise SourceError(name, "is a playlist, which could name any file", "Give the address that it comes from")
+    if kind in filetype.PICTURES:
         return PictureSource(name, [path], clock)
     return open_video(name, path, kind, clock)
+
+
+def _special(name: str, clock: Clock, settings: CaptureSettings) -> Source | None:
+    """What a name means that is no path: a camera, an address, a pipeline; None for all others."""
+    camera = name.removeprefix("/dev/video")
+    if camera.isdecimal() and camera.isascii():
+        return CameraSource(int(camera), clock, settings)
+    if name.startswith(PREFIX):
+        return GstSource(name.removeprefix(PREFIX), clock, settings)
+    if "://" in name and not name.lower().startswith("file://"):
+        return open_address(name, clock)
+    return None
+
+
+def _path_of(name: str) -> Path:
+    if name == "demo" and not os.path.lexists(name):
+        return demo_clip()
+    if name.lower().startswith("file://"):
+        return Path(unquote(urlsplit(name).path))
+    return expanded(name)
 
 
 def demo_clip() -> Path:

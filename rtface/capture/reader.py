@@ -34,6 +34,23 @@ def stamped(frame: object, now: float) -> Grabbed:
     return Grabbed(frame, (now - frame.captured_at) * 1000.0)
 
 
+class Pace:
+    """Holds each frame of a file until it is due, as if it came from a camera; ``captured_at`` is that moment."""
+
+    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+        self._clock, self._stop = clock, stop
+        self._started_at: float | None = None
+
+    def hold(self, frame: Frame, fps: float | None) -> Frame:
+        """Waits until the frame is due, or the run stops."""
+        now = self._clock.now()
+        media_time = frame.media_time if frame.media_time is not None else frame.index / (fps or 25.0)
+        if self._started_at is None:
+            self._started_at = now - media_time
+        self._clock.wait(self._stop, self._started_at + media_time - now)
+        return replace(frame, captured_at=self._clock.now())
+
+
 class Grabber:
     """Reads ``source`` in a thread until its end, an error, or ``stop``; then closes it.
 
@@ -49,9 +66,8 @@ class Grabber:
         self._source = source
         self._handoff = handoff
         self._clock = clock
-        self._paced = paced
         self._stop = threading.Event()
-        self._started_at: float | None = None
+        self._pace = Pace(clock, self._stop) if paced else None
         self._thread = threading.Thread(target=self._run, name="rtface-capture", daemon=True)
 
     @property
@@ -86,14 +102,6 @@ class Grabber:
 
     def _hand_over(self, frame: Frame) -> bool:
         grabbed = stamped(frame, self._clock.now())
-        if self._paced:
-            grabbed = grabbed._replace(frame=self._when_due(grabbed.frame))
+        if self._pace is not None:
+            grabbed = grabbed._replace(frame=self._pace.hold(grabbed.frame, self._source.fps))
         return self._handoff.put(grabbed)
-
-    def _when_due(self, frame: Frame) -> Frame:
-        now = self._clock.now()
-        media_time = frame.media_time if frame.media_time is not None else frame.index / (self._source.fps or 25.0)
-        if self._started_at is None:
-            self._started_at = now - media_time
-        self._clock.wait(self._stop, self._started_at + media_time - now)
-        return replace(frame, captured_at=self._clock.now())

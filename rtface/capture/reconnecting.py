@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from rtface.capture.reader import Grabbed, stamped
+from rtface.capture.reader import Grabbed, Pace, stamped
 from rtface.capture.source import Source
 from rtface.errors import RtfaceError, SourceError
 from rtface.system.clock import Clock
@@ -21,6 +22,15 @@ from rtface.types import Event, Frame
 
 #: Readers that may be stuck at a time; no more are started until one comes back.
 MOST_STUCK = 4
+#: A source that is away for so long while a read of it does not return cannot be had again in this process: the read
+#: may hold the device. A supervisor that starts it again can.
+STUCK_S = 60.0
+#: Frames for so long, and the next loss begins with the first pause again.
+GOOD_S = 1.0
+#: The same picture for so long is said to be frozen: a camera's noise changes every one.
+FROZEN_S = 10.0
+#: Of a picture, every so many rows and columns are compared.
+FROZEN_STEP = 16
 #: Looks at the reader within the time that counts as silence.
 LOOKS = 16
 
@@ -31,7 +41,7 @@ class Reconnect:
 
     Attributes:
         first_s: Pause before the first try.
-        longest_s: Longest pause; a connection that held for as long starts the next loss at `first_s` again.
+        longest_s: Longest pause; a connection that gave frames for a second starts the next loss at `first_s` again.
         jitter: A pause is shortened by up to this share of it (0..1).
         give_up_s: End with an error once the source was away for so long; 0 = at once, None = never.
         stall_s: A source that gives no frame for so long, or does not open within it, counts as lost.
@@ -62,6 +72,8 @@ class _Reader(threading.Thread):
         super().__init__(name="rtface-reader", daemon=True)
         self._opened, self._give, self._ended = opened, give, ended
         self.source: Source | None = None
+        self.first_at: float | None = None
+        self.pace: Pace | None = None
         self.error: BaseException | None = None
         self.over = False
 
@@ -81,11 +93,12 @@ class LiveGrabber:
     """Reads a live source for as long as it can be had; the same verbs as ``Grabber``.
 
     Args:
-        source: The open source; its ``reopen`` opens it anew.
+        source: The open source; its ``reopen`` opens it anew. One that has an end, a video on a web server, plays at
+            its own speed, ends there, and is opened again only where it broke off before.
         mailbox: Where frames go; only the newest is kept.
         clock: For the times.
         reconnect: How a lost source is tried again.
-        on_event: Called in these threads when the source is lost and when it is back; must be quick.
+        on_event: Called in these threads when the source is lost, frozen, and when it is back; must be quick.
     """
 
     def __init__(
@@ -106,8 +119,9 @@ class LiveGrabber:
         self._watcher = threading.Thread(target=self._watch, name="rtface-capture", daemon=True)
         self._reader: _Reader | None = None
         self._stuck: list[_Reader] = []
-        self._begun_at = self._beat = 0.0  # when the reader was started, and when it was last heard of
+        self._beat = 0.0  # when the reader was last heard of
         self._lost_at: float | None = None
+        self._still = _Still()
         self._frames = self._corrupt = 0
 
     @property
@@ -136,29 +150,39 @@ class LiveGrabber:
 
     def _begin(self, opened: Callable[[], Source]) -> None:
         with self._lock:
-            self._begun_at = self._beat = self._clock.now()
+            self._beat = self._clock.now()
             self._reader = _Reader(opened, self._give, self._wake)
+            if not self._first.live:
+                self._reader.pace = Pace(self._clock, self._stopped)
             self._reader.start()
 
     def _give(self, reader: _Reader, frame: Frame) -> bool:
         """A reader's frame; False where nobody wants any more of them."""
+        grabbed = stamped(frame, self._clock.now())
+        frame = grabbed.frame
+        if reader.pace is not None:
+            frame = reader.pace.hold(frame, self._first.fps)
         with self._lock:
             if reader is not self._reader:
                 return False
             now = self._beat = self._clock.now()
+            reader.first_at = now if reader.first_at is None else reader.first_at
             lost_at, self._lost_at = self._lost_at, None
             index, self._frames = self._frames, self._frames + 1
         if lost_at is not None:
             self._on_event(Event("source_back", now, self._name, duration_s=now - lost_at))
+        if event := self._still.see(frame, now):
+            self._on_event(event)
         if frame.index != index:  # numbers go on after a loss
             frame = replace(frame, index=index)
-        return self._mailbox.put(stamped(frame, now))
+        return self._mailbox.put(grabbed._replace(frame=frame))
 
     def _watch(self) -> None:
         tries = 0
         try:
             while (lost := self._loss()) is not None:
-                held = self._beat > self._begun_at + self._reconnect.longest_s
+                reader = self._reader
+                held = reader is not None and reader.first_at is not None and self._beat - reader.first_at >= GOOD_S
                 self._lose(lost)
                 tries = 0 if held else tries
                 if not self._pause(tries, lost):
@@ -179,7 +203,7 @@ class LiveGrabber:
         assert reader is not None
         while not self._stopped.is_set():
             if reader.over:
-                return self._ending(reader.error)
+                return self._ending(reader.error, reader.source)
             if self._clock.now() - self._beat > stall_s:
                 self._stuck.append(reader)
                 why = f"gave no picture for {stall_s:g} s"
@@ -188,8 +212,10 @@ class LiveGrabber:
             self._wake.clear()
         return None
 
-    def _ending(self, error: BaseException | None) -> RtfaceError:
+    def _ending(self, error: BaseException | None, source: Source | None) -> RtfaceError | None:
         if error is None:
+            if source is not None and not source.live:
+                return None  # a video has come to its end
             return SourceError(self._name, "the stream ended", "Check the server, then start again")
         if not isinstance(error, RtfaceError):
             raise error
@@ -226,10 +252,36 @@ class LiveGrabber:
         """
         while not self._clock.wait(self._stopped, self._reconnect.pause_s(tries)):
             self._stuck = [reader for reader in self._stuck if not reader.over]
+            self._end_with_stuck()
             if len(self._stuck) < MOST_STUCK:
                 return True
             self._give_up(lost, True)
         return False
+
+    def _end_with_stuck(self) -> None:
+        """Raises SourceError where a read that does not return may be what keeps the source away."""
+        away_s = 0.0 if self._lost_at is None else self._clock.now() - self._lost_at
+        if self._stuck and away_s >= STUCK_S:
+            why = f"a read of it has not returned for {away_s:.0f} s, and cannot be ended from within"
+            raise SourceError(self._name, why, "Start rtface again, or let a supervisor do so")
+
+
+class _Still:
+    """Notices a source that gives the same picture again and again."""
+
+    def __init__(self) -> None:
+        self._mark, self._since, self._told = 0, 0.0, False
+
+    def see(self, frame: Frame, now: float) -> Event | None:
+        """An event when the picture has not changed for `FROZEN_S`, once until it does."""
+        mark = zlib.crc32(frame.image[::FROZEN_STEP, ::FROZEN_STEP].tobytes())
+        if mark != self._mark:
+            self._mark, self._since, self._told = mark, now, False
+        elif not self._told and now - self._since >= FROZEN_S:
+            self._told = True
+            why = f"the same picture for {FROZEN_S:g} s"
+            return Event("source_frozen", now, why, duration_s=now - self._since)
+        return None
 
 
 def _corrupt_of(reader: _Reader | None) -> int:

@@ -25,6 +25,7 @@ class Source(ABC):
         frame_count: Frames in all, as far as the source knows; None where unknown.
         size_wh: Width and height in px of the first frame.
         reopen: Opens it anew after it was lost; None where that makes no sense: a file.
+        notes: What people should know of it: a size that was asked for and is not given.
         corrupt: Frames in the middle that could not be decoded and were skipped.
     """
 
@@ -35,6 +36,7 @@ class Source(ABC):
     frame_count: int | None = None
     size_wh: tuple[int, int] = (0, 0)
     reopen: Callable[[], Source] | None = None
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self) -> Frame | None:

@@ -11,6 +11,7 @@ import typer
 from rtface.errors import OptionError
 
 if TYPE_CHECKING:
+    from rtface.capture.source import Source
     from rtface.options import Options
     from rtface.types import Event
 
@@ -49,6 +50,22 @@ Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smoot
 Enhance = Annotated[
     bool | None, typer.Option("--enhance/--no-enhance", help="Super-resolve faces under 36 px first; default no.")
 ]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="Picture size that a camera is asked for, e.g. 1280x720.")
+]
+Fps = Annotated[float | None, typer.Option("--fps", metavar="N", help="Frame rate that a camera is asked for.")]
+Fourcc = Annotated[
+    str | None,
+    typer.Option("--fourcc", metavar="CODE", help="How a camera packs its pictures, e.g. MJPG for 1080p over USB."),
+]
+Rotate = Annotated[
+    int | None, typer.Option("--rotate", metavar="DEGREES", help="Turn every picture clockwise by 90, 180 or 270.")
+]
+Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror every picture, after turning it.")]
+Wait = Annotated[
+    bool | None, typer.Option("--wait/--no-wait", help="Wait for a camera or stream that is not there yet.")
+]
+Loop = Annotated[bool | None, typer.Option("--loop/--no-loop", help="Begin a file again when it has ended.")]
 Level = Annotated[int | None, typer.Option("--level", metavar="N", min=0, help="Stay at this quality level; 0 = full.")]
 Floor = Annotated[
     int | None,
@@ -100,6 +117,10 @@ def say(event: Event) -> None:
     """A lost source, and that it is back, for people."""
     if event.kind == "source_lost":
         print(f"rtface: the source is lost ({event.what}); trying again", file=sys.stderr, flush=True)
+    elif event.kind == "source_awaited":
+        print(f"rtface: {event.what}; waiting for it", file=sys.stderr, flush=True)
+    elif event.kind == "source_frozen":
+        print(f"rtface: the source seems frozen ({event.what})", file=sys.stderr, flush=True)
     elif event.kind == "source_back":
         print(f"rtface: the source is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
     elif event.kind == "part_left":
@@ -108,6 +129,18 @@ def say(event: Event) -> None:
         print(f"rtface: output {event.what}", file=sys.stderr, flush=True)
     elif event.kind == "output_back":
         print(f"rtface: output {event.what} is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
+
+
+def say_notes(source: Source) -> None:
+    """What people should know of an open source: a size that it does not give."""
+    for note in source.notes:
+        print(f"rtface: {source.name}: {note}", file=sys.stderr, flush=True)
+
+
+def say_left_out(summary: dict[str, Any], most: int = 3) -> None:
+    """Which pictures of a folder could not be read, and why: the first of them."""
+    for line in summary["unreadable"][:most]:
+        print(f"rtface: left out {line}", file=sys.stderr)
 
 
 def figures(summary: dict[str, Any]) -> str:

@@ -54,6 +54,13 @@ def live_command(
     enhance: flags.Enhance = None,
     audience: flags.Audience = None,
     privacy: flags.Privacy = None,
+    size: flags.Size = None,
+    fps: flags.Fps = None,
+    fourcc: flags.Fourcc = None,
+    rotate: flags.Rotate = None,
+    mirror: flags.Mirror = None,
+    loop: flags.Loop = None,
+    wait: flags.Wait = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -76,6 +83,13 @@ def live_command(
         enhance=enhance,
         audience=audience,
         privacy=privacy,
+        camera_size=size,
+        camera_fps=fps,
+        camera_fourcc=fourcc,
+        rotate=rotate,
+        mirror=mirror,
+        wait=wait,
+        loop=loop,
         budget_ms=budget,
         level=level,
         floor=floor,
@@ -99,6 +113,7 @@ def live_command(
         on_event=flags.say,
     )
     with stream:
+        flags.say_notes(stream.source)
         for _ in stream:
             pass
     summary = stream.summary

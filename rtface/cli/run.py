@@ -48,6 +48,12 @@ def run_command(
     enhance: flags.Enhance = None,
     audience: flags.Audience = None,
     privacy: flags.Privacy = None,
+    size: flags.Size = None,
+    fps: flags.Fps = None,
+    fourcc: flags.Fourcc = None,
+    rotate: flags.Rotate = None,
+    mirror: flags.Mirror = None,
+    wait: flags.Wait = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
@@ -69,6 +75,12 @@ def run_command(
         enhance=enhance,
         audience=audience,
         privacy=privacy,
+        camera_size=size,
+        camera_fps=fps,
+        camera_fourcc=fourcc,
+        rotate=rotate,
+        mirror=mirror,
+        wait=wait,
     )
     if options.budget_ms is not None:
         print("rtface: budget_ms is left out: run keeps no deadline; `rtface live --budget` does", file=sys.stderr)
@@ -90,6 +102,8 @@ def run_command(
         on_event=flags.say,
     )
     with stream:
+        flags.say_notes(stream.source)
         for _ in stream:
             pass
-    print(f"{source}: {flags.figures(stream.summary)}", file=sys.stderr)
+    flags.say_left_out(stream.summary)
+    print(f"{stream.source.name}: {flags.figures(stream.summary)}", file=sys.stderr)

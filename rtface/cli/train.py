@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtface.errors import UsageError, require
+from rtface.system.files import cache_dir
 from rtface.train.settings import build
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ Example: rtface train engine --data corpus --run runs/engine --minutes 120
 
   rtface train engine --data corpus --run runs/next --steps 8400 --init runs/engine/last.pt
 """
-_CACHE = Path.home() / ".cache" / "rtface" / "corpus"
+_CACHE = cache_dir() / "corpus"
 
 
 @train.command("engine", epilog=_ENGINE_EXAMPLES)

@@ -14,12 +14,13 @@ from rtface.types import SCHEMA, Event
 
 
 def to_line(record: Mapping[str, Any]) -> str:
-    """One JSON line, with its line break.
+    """One JSON line, with its line break. Bytes of a file's name that are not UTF-8 are escaped: ``\\udcdf``.
 
     Raises:
         ValueError: The record holds a number that JSON has not (NaN or infinity).
     """
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+    return line if line.isascii() else line.encode("utf-8", "backslashreplace").decode()
 
 
 def header_record(

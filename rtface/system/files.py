@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import secrets
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from rtface.errors import OutputError
+from rtface.system.paths import home
 
 if sys.platform != "win32":
     import fcntl
@@ -21,12 +26,29 @@ LONGEST_NAME = 255
 
 
 def cache_dir() -> Path:
-    """Where the user's caches are, with our folder in it; it may not be there yet."""
-    home = Path.home()
+    """Where the user's caches are, with our folder in it; it may not be there yet.
+
+    A user without a home has no cache: what is kept lies in a private folder that goes with the process.
+    """
     if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "rtface"
-    default = home / "Library/Caches" if sys.platform == "darwin" else home / ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or default) / "rtface"
+        local = Path(os.environ.get("LOCALAPPDATA", ""))
+        return local / "rtface" if local.is_absolute() else _of_home("AppData/Local")
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if xdg.is_absolute():  # relative ones are to be ignored, says the XDG base directory specification
+        return xdg / "rtface"
+    return _of_home("Library/Caches" if sys.platform == "darwin" else ".cache")
+
+
+def _of_home(place: str) -> Path:
+    folder = home()
+    return _for_this_process() if folder is None else folder / place / "rtface"
+
+
+@functools.cache
+def _for_this_process() -> Path:
+    folder = tempfile.mkdtemp(prefix="rtface-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 class PartFile:

@@ -10,13 +10,9 @@ from numpy.typing import NDArray
 
 from rtface.errors import InputError, OutputError, SourceError
 from rtface.system import filetype
-from rtface.system.opencv import cv2, quiet
-
-#: OpenCV's warps address a picture with 16-bit coordinates.
-MAX_SIDE_PX = 32766
-_JPEG_END = b"\xff\xd9"
-#: Bytes that a JPEG decoder takes for more of the picture where it lacks some.
-_FILLER = b"\x5a\xa5\x3c" * 64
+from rtface.system.image_bytes import decode_image
+from rtface.system.opencv import MAX_SIDE_PX, cv2
+from rtface.system.paths import expanded
 
 
 def as_bgr(image: object) -> NDArray[np.uint8]:
@@ -73,52 +69,15 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """The picture in a file, (H, W, 3) uint8 BGR, turned upright by its EXIF tag.
 
     Raises:
-        SourceError: The file is missing, empty, cut short or not a picture.
+        SourceError: The file is missing, empty, cut short, too large or not a picture.
     """
-    path = Path(path)
-    kind = check_file(path)
-    if kind in filetype.PICTURES and filetype.is_cut_short(path, kind) and not _lacks_only_its_end(path, kind):
-        raise SourceError(str(path), f"is cut short ({kind})", "Copy it again from where it came from")
-    with quiet():
-        # Not imread: it cannot open a path outside the code page on Windows.
-        try:
-            image = cv2.imdecode(_mended(np.fromfile(path, np.uint8), kind), cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
-    if image is not None:
-        return np.asarray(image)
-    if kind in filetype.PICTURES:
-        raise SourceError(str(path), f"is damaged ({kind})", "Copy it again from where it came from")
-    if kind is not None:
-        raise SourceError(str(path), "is a video, not a picture", f"rtface run {path}")
-    raise SourceError(str(path), "is not a picture that OpenCV can read", "Convert it to JPEG or PNG")
-
-
-def _lacks_only_its_end(path: Path, kind: str | None) -> bool:
-    """Whether a JPEG without its end mark has all its pixels: then what is put behind them changes none."""
-    if kind != "jpeg":
-        return False
-    import av  # its decoder is silent, where OpenCV's writes to stderr
-
-    data, pictures = path.read_bytes(), []
-    for tail in (b"", _FILLER):
-        decoder = av.CodecContext.create("mjpeg", "r")
-        try:
-            frames = [*decoder.decode(av.Packet(data + tail + _JPEG_END)), *decoder.decode(None)]
-        except av.error.FFmpegError:
-            return False
-        pictures.append(frames[0].to_ndarray(format="bgr24") if frames else None)
-    plain, longer = pictures
-    return plain is not None and longer is not None and bool(np.array_equal(plain, longer))
-
-
-def _mended(data: NDArray[np.uint8], kind: str | None) -> NDArray[np.uint8]:
-    """The bytes of a whole picture with an end mark or a length that its writer got wrong put right."""
-    if kind == "jpeg" and data[-2:].tobytes() != _JPEG_END:
-        return np.append(data, np.frombuffer(_JPEG_END, np.uint8))
-    if kind == "webp":
-        data[4:8] = np.frombuffer((data.size - 8).to_bytes(4, "little"), np.uint8)
-    return data
+    path = expanded(path)
+    check_file(path)
+    try:
+        # Not cv2.imread: it cannot open a path outside the code page on Windows.
+        return decode_image(path.read_bytes(), str(path))
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def check_file(path: Path) -> str | None:
@@ -130,14 +89,20 @@ def check_file(path: Path) -> str | None:
     try:
         if path.is_dir():
             raise SourceError(str(path), "is a folder", "Name a file, or give the folder to rtface run")
+        if path.is_char_device() or path.is_block_device() or path.is_socket():
+            raise SourceError(str(path), "is a device, not a video or picture", "Name a file, or a camera by its index")
         if path.stat().st_size == 0 and path.is_file():
             raise SourceError(str(path), "is empty (0 bytes)", "Copy it again from where it came from")
         return filetype.kind_of(path)
     except FileNotFoundError as error:
         raise SourceError(str(path), "does not exist", "Check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or str(error)
-        raise SourceError(str(path), f"cannot be read ({why})", "Check its permissions") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    why = getattr(error, "strerror", None) or str(error)
+    return SourceError(str(path), f"cannot be read ({why})", "Check its permissions")
 
 
 def write_png(path: Path, image: NDArray[Any]) -> None:

@@ -11,9 +11,17 @@ from typing import Any
 # FFmpeg's level is read once, when the first capture opens: before cv2 is asked for one. -8 is AV_LOG_QUIET.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
+# `MAX_PIXELS`, read once when cv2 is imported; `image_bytes` looks at a picture's header before that.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "120000000")
+
 import cv2
 
-__all__ = ["cv2", "quiet"]
+#: A larger picture, in px, is not decoded: 360 MB as BGR.
+MAX_PIXELS = 120_000_000
+#: OpenCV's warps address a picture with 16-bit coordinates.
+MAX_SIDE_PX = 32766
+
+__all__ = ["MAX_PIXELS", "MAX_SIDE_PX", "cv2", "quiet"]
 
 # OpenCV 5 moved it into a module of its own.
 _log: Any = getattr(cv2.utils, "logging", cv2)

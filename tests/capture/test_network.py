@@ -102,11 +102,12 @@ def test_a_server_that_falls_silent_is_lost_and_comes_back(server: StreamServer)
     events: list[Event] = []
     with live(server.url, events) as stream:
         results_until(stream, lambda result: result.frame.index >= 5)
+        before = server.served  # a web server was asked what it serves, and then for that
         server.silent.set()
         deadline = time.monotonic() + PATIENCE_S
         while not events and time.monotonic() < deadline:
             time.sleep(0.005)
-        assert kinds(events) == ["source_lost"] and server.served == 1
+        assert kinds(events) == ["source_lost"] and server.served == before
         server.silent.clear()
         results_until(stream, lambda result: "source_back" in kinds(events))
     assert kinds(events) == ["source_lost", "source_back"]
@@ -144,12 +145,16 @@ def kinds_of(stream: Stream) -> list[str]:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert camera.without_password("rtsp://me:secret@host:554/x?y=1") == "rtsp://me:…@host:554/x?y=1"
-    for plain in ("rtsp://host/x", "http://me@host/", "rtsp://host:554/a@b"):
-        assert camera.without_password(plain) == plain
-    with pytest.raises(SourceError) as caught:
-        open_source("rtsp://me:secret@127.0.0.1:9/x")
-    assert "secret" not in str(caught.value)
+    for address in (
+        "rtsp://me:secret@127.0.0.1:9/x",
+        "rtsp://me:sec#secret@127.0.0.1:9/x",
+        "http://127.0.0.1:9/video.cgi?usr=me&pwd=secret",
+        "gopher://me:secret@127.0.0.1/x",
+        "rtsp://me:secret@[127.0.0.1/x",
+    ):
+        with pytest.raises(SourceError) as caught:
+            open_source(address)
+        assert "secret" not in str(caught.value)
 
 
 class GstServer:

@@ -1,0 +1,34 @@
+"""Names of files as people write them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with ``~`` or ``~user`` at its beginning replaced by the home folder.
+
+    What is there under that very name wins: a file may be called ``~visit.mp4``. Where there is no such user, or no
+    home at all, the name stays as it is.
+
+    Example:
+        >>> expanded("clips/visit.mp4")
+        PosixPath('clips/visit.mp4')
+    """
+    path = Path(path)
+    if not str(path).startswith("~") or os.path.lexists(path):
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no such user, or a user without a home
+        return path
+
+
+def home() -> Path | None:
+    """The user's home folder; None where there is none, as in a container with an arbitrary user."""
+    try:
+        folder = Path.home()
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() and os.environ.get("HOME") != "" else None
