@@ -45,7 +45,9 @@ def test_a_size_and_a_rate_can_be_asked_for() -> None:
 
 @needs_gstreamer
 def test_a_pipeline_that_ends_is_lost_and_can_be_opened_again() -> None:
-    with GstSource("videotestsrc is-live=true num-buffers=9 ! video/x-raw,framerate=10/1", SystemClock(), CaptureSettings()) as source:
+    with GstSource(
+        "videotestsrc is-live=true num-buffers=9 ! video/x-raw,framerate=10/1", SystemClock(), CaptureSettings()
+    ) as source:
         with pytest.raises(SourceError, match="the pipeline ended"):
             for index in range(10):
                 frame = source.read()
@@ -57,7 +59,7 @@ def test_a_pipeline_that_ends_is_lost_and_can_be_opened_again() -> None:
 
 @needs_gstreamer
 def test_a_wrong_pipeline_says_why() -> None:
-    with pytest.raises(SourceError, match="gives no picture .*nosuchelement"):
+    with pytest.raises(SourceError, match=r"gives no picture .*nosuchelement"):
         open_source("gst:nosuchelement")
     with pytest.raises(SourceError, match="names no pipeline"):
         open_source("gst:")
@@ -77,5 +79,5 @@ def test_a_pipeline_that_hangs_is_killed() -> None:
 
 def test_without_gstreamer_the_mend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gstreamer, "LAUNCH", "no-such-program")
-    with pytest.raises(SourceError, match="is not installed. apt install gstreamer1.0-tools"):
+    with pytest.raises(SourceError, match=r"is not installed. apt install gstreamer1.0-tools"):
         open_source("gst:videotestsrc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -69,7 +70,7 @@ def test_a_camera_by_a_name_that_stays(here: Path) -> None:
 
 
 def test_a_camera_that_is_unplugged_is_no_missing_file() -> None:
-    with pytest.raises(SourceError, match="is not there. Plug it in"):
+    with pytest.raises(SourceError, match=r"is not there. Plug it in"):
         open_source("/dev/v4l/by-id/usb-Nobody_Camera-video-index0")
 
 
@@ -88,7 +89,7 @@ def test_a_playlist_opens_no_file_of_this_machine(here: Path, content: str) -> N
 
 @pytest.mark.parametrize("address", ["gopher://host/x", "rtps://host/x", "concat://a", "subfile:///etc/passwd", "://x"])
 def test_an_unknown_scheme_is_refused_by_its_name(address: str) -> None:
-    with pytest.raises(SourceError, match="addresses of the kind .* are not read"):
+    with pytest.raises(SourceError, match=r"addresses of the kind .* are not read"):
         open_source(address)
 
 
@@ -109,7 +110,7 @@ def test_a_file_begins_again(here: Path) -> None:
         frames = [source.read() for _ in range(12)]
     assert [frame.index for frame in frames if frame] == list(range(12))
     times = [frame.media_time for frame in frames if frame]
-    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]  # type: ignore[operator]
+    steps = [later - earlier for earlier, later in itertools.pairwise(times)]  # type: ignore[operator]
     assert all(abs(step - 0.04) < 1e-3 for step in steps)
 
 

@@ -40,7 +40,7 @@ def bmp_header(width: int, height: int) -> bytes:
 )
 def test_a_bomb_is_refused_before_it_is_decoded(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_bytes, "_opencv", lambda _: pytest.fail("it was decoded"))
-    with pytest.raises(SourceError, match="is too large: [0-9]+x[0-9]+ px"):
+    with pytest.raises(SourceError, match=r"is too large: [0-9]+x[0-9]+ px"):
         decode_image(data, "bomb")
 
 
