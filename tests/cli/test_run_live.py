@@ -193,10 +193,11 @@ def test_a_lost_stream_is_said_on_stderr(cli: Cli, opened: list[Options], monkey
         done = cli("live", server.url, "--no-show", "--max-frames", 30, "--set", "reconnect_s=9")
         refused = cli("live", server.url, "--no-show", "--set", "reconnect_s=0")
     assert done.code == 0
-    lost, back, figures = done.err.splitlines()
+    lost, back, *more, figures = done.err.splitlines()
     assert lost == "rtface: the source is lost (the stream ended or was lost); trying again"
     assert back.startswith("rtface: the source is back after ") and figures.startswith("30 frames")
-    assert [event["kind"] for event in records(done.out)[-1]["events"]] == ["source_lost", "source_back"]
+    kinds = [event["kind"] for event in records(done.out)[-1]["events"]]
+    assert len(more) % 2 == 0 and kinds == ["source_lost", "source_back"] * (1 + len(more) // 2)  # a slow machine's
     assert refused.code == 3 and refused.err.endswith("lost. Check the server, then start again\n")
 
 
