@@ -46,7 +46,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 class PictureSource(Source):
-    """Stills from files. In a folder, one that cannot be read is counted and skipped; `unreadable` says which and why."""
+    """Stills from files. In a folder, what cannot be read is counted and left out; `unreadable` says which and why."""
 
     stills = True
     fps = 1.0  # in an annotated video each picture stays for a second
