@@ -95,7 +95,7 @@ class Options:
     score_threshold: float = 0.48
     still_score_threshold: float = 0.24
     still_trust: float = 0.16
-    nms_iou: float = 0.4
+    nms_iou: float = 0.5
     min_face_px: int = 16
     iterations: int = 0
     still_passes: int = 2

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rtface.detect.base import Detections
 from rtface.detect.letterbox import Look, View, still_looks, stream_view
-from rtface.geometry.boxes import nms
+from rtface.geometry.boxes import nms, voted
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """Network: (1, H, W, 3) uint8 BGR, H and W multiples of 32 → (1, cells, 18) float32.
@@ -24,6 +24,9 @@ A cell's row: x0 y0 x1 y1, score, five points x y, yaw, pitch, roll; px of the i
 
 CANDIDATES = 1000
 """Most cells that enter suppression, best first; a crowd at a low threshold lights up thousands."""
+
+VOTE_IOU = 0.7
+"""Cells whose boxes overlap a kept one by this much tell of the same face: its box is their mean."""
 
 
 class _Bar(NamedTuple):
@@ -54,7 +57,7 @@ class MosDetector:
         still_px: int = 640,
         score_threshold: float = 0.5,
         still_score_threshold: float = 0.3,
-        nms_iou: float = 0.4,
+        nms_iou: float = 0.5,
         min_face_px: float = 16,
         max_faces: int = 8,
         still_max_faces: int = 256,
@@ -113,8 +116,9 @@ class MosDetector:
         return rows
 
     def _best(self, rows: NDArray[np.float32], faces: int) -> Detections:
-        rows = rows[nms(rows[:, :4], rows[:, 4], self._nms_iou, faces)]
-        return Detections(rows[:, :4], rows[:, 4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 15:18])
+        kept = nms(rows[:, :4], rows[:, 4], self._nms_iou, faces)
+        boxes, rows = voted(rows[:, :4], rows[:, 4], kept, VOTE_IOU), rows[kept]
+        return Detections(boxes, rows[:, 4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 15:18])
 
     def _laid(self, image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
         if view != self._view:  # a stream keeps its canvas; its black margin is drawn once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtface.geometry.boxes import iou_matrix, nms
+from rtface.geometry.boxes import iou_matrix, nms, voted
 
 BOXES = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [100, 100, 110, 110], [0, 0, 0, 0]], np.float32)
 
@@ -45,3 +45,16 @@ def test_against_the_slow_way() -> None:
         if all(iou_matrix(boxes[[index]], boxes[[k]])[0, 0] <= 0.4 for k in kept):
             kept.append(int(index))
     assert nms(boxes, scores, 0.4, 999).tolist() == kept
+
+
+def test_neighbours_vote_for_a_kept_box_by_their_scores() -> None:
+    boxes = np.array([[0, 0, 10, 10], [2, 0, 12, 10], [8, 0, 18, 10], [50, 50, 60, 60]], np.float32)
+    scores = np.array([0.75, 0.25, 0.9, 0.5], np.float32)
+    mean = voted(boxes, scores, np.array([0, 3]), iou=0.5)
+    assert mean[0] == pytest.approx([0.5, 0, 10.5, 10])  # a quarter of the second; the third is too far
+    assert mean[1] == pytest.approx(boxes[3]) and mean.dtype == np.float32
+
+
+def test_no_box_and_an_empty_box_may_be_voted_for() -> None:
+    assert voted(BOXES, np.ones(4), np.zeros(0, np.intp), iou=0.5).shape == (0, 4)
+    assert voted(BOXES, np.full(4, 0.5), np.array([3]), iou=0.5).tolist() == [[0, 0, 0, 0]]
