@@ -26,93 +26,83 @@ from typing import TYPE_CHECKING, Any
 
 from rtface.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from rtface.analyzer import Analyzer
-    from rtface.api import analyze, live, run
-    from rtface.drawing import draw
-    from rtface.errors import (
-        BudgetMissed,
-        EngineError,
-        InputError,
-        ModelError,
-        OptionError,
-        OutputError,
-        RtfaceError,
-        SourceError,
-        UsageError,
-    )
-    from rtface.labels import EMOTIONS, PARSING_CLASSES, TASKS
-    from rtface.options import Options
-    from rtface.types import Emotion, Face, Frame, FrameResult, HeadPose, Landmarks, Parsing, Timing
+if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOMES
+    from rtface import errors as errors
+    from rtface import labels as labels
+    from rtface import options as options
+    from rtface import testing as testing
+    from rtface import types as types
+    from rtface.analyzer import Analyzer as Analyzer
+    from rtface.api import analyze as analyze
+    from rtface.api import frames as frames
+    from rtface.api import live as live
+    from rtface.api import run as run
+    from rtface.audience.events import Audience as Audience
+    from rtface.audience.rules import AudienceOptions as AudienceOptions
+    from rtface.audience.visits import Visit as Visit
+    from rtface.capture.source import Source as Source
+    from rtface.drawing import draw as draw
+    from rtface.errors import BudgetMissed as BudgetMissed
+    from rtface.errors import EngineError as EngineError
+    from rtface.errors import InputError as InputError
+    from rtface.errors import ModelError as ModelError
+    from rtface.errors import OptionError as OptionError
+    from rtface.errors import OutputError as OutputError
+    from rtface.errors import RtfaceError as RtfaceError
+    from rtface.errors import SourceError as SourceError
+    from rtface.errors import UsageError as UsageError
+    from rtface.labels import EMOTIONS as EMOTIONS
+    from rtface.labels import PARSING_CLASSES as PARSING_CLASSES
+    from rtface.labels import TASKS as TASKS
+    from rtface.options import Options as Options
+    from rtface.outputs.sink import RunInfo as RunInfo
+    from rtface.outputs.sink import Sink as Sink
+    from rtface.stream import Stream as Stream
+    from rtface.types import Emotion as Emotion
+    from rtface.types import Event as Event
+    from rtface.types import Face as Face
+    from rtface.types import Frame as Frame
+    from rtface.types import FrameResult as FrameResult
+    from rtface.types import HeadPose as HeadPose
+    from rtface.types import Landmarks as Landmarks
+    from rtface.types import Parsing as Parsing
+    from rtface.types import Timing as Timing
 
 _HOMES = {
-    "analyzer": ("Analyzer",),
-    "api": ("analyze", "live", "run"),
-    "drawing": ("draw",),
-    "errors": (
-        "BudgetMissed",
-        "EngineError",
-        "InputError",
-        "ModelError",
-        "OptionError",
-        "OutputError",
-        "RtfaceError",
-        "SourceError",
-        "UsageError",
-    ),
-    "labels": ("EMOTIONS", "PARSING_CLASSES", "TASKS"),
-    "options": ("Options",),
-    "types": (
-        "Emotion",
-        "Event",
-        "Face",
-        "Frame",
-        "FrameResult",
-        "HeadPose",
-        "Landmarks",
-        "Parsing",
-        "Timing",
-    ),
+    "analyzer": "Analyzer",
+    "api": "analyze frames live run",
+    "audience.events": "Audience",
+    "audience.rules": "AudienceOptions",
+    "audience.visits": "Visit",
+    "capture.source": "Source",
+    "drawing": "draw",
+    "errors": "BudgetMissed EngineError InputError ModelError OptionError OutputError RtfaceError SourceError"
+    " UsageError",
+    "labels": "EMOTIONS PARSING_CLASSES TASKS",
+    "options": "Options",
+    "outputs.sink": "RunInfo Sink",
+    "stream": "Stream",
+    "types": "Emotion Event Face Frame FrameResult HeadPose Landmarks Parsing Timing",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+"""The public names, by the module that they are in."""
 
-__all__ = [
-    "EMOTIONS",
-    "PARSING_CLASSES",
-    "TASKS",
-    "Analyzer",
-    "BudgetMissed",
-    "Emotion",
-    "EngineError",
-    "Face",
-    "Frame",
-    "FrameResult",
-    "HeadPose",
-    "InputError",
-    "Landmarks",
-    "ModelError",
-    "OptionError",
-    "Options",
-    "OutputError",
-    "Parsing",
-    "RtfaceError",
-    "SourceError",
-    "Timing",
-    "UsageError",
-    "analyze",
-    "draw",
-    "live",
-    "run",
-]
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_MODULES = ("errors", "labels", "options", "testing", "types")
+
+__all__ = sorted(_HOME_OF)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'rtface' has no attribute {name!r}")
-    value = getattr(import_module(f"rtface.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker that sees it would take every name for one of ours, the misspelt ones too
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"rtface.{name}")
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'rtface' has no attribute {name!r}")
+        value = getattr(import_module(f"rtface.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME_OF, *_MODULES})

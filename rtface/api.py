@@ -1,16 +1,19 @@
-"""The verbs: ``rtface.analyze`` for one picture, ``rtface.live`` for what comes, ``rtface.run`` for every frame."""
+"""The verbs: ``analyze`` for one picture, ``live`` for what comes, ``run`` and ``frames`` for every frame."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rtface.analyzer import Analyzer
+from rtface.capture.files import Named, one_source
 from rtface.capture.source import Source
 from rtface.options import Options
+from rtface.sequence import FrameSequence
 from rtface.stream import Output, Stream
 from rtface.system.images import read_image
 from rtface.types import Event, FrameResult
@@ -64,6 +67,7 @@ def live(
     overwrite: bool = False,
     max_frames: int | None = None,
     on_event: Callable[[Event], None] | None = None,
+    on_idle: Callable[[float], None] | None = None,
 ) -> Stream:
     """Results of a camera or stream as they come; the newest frame wins. A file plays as if it were a camera.
 
@@ -71,7 +75,7 @@ def live(
         source: Camera index, file, folder of pictures, URL, or "demo".
         budget_ms: Milliseconds from grab to result; what does not fit is carried over. None = as the options say.
         tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
-        outputs, options, overwrite, max_frames, on_event: As ``Stream``.
+        outputs, options, overwrite, max_frames, on_event, on_idle: As ``Stream``.
 
     Raises:
         RtfaceError: On entering the stream: the source, a network or an output cannot be opened.
@@ -85,25 +89,31 @@ def live(
         overwrite=overwrite,
         max_frames=max_frames,
         on_event=on_event,
+        on_idle=on_idle,
     )
 
 
 def run(
-    source: int | str | Path | Source,
+    source: Named | Sequence[Named],
     outputs: Iterable[Output] = (),
     *,
     tasks: Iterable[str] | None = None,
     options: Options | None = None,
     overwrite: bool = False,
     max_frames: int | None = None,
+    recursive: bool = False,
+    started_at: datetime | str | None = None,
 ) -> dict[str, Any]:
     """Every frame of a source into the outputs, without a deadline; returns the summary.
 
     Args:
-        source: File, folder of pictures, "demo", camera index or URL.
+        source: File, folder of pictures, pattern such as ``"holiday/*.jpg"``, "demo", camera index or URL; several
+            where all are pictures.
         outputs: Paths ending in .jsonl, .mp4, or for a single picture .jpg or .png; "-" for stdout; or sinks.
         tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
         options, overwrite, max_frames: As ``Stream``.
+        recursive: Also pictures in the sub-folders of a folder.
+        started_at: When the first frame of a video was recorded, a datetime or ISO 8601; records then have a ``time``.
 
     Raises:
         SourceError: The source cannot be opened, or broke off; outputs hold what came before.
@@ -111,11 +121,55 @@ def run(
         ModelError: A network is missing or damaged.
     """
     options = _with(options, tasks=tasks)
-    stream = Stream(source, live=False, options=options, outputs=outputs, overwrite=overwrite, max_frames=max_frames)
+    stream = Stream(
+        one_source(source, recursive=recursive),
+        live=False,
+        options=options,
+        outputs=outputs,
+        overwrite=overwrite,
+        max_frames=max_frames,
+        started_at=started_at,
+    )
     with stream:
         for _ in stream:
             pass
     return stream.summary
+
+
+def frames(
+    source: Named | Iterable[Named],
+    *,
+    tasks: Iterable[str] | None = None,
+    recursive: bool = False,
+    options: Options | None = None,
+) -> FrameSequence:
+    """Every frame of files, without a deadline and without outputs, as an iterator.
+
+    Use this when results go into your own code: a notebook, a table, a data set.
+
+    Args:
+        source: File, folder, pattern such as ``"holiday/*.jpg"``, address or "demo"; or several of those. Of a folder,
+            its pictures and videos by their names.
+        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
+        recursive: Also the sub-folders of folders.
+        options: How; None = the defaults with RTFACE_* variables.
+
+    Returns:
+        An iterator of results; each has a ``source``, the file that it is of. Its ``unreadable`` names what could not
+        be read, and why. Ids of faces begin again with each video; a picture's faces have none.
+
+    Raises:
+        SourceError: A folder or a pattern has no file; while iterating: none of the files could be read, or the only
+            one broke off.
+        ModelError: While iterating: a network is missing or damaged.
+
+    Example:
+        >>> import rtface
+        >>> rows = [row for result in rtface.frames("demo", tasks=["emotion"]) for row in result.to_rows()]
+        >>> len(rows) > 200
+        True
+    """
+    return FrameSequence(source, options=_with(options, tasks=tasks), recursive=recursive)
 
 
 def _with(options: Options | None, **given: Any) -> Options:

@@ -134,18 +134,19 @@ class Options:
 
     @classmethod
     def load(
-        cls, toml_path: str | Path | None = None, env: Mapping[str, str] = os.environ, **overrides: Any
+        cls, toml_path: str | Path | None = None, env: Mapping[str, str] | None = None, **overrides: Any
     ) -> Options:
         """Options from a flag, else an RTFACE_* variable, else the TOML file, else the default.
 
         Args:
             toml_path: File with the options at its top level or in a table ``[rtface]``; RTFACE_CONFIG names one too.
-            env: Where RTFACE_MAX_FACES and the like are looked up.
+            env: Where RTFACE_MAX_FACES and the like are looked up; None = the process's environment.
             **overrides: Options by name; None = not given.
 
         Raises:
             OptionError: An option is unknown, a value is wrong, or the file cannot be read.
         """
+        env = os.environ if env is None else env
         toml_path = toml_path or env.get("RTFACE_CONFIG")
         values = _from_toml(expanded(toml_path)) if toml_path else {}
         values.update(_from_env(env))

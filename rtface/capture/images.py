@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,24 +26,44 @@ SUFFIXES = frozenset(
 )
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder by their names' endings, ``img2`` before ``img10``; not those of its sub-folders.
+def pictures_in(folder: Path, *, recursive: bool = False, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
+    """The pictures of a folder by their names' endings, ``img2`` before ``img10``.
+
+    Args:
+        folder: Where to look.
+        recursive: Also in its sub-folders; hidden ones are left out.
+        suffixes: Endings that count.
 
     Raises:
         SourceError: There is none, or the folder cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+        inside = _below(folder) if recursive else folder.iterdir()
+        found = [path for path in inside if path.suffix.lower() in suffixes and path.is_file()]
     except OSError as error:
         raise SourceError(str(folder), f"cannot be read ({error.strerror})", "Check its permissions") from error
     if not found:
-        endings = ", ".join(sorted(SUFFIXES))
-        raise SourceError(str(folder), f"holds no pictures ({endings})", "Name a folder with pictures, or a file")
-    return sorted(found, key=_natural)
+        what = "no pictures" if suffixes == SUFFIXES else "no pictures or videos"
+        endings = ", ".join(sorted(suffixes))
+        mend = "Name a folder with pictures, or a file"
+        if not recursive:
+            mend += "; --recursive (recursive=True in Python) looks into sub-folders"
+        raise SourceError(str(folder), f"holds {what} ({endings})", mend)
+    return sorted(found, key=natural)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]
+def _below(folder: Path) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(here, name) for name in files)
+
+
+def natural(path: Path) -> list[list[tuple[int, str]]]:
+    """Sorts ``img2`` before ``img10``, folder by folder."""
+    return [
+        [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]
+        for name in path.parts
+    ]
 
 
 class PictureSource(Source):

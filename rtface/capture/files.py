@@ -1,0 +1,92 @@
+"""Which files a name means: a pattern's, a folder's with or without its sub-folders, a list's."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rtface.capture.images import SUFFIXES, PictureSource, natural, pictures_in
+from rtface.capture.source import Source, check_source
+from rtface.errors import SourceError, UsageError
+from rtface.system.clock import Clock, SystemClock
+
+#: What counts as a video in a folder; a file that is named itself may end as it likes.
+VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"})
+
+Named = int | str | Path | Source
+
+
+def expand(source: Named | Iterable[Named], *, recursive: bool = False, videos: bool = True) -> list[Named]:
+    """Every source that was named, in order: files of patterns and folders by name, ``img2`` before ``img10``.
+
+    Args:
+        source: A source as ``rtface.run`` takes it, a pattern such as ``"holiday/*.jpg"``, or several of those.
+        recursive: Also the sub-folders of folders; ``**`` in a pattern means them too.
+        videos: Also the videos of folders, not only their pictures.
+
+    Raises:
+        SourceError: A folder or a pattern has no such file.
+        UsageError: Something is no source.
+    """
+    if isinstance(source, (int, str, os.PathLike, Source)) or not isinstance(source, Iterable):
+        return _expanded(check_source(source), recursive, videos)
+    found = [one for item in source for one in _expanded(check_source(item), recursive, videos)]
+    if not found:
+        raise UsageError("source", "none was given", "Name a file, a folder or a pattern")
+    return found
+
+
+def _expanded(source: Named, recursive: bool, videos: bool) -> list[Named]:
+    if isinstance(source, (int, Source)):
+        return [source]
+    path = Path(source).expanduser()
+    if path.is_dir():
+        suffixes = SUFFIXES | VIDEOS if videos else SUFFIXES
+        return list(pictures_in(path, recursive=recursive, suffixes=suffixes))
+    name = str(source)
+    if "://" in name or not glob.has_magic(name) or path.exists():
+        return [source]
+    matches = sorted(glob.glob(str(path), recursive=True), key=_natural_name)  # noqa: PTH207, absolute ones too
+    if not matches:
+        raise SourceError(name, "matches no file", "Check the pattern; quote it, or the shell expands it")
+    return [one for match in matches for one in _expanded(Path(match), recursive, videos)]
+
+
+def one_source(sources: Named | Sequence[Named], *, recursive: bool = False, clock: Clock | None = None) -> Named:
+    """One source of what was named: several pictures, patterns and folders become one source of all their pictures.
+
+    Raises:
+        SourceError: A folder or a pattern has no picture, or none of the pictures can be read.
+        UsageError: There are several, and not all are pictures.
+    """
+    single = isinstance(sources, (int, str, os.PathLike, Source)) or not isinstance(sources, Sequence)
+    several: list[Named] = [check_source(sources)] if single else list(sources)  # type: ignore[arg-type, list-item]
+    found = expand(several, recursive=recursive, videos=False)
+    if len(several) == 1 and (len(found) == 1 or not recursive) and _plain(several[0]):
+        return several[0]  # a folder too: its source knows what to say of it
+    if len(found) == 1:
+        return found[0]
+    others = [one for one in found if not is_picture(one)]
+    if others:
+        mend = "Run them one by one, or take rtface.frames in Python"
+        raise UsageError(f"{len(found)} sources", f"not all are pictures ({others[0]})", mend)
+    name = str(several[0]) if len(several) == 1 else f"{len(found)} pictures"
+    return PictureSource(name, [Path(str(one)) for one in found], clock or SystemClock())
+
+
+def is_picture(source: object) -> bool:
+    """Whether it is a path that ends like a picture's."""
+    if not isinstance(source, (str, os.PathLike)) or "://" in str(source):
+        return False
+    return Path(source).suffix.lower() in SUFFIXES
+
+
+def _plain(source: Named) -> bool:
+    """No pattern; what is there by that name is no pattern."""
+    return isinstance(source, (int, Source)) or not glob.has_magic(str(source)) or Path(source).expanduser().exists()
+
+
+def _natural_name(path: str) -> list[list[tuple[int, str]]]:
+    return natural(Path(path))
