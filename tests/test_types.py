@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import os
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +61,64 @@ def test_every_public_name_is_there() -> None:
     assert set(rtface.__all__) <= set(dir(rtface))
     with pytest.raises(AttributeError, match="has no attribute 'analyse'"):
         rtface.analyse  # noqa: B018
+
+
+def test_checkers_and_the_interpreter_have_the_same_public_names() -> None:
+    tree = ast.parse(Path(rtface.__file__).read_text("utf-8"))
+    (block, *_) = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    homes = {name.asname: node.module for node in imports for name in node.names}
+    assert homes == {
+        **{name: f"rtface.{home}" for name, home in rtface._HOME_OF.items()},
+        **dict.fromkeys(rtface._MODULES, "rtface"),
+    }
+
+
+def test_help_of_the_vocabulary_works_after_a_bare_import() -> None:
+    code = "import rtface; help(rtface.types); help(rtface.Options)"
+    env = {**os.environ, "RTFACE_MAX_FACES": "3", "PAGER": "cat", "SECRET_TOKEN": "hunter2"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert "class FrameResult" in done.stdout and "max_faces" in done.stdout
+    assert "hunter2" not in done.stdout
+
+
+README_LINES = """
+import time
+
+import numpy as np
+
+import rtface
+
+image = np.zeros((480, 640, 3), np.uint8)
+result = rtface.analyze("group.jpg")
+for face in result.faces:
+    if face.emotion and face.pose and face.landmarks:
+        print(face.box_xyxy, face.emotion.label, face.pose.yaw, face.landmarks.points.shape)
+with rtface.live(0, budget_ms=33) as stream:
+    for result in stream:
+        print(result.timing.total_ms, [face.track_id for face in result.faces])
+analyzer = rtface.Analyzer(rtface.Options(max_faces=4))
+result = analyzer.video(image, at=time.monotonic())
+picture = rtface.draw(image, result)
+rtface.run("visit.mp4", outputs=["visit.jsonl", "visit-out.mp4"])
+rows = [row for result in rtface.frames("visit.mp4") for row in result.to_rows()]
+"""
+
+
+def test_the_readmes_lines_are_typed_and_a_misspelt_name_is_found(tmp_path: Path) -> None:
+    mypy = pytest.importorskip("mypy.api", reason="pip install mypy")
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text(README_LINES)
+    wrong.write_text("import rtface\n\nrtface.analyse('group.jpg')\nrtface.Options(max_face=4)\n")
+    cache = str(tmp_path / "cache")
+    config = str(Path(rtface.__file__).parents[1] / "pyproject.toml")
+    flags = ["--strict", "--config-file", config, "--cache-dir", cache]
+    out, err, code = mypy.run([*flags, str(right), str(wrong)])
+    assert not err
+    assert "right.py" not in out, out
+    assert 'wrong.py:3: error: Module has no attribute "analyse"' in out
+    assert 'wrong.py:4: error: Unexpected keyword argument "max_face"' in out
+    assert code == 1
 
 
 @pytest.mark.parametrize("statement", ["import rtface", "import rtface; rtface.run; rtface.analyze; rtface.draw"])

@@ -18,20 +18,25 @@ Examples:
 
   rtface run group.jpg -o group-faces.jpg
 
-  rtface run holiday/ --tasks emotion,pose | jq .faces
+  rtface run holiday/ --recursive --tasks emotion,pose | jq '[.source, .faces]'
+
+  rtface run holiday/*.jpg album/*.png -o faces.jsonl
 
   rtface run visit.mp4 -o visit.jsonl -y --max-frames 100
 
   rtface run visit.mp4 -o visit.csv --columns openface
+
+  rtface run visit.mp4 -o visit.jsonl --started-at 2026-11-30T10:00:00+01:00
 """
 
 
 @run.command(epilog=EXAMPLES)
 def run_command(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            metavar="SOURCE", help="A video, a picture, a folder of pictures, a URL, a camera index, or demo."
+            metavar="SOURCE...",
+            help="A video, a picture, a folder of pictures, a URL, a camera index, or demo; or several pictures.",
         ),
     ],
     output: flags.Outputs = None,
@@ -40,6 +45,11 @@ def run_command(
     tasks: flags.Tasks = None,
     max_faces: flags.MaxFaces = None,
     max_frames: flags.MaxFrames = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also pictures in sub-folders.")] = False,
+    started_at: Annotated[
+        str | None,
+        typer.Option("--started-at", metavar="TIME", help="When a video's first frame was recorded, ISO 8601."),
+    ] = None,
     threads: flags.Threads = None,
     detector: flags.Detector = None,
     engine: flags.Engine = None,
@@ -84,6 +94,7 @@ def run_command(
     )
     if options.budget_ms is not None:
         print("rtface: budget_ms is left out: run keeps no deadline; `rtface live --budget` does", file=sys.stderr)
+    from rtface.capture.files import one_source
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
 
@@ -93,13 +104,14 @@ def run_command(
 
         outputs.append(ProgressSink(max_frames))
     stream = Stream(
-        source,
+        one_source(sources, recursive=recursive),
         live=False,
         options=options,
         outputs=outputs,
         overwrite=overwrite,
         max_frames=max_frames,
         on_event=flags.say,
+        started_at=started_at,
     )
     with stream:
         flags.say_notes(stream.source)

@@ -57,7 +57,7 @@ def test_version_help_and_no_verb(cli: Cli) -> None:
     ("args", "line"),
     [
         (["rum"], "rtface: verb 'rum': is unknown. Did you mean run?"),
-        (["run"], "rtface: rtface run: missing argument 'SOURCE'. rtface run --help"),
+        (["run"], "rtface: rtface run: missing argument 'SOURCE...'. rtface run --help"),
         (["run", "demo", "--max-frames", "0"], "invalid value for '--max-frames'"),
         (["cameras", "--loud"], "rtface: rtface cameras: no such option"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 import rtface.stream
@@ -227,3 +228,25 @@ def test_live_at_a_level(cli: Cli, opened: list[Options], tmp_path: Path) -> Non
     assert (options.level, options.floor) == (2, 3)
     beyond = cli("live", clip, "--no-show", "--level", 40)
     assert beyond.code == 2 and "level: expected 0 to 7, got 40. The levels are: 0 full" in beyond.err
+
+
+def test_run_takes_sub_folders_and_names_what_it_leaves_out(cli: Cli, tmp_path: Path) -> None:
+    deep = tmp_path / "album" / "deep"
+    deep.mkdir(parents=True)
+    cv2.imwrite(str(deep / "grey.png"), np.full((64, 64, 3), 128, np.uint8))
+    (deep / "broken.png").write_bytes(b"no picture")
+    assert "--recursive" in cli("run", tmp_path / "album").err
+    done = cli("run", tmp_path / "album", "-r", "--set", "threads=1")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, lines[1]["source"]) == (0, str(deep / "grey.png"))
+    assert "broken.png: is not a picture" in lines[-1]["unreadable"][0]
+    assert f"rtface: left out {deep / 'broken.png'}" in done.err
+    several = cli("run", deep / "grey.png", deep / "grey.png", "--set", "threads=1")
+    assert [json.loads(line)["kind"] for line in several.out.splitlines()] == ["header", "frame", "frame", "summary"]
+
+
+def test_run_dates_the_frames_of_a_video(cli: Cli) -> None:
+    done = cli("run", "demo", "--max-frames", 2, "--started-at", "2026-07-01T12:00:00+02:00", "--set", "threads=1")
+    header, _, second, _ = map(json.loads, done.out.splitlines())
+    assert (header["started_at"], second["time"]) == ("2026-07-01T10:00:00.000Z", "2026-07-01T10:00:00.040Z")
+    assert cli("run", "demo", "--started-at", "noon").code == 2
