@@ -15,8 +15,8 @@ from rtface.errors import UsageError, require
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
-    from rtface.train.export import Exported
     from rtface.train.manifest import Manifest
+    from rtface.train.register import Exported
     from rtface.train.sources import Source
 
 export = typer.Typer(

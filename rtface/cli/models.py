@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rtface.models import ModelEntry
 
 models = typer.Typer(add_completion=False, help="The networks that rtface runs.")
 
@@ -80,3 +83,49 @@ def verify_command(models_dir: ModelsDir = None) -> None:
     sys.stdout.flush()
     if failed is not None:
         raise failed
+
+
+@models.command(
+    "add", epilog="Example:\n\n  rtface models add mine.onnx --models-dir models --license MIT --data corpus"
+)
+def add_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file with a network of rtface's kind.")],
+    models_dir: Annotated[Path, typer.Option("--models-dir", metavar="DIR", help="The folder that it goes into.")],
+    licence: Annotated[str, typer.Option("--license", metavar="TEXT", help="Terms of its weights.")],
+    name: Annotated[str | None, typer.Option("--name", help="In the registry.", show_default="the file's")] = None,
+    iterations: Annotated[int, typer.Option(min=0, max=3, help="Rounds of interaction of a multi-task network.")] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="CORPUS", help="Labelled pictures: measure what INT8 loses."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most labelled pictures a task.")] = None,
+) -> None:
+    """Register a network: its role is read off the file, which is tried once, hashed and copied into the folder.
+
+    Roles that the folder has no network of are run by rtface's own.
+    """
+    from rtface.train.add_model import add_model
+
+    model = add_model(file, models_dir, licence, name, iterations)
+    print(f"{model.name}: {model.role}, {model.precision}, sha256 {model.sha256[:12]}, {model.weights_licence}")
+    if data is not None:
+        _gate(model, models_dir, data, limit)
+    print(f"use it: rtface live --set models_dir={models_dir}", file=sys.stderr)
+
+
+def _gate(model: ModelEntry, folder: Path, data: Path, limit: int | None) -> None:
+    """Measure every precision that the folder has of the network, and keep what was found beside it."""
+    from rtface.bench.report import table
+    from rtface.calibrate import gatekeeper
+    from rtface.errors import ModelError
+    from rtface.models import entries
+    from rtface.options import Options
+
+    same = [one for one in entries(folder) if (one.role, one.iterations) == (model.role, model.iterations)]
+    full = next((one for one in same if one.precision == "fp32"), None)
+    if full is None:
+        raise ModelError(model.name, "has no fp32 file beside it to compare with", "Add that first")
+    options = Options.load(models_dir=folder)
+    found = gatekeeper.Gatekeeper(full, data, options, limit, lambda line: print(line, file=sys.stderr)).on_cpus()
+    gatekeeper.write_gates(found, folder / "calibration", f"rtface models add --data {data.name}")
+    print(table(("", "head", "fp32", "value", "loss", "gate"), gatekeeper.table(found)))

@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["PACKAGE_DIR", "Metric", "ModelEntry", "card", "entries", "entry", "find", "load", "verify"]
+__all__ = ["PACKAGE_DIR", "Metric", "ModelEntry", "available", "card", "entries", "entry", "find", "load", "verify"]
 
 PACKAGE_DIR = Path(__file__).parent
 _MEND = (
@@ -109,6 +109,21 @@ def entries(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
         raise ModelError(str(path), f"a [[model]] has no key {error}", _MEND) from error
     by_name = {one.name: one for one in found}
     return tuple(replace(one, lender=by_name.get(one.weights)) if one.weights else one for one in found)
+
+
+def available(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
+    """What there is to run: the folder's models, and of roles that it has none of those that ship with rtface.
+
+    Networks for smaller crops go with their own: a folder with a multi-task network gets no other's.
+
+    Raises:
+        ModelError: a registry cannot be read.
+    """
+    own = entries(models_dir)
+    if models_dir is None or Path(models_dir) == PACKAGE_DIR:
+        return own
+    roles = {one.role.removeprefix("small-") for one in own}
+    return (*own, *(one for one in entries() if one.role.removeprefix("small-") not in roles))
 
 
 def entry(name: str, models_dir: str | Path | None = None) -> ModelEntry:

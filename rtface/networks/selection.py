@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rtface.errors import ModelError, OptionError, UsageError
 from rtface.geometry.crop import CROP_SIZE
-from rtface.models import ModelEntry, entries, find
+from rtface.models import ModelEntry, available, find
 from rtface.networks.gates import AccuracyGate, gates, matching
 from rtface.networks.profiles import Profile, default_profile, read_profile
 from rtface.networks.roles import DETECTOR, ENGINE, ENHANCER, SMALL_ENGINE
@@ -107,12 +108,17 @@ class Catalogue:
 
     @classmethod
     def read(cls, options: Options) -> Catalogue:
-        """The registry and the gates that the options name, each read once.
+        """The registry and the gates that the options name, each read once; with `rtface.models.available`'s fallback.
+
+        A models folder may hold the gates of its networks, in its folder `calibration`.
 
         Raises:
             ModelError: One of them cannot be read.
         """
-        return cls(entries(options.models_dir), gates(options.calibration_dir))
+        measured = gates(options.calibration_dir)
+        if options.models_dir is not None and options.calibration_dir is None:
+            measured = (*gates(Path(options.models_dir) / "calibration"), *measured)
+        return cls(available(options.models_dir), measured)
 
     def model(self, role: str, iterations: int | None, precision: str) -> ModelEntry:
         """The file with this role, rounds of interaction (None = any) and precision (or "auto").

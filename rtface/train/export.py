@@ -11,7 +11,6 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +30,7 @@ from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
 from rtface.train.nets.mos import DetectorExport, DetectorNet
 from rtface.train.nets.registry import Network, engine_like
 from rtface.train.nets.superfan import SuperFan, SuperFanExport
+from rtface.train.register import Exported
 from rtface.train.run import read_checkpoint
 
 TOLERANCE = 1e-3  # px, degrees, probabilities alike; relative above 1, where float32 itself ends (a 1000 px box)
@@ -40,16 +40,6 @@ NORMALISE = "normalise"  # the node that turns bytes into zero-mean numbers
 _SMALL = 64  # initialisers below this many numbers stay float32 (shapes, constants)
 Batch = npt.NDArray[np.uint8]
 Net = TypeVar("Net", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """One written file: where, its size and hash, and how far ONNX Runtime was from torch per output."""
-
-    path: Path
-    bytes: int
-    sha256: str
-    difference: dict[str, float]
 
 
 def load_engine(checkpoint: Path) -> Network:

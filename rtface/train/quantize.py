@@ -27,9 +27,10 @@ from rtface.tasks.parsing_scores import DECODERS
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import grouped_samples
 from rtface.train.data.pixel_cache import read_pictures
-from rtface.train.export import NORMALISE, Batch, Exported, halve_weights, store
+from rtface.train.export import NORMALISE, Batch, halve_weights, store
 from rtface.train.int8_rewrites import group_pixels, scores_of_labels, split_channels
 from rtface.train.nets.blocks import MEAN, SPREAD
+from rtface.train.register import Exported
 from rtface.train.sources import Source
 
 # The last layers turn features into pixels and degrees: eight bits there are coarser than the answers.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
+from rtface.errors import require
 from rtface.geometry.crop import CROP_SIZE
-from rtface.train.export import Exported
 
 CODE_LICENCE = "Apache-2.0"
 DETECTOR_IO = (
@@ -21,6 +20,16 @@ ENHANCER_IO = (
     ["enhanced float32 (faces, 4 size, 4 size, 3) BGR, 0..255"],
 )
 _IO = {"detector": DETECTOR_IO, "enhancer": ENHANCER_IO}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One written file: where, its size and hash, and how far ONNX Runtime was from torch per output."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    difference: dict[str, float]
 
 
 def _engine_io(size: int, precision: str) -> tuple[list[str], list[str]]:
@@ -56,6 +65,7 @@ def register(
     `terms` are those of the weights, `size` is that of a face engine's crops in px, `weights` the model that lends it
     its weights, whose file has the hash `weights_sha256`.
     """
+    tomlkit = require("tomlkit", "train")
     path = folder / "registry.toml"
     document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else tomlkit.document()
     models: Any = document.setdefault("model", tomlkit.aot())
