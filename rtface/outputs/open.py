@@ -47,7 +47,8 @@ def choose(
 
 
 def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink:
-    kind = None if Path(output).is_dir() else find(str(output))
+    folder = str(output).endswith(("/", os.sep))
+    kind = None if Path(output).is_dir() and not folder else find(str(output))
     if kind is not None and not kind.is_file:
         _once(seen, str(output), shown_address(str(output)))
         sink: Sink = kind.load().open_output(parse_output_url(str(output)))
@@ -56,7 +57,8 @@ def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink
     path = Path(name).expanduser()
     for key in _identities(path):
         _once(seen, key, str(path))
-    check_writable(path, overwrite or (kind is not None and kind.continues))
+    if not folder:
+        check_writable(path, overwrite or (kind is not None and kind.continues))
     assert kind is not None  # a folder was refused
     return _for_path(path, kind, settings, overwrite)
 

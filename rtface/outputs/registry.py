@@ -44,8 +44,8 @@ class OutputKind:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is named by a file's ending."""
-        return self.names[0].startswith(".")
+        """Whether it is named by a path."""
+        return self.names[0].startswith((".", "/"))
 
     def missing(self) -> str | None:
         """Why it cannot be used here, with the command that mends it; None = it can."""
@@ -78,6 +78,9 @@ KINDS: tuple[OutputKind, ...] = (
     OutputKind((".parquet",), "table", "the same table, a third of the size", "faces.parquet", "eval", ("pyarrow",)),
     OutputKind((".mp4",), "video", "an annotated video", "faces.mp4"),
     OutputKind((".db",), "visits", "visits in an SQLite database, for rtface report", "visits.db", continues=True),
+    OutputKind((".webm", ".gif"), "clip", "an annotated clip for web pages and messages", "faces.gif?width=320"),
+    OutputKind(("/",), "clip", "a folder of annotated pictures, named with a / at its end", "frames/"),
+    OutputKind((".eaf",), "elan", "ELAN: emotion, look and smile intervals", "visit.eaf", "elan", ("pympi",)),
     OutputKind((".jpg", ".jpeg", ".png"), "video", "an annotated picture, of one picture", "faces.jpg"),
     OutputKind(
         ("opentrack",), "opentrack", "head tracking for games and simulators (UDP over network)", "opentrack://"
@@ -85,6 +88,8 @@ KINDS: tuple[OutputKind, ...] = (
     OutputKind(
         ("openseeface",), "openseeface", "VSeeFace and others that take OpenSeeFace's packets", "openseeface://"
     ),
+    OutputKind(("vts",), "vtube_studio", "VTube Studio's plugin API, Live2D avatars", "vts://", "vts", ("websockets",)),
+    OutputKind(("ifacialmocap",), "ifacialmocap", "plays the iFacialMocap phone for who asks", "ifacialmocap://"),
     OutputKind(
         ("mqtt", "mqtts"),
         "mqtt",
@@ -117,6 +122,8 @@ def find(output: str) -> OutputKind:
     scheme = scheme_of(output)
     if output == "-":
         return KINDS[0]
+    if scheme is None and output.endswith(("/", "\\")):
+        return next(kind for kind in KINDS if "/" in kind.names)
     name = scheme if scheme is not None and ("://" in output or _is_scheme(scheme)) else ending_of(output)
     for kind in KINDS:
         if name in kind.names:
@@ -137,8 +144,8 @@ def _is_scheme(name: str) -> bool:
 
 def _unknown(output: str, name: str) -> UsageError:
     address = "://" in output
-    known = [name for kind in KINDS for name in kind.names if address != kind.is_file and name != "-"]
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    known = [name for kind in KINDS for name in kind.names if address != kind.is_file and name not in "-/"]
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
     why = (
         f"no output is named {name}://" if address else f"no output is written to {name or 'a name without an ending'}"
     )

@@ -77,7 +77,11 @@ class VideoSink(Sink):
         height, width = result.frame.image.shape[:2]
         self._size_wh = (max(width + width % 2, 16), max(height + height % 2, 16))  # 4:2:0 colour needs even sides
         self._started_at = result.captured_at
-        return Mp4Writer(self._part, self._size_wh, self._fps, self._encoder)
+        return self.new_writer(self._part, self._size_wh, self._fps)
+
+    def new_writer(self, part: PartFile, size_wh: tuple[int, int], fps: float) -> Mp4Writer:
+        """What writes the file; for other formats."""
+        return Mp4Writer(part, size_wh, fps, self._encoder)
 
     def _time(self, result: FrameResult) -> float:
         """When a frame is shown: in seconds from the first, where the source has no time of its own."""

@@ -26,7 +26,7 @@ def test_endings_choose_the_sink(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
-        ("faces.avi", UsageError, "no output is written to .avi. Use .jsonl, .mp4"),
+        ("faces.avi", UsageError, "no output is written to .avi. Use .jsonl, .csv"),
         ("faces", UsageError, "a name without an ending"),
         ("old.jsonl", OutputError, "exists already. -y "),
         ("folder", OutputError, "is a folder"),

@@ -1,0 +1,130 @@
+"""iFacialMocap's protocol: this machine plays the phone, and a program (VSeeFace, Warudo, Blender, …) asks it for a
+face.
+
+The program sends a fixed greeting to UDP port 49983 here, and gets text packets back on its own port 49983: ARKit's
+blend shapes as ``name-0…100``, then the head as degrees and metres (ifacialmocap.com, "for developers").
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+
+from rtface.outputs.blend_shapes import BLEND_SHAPES, NEUTRAL, BlendShapes
+from rtface.outputs.follow import FaceFollower, frame_time
+from rtface.outputs.head import NEUTRAL as NEUTRAL_HEAD
+from rtface.outputs.head import Head, head_of
+from rtface.outputs.network import NetworkSink
+from rtface.outputs.output_url import OutputUrl
+from rtface.types import FrameResult
+
+PORT = 49983
+GREETING = b"iFacialMocap_sahuasouryya9218sauhuiayeta91555dy3719"
+#: Somebody who has asked gets packets for so long, then must ask again; programs do so all the time.
+HEED_S = 60.0
+#: Programs that are served at a time, and seconds between looks at who asks while nothing is sent.
+LISTENERS, LOOK_S = 8, 0.1
+
+
+class IFacialMocapSink(NetworkSink[FrameResult]):
+    """Listens, on this machine alone unless a host is named, and sends one person's face to who asked for it.
+
+    Args:
+        url: ``ifacialmocap://127.0.0.1:49983?face=ID&mirror=1&reply=PORT``; `reply` is the port that answers go to
+            where it
+            is not 49983, 0 = the one the greeting came from.
+    """
+
+    beat_s = LOOK_S
+
+    def __init__(self, url: OutputUrl) -> None:
+        url.only("face", "mirror", "reply")
+        super().__init__(url.shown)
+        self._listen_at = (url.host or "127.0.0.1", url.port if url.port is not None else PORT)
+        self._reply_port = url.whole("reply", PORT, 0, 65535)
+        self._mirror = url.switch("mirror")
+        self._follower = FaceFollower(url.whole("face", None))
+        self._shapes = BlendShapes(self._mirror)
+        self._listeners: dict[tuple[str, int], float] = {}
+        self._socket: socket.socket | None = None
+        self._rest: Head | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens; from the connection on."""
+        assert self._socket is not None
+        found: int = self._socket.getsockname()[1]
+        return found
+
+    def items(self, result: FrameResult) -> Iterable[FrameResult]:
+        return (result,)
+
+    def connect(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(self._listen_at)
+
+    def send(self, item: FrameResult) -> None:
+        self.beat()
+        at = frame_time(item.frame, self.info.live)
+        face = self._follower.update(item, at)
+        height, width = item.frame.image.shape[:2]
+        if face is None:
+            packet = packet_of(NEUTRAL, NEUTRAL_HEAD, NEUTRAL_HEAD)
+        else:
+            head = head_of(face, (width, height))
+            self._rest = self._rest or head
+            rest = self._rest
+            if self._mirror:
+                head, rest = head.mirrored(), rest.mirrored()
+            packet = packet_of(self._shapes.of(face, at), head, rest)
+        assert self._socket is not None
+        for listener in self._listeners:
+            try:
+                self._socket.sendto(packet, listener)
+            except (BlockingIOError, ConnectionRefusedError):
+                self._dropped += 1
+
+    def beat(self) -> None:
+        """Look who asks, and forget who asked long ago."""
+        assert self._socket is not None
+        now = self._clock.now()
+        for _ in range(100):
+            try:
+                data, (host, port) = self._socket.recvfrom(2048)
+            except (BlockingIOError, ConnectionRefusedError):
+                break
+            if data.startswith(GREETING):
+                address = (host, self._reply_port or port)
+                if address in self._listeners or len(self._listeners) < LISTENERS:
+                    self._listeners[address] = now
+        self._listeners = {who: since for who, since in self._listeners.items() if now - since < HEED_S}
+
+    def disconnect(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def packet_of(shapes: Mapping[str, float], head: Head, rest: Head) -> bytes:
+    """The text of a face; eyes look ahead, since 68 points show no irises.
+
+    ``head#`` has degrees about x (+ down), y (+ to the owner's left) and z (+ to the owner's right shoulder), then
+    metres from where the head was first: to the owner's left, up, towards the camera.
+    """
+    values = "|".join(f"{_their_name(name)}-{round(shapes[name] * 100)}" for name in BLEND_SHAPES)
+    moved = ((rest.x - head.x) / 100.0, (head.y - rest.y) / 100.0, (rest.z - head.z) / 100.0)
+    numbers = (-head.pitch, -head.yaw, head.roll, *moved)
+    whole = ",".join(f"{number + 0.0:.4f}" for number in numbers)
+    return f"{values}|=head#{whole}|rightEye#0,0,0|leftEye#0,0,0|".encode()
+
+
+def _their_name(name: str) -> str:
+    if name.endswith("Left") and name not in ("jawLeft", "mouthLeft"):
+        return name[: -len("Left")] + "_L"
+    return name[: -len("Right")] + "_R" if name.endswith("Right") and name not in ("jawRight", "mouthRight") else name
+
+
+def open_output(url: OutputUrl) -> IFacialMocapSink:
+    """The output for an address."""
+    return IFacialMocapSink(url)
