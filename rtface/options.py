@@ -158,17 +158,16 @@ class Options:
 
 
 def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
-    """The tasks in their fixed order, once each.
+    """The tasks in their fixed order, once each; a name alone is one, "none" and () are none: detection only.
 
     Raises:
-        InputError: A name is not a task, or there is none.
+        InputError: A name is not a task.
     """
-    names = [tasks] if isinstance(tasks, str) else list(tasks)
+    names = [name.strip() for name in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
+    names = [] if names == ["none"] else [name for name in names if name]
     for name in names:
         if name not in TASKS:
             raise unknown("task", str(name), TASKS, InputError)
-    if not names:
-        raise InputError("tasks", "none was given", f"Name one or more of {', '.join(TASKS)}")
     return tuple(task for task in TASKS if task in names)
 
 

@@ -129,6 +129,8 @@ class Stream:
             if self._analyzer is None:
                 self._analyzer = stack.enter_context(Analyzer(self._options))
             if not source.stills:
+                self._analyzer.claim(self)
+                stack.callback(self._analyzer.release, self)
                 self._analyzer.prepare()
             info = self._run_info(source, self._analyzer)
             self._fanout = Fanout(sinks, info, live=self._live)
@@ -229,15 +231,7 @@ class Stream:
         if self._source.stills:
             result = self._analyzer.image(frame.image, tasks=options.tasks)
         else:
-            result = self._analyzer.video(
-                frame.image,
-                at,
-                index=frame.index,
-                media_time=frame.media_time,
-                captured_at=captured_at,
-                deadline=deadline,
-                tasks=options.tasks,
-            )
+            result = self._analyzer.process(frame, deadline, at=at, tasks=options.tasks, owner=self)
         visitors = self._audience.observe(result, at=at) if self._audience is not None else ()
         now = self._clock.now()
         age_ms = (now - captured_at) * 1000.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,40 @@ class Event:
         return record
 
 
+class SkipReason(str, Enum):
+    """Why something was not run: the quality level says so, the deadline does not allow it, other faces went first, the
+    frame rested, or it is not there at all."""
+
+    LEVEL = "level"
+    BUDGET = "budget"
+    FACES = "faces"
+    REST = "rest"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Something that was not run on a frame, for some faces or for all.
+
+    Attributes:
+        task: One of `rtface.TASKS`, "detect", "enhance", or "faces" when not all faces were looked at.
+        reason: For programs.
+        detail: For people.
+    """
+
+    task: str
+    reason: SkipReason
+    detail: str
+
+    def of(self, task: str) -> Skip:
+        """The same for another task."""
+        return Skip(task, self.reason, self.detail)
+
+    def to_dict(self) -> dict[str, str]:
+        """As it stands in a frame's record."""
+        return {"task": self.task, "reason": self.reason.value, "detail": self.detail}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
     """All faces of one frame, and how they came about. Iterating gives the faces; it is True also without any.
@@ -246,8 +281,7 @@ class FrameResult:
         level: Quality level that the frame was analysed at, 0 = full; `Analyzer.describe` names them.
         late: True where the result was handed over after its deadline.
         dropped: Frames that the source gave and nobody analysed, since the result before this one.
-        skipped: Task → why it was not run on this frame, for some faces or for all; likewise "detect", and "faces"
-            where not all were looked at.
+        skips: What was not run on this frame, for some faces or for all, and why.
         events: What happened since the result before this one, in order.
         engine: What ran the networks: onnxruntime, openvino, tensorrt, …; empty = not known.
         camera: Which of several cameras it is of; empty where there is one.
@@ -262,7 +296,7 @@ class FrameResult:
     level: int = 0
     late: bool = False
     dropped: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)
+    skips: tuple[Skip, ...] = ()
     events: tuple[Event, ...] = ()
     engine: str = ""
     camera: str = ""
@@ -286,6 +320,11 @@ class FrameResult:
         words += ["late"] if self.late else []
         words += [" ".join(_word(face) for face in self.faces[:6])] if count else []
         return _short(", ".join(words) + ">")
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Task → why it was not run, in words; see `skips`."""
+        return {skip.task: skip.detail for skip in self.skips}
 
     @property
     def source(self) -> str:
@@ -321,7 +360,8 @@ class FrameResult:
             "level": self.level,
             "late": self.late,
             "dropped": self.dropped,
-            "skipped": dict(self.skipped),
+            "skipped": self.skipped,
+            "skips": [skip.to_dict() for skip in self.skips],
             "events": [event.to_dict() for event in self.events],
             **({"engine": self.engine} if self.engine else {}),
         }

@@ -129,8 +129,8 @@ def test_tasks_come_in_their_order_once_each() -> None:
     assert Options().tasks == TASKS
     with pytest.raises(InputError, match=r"'emotions': is unknown\. Did you mean emotion\?"):
         Options(tasks=("emotions",))
-    with pytest.raises(InputError, match="none was given"):
-        check_tasks([])
+    assert check_tasks([]) == check_tasks("none") == Options(tasks="none").tasks == ()  # type: ignore[arg-type]
+    assert check_tasks("pose,emotion") == ("emotion", "pose")
 
 
 @pytest.mark.parametrize(("text", "ms"), [(33, 33.0), ("33", 33.0), ("33ms", 33.0), (" 1.5 s ", 1500.0), (".5ms", 0.5)])

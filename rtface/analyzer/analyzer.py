@@ -1,59 +1,72 @@
-"""One frame through the pipeline: detect, track, crop, engine, tasks, smooth. No threads.
+"""One frame through the pipeline, without threads.
 
-    image ──► detector ──► tracker ──► crops ──► engine ──► typed results ──► smoother ──► FrameResult
-
-`Analyzer.image` takes a still and remembers nothing (`rtface.analyzer.still`); `Analyzer.video` takes the frames of one
-stream and remembers its faces. The threads around it are in `rtface.stream`.
+Stills are in `rtface.analyzer.still`, streams in `rtface.analyzer.video`, the threads around them in `rtface.stream`.
 """
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Collection, Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
-import cv2
-import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyzer.crops import enhanced, matrices, run_parsing_some, timing_of
+from rtface.analyzer.crops import timing_of
+from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.still import STILL_BATCH, Stills
-from rtface.budget import Budget, Carry, Planner, faces_stage, ladder_levels, parsing_matters_most
+from rtface.analyzer.video import VideoPipeline, engine_name
+from rtface.budget import Budget, ladder_levels
 from rtface.detect import Detector
-from rtface.engine import Cropping, Engine, Preparable, Tensors
-from rtface.errors import OptionError
-from rtface.geometry.crop import CROP_SIZE, Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
+from rtface.engine import Engine, Preparable
+from rtface.errors import InputError, OptionError, UsageError
+from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry
 from rtface.networks.open import open_detector, open_network
 from rtface.networks.selection import Selection, select
 from rtface.options import Options, check_tasks
-from rtface.smooth import Smoother, moved
 from rtface.system.clock import Clock, SystemClock
 from rtface.system.images import as_bgr
-from rtface.tasks import landmarks, parsing
-from rtface.tasks.decode import QUALITY, outputs_for, presence, typed
-from rtface.track import Track, Tracker
-from rtface.types import Event, Face, Frame, FrameResult
+from rtface.system.opencv import OneThread
+from rtface.tasks import parsing
+from rtface.tasks.decode import outputs_for
+from rtface.types import Frame, FrameResult
 
 T = TypeVar("T")
 
-PLACE, PARSED_PLACE = "place", "parsed_place"
-"""What is carried over beside the tasks: landmarks, of the last look and of the last mask."""
+OLDEST_S = 10.0
+"""A frame with a deadline that was taken longer ago was stamped by another clock."""
 
 
 class Analyzer:
-    """Faces of stills and of one stream. Sets OpenCV to one thread, which is the fastest beside the engine's own.
+    """Faces of stills and of one stream.
+
+    Use this when you have a loop of your own: a kiosk's event loop, frames from another library. `rtface.live` and
+    `rtface.run` are this with threads around it.
+
+    Threads: `image` may be called from any thread, calls take turns. `process` and `video` belong to the one thread (or
+    `rtface.Stream`) that began, until `reset` or `close`. OpenCV has one thread while an Analyzer is open.
 
     Args:
         options: What to do; None = the defaults.
         detector: Finds faces; None = the detector that ships.
         engine: Runs the multi-task network; None = ONNX Runtime with the network that ships.
-        enhancer: Super-resolves small faces; None = the network that ships where `Options.enhance` is on, else none.
+        enhancer: Super-resolves small faces; None = the network that ships when `Options.enhance` is on, else none.
         clock: Time of deadlines and measurements.
         size: Side in px of the crops that `engine` takes.
 
     Raises:
         ModelError: A model is missing or damaged.
-        EngineError: ONNX Runtime cannot load it.
+        EngineError: A network cannot be loaded.
+        OptionError: A level that there is not, or a backend that cannot run the precision asked for.
+
+    Example:
+        >>> import numpy as np, rtface
+        >>> with rtface.Analyzer(rtface.Options(max_faces=4)) as analyzer:
+        ...     result = analyzer.image(np.zeros((480, 640, 3), np.uint8))
+        >>> len(result.faces)
+        0
     """
 
     def __init__(
@@ -66,101 +79,101 @@ class Analyzer:
         clock: Clock | None = None,
         size: int = CROP_SIZE,
     ) -> None:
-        self.options = options or Options()
-        self._models: list[ModelEntry] = []
-        self._selection: Selection | None = None
-        if detector is None or engine is None or (enhancer is None and self.options.enhance):
-            self._selection = select(self.options)
-        self._open(detector, engine, enhancer)
-        if self.options.budget_ms is not None or self.options.level is not None:
-            self._engine_of(len(self._fallbacks))
-        self._prepared = False
+        self.options = options = options or Options()
         self._clock = clock or SystemClock()
-        # OpenCV's thread pool and ONNX Runtime's would fight for the same cores: a frame with detection took 7.1 ms
-        # with OpenCV's default and 4.5 ms with one thread (2 cores, 640x480). The setting is the process's.
-        cv2.setNumThreads(1)
-        batch = max(STILL_BATCH, self.options.max_faces)  # all faces of a stream's frame go in one call
-        self._sizes = [size, *(one.size for one in self._fallbacks)]  # of the crops of each engine
-        self._buffers = {size: np.empty((batch, size, size, 3), np.uint8) for size in self._sizes}
+        self._lock = threading.RLock()  # the networks': stills and frames take turns
+        self._owner: object | None = None  # who the stream belongs to
+        self._models: list[ModelEntry] = []
+        selection: Selection | None = None
+        if detector is None or engine is None or (enhancer is None and options.enhance):
+            selection = select(options)
+        self._selection = selection
+        self.enhancer = enhancer
+        if enhancer is None and selection is not None and selection.enhancer is not None:
+            self.enhancer = self._opened(open_network(selection.enhancer, options))
+        self.detector = self._own_detector() if detector is None else detector
+        batch = max(STILL_BATCH, options.max_faces)  # all faces of a stream's frame go in one call
+        self._engines = EngineLadder(options, selection, engine, size=size, batch=batch)
         self._levels = ladder_levels(
-            self.options.tasks,
-            networks=["the best", *(one.name for one in self._fallbacks)],
-            max_faces=self.options.max_faces,
-            priority=self.options.priority,
+            options.tasks, networks=self._engines.names, max_faces=options.max_faces, priority=options.priority
         )
-        _check_levels(self.options, [level.name for level in self._levels])
-        number = self._levels[self.options.level or 0].network  # a fixed level's network looks at stills too
-        buffer = self._buffers[self._sizes[number]]
-        self._stills = Stills(self.options, self.detector, self._engine_of(number), self.enhancer, buffer, self._shift)
+        _check_levels(options, [level.name for level in self._levels])
+        if options.tasks:
+            self._engines.engine(0)
+            if options.budget_ms is not None or options.level is not None:
+                self._engines.open_all()
+        number = self._levels[options.level or 0].network  # a fixed level's network looks at stills too
+        self._stills = Stills(options, self.detector, self._engines, number, self.enhancer)
+        self._prepared = False
+        self._one_thread = OneThread()
         self.reset()
 
-    def _open(self, detector: Detector | None, engine: Engine | None, enhancer: Engine | None) -> None:
-        """Open the networks that were not handed in."""
-        chosen, options = self._selection, self.options
-        self.enhancer = enhancer
-        if enhancer is None and chosen is not None and chosen.enhancer is not None:
-            self.enhancer = self._opened(open_network(chosen.enhancer, options))
-        if detector is None:
-            assert chosen is not None
-            detector = self._opened(open_detector(chosen.detector, options))
-        if engine is None:
-            assert chosen is not None
-            engine = self._opened(open_network(chosen.multitask, options))
-            self._fallbacks = chosen.fallbacks
-            self._shift = chosen.multitask.model.landmark_shift
-        else:
-            self._fallbacks = ()
-            self._shift = (0.0, 0.0)
-        self.detector, self.engine = detector, engine
-        self._engines = [engine]  # the best first, for the quality ladder
+    def _own_detector(self) -> Detector:
+        assert self._selection is not None
+        return self._opened(open_detector(self._selection.detector, self.options))
+
+    def _opened(self, opened: tuple[T, ModelEntry]) -> T:
+        network, model = opened
+        self._models.append(model)
+        return network
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the multi-task network at full quality; opened here if it is not yet.
+
+        Raises:
+            EngineError: It cannot be opened.
+        """
+        return self._engines.engine(0)
 
     def reset(self) -> None:
-        """Forget the stream: its faces, their smoothing, and what stages cost."""
-        self._tracker = Tracker(self.options.detect_every_ms / 1e3, self.options.max_faces)
-        self._planner = Planner(
-            self._clock,
-            self._levels,
-            floor=self.options.floor,
-            fixed=self.options.level,
-            parsing_first=parsing_matters_most(self.options.tasks, self.options.priority),
-        )
-        self._carry, self._smoother = Carry(), Smoother()
-        self._index = 0
-        self._ran_on: dict[int, str] = {}  # network of the ladder → what ran it last
+        """Forget the stream: its faces, their smoothing, what stages cost, and whose stream it was."""
+        with self._lock:
+            self._video = VideoPipeline(
+                self.options, self.detector, self._engines, self.enhancer, self._levels, self._clock
+            )
+            self._owner, self._index = None, 0
 
     def close(self) -> None:
-        """Give the networks' memory and threads back."""
-        for engine in self._engines:
-            engine.close()
-        getattr(self.detector, "close", lambda: None)()  # a detector of one's own need not have any
-        if self.enhancer is not None:
-            self.enhancer.close()
+        """Give the networks' memory and threads back, and OpenCV its threads; idempotent."""
+        with self._lock:
+            self._owner = None
+            self._engines.close()
+            getattr(self.detector, "close", lambda: None)()  # a detector of one's own need not have any
+            if self.enhancer is not None:
+                self.enhancer.close()
+            self._one_thread.release()
 
     def describe(self) -> dict[str, Any]:
-        """What runs: `models` (name → SHA-256 of those opened here), `levels` by name, and the engine's own facts."""
+        """What runs: `models` (name → SHA-256 of those opened here), `levels` by name, `selection` (what was chosen and
+        why; absent when networks were handed in), and the engine's own facts."""
+        selection = {} if self._selection is None else {"selection": self._selection.describe()}
+        models = [*self._models, *self._engines.models]
+        opened = self._engines.opened
         return {
-            "models": {model.name: model.sha256 for model in self._models},
+            "models": {model.name: model.sha256 for model in models},
             "levels": [level.name for level in self._levels],
-            **self.engine.describe(),
+            **selection,
+            **(opened[0].describe() if opened else {}),
         }
 
     def costs(self) -> dict[str, dict[str, float]]:
-        """What the stream's stages cost of late: stage → `p50_ms`, `p95_ms`, and of how many `runs` those are."""
-        return self._planner.costs()
+        """What the stream's stages cost lately: stage → `p50_ms`, `p95_ms`, and of how many `runs` those are."""
+        return self._video.costs()
 
     def prepare(self) -> None:
-        """Open what a stream needs beyond stills, so that its first frame need not wait; `video` does it otherwise.
+        """Open what a stream needs beyond stills, so that its first frame need not wait; `process` does it otherwise.
 
         Raises:
             EngineError: A network cannot be opened.
         """
-        self._prepared = True
-        full = outputs_for(self.options.tasks, places=True)
-        for buffer in self._buffers.values():
-            buffer.fill(0)  # the system gives memory when it is written to
-        for part in (self.detector, *self._engines):
-            if isinstance(part, Preparable):
-                part.prepare(full, tuple(name for name in full if name != parsing.OUTPUT))
+        with self._lock:
+            self._prepared = True
+            if isinstance(self.detector, Preparable):
+                self.detector.prepare()
+            if self.options.tasks:
+                full = outputs_for(self.options.tasks, places=True)
+                self._engines.prepare(full, tuple(name for name in full if name != parsing.OUTPUT))
 
     def __enter__(self) -> Analyzer:
         return self
@@ -174,20 +187,23 @@ class Analyzer:
         boxes: Sequence[Any] | NDArray[Any] | None = None,
         tasks: Collection[str] | None = None,
     ) -> FrameResult:
-        """Faces of a still; nothing of a stream is used or changed.
+        """Faces of a still; nothing of a stream is used or changed. From any thread; calls take turns.
 
         Args:
             image: uint8, (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA.
             boxes: (N, 4) x0 y0 x1 y1 px of faces that are known already; None = detect them.
-            tasks: Some of `rtface.TASKS`; None = those of the options.
+            tasks: Some of `rtface.TASKS`; () = detection only; None = those of the options.
 
         Raises:
             InputError: The image, a box or a task is not what is expected.
             EngineError: A network cannot run.
         """
-        wanted, frame, budget = self._wanted(tasks), Frame(as_bgr(image)), Budget(self._clock)
-        faces = self._stills.faces(frame, boxes, wanted, budget)
-        return FrameResult(frame, faces, timing_of(budget), tasks=wanted, engine=_engine_name(self.engine))
+        wanted, frame = self._wanted(tasks), Frame(as_bgr(image))
+        with self._lock:
+            budget = Budget(self._clock)
+            faces = self._stills.faces(frame, boxes, wanted, budget)
+            name = engine_name(self._engines.engine(0)) if wanted else ""
+            return FrameResult(frame, faces, timing_of(budget), tasks=wanted, engine=name)
 
     def video(
         self,
@@ -200,198 +216,131 @@ class Analyzer:
         deadline: float | None = None,
         tasks: Collection[str] | None = None,
     ) -> FrameResult:
-        """Faces of a stream's next frame, with ids that last.
+        """Faces of a stream's next frame, with ids that last; a shorthand of `process`.
 
         Args:
-            image: As for `image`.
-            at: When the frame was taken, seconds; a time before the last frame's starts a new stream.
+            image: uint8, (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA.
+            at: When the frame was taken, seconds; a time before the last frame's starts a new stream. With
+                `Options.budget_ms` it is `time.monotonic()`, and the budget counts from it.
             index: Number of the frame; None = counted here.
             media_time: Seconds since the start of the file.
-            captured_at: Monotonic seconds of the grab; None = `at`.
-            deadline: Monotonic seconds by which the result is wanted; None = `captured_at` + `Options.budget_ms` where
-                both are given, else no deadline. What does not fit is carried over and named in `skipped`.
-            tasks: Some of `rtface.TASKS`; None = those of the options.
+            captured_at: Monotonic seconds of the grab, if `at` is another time; None = `at`.
+            deadline: Monotonic seconds by which the result is wanted; None = `captured_at` + `Options.budget_ms`.
+                What does not fit is carried over and named in `skips`.
+            tasks: Some of `rtface.TASKS`; () = detection only; None = those of the options.
 
         Raises:
-            InputError: The image or a task is not what is expected.
+            InputError: The image, a time or a task is not what is expected.
+            UsageError: The stream belongs to another thread.
             EngineError: A network cannot run.
+
+        Example:
+            >>> import time, numpy as np, rtface
+            >>> with rtface.Analyzer(rtface.Options(budget_ms=33)) as analyzer:
+            ...     result = analyzer.video(np.zeros((480, 640, 3), np.uint8), at=time.monotonic())
+            >>> result.faces
+            ()
         """
-        wanted, skipped = self._wanted(tasks), dict[str, str]()
+        at = _seconds("at", at)
         frame = Frame(
             as_bgr(image),
             index=self._index if index is None else index,
-            captured_at=at if captured_at is None else captured_at,
-            media_time=media_time,
+            captured_at=at if captured_at is None else _seconds("captured_at", captured_at),
+            media_time=None if media_time is None else _seconds("media_time", media_time),
         )
-        self._index = frame.index + 1
-        if deadline is None and captured_at is not None and self.options.budget_ms is not None:
-            deadline = captured_at + self.options.budget_ms / 1e3
-        if not self._prepared:
-            self.prepare()
-        self._planner.begin(deadline, captured_at)
-        level, rests = self._planner.ladder.level, self._planner.rests()
-        self._move_on(frame, at)
-        if rests:
-            skipped.update(dict.fromkeys(("detect", *wanted), rests))
-        else:
-            self._find(frame, skipped)
-            self._understand(frame, at, wanted, skipped)
-        faces = tuple(self._face(track, wanted, at) for track in self._tracker.shown())
-        self._forget()
-        self._planner.lap("tasks")
-        network = self._planner.level.network  # judging the frame may move the level
-        engine = self._engine_of(network)
-        late = self._planner.finish(rested=rests is not None)
-        return FrameResult(
-            frame,
-            faces,
-            timing_of(self._planner),
-            tasks=wanted,
-            level=level,
-            late=late,
-            skipped=skipped,
-            engine=_engine_name(engine),
-            events=(*self._smoother.take_events(), *self._engine_events(network, engine, at)),
-        )
+        return self.process(frame, deadline, at=at, tasks=tasks)
 
-    def _engine_events(self, network: int, engine: Engine, at: float) -> tuple[Event, ...]:
-        """That another engine runs a network than at the last frame: a better one is ready, or a GPU has failed."""
-        now = _engine_name(engine)
-        before = self._ran_on.setdefault(network, now)
-        self._ran_on[network] = now
-        return () if now == before else (Event("engine_changed", at, f"{before} → {now}"),)
+    def process(
+        self,
+        frame: Frame,
+        deadline: float | None = None,
+        *,
+        at: float | None = None,
+        tasks: Collection[str] | None = None,
+        owner: object = None,
+    ) -> FrameResult:
+        """Faces of a stream's next frame, with ids that last.
 
-    def _move_on(self, frame: Frame, at: float) -> None:
-        height, width = frame.image.shape[:2]
-        self._tracker.advance(at, width, height)
-        self._planner.lap("track")
+        Args:
+            frame: Its `captured_at` (monotonic seconds) is its time; without one, its `media_time`; without both, now.
+            deadline: Monotonic seconds by which the result is wanted; None = the time it was taken +
+                `Options.budget_ms`; a frame that has only a `media_time` is a file's and has no deadline.
+            at: Seconds that ids and smoothing go by, if not the frame's time: a file that is read faster than it plays.
+            tasks: Some of `rtface.TASKS`; () = detection only; None = those of the options.
+            owner: Whom the stream belongs to; None = the calling thread.
 
-    def _find(self, frame: Frame, skipped: dict[str, str]) -> None:
-        """Let the detector look where it should, may, and there is time."""
-        if not self._tracker.wants_detection:
-            return
-        if why := self._planner.detects():
-            skipped["detect"] = why
-            return
-        found = self.detector.detect(frame.image)
-        self._planner.lap("detect", stage="detect")
-        self._tracker.meet(found.boxes_xyxy, found.scores, found.points5)
-        self._planner.lap("track")
+        Raises:
+            InputError: A time or a task is not what is expected.
+            UsageError: The stream belongs to another thread.
+            EngineError: A network cannot run.
 
-    def _understand(self, frame: Frame, at: float, wanted: tuple[str, ...], skipped: dict[str, str]) -> None:
-        """Run the engine on the faces whose turn it is and that there is time for; remember, and follow them."""
-        tracks = self._tracker.tracks
-        if not tracks:
-            return
-        since = self._planner.mark
-        sizes = [track.crop.side for track in tracks]
-        work = self._planner.work(tracks, sizes, at, parsing="parsing" in wanted)
-        if isinstance(work, str):
-            skipped.update(dict.fromkeys(wanted, work))
-            return
-        if work.fewer_faces:
-            skipped["faces"] = work.fewer_faces
-        if work.fewer_parsed:
-            skipped["parsing"] = work.fewer_parsed
-        looked = [tracks[row] for row in work.rows]
-        crops = [track.crop for track in looked]
-        tensors = self._see(frame, crops, outputs_for(wanted, places=True), work.parsed, skipped)
-        to_frame = matrices(crops, self._sizes[self._planner.level.network])
-        points = landmarks.in_frame(tensors["landmarks"], to_frame)
-        values = typed(wanted, tensors, crops, to_frame, points)
-        self._planner.lap("tasks")
-        seen = [crop_from_landmarks(face) for face in points]
-        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), points, tracks=looked)
-        self._planner.lap("track")
-        for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
-            if track.track_id and not track.predicted:
-                if self.options.smooth:
-                    value = self._smoother(track.track_id, value, at, track.crop.side)
-                self._carry.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)
-        self._planner.lap("smooth")
-        # Enhancing is a stage of its own; it must not make looking seem dear.
-        enhancing = self._planner.laps_ms.get("enhance", 0.0) / 1e3
-        self._planner.looked(looked, work.parsed, at, since + enhancing)
+        Example:
+            >>> import numpy as np, rtface
+            >>> with rtface.Analyzer() as analyzer:
+            ...     result = analyzer.process(rtface.Frame(np.zeros((480, 640, 3), np.uint8), media_time=0.0))
+            >>> result.faces
+            ()
+        """
+        if at is None:
+            at = frame.media_time if frame.captured_at is None else frame.captured_at
+        at = self._clock.now() if at is None else _seconds("the frame's time", at)
+        wanted = self._wanted(tasks)
+        self.claim(threading.get_ident() if owner is None else owner)
+        with self._lock:
+            if deadline is None and self.options.budget_ms is not None:
+                deadline = self._deadline(frame)
+            if not self._prepared:
+                self.prepare()
+            self._index = frame.index + 1
+            return self._video.process(frame, at, deadline, wanted)
 
-    def _see(
-        self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], parsed: int, skipped: dict[str, str]
-    ) -> Tensors:
-        """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
-        network = self._planner.level.network
-        engine = self._engine_of(network)
-        if self.enhancer is None and isinstance(engine, Cropping) and engine.crops_itself(len(crops)):
-            on_gpu = engine
+    def claim(self, owner: object) -> None:
+        """The stream is `owner`'s from now on: a thread's, or that of a `rtface.Stream` on this Analyzer.
 
-            def run(rows: slice, asked: Sequence[str]) -> Tensors:
-                return on_gpu.run_crops(frame.image, crops[rows], asked)
+        Raises:
+            UsageError: It is somebody else's.
+        """
+        with self._lock:
+            if self._owner is None:
+                self._owner = owner
+        if self._owner != owner:
+            mend = "Open an Analyzer a stream; Analyzer.reset() lets another thread begin. Analyzer.image takes any"
+            raise UsageError("Analyzer", "its stream belongs to another thread or Stream", mend)
 
-        else:
-            batch = warp_crops(frame.image, crops, out=self._buffers[self._sizes[network]])
-            self._planner.lap("crop")
-            rest = faces_stage(len(crops), parsed, network)
-            if why := enhanced(self.enhancer, frame, crops, batch, self._planner, rest):
-                skipped["enhance"] = why
+    def release(self, owner: object) -> None:
+        """The stream is nobody's again, if it was `owner`'s; its faces are forgotten."""
+        if self._owner == owner:
+            self.reset()
 
-            def run(rows: slice, asked: Sequence[str]) -> Tensors:
-                return engine.run(batch[rows], asked)
+    def _deadline(self, frame: Frame) -> float | None:
+        """When a frame's result is due by `Options.budget_ms`.
 
-        tensors = run_parsing_some(run, engine, names, len(crops), parsed)
-        self._planner.lap("engine")
-        return tensors
-
-    def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
-        values, ages = self._carry.get(track.track_id, (*wanted, QUALITY, PLACE, PARSED_PLACE), at)
-        parsed_at, now_at = values.pop(PARSED_PLACE, None), values.pop(PLACE, None)
-        if "parsing" in values and ages["parsing"] > ages[PLACE]:  # the landmarks are newer: the mask goes with them
-            values["parsing"] = moved(values["parsing"], parsed_at, now_at)
-        ages = {task: age for task, age in ages.items() if task in wanted}
-        five = track.points5
-        if "landmarks" in values:
-            # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
-            if self.options.smooth and ages["landmarks"] == 0.0:
-                five = points5_from_landmarks(values["landmarks"].points)
-            values["landmarks"] = landmarks.to_convention(values["landmarks"], track.crop.side, self._shift)
-        return Face(
-            box_xyxy=track.box_xyxy,
-            score=track.score,
-            points5=five,
-            track_id=track.track_id,
-            age_ms=ages,
-            predicted=track.predicted,
-            **values,
-        )
-
-    def _forget(self) -> None:
-        alive = {track.track_id for track in self._tracker.tracks}
-        self._carry.keep(alive)
-        self._smoother.keep(alive)
-        self._planner.keep(self._tracker.tracks)
-
-    def _engine_of(self, network: int) -> Engine:
-        """The engine, or what stands in for it; opened here where no budget foretold it."""
-        while len(self._engines) <= network:
-            fallback = self._fallbacks[len(self._engines) - 1]
-            self._engines.append(self._opened(open_network(fallback, self.options)))
-        return self._engines[network]
-
-    def _opened(self, opened: tuple[T, ModelEntry]) -> T:
-        network, model = opened
-        self._models.append(model)
-        return network
+        Raises:
+            InputError: The frame was not stamped by the monotonic clock.
+        """
+        assert self.options.budget_ms is not None
+        taken, now = frame.captured_at, self._clock.now()
+        if taken is None:
+            return None if frame.media_time is not None else now + self.options.budget_ms / 1e3
+        if not now - OLDEST_S <= taken <= now + 1e-3:  # a frame may be stamped by another core
+            why = f"expected time.monotonic() of the grab, at most {OLDEST_S:g} s old, got {taken:.3f} at {now:.3f}"
+            mend = "Pass at=time.monotonic(); for a file's own times leave Options.budget_ms out"
+            raise InputError("at", why, mend)
+        return taken + self.options.budget_ms / 1e3
 
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
         return self.options.tasks if tasks is None else check_tasks(tasks)
 
 
-def _places(value: dict[str, Any], points: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Where the landmarks are, those shown if any are; and, with a new mask, where they were for it."""
-    place = value["landmarks"].points if "landmarks" in value else points
-    return {PLACE: place, PARSED_PLACE: place} if "parsing" in value else {PLACE: place}
+def _seconds(name: str, value: object) -> float:
+    """A time as a plain float; numbers of any library are taken.
 
-
-def _engine_name(engine: Engine) -> str:
-    """Of this very frame: an engine may give way to a better one between two frames."""
-    return str(engine.describe().get("engine", ""))
+    Raises:
+        InputError: It is no number, or not finite.
+    """
+    if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value):
+        return float(value)
+    raise InputError(name, f"expected finite seconds, got {value!r:.40}", "Pass a number, such as time.monotonic()")
 
 
 def _check_levels(options: Options, levels: Sequence[str]) -> None:

@@ -11,26 +11,26 @@ from rtface.budget import Budget
 from rtface.engine import Engine, Tensors, prunes
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix
 from rtface.tasks import enhance, parsing
-from rtface.types import Frame, Timing
+from rtface.types import Frame, Skip, Timing
 
 
-def enhanced(
+def enhance_small(
     enhancer: Engine | None, frame: Frame, crops: Sequence[Crop], batch: NDArray[np.uint8], budget: Budget, *later: str
-) -> str | None:
-    """Super-resolve the small faces of a batch in place where the `later` stages still fit, else say why not."""
+) -> Skip | None:
+    """Super-resolve the small faces of a batch in place when the `later` stages still fit; else why it was skipped."""
     rows = enhance.small_rows(crops)
     if enhancer is None or not rows:
         return None
     stage = f"enhance, {len(rows)} faces"
-    if why := budget.fits_before(stage, *later):
-        return why
+    if skip := budget.skip_reason("enhance", stage, *later):
+        return skip
 
     def run(small: NDArray[np.uint8]) -> NDArray[np.float32]:
         large: NDArray[np.float32] = enhancer.run(small, (enhance.OUTPUT,))[enhance.OUTPUT]
         return large
 
     enhance.enhance(frame.image, crops, batch, rows, run)
-    budget.lap("enhance", stage=stage)
+    budget.stop_stage("enhance", stage=stage)
     return None
 
 
@@ -39,7 +39,7 @@ def run_parsing_some(
 ) -> Tensors:
     """What `names` are of `count` crops; the parsing's of the first `parsed` only.
 
-    In two calls where the engine saves time by not computing an output, else in one: a GPU computes all of them.
+    In two calls when the engine saves time by not computing an output, else in one: a GPU computes all of them.
 
     Args:
         run: Some rows, and the outputs that are asked for.
@@ -65,4 +65,4 @@ def matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64
 
 def timing_of(budget: Budget) -> Timing:
     """What was spent, by stage."""
-    return Timing(**{f"{name}_ms": spent for name, spent in budget.laps_ms.items()}, total_ms=budget.total_ms)
+    return Timing(**{f"{name}_ms": spent for name, spent in budget.spent_ms.items()}, total_ms=budget.total_ms)

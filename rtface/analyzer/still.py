@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyzer.crops import enhanced, matrices
+from rtface.analyzer.crops import enhance_small, matrices
+from rtface.analyzer.engines import EngineLadder
 from rtface.budget import Budget
 from rtface.detect import Detector, from_boxes
 from rtface.detect.letterbox import CLOSE_UP
@@ -40,36 +41,40 @@ class Stills:
     Args:
         options: What to do.
         detector: Finds faces.
-        engine: Runs the multi-task network.
+        engines: Run the multi-task network.
+        number: Which of them looks at stills, 0 = the best.
         enhancer: Super-resolves small faces; None = they stay as they are.
-        buffer: (N, S, S, 3) uint8 for the crops of one engine call, of the size that the engine takes; it may be used
-            between stills.
-        shift: What brings the engine's landmarks to where labels lie (`rtface.models.ModelEntry.landmark_shift`).
     """
 
     def __init__(
         self,
         options: Options,
         detector: Detector,
-        engine: Engine,
+        engines: EngineLadder,
+        number: int,
         enhancer: Engine | None,
-        buffer: NDArray[np.uint8],
-        shift: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        self._shift = shift
-        self._options, self._detector, self._engine = options, detector, engine
-        self._enhancer, self._buffer, self._size = enhancer, buffer, buffer.shape[1]
+        self._options, self._detector, self._engines = options, detector, engines
+        self._number, self._enhancer = number, enhancer
 
     def faces(
         self, frame: Frame, boxes: Sequence[Any] | NDArray[Any] | None, wanted: tuple[str, ...], budget: Budget
     ) -> tuple[Face, ...]:
-        """The faces of a picture with what is `wanted` of them; raises as `Analyzer.image`.
+        """The faces of a picture with what is `wanted` of them; nothing wanted = what the detector says.
 
         `boxes` (N, 4) px are faces that are known already; None = detect them. `budget` keeps the time.
+
+        Raises:
+            InputError: A box is not what is expected.
+            EngineError: A network cannot run.
         """
         options = self._options
         found = self._detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
-        budget.lap("detect")
+        budget.stop_stage("detect")
+        if not wanted:
+            # The engine, whose second opinion lets a still's lower bar stand, is not asked.
+            kept = found if boxes is not None else found[found.scores >= options.score_threshold]
+            return tuple(map(_detected, kept.boxes_xyxy, kept.scores, kept.points5))
         crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
         # One list for all passes: a first one without parsing would need a session of its own, 50 ms to open.
         names = outputs_for(wanted, places=options.still_passes > 1)
@@ -79,7 +84,7 @@ class Stills:
         answers = [
             self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(LOOKS, looks, strict=False)
         ]
-        tensors, to_frame = combined(answers), matrices(crops, self._size)
+        tensors, to_frame = combined(answers), matrices(crops, self._engines.size(self._number))
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
         values = typed(wanted, tensors, crops, to_frame, points)
         scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
@@ -94,7 +99,9 @@ class Stills:
                 values[row]["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
         for value, crop in zip(values, crops, strict=True):
             if "landmarks" in value:
-                value["landmarks"] = landmarks.to_convention(value["landmarks"], crop.side, self._shift)
+                value["landmarks"] = landmarks.to_convention(
+                    value["landmarks"], crop.side, self._engines.landmark_shift
+                )
         five = found.points5 if points is None else points5_from_landmarks(points)
         faces = tuple(
             Face(
@@ -107,7 +114,7 @@ class Stills:
             )
             for row in rows
         )
-        budget.lap("tasks")
+        budget.stop_stage("tasks")
         return faces
 
     def _recut(self, frame: Frame, crops: list[Crop], names: Sequence[str], budget: Budget) -> list[Crop]:
@@ -115,7 +122,7 @@ class Stills:
         if not crops:
             return crops
         tensors = self._look(frame, crops, names, budget)
-        points = landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops, self._size))
+        points = landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops, self._engines.size(self._number)))
         again = [crop_from_landmarks(face) for face in points]
         return [
             new if new.finite and new.near(old, centre=0.5, ratio=2.5) else old
@@ -136,15 +143,20 @@ class Stills:
         Nothing where there are no crops.
         """
         answers: list[Tensors] = []
-        most = len(self._buffer)
+        buffer, run = self._engines.buffer(self._number), self._engines.engine(self._number).run
+        most = len(buffer)
         for start in range(0, len(crops), most):
             some = crops[start : start + most]
-            batch = warp_crops(frame.image, some, out=self._buffer)
-            budget.lap("crop")
-            enhanced(self._enhancer, frame, some, batch, budget)  # a still has no deadline
-            run = self._engine.run
-            answers.append(unmirrored(run(mirrored(batch), names), self._size) if mirror else run(batch, names))
-            budget.lap("engine")
+            batch = warp_crops(frame.image, some, out=buffer)
+            budget.stop_stage("crop")
+            enhance_small(self._enhancer, frame, some, batch, budget)  # a still has no deadline
+            size = self._engines.size(self._number)
+            answers.append(unmirrored(run(mirrored(batch), names), size) if mirror else run(batch, names))
+            budget.stop_stage("engine")
         if len(answers) < 2:
             return answers[0] if answers else {}
         return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
+
+
+def _detected(box: NDArray[Any], score: float, points5: NDArray[Any]) -> Face:
+    return Face(box_xyxy=box, score=float(score), points5=points5)

@@ -19,7 +19,7 @@ from rtface.options import Options
 from rtface.stream import Stream
 from rtface.system import machine
 from rtface.system.clock import Clock, SystemClock
-from rtface.types import Face, FrameResult
+from rtface.types import Face, FrameResult, Skip, SkipReason
 
 SCHEMA = "rtface.bench-live/1"
 
@@ -57,7 +57,7 @@ class Seen:
     late: bool
     dropped: int
     faces: int
-    skipped: dict[str, str]
+    skips: tuple[Skip, ...]
     landmarks_age_ms: float | None
     """Of the largest face; None = it has none, NaN = there is no face."""
 
@@ -129,7 +129,7 @@ def _seen(result: FrameResult, began: float) -> Seen:
         late=result.late,
         dropped=result.dropped,
         faces=len(result.faces),
-        skipped=dict(result.skipped),
+        skips=result.skips,
         landmarks_age_ms=_landmarks_age(result.faces),
     )
 
@@ -174,7 +174,7 @@ def record(run: LiveRun) -> dict[str, Any]:
         "drops": {
             "busy": sum(one.dropped for one in seen),
             "capture": run.missed,
-            "rested": sum("every 2nd frame" in one.skipped.get("detect", "") for one in seen),
+            "rested": sum(any(skip.reason is SkipReason.REST for skip in one.skips) for one in seen),
         },
         "skipped": _skips(seen),
         "levels_s": {
@@ -197,8 +197,8 @@ def _skips(seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
     """Task → cause (``budget``: it did not fit the deadline; ``level``: the level says so) → results."""
     skips: dict[str, Counter[str]] = {}
     for one in seen:
-        for task, why in one.skipped.items():
-            skips.setdefault(task, Counter())["level" if why.startswith("level") else "budget"] += 1
+        for skip in one.skips:
+            skips.setdefault(skip.task, Counter())["budget" if skip.reason is SkipReason.BUDGET else "level"] += 1
     return {task: dict(causes) for task, causes in sorted(skips.items())}
 
 

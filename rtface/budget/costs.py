@@ -9,8 +9,8 @@ from statistics import median
 REMEMBERED = 64
 """Costs kept a stage: two seconds at 30 fps, so that the 95th percentile follows a busy machine within that time."""
 
-EASE = 0.9
-"""Each refusal in a row lowers the estimate by this: a stage half again too dear is tried after 4 of them."""
+REFUSAL_DECAY = 0.9
+"""Each refusal in a row lowers the estimate by this: a stage half again too expensive is tried after 4 of them."""
 
 
 class Costs:
@@ -34,6 +34,11 @@ class Costs:
             self._since[other] += 1
         self._since[stage] = 0
 
+    @property
+    def known(self) -> bool:
+        """Whether any stage has ever run."""
+        return bool(self._stages)
+
     def forget(self, runs: int) -> None:
         """Forget what stages cost that did not run while others ran so often: it was another time."""
         for stage in [stage for stage, since in self._since.items() if since > runs]:
@@ -44,7 +49,7 @@ class Costs:
         known = self._stages.get(stage)
         if not known:
             return 0.0
-        return _p95(known) * EASE ** self._refused[stage]
+        return _p95(known) * REFUSAL_DECAY ** self._refused[stage]
 
     def table(self) -> dict[str, dict[str, float]]:
         """Stage → `p50_ms` and `p95_ms` of the remembered runs, and how many those are, as `runs`."""
@@ -68,5 +73,5 @@ def faces_stage(faces: int, parsed: int, network: int = 0) -> str:
 
 
 def _p95(costs: Collection[float]) -> float:
-    # The lower neighbour: of few runs the dearest may be a hiccup, which should not rule the stage out.
+    # The lower neighbour: of few runs the most expensive may be a hiccup, which should not rule the stage out.
     return sorted(costs)[int(0.95 * (len(costs) - 1))]

@@ -6,33 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-MISSES = 3
-WITHIN = 60
-"""Down after so many late frames among so many (two seconds at 30 fps): one hiccup is no reason."""
-
-SHORTS = 12
-"""Down after so many frames among `WITHIN` that left a stage out to be in time: the deadline held, so that a noisy
-cost estimate alone is no reason, but a level that keeps leaving things out promises what it does not do."""
-
-WAIT = 30
-"""Up after so many frames in a row with headroom; a failed climb makes it longer."""
-
-BACK_OFF = 3
-"""So many times longer."""
-
-LONGEST_WAIT = 1920
-"""About a minute."""
-
-SOON = 1800
-"""A climb failed if the way down begins within so many frames (a minute); one that held so long makes the wait `WAIT`
-again. With 10 s in place of the minute, a load of 15 s on and off moved the level 7 times a minute."""
-
-HEADROOM = 0.8
-"""Share of the budget that a frame must be expected to stay within one level up."""
-
-UNKNOWN_GAIN = 1.25
-LARGEST_GAIN = 2.0
-"""What a level is thought to cost over the one below it, before it was measured and at most."""
+from rtface.budget.config import LadderConfig
 
 
 class Ladder:
@@ -40,21 +14,29 @@ class Ladder:
 
     Args:
         count: Number of levels.
-        floor: The lowest level allowed (its number); None = the last.
+        max_level: The lowest level of quality allowed, which has the largest number; None = the last.
         fixed: Stay at this level; None = move.
+        config: When it moves.
     """
 
-    def __init__(self, count: int, floor: int | None = None, fixed: int | None = None) -> None:
-        self._lowest = count - 1 if floor is None else min(floor, count - 1)
+    def __init__(
+        self,
+        count: int,
+        max_level: int | None = None,
+        fixed: int | None = None,
+        config: LadderConfig | None = None,
+    ) -> None:
+        self._config = config = config or LadderConfig()
+        self._lowest = count - 1 if max_level is None else min(max_level, count - 1)
         self._fixed = fixed
         self.level = fixed or 0
         self.moves = 0
         self._frame = 0
-        self._late: deque[int] = deque(maxlen=MISSES)
-        self._short: deque[int] = deque(maxlen=SHORTS)
-        self._spent: deque[float] = deque(maxlen=WAIT)  # of the latest frames at this level
+        self._late: deque[int] = deque(maxlen=config.misses)
+        self._short: deque[int] = deque(maxlen=config.shorts)
+        self._spent: deque[float] = deque(maxlen=config.wait)  # of the latest frames at this level
         self._streak = 0
-        self._wait = WAIT
+        self._wait = config.wait
         self._climbed_at: int | None = None
         self._above: dict[int, float] = {}  # level → median share spent at the level that was left for it
         self._gain: dict[int, float] = {}  # level → cost of one level up, over its own
@@ -78,25 +60,25 @@ class Ladder:
         self._frame += 1
         if self._fixed is not None:
             return False
-        self._learn(spent)
+        self._record(spent)
         if late or short:
             self._streak = 0
             counted = self._late if late else self._short
             counted.append(self._frame)
-            full = len(counted) == counted.maxlen and self._frame - counted[0] < WITHIN
+            full = len(counted) == counted.maxlen and self._frame - counted[0] < self._config.within
             return full and self._down(useful)
-        gain = self._gain.get(self.level, UNKNOWN_GAIN)
-        self._streak = self._streak + 1 if spent * gain <= HEADROOM else 0
+        gain = self._gain.get(self.level, self._config.unknown_gain)
+        self._streak = self._streak + 1 if spent * gain <= self._config.headroom else 0
         return self._streak >= self._wait and self._up(useful)
 
-    def _learn(self, spent: float) -> None:
+    def _record(self, spent: float) -> None:
         self._spent.append(spent)
         above = self._above.get(self.level)
-        if above is not None and len(self._spent) == WAIT:
-            self._gain[self.level] = min(max(above / max(median(self._spent), 1e-6), 1.0), LARGEST_GAIN)
+        if above is not None and len(self._spent) == self._config.wait:
+            self._gain[self.level] = min(max(above / max(median(self._spent), 1e-6), 1.0), self._config.largest_gain)
             del self._above[self.level]
-        if self._climbed_at is not None and self._frame - self._climbed_at > SOON:
-            self._climbed_at, self._wait = None, WAIT
+        if self._climbed_at is not None and self._frame - self._climbed_at > self._config.failed_climb_frames:
+            self._climbed_at, self._wait = None, self._config.wait
 
     def _down(self, useful: Callable[[int], bool]) -> bool:
         below = next((level for level in range(self.level + 1, self._lowest + 1) if useful(level)), None)
@@ -104,7 +86,7 @@ class Ladder:
         if below is None:
             return False
         if self._climbed_at is not None:
-            self._wait, self._climbed_at = min(BACK_OFF * self._wait, LONGEST_WAIT), None
+            self._wait, self._climbed_at = min(self._config.back_off * self._wait, self._config.longest_wait), None
         self._above[below] = median(self._spent)
         return self._move(below)
 

@@ -9,7 +9,7 @@ STALE_SECONDS = 0.5
 """A value older than this is dropped rather than shown."""
 
 
-class Carry:
+class ResultCache:
     """The last value of every task of every track, with the time it was measured."""
 
     def __init__(self) -> None:

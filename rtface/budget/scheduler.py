@@ -5,49 +5,45 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
+from rtface.budget.config import SchedulerConfig
 from rtface.budget.costs import faces_stage
 from rtface.budget.ladder import Ladder
 from rtface.budget.levels import Level
-from rtface.budget.rotation import Turns
+from rtface.budget.rotation import FaceRotation
 from rtface.budget.timer import Budget
 from rtface.system.clock import Clock
-
-BLIND_SECONDS = 0.45
-"""After so long without a look, or a run of the detector that is due, one is taken whatever it costs. Frames that reach
-us after their deadline (a decoder slower than the budget) leave no time for anything, ever."""
-
-OLD = 30
-"""Runs of other stages after which a stage's costs are of another time, once the level goes up."""
+from rtface.types import Skip, SkipReason
 
 
-BUSY = 0.5
-"""Share of the time between frames that analysing takes, from which on resting every second frame helps. Below, frames
-do not hold each other up: with 8 ms of budget and 33 ms between frames, resting threw half of them away for nothing."""
+class FramePlan(NamedTuple):
+    """Whom the engine looks at on one frame.
 
-BUSY_BLEND = 0.1
-"""Weight of a frame in that share: about the last ten count."""
-
-
-class Work(NamedTuple):
-    """Rows of the faces to look at, those to parse first; how many those are; and why it is not all of them."""
+    Attributes:
+        rows: Rows of the faces to look at, those to parse first.
+        parsed: How many of them are parsed.
+        skips: Why it is not all of them ("faces"), and not all parsed ("parsing").
+        skip: Why nobody is looked at; None = somebody is.
+    """
 
     rows: list[int]
     parsed: int
-    fewer_faces: str | None = None
-    fewer_parsed: str | None = None
+    skips: tuple[Skip, ...] = ()
+    skip: Skip | None = None
 
 
-class Planner(Budget):
-    """`Budget` of one stream, with its quality ladder.
+class FrameScheduler:
+    """Schedules the stages of one stream's frames, with a `Budget` and a quality ladder.
 
-    A frame is `begin`, then `rests`, `detects` and `work` where they matter, and `finish`.
+    A frame is `begin`, then `frame_skip_reason`, `detector_skip_reason` and `schedule` when they matter, `record` after
+    the engine has run, and `finish`.
 
     Args:
         clock: Time of deadlines and measurements.
         levels: The rungs, the full level first.
-        floor: The lowest level allowed.
+        max_level: The lowest level of quality allowed, which has the largest number.
         fixed: The level to stay at; None = the ladder moves.
-        parsing_first: Where time is short, faces are left out before their parsing is.
+        parsing_first: When time is short, faces are left out before their parsing is.
+        config: The tunables.
     """
 
     def __init__(
@@ -55,20 +51,22 @@ class Planner(Budget):
         clock: Clock,
         levels: Sequence[Level],
         *,
-        floor: int | None = None,
+        max_level: int | None = None,
         fixed: int | None = None,
         parsing_first: bool = False,
+        config: SchedulerConfig | None = None,
     ) -> None:
         self._levels, self._parsing_first = levels, parsing_first
-        self.ladder = Ladder(len(levels), floor, fixed)
-        self._turns = Turns()
-        self._frame = -2  # a frame is begun here already
+        self._config = config or SchedulerConfig()
+        self.budget = Budget(clock)
+        self.ladder = Ladder(len(levels), max_level, fixed, self._config.ladder)
+        self._rotation = FaceRotation(self._config.rotation)
+        self._frame = -1
         self._detected: int | None = None  # number of the frame
         self._detected_at = self._looked_at = float("-inf")  # begin of those frames
         self._present, self._parsing = 0, False
-        self._from, self._every, self._busy = 0.0, 0.0, 0.0
+        self._from, self._every, self._busy = self.budget.started_at, 0.0, 0.0
         self._short = False
-        super().__init__(clock)
 
     @property
     def level(self) -> Level:
@@ -77,60 +75,82 @@ class Planner(Budget):
 
     def begin(self, deadline: float | None, captured_at: float | None = None) -> None:
         """Start a frame; `captured_at` is when its time began to run, None = now."""
-        super().begin(deadline)
+        self.budget.begin(deadline)
         self._frame += 1
-        began = self._start if captured_at is None else captured_at
+        began = self.budget.started_at if captured_at is None else captured_at
         self._from, self._every = began, began - self._from
         self._short = False
 
-    def fits(self, stage: str) -> str | None:
-        """As `Budget.fits`; what does not fit counts against the level."""
-        why = super().fits(stage)
-        self._short = self._short or why is not None
-        return why
+    def skip_reason(self, task: str, stage: str, *later: str) -> Skip | None:
+        """As `Budget.skip_reason`, for stages that may be left out without counting against the level."""
+        return self.budget.skip_reason(task, stage, *later)
 
-    def rests(self) -> str | None:
-        """Why nothing is done for this frame, or None."""
-        return self._because("frames_every") if self._frame % self.level.frames_every else None
+    def _over_budget(self, task: str, stage: str) -> Skip | None:
+        """Why a stage that the level promises does not fit; this counts against the level."""
+        skip = self.budget.skip_reason(task, stage)
+        self._short = self._short or skip is not None
+        return skip
 
-    def detects(self) -> str | None:
-        """Why the detector, whose turn it is, does not run; None where it does, and this counts as its run."""
-        last = self._detected
-        if last is not None and self._frame - last < self.level.detect_every:
-            return self._because("detect_every")
-        if (why := self.fits("detect")) and not self._blind(self._detected_at):
-            return why
-        self._detected, self._detected_at = self._frame, self._start
+    def frame_skip_reason(self) -> Skip | None:
+        """Why nothing is done for this frame; None = it is analysed."""
+        if self._frame % self.level.frames_every:
+            return self._by_level("detect", "frames_every", SkipReason.REST)
         return None
 
-    def _blind(self, since: float) -> bool:
-        return self._start - since > BLIND_SECONDS
+    def detector_skip_reason(self) -> Skip | None:
+        """Why the detector, whose turn it is, does not run; None = it runs, and this counts as its run."""
+        last = self._detected
+        if last is not None and self._frame - last < self.level.detect_every:
+            return self._by_level("detect", "detect_every")
+        skip = self._over_budget("detect", "detect")
+        if skip is not None and not self._too_long(self._detected_at):
+            return skip
+        self._detected, self._detected_at = self._frame, self.budget.started_at
+        return None
 
-    def work(self, faces: Sequence[Hashable], sizes: Sequence[float], at: float, *, parsing: bool) -> Work | str:
-        """Which faces (`sizes` in px) are looked at on this frame at `at` seconds, or why none is."""
+    def _too_long(self, since: float) -> bool:
+        return self.budget.started_at - since > self._config.max_gap_s
+
+    def schedule(self, faces: Sequence[Hashable], sizes: Sequence[float], at: float, *, parsing: bool) -> FramePlan:
+        """Which faces (`sizes` in px) are looked at on this frame at `at` seconds, and which of them are parsed."""
         self._present, self._parsing = len(faces), parsing
-        rows = self._turns.faces(faces, sizes, self.level.faces, at)
+        rows = self._rotation.faces(faces, sizes, self.level.faces, at)
         chosen = [faces[row] for row in rows]
-        due = [rows[i] for i in self._turns.parsed(chosen, self.level.parsing_every, self._frame)] if parsing else []
-        why: str | None = None
+        due = [rows[i] for i in self._rotation.parsed(chosen, self.level.parsing_every, self._frame)] if parsing else []
+        first_skip: Skip | None = None
         for count, parse in self._choices(len(rows), len(due)):
-            again = self.fits(faces_stage(count, parse, self.level.network))
-            if again is None:
+            skip = self._over_budget("faces", faces_stage(count, parse, self.level.network))
+            if skip is None:
                 first = due if parse else []
                 order = [*first, *(row for row in rows if row not in first)]
-                fewer_faces = why if count < len(rows) else self._because("faces") if count < len(faces) else None
-                knob = "faces" if len(due) == len(rows) else "parsing_every"
-                fewer_parsed = (
-                    why if parse < len(due) else self._because(knob) if parsing and parse < len(faces) else None
-                )
-                return Work(order[:count], parse, fewer_faces, fewer_parsed)
-            why = why or again
-        if rows and self._blind(self._looked_at):
-            return Work(rows[:1], 0, why if len(faces) > 1 else None, why if parsing else None)
-        return why or "over budget"
+                skips = self._skips(count, parse, len(rows), due, len(faces), first_skip)
+                return FramePlan(order[:count], parse, skips)
+            first_skip = first_skip or skip
+        if rows and self._too_long(self._looked_at):
+            assert first_skip is not None
+            skips = (first_skip,) if len(faces) > 1 else ()
+            return FramePlan(rows[:1], 0, (*skips, first_skip.of("parsing")) if parsing else skips)
+        return FramePlan([], 0, skip=first_skip or Skip("faces", SkipReason.BUDGET, "over budget"))
+
+    def _skips(
+        self, count: int, parse: int, rows: int, due: Sequence[int], present: int, over: Skip | None
+    ) -> tuple[Skip, ...]:
+        """Why `count` of the faces present are looked at and not all, and why `parse` are parsed and not all."""
+        faces: Skip | None = None
+        if count < rows:
+            faces = over
+        elif count < present:
+            faces = self._by_level("faces", "faces", SkipReason.FACES)
+        parsing: Skip | None = None
+        if parse < len(due):
+            parsing = None if over is None else over.of("parsing")
+        elif self._parsing and parse < present:
+            knob, reason = ("faces", SkipReason.FACES) if len(due) == rows else ("parsing_every", SkipReason.LEVEL)
+            parsing = self._by_level("parsing", knob, reason)
+        return tuple(skip for skip in (faces, parsing) if skip is not None)
 
     def _choices(self, most: int, parsed: int) -> Iterator[tuple[int, int]]:
-        """Numbers of faces and of those parsed to try, the dearest first."""
+        """Numbers of faces and of those parsed to try, the most expensive first."""
         counts = [most]
         while counts[-1] > 1:
             counts.append(counts[-1] // 2)
@@ -139,33 +159,34 @@ class Planner(Budget):
             return
         yield from dict.fromkeys([*((count, min(count, parsed)) for count in counts), (1, 0)])
 
-    def looked(self, faces: Sequence[Hashable], parsed: int, at: float, since: float) -> None:
-        """These were looked at, the first `parsed` of them parsed; it took from `since` to the last lap."""
-        self._turns.done(faces, faces[:parsed], at, self._frame)
-        self._looked_at = self._start
-        self.learn(faces_stage(len(faces), parsed, self.level.network), since)
+    def record(self, faces: Sequence[Hashable], parsed: int, at: float, since: float) -> None:
+        """These were looked at, the first `parsed` of them parsed; it took from `since` to the last stage's end."""
+        self._rotation.record(faces, faces[:parsed], at, self._frame)
+        self._looked_at = self.budget.started_at
+        self.budget.record_cost(faces_stage(len(faces), parsed, self.level.network), since)
 
     def keep(self, faces: Sequence[Hashable]) -> None:
         """Forget the faces that are not among these."""
-        self._turns.keep(faces)
+        self._rotation.keep(faces)
         self._present = len(faces)
 
     def finish(self, *, rested: bool = False) -> bool:
         """The frame is done; whether it is late. The level for the next is judged, unless this one rested."""
-        if self.deadline is None:
+        budget = self.budget
+        if budget.deadline is None:
             return False
-        now = self._clock.now()
-        late = now > self.deadline
+        now = budget.clock.now()
+        late = now > budget.deadline
         if not rested:
             if self._every > 0.0:
-                self._busy += BUSY_BLEND * ((now - self._start) / self._every - self._busy)
-            spent = (now - self._from) / max(self.deadline - self._from, 1e-6)
+                self._busy += self._config.busy_blend * ((now - budget.started_at) / self._every - self._busy)
+            spent = (now - self._from) / max(budget.deadline - self._from, 1e-6)
             if self._short:  # in time only as something was left out: the level itself costs more than there is
                 spent = max(spent, 1.0)
             level = self.ladder.level
             self.ladder.judge(spent, late=late, short=self._short, useful=self._useful)
             if self.ladder.level < level:  # what more work cost when it was too much may be true no longer
-                self._costs.forget(OLD)
+                budget.costs.forget(self._config.stale_runs)
         return late
 
     def _useful(self, number: int) -> bool:
@@ -175,11 +196,11 @@ class Planner(Budget):
         if level.network != above.network:
             return self._present > 0
         if level.frames_every != above.frames_every:
-            return self._busy >= BUSY
+            return self._busy >= self._config.busy_share
         return level.faces == above.faces or (level.faces or 0) < self._present
 
-    def _because(self, knob: str) -> str:
-        """The level, and the name of the rung where the `knob` got its value."""
+    def _by_level(self, task: str, knob: str, reason: SkipReason = SkipReason.LEVEL) -> Skip:
+        """The level, and the name of the rung on which the `knob` got its value."""
         value = getattr(self.level, knob)
         rung = next(level for level in self._levels if getattr(level, knob) == value)
-        return f"level {self.ladder.level}: {rung.name}"
+        return Skip(task, reason, f"level {self.ladder.level}: {rung.name}")

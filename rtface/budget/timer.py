@@ -1,77 +1,68 @@
-"""Decides, before each stage, whether it still fits the frame's deadline, and times every stage."""
+"""Times every stage of a frame, and says before each whether it still fits the frame's deadline."""
 
 from __future__ import annotations
 
 from rtface.budget.costs import Costs
 from rtface.system.clock import Clock
+from rtface.types import Skip, SkipReason
 
 
 class Budget:
     """Deadline and stopwatch of one stream's frames.
 
-    A frame is `begin`, then for each stage `fits` where it may be left out, and `lap` when it is done.
+    A frame is `begin`, then for each stage `skip_reason` where it may be left out, and `stop_stage` when it is done.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._costs = clock, Costs()
+        self.clock, self.costs = clock, Costs()
         self.begin(None)
 
     def begin(self, deadline: float | None) -> None:
         """Start a frame; `deadline` in the clock's seconds, None = none."""
         self._deadline = deadline
-        self._start = self._mark = self._clock.now()
-        self._laps: dict[str, float] = {}
+        self.started_at = self.last_stop = self.clock.now()
+        self._spent: dict[str, float] = {}
 
-    def fits(self, stage: str) -> str | None:
-        """None where the stage fits the time left, else why not.
+    def skip_reason(self, task: str, stage: str, *later: str) -> Skip | None:
+        """Why `task` has to do without its `stage` on this frame; None = the stage fits the time left.
 
-        Its cost is the running 95th percentile; a stage that never ran is let through.
+        A stage costs its running 95th percentile; before anything was measured, all is let through. The `later` stages
+        must still fit after it: for what is nice to have.
         """
-        return self.fits_before(stage)
-
-    def fits_before(self, stage: str, *later: str) -> str | None:
-        """As `fits`, where the `later` stages must still fit after it: for what is nice to have."""
         if self._deadline is None:
             return None
-        left = self._deadline - self._clock.now()
-        cost = self._costs.p95(stage) + sum(self._costs.p95(other) for other in later)
-        if cost <= left:
+        left = self._deadline - self.clock.now()
+        cost = self.costs.p95(stage) + sum(self.costs.p95(other) for other in later)
+        if cost <= left or not self.costs.known:
             return None
-        self._costs.refuse(stage)
-        return f"over budget: needs {1e3 * cost:.1f} ms, {1e3 * max(left, 0.0):.1f} ms left"
+        self.costs.refuse(stage)
+        needs = f"needs {1e3 * cost:.1f} ms, {1e3 * left:.1f} ms left"
+        late = f"the deadline passed {-1e3 * left:.1f} ms ago"
+        return Skip(task, SkipReason.BUDGET, f"over budget: {needs if left > 0.0 else late}")
 
     @property
     def deadline(self) -> float | None:
         """Of this frame, in the clock's seconds."""
         return self._deadline
 
-    @property
-    def mark(self) -> float:
-        """When the last lap ended, in the clock's seconds."""
-        return self._mark
+    def record_cost(self, stage: str, since: float) -> None:
+        """Remember the time from `since` to the end of the last stage as the cost of `stage`."""
+        self.costs.add(stage, self.last_stop - since)
 
-    def learn(self, stage: str, since: float) -> None:
-        """Remember the time from `since` to the last lap as the stage's cost."""
-        self._costs.add(stage, self._mark - since)
-
-    def costs(self) -> dict[str, dict[str, float]]:
-        """What stages cost of late; see `Costs.table`."""
-        return self._costs.table()
-
-    def lap(self, name: str, stage: str | None = None) -> None:
-        """The time since the lap before was spent on `name`; with `stage` it is remembered as that stage's cost."""
-        now = self._clock.now()
-        self._laps[name] = self._laps.get(name, 0.0) + 1e3 * (now - self._mark)
+    def stop_stage(self, name: str, stage: str | None = None) -> None:
+        """The time since the stage before was spent on `name`; with `stage` it is remembered as that stage's cost."""
+        now = self.clock.now()
+        self._spent[name] = self._spent.get(name, 0.0) + 1e3 * (now - self.last_stop)
         if stage is not None:
-            self._costs.add(stage, now - self._mark)
-        self._mark = now
+            self.costs.add(stage, now - self.last_stop)
+        self.last_stop = now
 
     @property
-    def laps_ms(self) -> dict[str, float]:
-        """Milliseconds of each lap of this frame by name."""
-        return self._laps
+    def spent_ms(self) -> dict[str, float]:
+        """Milliseconds of each stage of this frame by name."""
+        return self._spent
 
     @property
     def total_ms(self) -> float:
-        """Milliseconds from `begin` to the last lap."""
-        return 1e3 * (self._mark - self._start)
+        """Milliseconds from `begin` to the end of the last stage."""
+        return 1e3 * (self.last_stop - self.started_at)

@@ -48,7 +48,9 @@ def to_label(images: Iterable[LabelledImage]) -> list[LabelledImage]:
 class Networks(Protocol):
     """What labels: `rtface.Analyzer`."""
 
-    engine: Any
+    @property
+    def engine(self) -> Any:
+        """What runs the multi-task network."""
 
     def image(self, image: Any, boxes: Any = None, tasks: Any = None) -> FrameResult:
         """Faces of a picture."""

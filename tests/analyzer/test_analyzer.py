@@ -262,7 +262,7 @@ def test_a_mask_of_before_goes_along_with_the_landmarks(smooth: bool) -> None:
         rig.detector.faces = [moved(ONE, 3 * index)]
         if index:  # what is not asked for is not run, and what was known is carried over
             rig.analyzer.video(image, at, tasks=("landmarks",))
-            results.append(rig.analyzer._face(rig.analyzer._tracker.tracks[0], TASKS, at))
+            results.append(rig.analyzer._video._face(rig.analyzer._video._tracker.tracks[0], TASKS, at))
         else:
             rig.analyzer.video(image, at)
     last = results[-1]

@@ -19,6 +19,7 @@ from rtface.bench.steady import steady_memory
 from rtface.bench.timeline import timeline
 from rtface.errors import InputError
 from rtface.options import Options
+from rtface.types import Skip, SkipReason
 from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 FACE = Painted(320, 240, 40)
@@ -115,9 +116,13 @@ def test_a_run_on_a_fake_clock() -> None:
     assert "late: " in live_text(figures)
 
 
+def skip(task: str, reason: SkipReason) -> tuple[Skip, ...]:
+    return (Skip(task, reason, "for people"),)
+
+
 def seen(at: float, **more: Any) -> Seen:
     values = {
-        "age_ms": 10.0, "work_ms": 5.0, "level": 0, "late": False, "dropped": 0, "faces": 1, "skipped": {},
+        "age_ms": 10.0, "work_ms": 5.0, "level": 0, "late": False, "dropped": 0, "faces": 1, "skips": (),
         "landmarks_age_ms": 0.0,
     }  # fmt: skip
     return Seen(at=at, **{**values, **more})
@@ -127,9 +132,20 @@ def made_run(load: LoadPlan | None = None) -> LiveRun:
     results = [
         seen(2.0),
         seen(2.1, late=True, age_ms=50.0, dropped=2),
-        seen(2.2, level=1, skipped={"parsing": "level 1: parsing every 3rd frame"}, landmarks_age_ms=None),
-        seen(2.3, level=1, skipped={"parsing": "over budget: needs 9 ms, 8 ms left"}, landmarks_age_ms=100.0),
-        seen(2.4, level=2, skipped={"detect": "level 2: every 2nd frame"}, faces=0, landmarks_age_ms=float("nan")),
+        seen(
+            2.2,
+            level=1,
+            skips=skip("parsing", SkipReason.LEVEL),
+            landmarks_age_ms=None,
+        ),
+        seen(2.3, level=1, skips=skip("parsing", SkipReason.BUDGET), landmarks_age_ms=100.0),
+        seen(
+            2.4,
+            level=2,
+            skips=skip("detect", SkipReason.REST),
+            faces=0,
+            landmarks_age_ms=float("nan"),
+        ),
         seen(2.5, faces=3),
     ]
     setup = LiveSetup(fps=10.0, seconds=0.6, load=load)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rtface.budget.ladder import BACK_OFF, LONGEST_WAIT, SHORTS, SOON, WAIT, WITHIN, Ladder
+from rtface.budget.config import LadderConfig
+from rtface.budget.ladder import Ladder
+
+CONFIG = LadderConfig()
 
 
 def late(ladder: Ladder, frames: int = 3) -> bool:
@@ -23,32 +26,32 @@ def test_down_after_three_late_frames_not_before() -> None:
     ladder = Ladder(4)
     assert not late(ladder, 2) and ladder.level == 0
     assert late(ladder, 1) and ladder.level == 1 and ladder.moves == 1
-    assert not late(ladder, 2) and ladder.level == 1  # the count begins anew at each level
+    assert not late(ladder, 2) and ladder.level == 1  # the count begins again at each level
 
 
 def test_hiccups_far_apart_are_no_reason() -> None:
     ladder = Ladder(4)
     for _ in range(20):
         ladder.judge(1.5, late=True)
-        for _ in range(WITHIN // 2):
+        for _ in range(CONFIG.within // 2):
             ladder.judge(0.9)
     assert ladder.level == 0
 
 
 def test_things_left_out_in_time_weigh_less_than_late_frames() -> None:
     ladder = Ladder(4)
-    moved = [ladder.judge(0.9, short=True) for _ in range(SHORTS)]
-    assert moved == [False] * (SHORTS - 1) + [True] and ladder.level == 1
+    moved = [ladder.judge(0.9, short=True) for _ in range(CONFIG.shorts)]
+    assert moved == [False] * (CONFIG.shorts - 1) + [True] and ladder.level == 1
     for _ in range(20):  # a few a minute are no reason at all
         ladder.judge(0.9, short=True)
-        assert not any(ladder.judge(0.9) for _ in range(WITHIN // 4))
+        assert not any(ladder.judge(0.9) for _ in range(CONFIG.within // 4))
     assert ladder.level == 1
 
 
 def test_up_after_thirty_frames_with_headroom() -> None:
     ladder = Ladder(4)
     late(ladder)
-    assert frames_until_up(ladder) == WAIT
+    assert frames_until_up(ladder) == CONFIG.wait
     assert ladder.level == 0
     late(ladder)
     for _ in range(200):
@@ -59,10 +62,10 @@ def test_up_after_thirty_frames_with_headroom() -> None:
 def test_a_frame_without_headroom_starts_the_count_again() -> None:
     ladder = Ladder(4)
     late(ladder)
-    for _ in range(WAIT - 1):
+    for _ in range(CONFIG.wait - 1):
         assert not ladder.judge(0.3)
     ladder.judge(0.9)
-    assert frames_until_up(ladder) == WAIT
+    assert frames_until_up(ladder) == CONFIG.wait
 
 
 def test_a_climb_that_fails_soon_makes_the_wait_longer_and_one_that_holds_ends_that() -> None:
@@ -72,26 +75,26 @@ def test_a_climb_that_fails_soon_makes_the_wait_longer_and_one_that_holds_ends_t
     for _ in range(9):
         waits.append(frames_until_up(ladder))
         late(ladder)
-    assert waits == [min(WAIT * BACK_OFF**k, LONGEST_WAIT) for k in range(9)]
+    assert waits == [min(CONFIG.wait * CONFIG.back_off**k, CONFIG.longest_wait) for k in range(9)]
     frames_until_up(ladder)
-    for _ in range(SOON + 1):
+    for _ in range(CONFIG.failed_climb_frames + 1):
         ladder.judge(0.3)
     late(ladder)
-    assert frames_until_up(ladder) == WAIT
+    assert frames_until_up(ladder) == CONFIG.wait
 
 
 def test_what_the_level_above_cost_is_remembered() -> None:
     ladder = Ladder(2)
-    for _ in range(WAIT):
+    for _ in range(CONFIG.wait):
         ladder.judge(0.9)
     late(ladder)  # at 0.9 and above; the level below costs 0.45
     for _ in range(500):
         assert not ladder.judge(0.45)  # twice 0.45 is no headroom
-    assert frames_until_up(ladder, 0.3) == WAIT
+    assert frames_until_up(ladder, 0.3) == CONFIG.wait
 
 
 def test_no_lower_than_the_floor_or_the_last_level() -> None:
-    for ladder in (Ladder(9, floor=2), Ladder(3)):
+    for ladder in (Ladder(9, max_level=2), Ladder(3)):
         for _ in range(10):
             late(ladder)
         assert ladder.level == 2 and ladder.moves == 2

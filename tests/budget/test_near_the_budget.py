@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from rtface.budget import Planner, ladder_levels
+from rtface.budget import FrameScheduler, ladder_levels
 from rtface.labels import TASKS
 from tests.fakes import FakeClock
 
@@ -30,7 +30,7 @@ class Camera:
         self.scale, self.slow, self.random, self.budget = scale, slow, random.Random(seed), budget_ms / 1e3
         self.clock = FakeClock()
         self.clock.time = 0.0
-        self.planner = Planner(self.clock, ladder_levels(TASKS))
+        self.scheduler = FrameScheduler(self.clock, ladder_levels(TASKS))
         self.detected = -1.0
 
     def spend(self, ms: float) -> None:
@@ -40,23 +40,23 @@ class Camera:
 
     def frame(self, due: float) -> bool:
         """One frame; whether the face was looked at."""
-        planner, looked = self.planner, False
-        planner.begin(due + self.budget, due)
-        rests = planner.rests()
-        if not rests:
-            if due - self.detected >= DETECT_EVERY_S and not planner.detects():
+        scheduler, looked = self.scheduler, False
+        scheduler.begin(due + self.budget, due)
+        rest = scheduler.frame_skip_reason()
+        if rest is None:
+            if due - self.detected >= DETECT_EVERY_S and scheduler.detector_skip_reason() is None:
                 self.spend(DETECT)
-                planner.lap("detect", stage="detect")
+                scheduler.budget.stop_stage("detect", stage="detect")
                 self.detected = due
-            since = planner.mark
-            work = planner.work([1], [100.0], due, parsing=True)
-            if not isinstance(work, str):
+            since = scheduler.budget.last_stop
+            plan = scheduler.schedule([1], [100.0], due, parsing=True)
+            if plan.skip is None:
                 looked = True
-                self.spend(LOOK + PARSE * work.parsed)
-                planner.lap("engine")
-                planner.looked([1], work.parsed, due, since)
-        planner.keep([1])
-        planner.finish(rested=rests is not None)
+                self.spend(LOOK + PARSE * plan.parsed)
+                scheduler.budget.stop_stage("engine")
+                scheduler.record([1], plan.parsed, due, since)
+        scheduler.keep([1])
+        scheduler.finish(rested=rest is not None)
         return looked
 
     def run(self) -> Run:
@@ -65,14 +65,14 @@ class Camera:
         looked, levels, before = 0, set(), 0
         for index in range((1 + MINUTES) * a_minute):
             if index == a_minute:
-                looked, levels, before = 0, set(), self.planner.ladder.moves
+                looked, levels, before = 0, set(), self.scheduler.ladder.moves
             due = index * FRAME_S
             if self.clock.time > due + FRAME_S:
                 continue
             self.clock.time = max(self.clock.time, due)
             looked += self.frame(due)
-            levels.add(self.planner.ladder.level)
-        return Run((self.planner.ladder.moves - before) / MINUTES, looked / MINUTES / a_minute, levels)
+            levels.add(self.scheduler.ladder.level)
+        return Run((self.scheduler.ladder.moves - before) / MINUTES, looked / MINUTES / a_minute, levels)
 
 
 @pytest.mark.parametrize("slow", [1.0, 1.6, 3.0])

@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 
 from rtface.outputs import records
-from rtface.types import Emotion, Event, Face, Frame, FrameResult, HeadPose, Landmarks, Parsing, Timing, decode_parsing
+from rtface.types import (
+    Emotion,
+    Event,
+    Face,
+    Frame,
+    FrameResult,
+    HeadPose,
+    Landmarks,
+    Parsing,
+    Skip,
+    SkipReason,
+    Timing,
+    decode_parsing,
+)
 
 LABELS = np.array([[0, 0, 1], [1, 1, 13]], np.uint8)
 
@@ -37,6 +50,7 @@ GOLDEN = (
     '"yaw_deg":-12.35,"pitch_deg":3.0,"roll_deg":0.5}],'
     '"timing_ms":{"capture":0.0,"detect":1.235,"track":0.0,"crop":0.0,"enhance":0.0,"engine":2.5,"tasks":0.0,"smooth":0.0,'
     '"total":4.0,"age":9.0},"level":1,"late":true,"dropped":2,"skipped":{"parsing":"over budget"},'
+    '"skips":[{"task":"parsing","reason":"budget","detail":"over budget"}],'
     '"events":[{"kind":"source_back","at_s":12.25,"what":"camera 0","duration_s":1.5},'
     '{"kind":"emotion_onset","at_s":12.345679,"what":"happiness","track_id":3}]}\n'
 )
@@ -59,7 +73,7 @@ def test_the_golden_line() -> None:
             level=1,
             late=True,
             dropped=2,
-            skipped={"parsing": "over budget"},
+            skips=(Skip("parsing", SkipReason.BUDGET, "over budget"),),
             events=(
                 Event("source_back", 12.25, "camera 0", duration_s=1.5),
                 Event("emotion_onset", 12.3456789, "happiness", track_id=3),

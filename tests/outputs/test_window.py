@@ -11,7 +11,7 @@ import pytest
 from rtface.errors import OutputError
 from rtface.outputs import window
 from rtface.outputs.sink import RunInfo
-from rtface.types import Frame, FrameResult, Timing
+from rtface.types import Frame, FrameResult, Skip, SkipReason, Timing
 
 INFO = RunInfo("clip", live=True, stills=False, fps=None, frame_count=None, header={})
 
@@ -75,7 +75,12 @@ class FakeScreen:
 
 def result(at: float = 0.0) -> FrameResult:
     frame = Frame(np.zeros((240, 320, 3), np.uint8), captured_at=at)
-    return FrameResult(frame, timing=Timing(age_ms=12.3, total_ms=4.5), dropped=2, skipped={"parsing": "over budget"})
+    return FrameResult(
+        frame,
+        timing=Timing(age_ms=12.3, total_ms=4.5),
+        dropped=2,
+        skips=(Skip("parsing", SkipReason.BUDGET, "over budget"),),
+    )
 
 
 def test_each_result_is_shown_with_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,223 @@
+"""Faces of one stream: found, followed, understood as far as there is time, smoothed, and remembered between frames.
+
+frame ──► detector ──► tracker ──► crops ──► engine ──► typed results ──► smoother ──► FrameResult
+          when due     ids                   those whose turn it is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.analyzer.crops import enhance_small, matrices, run_parsing_some, timing_of
+from rtface.analyzer.engines import EngineLadder
+from rtface.budget import FrameScheduler, Level, ResultCache, faces_stage, parsing_matters_most
+from rtface.detect import Detector
+from rtface.engine import Cropping, Engine, Tensors
+from rtface.geometry.crop import Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
+from rtface.options import Options
+from rtface.smooth import Smoother, moved
+from rtface.system.clock import Clock
+from rtface.tasks import landmarks
+from rtface.tasks.decode import QUALITY, outputs_for, presence, typed
+from rtface.track import Track, Tracker
+from rtface.types import Event, Face, Frame, FrameResult, Skip
+
+PLACE, PARSED_PLACE = "place", "parsed_place"
+"""What is carried over beside the tasks: landmarks, of the last look and of the last mask."""
+
+
+class VideoPipeline:
+    """The pipeline of one stream, and all that is remembered of it.
+
+    Args:
+        options: What to do.
+        detector: Finds faces.
+        engines: Run the multi-task network.
+        enhancer: Super-resolves small faces; None = they stay as they are.
+        levels: The rungs of the quality ladder, the full level first.
+        clock: Time of deadlines and measurements.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        detector: Detector,
+        engines: EngineLadder,
+        enhancer: Engine | None,
+        levels: Sequence[Level],
+        clock: Clock,
+    ) -> None:
+        self._options, self._detector, self._engines, self._enhancer = options, detector, engines, enhancer
+        self._tracker = Tracker(options.detect_every_ms / 1e3, options.max_faces)
+        self._scheduler = FrameScheduler(
+            clock,
+            levels,
+            max_level=options.floor,
+            fixed=options.level,
+            parsing_first=parsing_matters_most(options.tasks, options.priority),
+        )
+        self._cache, self._smoother = ResultCache(), Smoother()
+        self._ran_on: dict[int, str] = {}  # network of the ladder → what ran it last
+
+    def costs(self) -> dict[str, dict[str, float]]:
+        """What stages cost lately; see `Costs.table`."""
+        return self._scheduler.budget.costs.table()
+
+    def process(self, frame: Frame, at: float, deadline: float | None, wanted: tuple[str, ...]) -> FrameResult:
+        """The next frame at `at` seconds, by the clock's second `deadline` (None = none), with the tasks `wanted`.
+
+        Raises:
+            EngineError: A network cannot run.
+        """
+        scheduler, skips = self._scheduler, list[Skip]()
+        scheduler.begin(deadline, frame.captured_at)
+        level, rest = scheduler.ladder.level, scheduler.frame_skip_reason()
+        self._track_on(frame, at)
+        if rest is not None:
+            skips += [rest.of(task) for task in ("detect", *wanted)]
+        else:
+            self._find(frame, wanted, skips)
+            if wanted:
+                self._understand(frame, at, wanted, skips)
+        faces = tuple(self._face(track, wanted, at) for track in self._tracker.shown())
+        self._forget()
+        scheduler.budget.stop_stage("tasks")
+        network = scheduler.level.network  # judging the frame may move the level
+        engine = engine_name(self._engines.engine(network)) if wanted else ""
+        late = scheduler.finish(rested=rest is not None)
+        return FrameResult(
+            frame,
+            faces,
+            timing_of(scheduler.budget),
+            tasks=wanted,
+            level=level,
+            late=late,
+            skips=tuple(skips),
+            engine=engine,
+            events=(*self._smoother.take_events(), *self._engine_events(network, engine, at)),
+        )
+
+    def _engine_events(self, network: int, engine: str, at: float) -> tuple[Event, ...]:
+        """That another engine runs a network than at the last frame: a better one is ready, or a GPU has failed."""
+        before = self._ran_on.setdefault(network, engine)
+        self._ran_on[network] = engine
+        return () if engine == before else (Event("engine_changed", at, f"{before} → {engine}"),)
+
+    def _track_on(self, frame: Frame, at: float) -> None:
+        height, width = frame.image.shape[:2]
+        self._tracker.advance(at, width, height)
+        self._scheduler.budget.stop_stage("track")
+
+    def _find(self, frame: Frame, wanted: tuple[str, ...], skips: list[Skip]) -> None:
+        """Let the detector look when it should, may, and there is time; on every frame if nothing else is wanted."""
+        if wanted and not self._tracker.wants_detection:
+            return
+        if skip := self._scheduler.detector_skip_reason():
+            skips.append(skip)
+            return
+        found = self._detector.detect(frame.image)
+        self._scheduler.budget.stop_stage("detect", stage="detect")
+        self._tracker.meet(found.boxes_xyxy, found.scores, found.points5)
+        self._scheduler.budget.stop_stage("track")
+
+    def _understand(self, frame: Frame, at: float, wanted: tuple[str, ...], skips: list[Skip]) -> None:
+        """Run the engine on the faces whose turn it is and that there is time for; remember, and follow them."""
+        tracks, budget = self._tracker.tracks, self._scheduler.budget
+        if not tracks:
+            return
+        since = budget.last_stop
+        sizes = [track.crop.side for track in tracks]
+        plan = self._scheduler.schedule(tracks, sizes, at, parsing="parsing" in wanted)
+        if plan.skip is not None:
+            skips += [plan.skip.of(task) for task in wanted]
+            return
+        skips += plan.skips
+        looked = [tracks[row] for row in plan.rows]
+        crops = [track.crop for track in looked]
+        tensors = self._look(frame, crops, outputs_for(wanted, places=True), plan.parsed, skips)
+        to_frame = matrices(crops, self._engines.size(self._scheduler.level.network))
+        points = landmarks.in_frame(tensors["landmarks"], to_frame)
+        values = typed(wanted, tensors, crops, to_frame, points)
+        budget.stop_stage("tasks")
+        seen = [crop_from_landmarks(face) for face in points]
+        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), points, tracks=looked)
+        budget.stop_stage("track")
+        for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
+            if track.track_id and not track.predicted:
+                if self._options.smooth:
+                    value = self._smoother(track.track_id, value, at, track.crop.side)
+                self._cache.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)
+        budget.stop_stage("smooth")
+        # Enhancing is a stage of its own; it must not make looking seem expensive.
+        enhancing = budget.spent_ms.get("enhance", 0.0) / 1e3
+        self._scheduler.record(looked, plan.parsed, at, since + enhancing)
+
+    def _look(
+        self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], parsed: int, skips: list[Skip]
+    ) -> Tensors:
+        """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
+        network, budget = self._scheduler.level.network, self._scheduler.budget
+        engine = self._engines.engine(network)
+        if self._enhancer is None and isinstance(engine, Cropping) and engine.crops_itself(len(crops)):
+            on_gpu = engine
+
+            def run(rows: slice, asked: Sequence[str]) -> Tensors:
+                return on_gpu.run_crops(frame.image, crops[rows], asked)
+
+        else:
+            batch = warp_crops(frame.image, crops, out=self._engines.buffer(network))
+            budget.stop_stage("crop")
+            rest = faces_stage(len(crops), parsed, network)
+            if skip := enhance_small(self._enhancer, frame, crops, batch, budget, rest):
+                skips.append(skip)
+
+            def run(rows: slice, asked: Sequence[str]) -> Tensors:
+                return engine.run(batch[rows], asked)
+
+        tensors = run_parsing_some(run, engine, names, len(crops), parsed)
+        budget.stop_stage("engine")
+        return tensors
+
+    def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
+        values, ages = self._cache.get(track.track_id, (*wanted, QUALITY, PLACE, PARSED_PLACE), at)
+        parsed_at, now_at = values.pop(PARSED_PLACE, None), values.pop(PLACE, None)
+        if "parsing" in values and ages["parsing"] > ages[PLACE]:  # the landmarks are newer: the mask goes with them
+            values["parsing"] = moved(values["parsing"], parsed_at, now_at)
+        ages = {task: age for task, age in ages.items() if task in wanted}
+        five = track.points5
+        if "landmarks" in values:
+            # Smoothed landmarks are the ones shown, so the five points are theirs, not the track's.
+            if self._options.smooth and ages["landmarks"] == 0.0:
+                five = points5_from_landmarks(values["landmarks"].points)
+            shift = self._engines.landmark_shift
+            values["landmarks"] = landmarks.to_convention(values["landmarks"], track.crop.side, shift)
+        return Face(
+            box_xyxy=track.box_xyxy,
+            score=track.score,
+            points5=five,
+            track_id=track.track_id,
+            age_ms=ages,
+            predicted=track.predicted,
+            **values,
+        )
+
+    def _forget(self) -> None:
+        alive = {track.track_id for track in self._tracker.tracks}
+        self._cache.keep(alive)
+        self._smoother.keep(alive)
+        self._scheduler.keep(self._tracker.tracks)
+
+
+def engine_name(engine: Engine) -> str:
+    """Of this very frame: an engine may give way to a better one between two frames."""
+    return str(engine.describe().get("engine", ""))
+
+
+def _places(value: dict[str, Any], points: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Where the landmarks are, those shown if any are; and, with a new mask, where they were for it."""
+    place = value["landmarks"].points if "landmarks" in value else points
+    return {PLACE: place, PARSED_PLACE: place} if "parsing" in value else {PLACE: place}
