@@ -98,6 +98,12 @@ class Cuda(Protocol):
     def record(self, work: Callable[[], None]) -> Graph:
         """What `work` puts in the stream, as a graph. Raises whatever goes wrong; the stream is as before then."""
 
+    def mark(self) -> Any:
+        """A point of time in the stream, for `gaps_ms`."""
+
+    def gaps_ms(self, *marks: Any) -> list[float]:
+        """Milliseconds on the GPU from each mark to the next; the marks are given back."""
+
     def wait(self) -> None:
         """Until the stream is empty."""
 
@@ -311,19 +317,19 @@ class DriverCuda:
         _do(self._driver, self._driver.cuLaunchKernel(kernel, *grid, *block, 0, self._stream, given, 0))
 
     def mark(self) -> Any:
-        """A point of time in the stream, for `ms_between`."""
+        """A point of time in the stream, for `gaps_ms`."""
         event = _do(self._driver, self._driver.cuEventCreate(0))
         _do(self._driver, self._driver.cuEventRecord(event, self._stream))
         return event
 
-    def ms_between(self, began: Any, ended: Any) -> float:
-        """Milliseconds on the GPU between two marks, which are given back."""
+    def gaps_ms(self, *marks: Any) -> list[float]:
+        """Milliseconds on the GPU from each mark to the next; the marks are given back."""
         driver = self._driver
-        _do(driver, driver.cuEventSynchronize(ended))
-        took = float(_do(driver, driver.cuEventElapsedTime(began, ended)))
-        for event in (began, ended):
+        _do(driver, driver.cuEventSynchronize(marks[-1]))
+        gaps = [float(_do(driver, driver.cuEventElapsedTime(*pair))) for pair in zip(marks, marks[1:], strict=False)]
+        for event in marks:
             driver.cuEventDestroy(event)
-        return took
+        return gaps
 
     def free_mb(self) -> int:
         """Memory of the GPU that nobody uses now, 2**20 bytes."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class TrtEngine:
         name: What messages call it.
         max_contexts: Most input shapes kept ready at a time.
         warm: Input shapes that `prepare` makes ready, graph and all.
+        graphs: Whether calls are recorded as CUDA graphs; without, the CPU launches every kernel.
         crops: Whether `run_crops` will be called: the kernel for that is compiled in `prepare`.
         kernels: File in which TensorRT-RTX keeps the kernels that it compiled for this GPU; None = it compiles them
             every time. TensorRT has them in the plan.
@@ -65,13 +67,14 @@ class TrtEngine:
         *,
         max_contexts: int = 8,
         warm: Sequence[tuple[int, ...]] = (),
+        graphs: bool = True,
         crops: bool = False,
         kernels: Path | None = None,
         api: Any = None,
         cuda: Cuda | None = None,
     ) -> None:
         self._name, self._max_contexts, self._warm = name, max_contexts, tuple(warm)
-        self._wants_crops = crops
+        self._graphs, self._wants_crops = graphs, crops
         self._crops: GpuCrops | None = None
         self._api = api or find_api()
         self._cuda = cuda or open_cuda()
@@ -100,7 +103,7 @@ class TrtEngine:
         self._least, self._largest = tuple(least), tuple(most)
         shapes = [(min(rows, self._largest[0]), *sides) for rows, *sides in self._warm]  # longer ones go in parts
         self._warm = tuple(shape for shape in dict.fromkeys(shapes) if self._fits(shape))
-        self._contexts = ContextPool(self._plan, self._warm, self._max_contexts)
+        self._contexts = ContextPool(self._plan, self._warm, self._max_contexts, graphs=self._graphs)
 
     def _opened(self, engine: Any) -> Plan:
         tensors = [str(engine.get_tensor_name(at)) for at in range(engine.num_io_tensors)]
@@ -199,6 +202,18 @@ class TrtEngine:
             return self._one(batch, names)
         parts = [self._one(batch[at : at + most], names) for at in range(0, len(batch), most)]
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+    def spans_ms(self, shape: tuple[int, ...], runs: int = 30) -> dict[str, float]:
+        """What a call takes on the GPU by its own clock: copy in, network, copy out, and all in a graph; medians, ms.
+
+        Raises:
+            EngineError: The engine is closed, or the plan does not take the shape.
+            DeviceFailed: TensorRT or the GPU fails.
+        """
+        self.run(np.zeros(shape, self._plan.dtypes[self._plan.input]), ())
+        with self._working(shape):
+            spans = [self._contexts[shape].spans_ms() for _ in range(runs)]
+        return {part: median(span[part] for span in spans if part in span) for part in spans[-1]}
 
     def describe(self) -> dict[str, str | int]:
         """Engine, version, device and its compute capability."""

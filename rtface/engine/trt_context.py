@@ -128,6 +128,20 @@ class ShapeContext:
         fill(self._in.device.device_address)
         return self._answers(graph, False, names)
 
+    def spans_ms(self) -> dict[str, float]:
+        """What a call on nothing takes on the GPU: its parts one by one, and all in a graph where there is one."""
+        cuda, graph = self._cuda, self._ready(copies_in := not self._cuda.integrated)
+        marks = [cuda.mark()]
+        for part in (self._in.upload, self._compute, self._out.download):
+            part()
+            marks.append(cuda.mark())
+        spans = dict(zip(("copy_in", "network", "copy_out"), cuda.gaps_ms(*marks), strict=True))
+        if graph is not None:
+            marks = [cuda.mark()]
+            self._launch(graph, copies_in)
+            (spans["graph"],) = cuda.gaps_ms(*marks, cuda.mark())
+        return spans
+
     def _ready(self, copies_in: bool) -> Graph | None:
         """What launches everything, once that is recorded."""
         self._use_scratch()
@@ -137,12 +151,15 @@ class ShapeContext:
         return self._graphs.get(copies_in)
 
     def _answers(self, graph: Graph | None, copies_in: bool, names: Sequence[str]) -> Tensors:
+        self._launch(graph, copies_in)
+        self._cuda.wait()
+        return {name: self._hosts[name].copy() for name in names}
+
+    def _launch(self, graph: Graph | None, copies_in: bool) -> None:
         if graph is None:
             self._enqueue(copies_in)
         else:
             graph()
-        self._cuda.wait()
-        return {name: self._hosts[name].copy() for name in names}
 
     def _use_scratch(self) -> None:
         needed = 0 if self._scratch_at else int(self._context.update_device_memory_size_for_shapes())
@@ -155,8 +172,11 @@ class ShapeContext:
     def _enqueue(self, copies_in: bool) -> None:
         if copies_in:
             self._in.upload()
-        self._plan.must(self._context.execute_async_v3(self._cuda.stream), "could not run", self._plan.name)
+        self._compute()
         self._out.download()
+
+    def _compute(self) -> None:
+        self._plan.must(self._context.execute_async_v3(self._cuda.stream), "could not run", self._plan.name)
 
     def _record(self, copies_in: bool) -> None:
         """Record the graph, unless another thread sets TensorRT up just now: then at a later call."""
@@ -193,9 +213,11 @@ class ContextPool:
         plan: What they run.
         foreseen: Shapes that get a context at their first call.
         most: Most contexts; those used least recently are given back.
+        graphs: Whether they record CUDA graphs.
     """
 
-    def __init__(self, plan: Plan, foreseen: Sequence[tuple[int, ...]], most: int) -> None:
+    def __init__(self, plan: Plan, foreseen: Sequence[tuple[int, ...]], most: int, *, graphs: bool = True) -> None:
+        self._graphs = graphs
         self._plan, self._foreseen, self._most = plan, frozenset(foreseen), max(most, len(foreseen))
         self._contexts: OrderedDict[tuple[int, ...], ShapeContext] = OrderedDict()
         self._shared: ShapeContext | None = None
@@ -209,7 +231,7 @@ class ContextPool:
             while len(self._contexts) >= self._most:
                 self._plan.cuda.wait()
                 self._contexts.popitem(last=False)[1].close()
-            made = self._contexts[shape] = ShapeContext(self._plan, shape)
+            made = self._contexts[shape] = ShapeContext(self._plan, shape, graph=self._graphs)
             return made
         if self._shared is None:
             self._shared = ShapeContext(self._plan, shape, graph=False)

@@ -184,7 +184,7 @@ def timed(cuda: Any, work: Callable[[], object]) -> Facts:
     for _ in range(TIMES):
         began, mark = time.perf_counter(), cuda.mark()
         work()
-        on_gpu.append(cuda.ms_between(mark, cuda.mark()))
+        on_gpu += cuda.gaps_ms(mark, cuda.mark())
         walls.append((time.perf_counter() - began) * 1e3)
     return {"gpu_ms": round(median(on_gpu), 4), "wall_ms": round(median(walls), 4)}
 

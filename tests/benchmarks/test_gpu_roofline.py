@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from benchmarks.gpu import peak, work_of
+from benchmarks.gpu import peak, shown, work_of
 from rtface.models import find
 from rtface.precision.convert import derive
 
@@ -25,3 +25,11 @@ def test_a_peak_names_its_precision() -> None:
     assert peak("fp16=165") == ("fp16", 165.0)
     with pytest.raises(ValueError, match="float"):
         peak("fp16")
+
+
+def test_figures_stand_beside_what_was_estimated() -> None:
+    figures = {"p50_ms": 0.7, "p99_ms": 0.9, "network_ms": 0.5, "roofline_share": 0.2}
+    run = {"runs on": {"engine": "tensorrt"}, "1 faces": {**figures, "graph_ms": 0.6}, "detector": figures}
+    lines = shown("NVIDIA Jetson Orin Nano", {"fp16": run, "fp32": run}).splitlines()
+    assert len(lines) == 2 + 4 and lines[2].split()[:3] == ["fp16", "1", "faces"]
+    assert lines[2].split()[-1] == "0.62" and lines[4].split()[-1] == "0.2"

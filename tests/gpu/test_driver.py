@@ -188,7 +188,7 @@ def test_times_are_of_the_gpu(cuda: DriverCuda) -> None:
         there, here = cuda.device(1 << 20), cuda.pinned(1 << 20)
         began = cuda.mark()
         cuda.copy(there, here, 1 << 20)
-        took = cuda.ms_between(began, cuda.mark())
+        (took,) = cuda.gaps_ms(began, cuda.mark())
     assert 0 < took < 1000 and cuda.free_mb() > 0
 
 
@@ -277,6 +277,16 @@ def test_shapes_that_nobody_foresaw_run_too(cuda: DriverCuda, image: bytes) -> N
     for call in range(4 * (SEEN_BEFORE + GRAPH_AFTER + 1)):
         batch = rng.integers(0, 256, (1 + call % 4, SIDE, SIDE, 3), np.uint8)
         assert is_right(engine.run(batch, engine.outputs), batch)
+    engine.close()
+
+
+def test_the_parts_of_a_call_have_times(cuda: DriverCuda, image: bytes) -> None:
+    shape = (2, SIDE, SIDE, 3)
+    engine = opened(cuda, image, warm=[shape])
+    engine.prepare()
+    spans = engine.spans_ms(shape, runs=3)
+    assert set(spans) == {"copy_in", "network", "copy_out", "graph"} and all(took >= 0 for took in spans.values())
+    assert spans["network"] > 0
     engine.close()
 
 
