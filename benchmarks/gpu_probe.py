@@ -230,8 +230,10 @@ def floor() -> Facts:
 
 
 def networks() -> list[tuple[str, Any, tuple[int, ...]]]:
-    """Label, network with weights in fp16 and the shape of its input, to be run under autocast, as some heads compute in
-    float32. Fresh weights cost what trained ones do."""
+    """Label, network with weights in fp16 and the shape of its input; fresh weights cost what trained ones do.
+
+    To be run under autocast, as some heads compute in float32.
+    """
     import torch
 
     from rtface.train.nets.ifan import EngineExport, EngineNet
