@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -326,7 +327,7 @@ class DriverCuda:
         """Milliseconds on the GPU from each mark to the next; the marks are given back."""
         driver = self._driver
         _do(driver, driver.cuEventSynchronize(marks[-1]))
-        gaps = [float(_do(driver, driver.cuEventElapsedTime(*pair))) for pair in zip(marks, marks[1:], strict=False)]
+        gaps = [float(_do(driver, driver.cuEventElapsedTime(*pair))) for pair in pairwise(marks)]
         for event in marks:
             driver.cuEventDestroy(event)
         return gaps
