@@ -19,6 +19,7 @@ from rtface.networks.speeds import installed_backends
 from rtface.options import Options
 from rtface.precision import fp16, graph, int8
 from rtface.precision.ranges import Record
+from rtface.system.files import write_text
 from rtface.tasks.parsing_scores import DECODERS
 
 Say = Callable[[str], None]
@@ -138,7 +139,7 @@ def write_gates(found: Sequence[AccuracyGate], folder: Path, command: str) -> Pa
     )
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"command": command, "gates": rows}, indent=1) + "\n", "utf-8")
+    write_text(path, json.dumps({"command": command, "gates": rows}, indent=1) + "\n")
     return path
 
 

@@ -71,7 +71,8 @@ def _mp4(file: BinaryIO, size: int) -> Structure:
             lost = kind in _MP4_NEEDED
             return Structure(cut=lost and _fragmented(file, at), short=lost)
         at += length
-    return Structure(short=data and not index)  # the index comes last
+    begun = at < size and _fragmented(file, at - 1)  # a few bytes of another fragment's head
+    return Structure(cut=begun, short=data and not index)  # the index comes last
 
 
 def _fragmented(file: BinaryIO, end: int) -> bool:

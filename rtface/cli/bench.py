@@ -11,6 +11,7 @@ import typer
 from rtface.cli import flags
 from rtface.errors import BudgetMissed, OptionError, SourceError
 from rtface.options import Options, parse_ms
+from rtface.system.files import write_text
 
 if TYPE_CHECKING:
     from rtface.bench.harness import Measured
@@ -116,7 +117,7 @@ def bench_command(
     print(text)
     print(line, flush=True)
     if json_file is not None:
-        json_file.write_text(line + "\n", encoding="utf-8")
+        write_text(json_file, line + "\n")
     if limit_ms is not None and p95 > limit_ms:
         why = f"p95 of {what} is {p95:.1f} ms, not within {limit_ms:g} ms"
         raise BudgetMissed(source, why, "Try --tasks, --max-faces, --set iterations=0 or --set detect_width=256")

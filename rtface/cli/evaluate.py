@@ -13,6 +13,7 @@ import typer
 from rtface.cli import flags
 from rtface.errors import SourceError
 from rtface.options import Options
+from rtface.system.files import write_text
 
 if TYPE_CHECKING:
     from rtface.evaluate.measure import Measure
@@ -104,7 +105,7 @@ def evaluate_command(
     if not reports:
         raise SourceError(str(data), f"has no rows for {task} with that source and split", "Try --split any")
     if json_file is not None:
-        json_file.write_text("".join(json.dumps(report.to_dict()) + "\n" for report in reports), encoding="utf-8")
+        write_text(json_file, "".join(json.dumps(report.to_dict()) + "\n" for report in reports))
 
 
 def _worst_paths(path: Path | None, tasks: list[str]) -> dict[str, Path]:

@@ -21,6 +21,7 @@ from rtface.datasets.crops import moved, moved_points
 from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.datasets.masks import face_of_mask
 from rtface.errors import SourceError, require
+from rtface.system.files import atomic_write, write_text
 
 PART_ROWS = 256
 _SMALL = 128  # px; smaller pictures are kept without loss
@@ -101,11 +102,9 @@ def write_parts(
         left_out += json.loads(part.with_suffix(".json").read_text(encoding="utf-8"))
         done.append(part)
         step(rows.stop - rows.start)
-    whole = parts / "whole"
-    with pq.ParquetWriter(whole, columns, compression="zstd") as writer:
+    with atomic_write(path) as file, pq.ParquetWriter(file, columns, compression="zstd") as writer:
         for part in done:
             writer.write_table(pq.read_table(part))
-    whole.replace(path)
     shutil.rmtree(parts)
     return left_out
 
@@ -121,10 +120,9 @@ def _prepare(parts: Path, plan: str) -> None:
 
 def _write_part(part: Path, table: Any, left_out: list[str]) -> None:
     pq = require("pyarrow.parquet", "eval")
-    part.with_suffix(".json").write_text(json.dumps(left_out), encoding="utf-8")
-    unfinished = part.with_suffix(".unfinished")
-    pq.write_table(table, unfinished, compression="zstd")
-    unfinished.replace(part)  # last: a part that is there is whole
+    write_text(part.with_suffix(".json"), json.dumps(left_out))
+    with atomic_write(part) as file:  # last: a part that is there is whole
+        pq.write_table(table, file, compression="zstd")
 
 
 def _part(

@@ -47,8 +47,10 @@ class _Outlet:
     def idle(self) -> None:
         """Its thread waits by itself."""
 
-    def close(self) -> None:
-        """No more results come."""
+    def close(self, last: FrameResult | None, count: int) -> None:
+        """No more results come after the last, the `count`th."""
+        if last is not None:
+            self._handoff.put_late(last, count)
         self._handoff.close()
 
     def drain(self, since: float) -> None:
@@ -120,7 +122,7 @@ class _Direct:
     def idle(self) -> None:
         self.sink.idle()
 
-    def close(self) -> None:
+    def close(self, last: FrameResult | None, count: int) -> None:
         """Nothing is waiting."""
 
     def drain(self, since: float) -> None:
@@ -158,6 +160,8 @@ class Fanout:
                 except Exception as error:
                     raise _as_output_error(sink, error) from error
             opened.pop_all()  # each outlet closes its own
+        self._last: FrameResult | None = None
+        self._count = 0
         self._outlets = [_Outlet(sink, handoff()) if sink.own_thread else _Direct(sink) for sink in sinks]
 
     def put(self, result: FrameResult) -> None:
@@ -166,6 +170,7 @@ class Fanout:
         Raises:
             OutputError: An output failed.
         """
+        self._last, self._count = result, self._count + 1
         for outlet in self._outlets:
             outlet.put(result)
 
@@ -197,7 +202,7 @@ class Fanout:
         """
         closed_at = time.monotonic()
         for outlet in self._outlets:
-            outlet.close()
+            outlet.close(self._last, self._count)  # Ctrl-C may have come between two outputs
         for outlet in self._outlets:
             outlet.drain(closed_at)
         lost = {outlet.sink.name: outlet.lost + outlet.sink.lost for outlet in self._outlets}

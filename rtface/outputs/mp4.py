@@ -28,7 +28,7 @@ TICKS = 90000
 LONGEST_S = 36000.0
 #: How each encoder gives a frame out as soon as it has it, in good quality. Others are taken with a bit rate.
 SETTINGS: Mapping[str, Mapping[str, str]] = {
-    "libx264": {"preset": "veryfast", "crf": "21", "tune": "zerolatency"},
+    "libx264": {"preset": "superfast", "crf": "23", "tune": "zerolatency"},
     "h264_nvenc": {"preset": "p4", "tune": "ll", "rc": "vbr", "cq": "23", "delay": "0", "forced-idr": "1"},
     "h264_qsv": {"async_depth": "1", "forced_idr": "1", "global_quality": "23"},
     "h264_amf": {"usage": "lowlatency"},

@@ -13,6 +13,7 @@ from pathlib import Path
 from rtface.errors import ModelError, OutputError
 from rtface.models import ModelEntry
 from rtface.precision.int8 import Range
+from rtface.system.files import write_text
 from rtface.system.package_data import shipped
 
 _MEND = "rtface calibrate CLIP_OR_FOLDER measures them again"
@@ -81,7 +82,7 @@ def write_record(record: Record, folder: str | Path) -> Path:
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(pair)}" for name, pair in table["ranges"].items())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'{text}"ranges": {{\n{lines}\n }}\n}}\n', "utf-8")
+        write_text(path, f'{text}"ranges": {{\n{lines}\n }}\n}}\n')
     except OSError as error:
         raise OutputError(str(path), error.strerror or str(error), "Name a folder that can be written") from error
     return path

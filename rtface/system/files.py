@@ -180,6 +180,16 @@ def atomic_write(path: Path, *, overwrite: bool = True, mode: int = 0o666) -> It
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """A text in UTF-8, whole or not at all: `atomic_write`.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
 def publish(part: Path, target: Path, *, overwrite: bool) -> None:
     """Give a finished file its name, in one step, and make that last through a loss of power.
 

@@ -45,6 +45,14 @@ class Handoff(Generic[T]):
             self._changed.notify_all()
             return True
 
+    def put_late(self, item: T, sequence: int) -> None:
+        """Hand over the item of a `put` that a signal may have broken off, unless it is there; without waiting."""
+        with self._changed:
+            if self._sequence < sequence and not self._ended:
+                self._sequence += 1
+                self._items.append((self._sequence, item))
+                self._changed.notify_all()
+
     def _make_room(self) -> None:
         raise NotImplementedError
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rtface.errors import InputError, OutputError, SourceError
 from rtface.system import filetype
+from rtface.system.files import atomic_write
 from rtface.system.image_bytes import decode_image
 from rtface.system.opencv import MAX_SIDE_PX, cv2
 from rtface.system.paths import expanded
@@ -112,13 +113,11 @@ def write_png(path: Path, image: NDArray[Any]) -> None:
         OutputError: Its folder is missing, or the file cannot be written.
     """
     done, data = cv2.imencode(".png", image)
-    part = path.with_name(f".{path.name}.part")
     try:
         if not done:
             raise OSError(None, "the picture cannot be encoded")
-        part.write_bytes(data.tobytes())
-        part.replace(path)
+        with atomic_write(path) as file:
+            file.write(data.tobytes())
     except OSError as error:
-        part.unlink(missing_ok=True)
         why = f"cannot be written ({error.strerror or error})"
         raise OutputError(str(path), why, "Name a file in a folder that is there") from error

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from rtface.errors import ModelError
 from rtface.geometry.crop import CROP_SIZE
+from rtface.system.files import atomic_write
 from rtface.tasks.enhance import OUTPUT
 from rtface.train.nets.blocks import MEAN, SPREAD, fold_all
 from rtface.train.nets.ifan import OUTPUT_NAMES, EngineExport
@@ -167,9 +168,8 @@ def share_weights(model: Exported, lender: Path, target: Path) -> Exported:
 def store(data: bytes, target: Path, difference: dict[str, float]) -> Exported:
     """Write a model's bytes whole, or leave what was there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    part.write_bytes(data)
-    part.replace(target)
+    with atomic_write(target) as file:
+        file.write(data)
     return Exported(target, len(data), hashlib.sha256(data).hexdigest(), difference)
 
 

@@ -23,6 +23,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from rtface.engine.ort import OrtEngine
 from rtface.errors import InputError
+from rtface.system.files import write_text
 from rtface.tasks.parsing_scores import DECODERS
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import grouped_samples
@@ -149,7 +150,7 @@ def quantize(
         "mean_absolute_difference_from_float": difference,
         "pictures": sorted(ids),
     }
-    manifest.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    write_text(manifest, json.dumps(facts, indent=1) + "\n")
     return exported
 
 

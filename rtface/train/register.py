@@ -8,6 +8,7 @@ from typing import Any
 
 from rtface.errors import require
 from rtface.geometry.crop import CROP_SIZE
+from rtface.system.files import write_text
 
 CODE_LICENCE = "Apache-2.0"
 DETECTOR_IO = (
@@ -94,6 +95,4 @@ def register(
     for key, value in more.items():
         if value is not None:
             table[key] = value
-    part = path.with_suffix(".part")
-    part.write_text(tomlkit.dumps(document), "utf-8")
-    part.replace(path)
+    write_text(path, tomlkit.dumps(document))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import ctypes
+import io
 import math
 import queue
 import signal
@@ -28,6 +29,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from rtface.errors import ModelError, OptionError
+from rtface.system.files import atomic_write, write_text
 from rtface.train.sources import Source
 
 A = TypeVar("A")
@@ -163,7 +165,6 @@ class Run:
 
     def save(self) -> None:
         """Write `last.pt` whole, or leave the earlier one."""
-        part = self.checkpoint.with_suffix(".part")
         state = {
             "net": self.net.state_dict(),
             "ema": self.ema.state,
@@ -171,8 +172,8 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        torch.save(state, part)
-        part.replace(self.checkpoint)
+        with atomic_write(self.checkpoint) as file:
+            torch.save(state, file)
         self._save_at = self.seconds + SAVE_EVERY_S
 
     def update(self, losses: dict[str, Tensor], seen: int) -> None:
@@ -256,12 +257,11 @@ def _append_csv(path: Path, row: dict[str, Any]) -> None:
             rows = list(csv.DictReader(file))
     rows.append({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
     names = list(dict.fromkeys(k for r in rows for k in r))
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def plot_log(folder: Path) -> Path | None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from rtface.datasets.labelled import LabelledImage
 from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
+from rtface.system.files import atomic_write
 from rtface.tasks.enhance import SCALE
 from rtface.train.data.degrade import Pairs
 from rtface.train.data.pixel_cache import Picture, read_pictures
@@ -116,9 +117,8 @@ class AdversarialRun(Run):
     def save(self) -> None:
         """As `Run.save`, and the critic."""
         super().save()
-        part = self.folder / "critic.part"
-        torch.save({"net": self.critic.state_dict(), "optimizer": self.critic_optimizer.state_dict()}, part)
-        part.replace(self.folder / "critic.pt")
+        with atomic_write(self.folder / "critic.pt") as file:
+            torch.save({"net": self.critic.state_dict(), "optimizer": self.critic_optimizer.state_dict()}, file)
 
     def criticise(self, made: Tensor, truth: Tensor, penalty: float) -> None:
         """One step of the critic."""

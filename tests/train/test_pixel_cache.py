@@ -153,7 +153,7 @@ def test_pixels_of_changed_and_gone_files_are_stale(tmp_path: Path) -> None:
     cache, files = tmp_path / "cache", [one_of_each(tmp_path / f"{name}.parquet") for name in "abc"]
     read_pictures(files, cache)
     assert stale_entries(cache) == []
-    (cache / "half.123.part").write_bytes(b"12345")
+    (cache / "half.part-0123abcd.npy").write_bytes(b"12345")
     write(files[1], [row("other", "helen", "train", IMAGE)])
     files[2].unlink()
     stale = stale_entries(cache)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from rtface.datasets import corpus
 from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.errors import SourceError
+from rtface.system.files import atomic_write, write_text
 
 UInt8 = npt.NDArray[np.uint8]
 _NO_MASK, _BAD = -1, -1  # in an index row: mask offset, and offset of a picture that does not decode
@@ -127,7 +127,7 @@ def stale_entries(cache: Path) -> list[CacheEntry]:
         facts = file.with_suffix(".json")
         if not (facts.is_file() and _is_current(facts, file.stem)):
             entries.append(_entry(file, file.with_suffix(".npy"), facts))
-    entries += [_entry(file) for file in sorted(cache.glob("*.part")) + sorted(cache.glob("*.part.npy"))]
+    entries += [_entry(file) for file in sorted(cache.glob("*.part-????????.[nj]*"))]
     return entries
 
 
@@ -164,19 +164,13 @@ def _pixel_cache(path: Path, cache: Path) -> tuple[UInt8, npt.NDArray[np.int64]]
 
 def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
     places: list[tuple[int, int, int, int]] = []
-    unfinished = pixel_file.with_suffix(f".{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as out:
-            for name, encoded, mask in corpus.encoded_pixels(path):
-                places.append(_write(out, encoded, mask, f"{path}, row {name}"))
-        unfinished.replace(pixel_file)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    pixel_file.with_suffix(".json").write_text(json.dumps({"path": str(path.resolve())}), "utf-8")
+    with atomic_write(pixel_file) as out:
+        for name, encoded, mask in corpus.encoded_pixels(path):
+            places.append(_write(out, encoded, mask, f"{path}, row {name}"))
+    write_text(pixel_file.with_suffix(".json"), json.dumps({"path": str(path.resolve())}))
     # the index is written last and whole: its presence says that the pixels are complete
-    part = index_file.with_suffix(f".{os.getpid()}.part.npy")
-    np.save(part, np.asarray(places, np.int64).reshape(-1, 4))
-    part.replace(index_file)
+    with atomic_write(index_file) as out:
+        np.save(out, np.asarray(places, np.int64).reshape(-1, 4))
 
 
 def _write(out: BinaryIO, encoded: bytes | None, mask: bytes | None, name: str) -> tuple[int, int, int, int]:
