@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtface.errors import UsageError, require
+from rtface.system.files import write_text
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
@@ -167,7 +168,7 @@ def export_engine_command(
 def _renamed(note: Path, whole: str, shared: str) -> None:
     """The hash of the file that ships in place of that of the same network with its weights."""
     if note.is_file():
-        note.write_text(note.read_text("utf-8").replace(whole, shared), "utf-8")
+        write_text(note, note.read_text("utf-8").replace(whole, shared))
 
 
 def _named(name: str, precision: str) -> str:

@@ -14,6 +14,7 @@ import onnxruntime
 from rtface.errors import ModelError
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry, entry
+from rtface.system.files import atomic_write
 from rtface.train.register import Exported, register
 
 MULTITASK_OUTPUTS = {"landmarks", "parsing", "emotion", "pose", "face", "quality"}
@@ -91,9 +92,8 @@ def add_model(path: Path, folder: Path, terms: str, name: str | None = None, ite
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name or path.stem}.onnx"
     if target.resolve() != path.resolve():
-        part = target.with_suffix(".part")
-        shutil.copyfile(path, part)
-        part.replace(target)
+        with path.open("rb") as given, atomic_write(target) as file:
+            shutil.copyfileobj(given, file)
     data = target.read_bytes()
     exported = Exported(target, len(data), hashlib.sha256(data).hexdigest(), {})
     rounds = iterations if found.role.endswith("engine") else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtface.models import ModelEntry, entries
+from rtface.system.files import write_text
 from rtface.train.manifest import Manifest
 
 MARK = "<!-- written by rtface export -->"
@@ -36,7 +37,7 @@ def write_card(folder: Path, role: str, terms: str, manifest: Manifest | None) -
     models = [model for model in entries(folder) if model.role.removeprefix("small-") == role]
     lines = [f"# {_TITLES[role]}", MARK, "", f"**Terms of the weights:** {terms}", "", *_files(models)]
     lines += ["", "## Trained on", *_sets(manifest), "", "## Figures", *_figures(role, folder)]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    write_text(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -20,6 +20,7 @@ from rtface.datasets.labelled import LabelledImage
 from rtface.datasets.terms import RESEARCH, UNKNOWN, terms_of
 from rtface.errors import ModelError
 from rtface.models import entries
+from rtface.system.files import write_text
 from rtface.train.sources import Source
 from rtface.version import __version__
 
@@ -127,9 +128,7 @@ def _parent(part: str, path: Path) -> ParentFacts:
 def write(manifest: Manifest, run: Path) -> None:
     """Write RUN/manifest.json whole; a run that goes on writes it again, with what it learns from now."""
     run.mkdir(parents=True, exist_ok=True)
-    part = run / f"{FILE}.part"
-    part.write_text(json.dumps(asdict(manifest), indent=1) + "\n", "utf-8")
-    part.replace(run / FILE)
+    write_text(run / FILE, json.dumps(asdict(manifest), indent=1) + "\n")
 
 
 def read(run: Path) -> Manifest:
