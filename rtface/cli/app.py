@@ -11,45 +11,16 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
+from rtface.cli.verbs import VERBS
 from rtface.errors import RtfaceError, UsageError
 from rtface.options import unknown
 from rtface.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
-
-class Verb(NamedTuple):
-    """Where a verb's Typer app is, and what it does in a line."""
-
-    module: str
-    name: str
-    about: str
-
-
-VERBS = {
-    "run": Verb(
-        "rtface.cli.run", "run", "Every frame of a video, picture or folder into JSON lines and annotated video"
-    ),
-    "live": Verb("rtface.cli.live", "live", "A camera or stream as it comes, in a window; the newest frame wins"),
-    "bench": Verb("rtface.cli.bench", "bench", "How long each stage takes on this machine"),
-    "eval": Verb("rtface.cli.evaluate", "evaluate", "Accuracy on a labelled data set"),
-    "build": Verb("rtface.cli.build", "build", "Get TensorRT plans and --engine auto ready for this machine"),
-    "calibrate": Verb("rtface.cli.calibrate", "calibrate", "INT8 ranges from your own pictures, and accuracy gates"),
-    "import": Verb("rtface.cli.import_", "importing", "A public data set's own layout into a corpus file"),
-    "serve": Verb("rtface.cli.serve", "serve", "A local page with picture, events and audience; HTTP API, metrics"),
-    "report": Verb("rtface.cli.report", "report", "What a database of visits tells: a page, a picture or a table"),
-    "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
-    "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),
-    "outputs": Verb("rtface.cli.outputs", "outputs", "The outputs that -o takes, and whether each can be used here"),
-    "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
-    "train": Verb("rtface.cli.train", "train", "Train a network (needs rtface[train])"),
-    "label": Verb("rtface.cli.label", "label", "Label pictures by the own networks, to train on"),
-    "export": Verb("rtface.cli.export", "export", "Write a trained network as ONNX (needs rtface[train])"),
-}
 
 HELP = """\
 rtface: faces from a camera or a file, with landmarks, parsing, emotion and head pose.
@@ -58,7 +29,7 @@ Usage: rtface VERB [OPTIONS]
 
 {verbs}
 
-rtface VERB --help says more. rtface --version prints the version.
+rtface help VERB says more. rtface --version prints the version.
 
 Examples:
   rtface run demo -o faces.jsonl -o faces.mp4
@@ -78,8 +49,14 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _main(args: list[str]) -> int:
+    if "_RTFACE_COMPLETE" in os.environ:  # a shell asks how the line may go on
+        from rtface.cli import lazy
+
+        return lazy.complete()
+    if len(args) > 1 and args[0] == "help":
+        args = [*args[1:], "--help"]
     if not args or args[0] in ("--help", "-h", "help"):
-        print(HELP.format(verbs="\n".join(f"  {verb:<9} {VERBS[verb].about}" for verb in VERBS)), end="")
+        print(HELP.format(verbs="\n".join(f"  {verb:<10} {VERBS[verb].about}" for verb in VERBS)), end="")
         return 0 if args else EXIT_USAGE
     if args[0] in ("--version", "-V"):
         print(f"rtface {__version__}")
@@ -102,9 +79,10 @@ def _run(verb: str, args: list[str]) -> int:
         raise unknown("verb", verb, VERBS, UsageError)
     import typer
 
-    app = getattr(import_module(VERBS[verb].module), VERBS[verb].name)
+    from rtface.cli import lazy
+
     try:
-        code = app(args=args, prog_name=f"rtface {verb}", standalone_mode=False)
+        code = lazy.run([verb, *args])
     except typer.Abort:  # what older typers make of Ctrl-C
         raise KeyboardInterrupt from None
     except Exception as error:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtface.errors import OptionError
+from rtface.labels import TASKS
+from rtface.options import ENGINES, PRECISIONS
 
 if TYPE_CHECKING:
     from rtface.capture.source import Source
@@ -31,17 +33,34 @@ Columns = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite outputs that exist.")]
 Tasks = Annotated[
-    str | None, typer.Option("--tasks", metavar="TASKS", help="Some of landmarks,parsing,emotion,pose; default all.")
+    str | None,
+    typer.Option(
+        "--tasks",
+        metavar="TASKS",
+        autocompletion=lambda: TASKS,
+        help="Some of landmarks,parsing,emotion,pose; default all.",
+    ),
 ]
 MaxFaces = Annotated[int | None, typer.Option("--max-faces", metavar="N", help="Most faces in a frame.")]
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of the inference engine.")]
 Engine = Annotated[
     str | None,
-    typer.Option("--engine", metavar="NAME", help="auto, onnx, openvino, trt, onnx-cuda or onnx-trt; default auto."),
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        autocompletion=lambda: ENGINES,
+        help="auto, onnx, openvino, trt, onnx-cuda or onnx-trt; default auto.",
+    ),
 ]
 Precision = Annotated[
-    str | None, typer.Option("--precision", metavar="NAME", help="auto, fp32, fp16 or int8; default auto.")
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        autocompletion=lambda: ("auto", *PRECISIONS),
+        help="auto, fp32, fp16 or int8; default auto.",
+    ),
 ]
 Detector = Annotated[
     str | None, typer.Option("--detector", metavar="NAME", help="mos; mediapipe says what to do instead.")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from rtface import errors
 from rtface.cli import app
@@ -70,10 +71,13 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(cli: Cli, args: list[s
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def fail(**_: object) -> None:
+    fails = typer.Typer(add_completion=False)
+
+    @fails.command()
+    def fail() -> None:
         raise error
 
-    monkeypatch.setattr("rtface.cli.cameras.cameras", fail)
+    monkeypatch.setattr("rtface.cli.cameras.cameras", fails)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""The verbs as one group of commands, each imported when it runs; shells ask it how a command line may go on."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # in all versions that we take
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from rtface.cli.verbs import VERBS
+
+PROGRAM = "rtface"
+COMPLETE_VARIABLE = "_RTFACE_COMPLETE"
+"""Set by the completion scripts: what a shell wants to know, such as ``complete_bash``."""
+
+
+class LazyGroup(TyperGroup):
+    """A verb's own module is imported only when that verb is meant; of the others, one line is known."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        verb = VERBS.get(cmd_name)
+        return None if verb is None else TyperCommand(cmd_name, help=verb.about, short_help=verb.about)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        verb = VERBS.get(args[0])
+        if verb is None:
+            return super().resolve_command(ctx, args)
+        command = get_command(getattr(import_module(verb.module), verb.name))
+        return args[0], command, args[1:]
+
+
+app = typer.Typer(cls=LazyGroup, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.callback()
+def _verbs() -> None:
+    """Faces from a camera or a file, with landmarks, parsing, emotion and head pose."""
+
+
+def run(args: list[str]) -> Any:
+    """Run a verb with its arguments; returns what it returns. The library's own errors come through."""
+    return app(args=args, prog_name=PROGRAM, standalone_mode=False)
+
+
+def complete() -> int:
+    """Answer the shell that set the variable, on stdout."""
+    completion_init()
+    try:
+        app(args=[], prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    return 0
+
+
+def print_script(shell: str) -> int:
+    """Print the script that teaches a shell to ask: bash, zsh, fish or powershell."""
+    before = os.environ.get(COMPLETE_VARIABLE)
+    os.environ[COMPLETE_VARIABLE] = f"source_{shell}"
+    try:
+        return complete()
+    finally:
+        if before is None:
+            del os.environ[COMPLETE_VARIABLE]
+        else:
+            os.environ[COMPLETE_VARIABLE] = before
