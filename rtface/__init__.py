@@ -66,6 +66,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from rtface.types import HeadPose as HeadPose
     from rtface.types import Landmarks as Landmarks
     from rtface.types import Parsing as Parsing
+    from rtface.types import Skip as Skip
+    from rtface.types import SkipReason as SkipReason
     from rtface.types import Timing as Timing
 
 _HOMES = {
@@ -82,7 +84,7 @@ _HOMES = {
     "options": "Options",
     "outputs.sink": "RunInfo Sink",
     "stream": "Stream",
-    "types": "Emotion Event Face Frame FrameResult HeadPose Landmarks Parsing Timing",
+    "types": "Emotion Event Face Frame FrameResult HeadPose Landmarks Parsing Skip SkipReason Timing",
 }
 """The public names, by the module that they are in."""
 
