@@ -95,11 +95,12 @@ def export_engine(
 
 
 def export_detector(checkpoint: Path, target: Path) -> Exported:
-    """Write the detector with height and width left open."""
+    """Write the detector with the number of pictures (several cameras), their height and width left open."""
     net = DetectorExport(_rounded(load_detector(checkpoint))).eval()
     rng = np.random.default_rng(0)
-    inputs = [rng.integers(0, 256, (1, h, w, 3), dtype=np.uint8) for h, w in ((256, 320), (480, 640))]
-    return _write(net, inputs, target, "image", ("detections",), {1: "height", 2: "width"})
+    sizes = ((1, 256, 320), (1, 480, 640), (2, 96, 64))
+    inputs = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    return _write(net, inputs, target, "image", ("detections",), {0: "batch", 1: "height", 2: "width"})
 
 
 def export_superfan(checkpoint: Path, target: Path) -> Exported:

@@ -12,8 +12,8 @@ from rtface.system.files import write_text
 
 CODE_LICENCE = "Apache-2.0"
 DETECTOR_IO = (
-    ["image uint8 (1, height, width, 3) BGR, multiples of 32"],
-    ["detections float32 (1, cells, 18): x0 y0 x1 y1 px, score, 5 points px, yaw pitch roll degrees"],
+    ["image uint8 (batch, height, width, 3) BGR, multiples of 32"],
+    ["detections float32 (batch, cells, 18): x0 y0 x1 y1 px, score, 5 points px, yaw pitch roll degrees"],
 )
 
 ENHANCER_IO = (

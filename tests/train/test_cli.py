@@ -195,7 +195,7 @@ def test_smaller_crops_and_more_rounds_borrow_their_weights(engine_run: Path, en
 
 
 @torch.no_grad()
-def test_the_exported_detector_takes_any_size(
+def test_the_exported_detector_takes_any_size_and_several_pictures(
     detector_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("export", "detector", "--run", detector_run, "--out", tmp_path) == 0
@@ -205,8 +205,8 @@ def test_the_exported_detector_takes_any_size(
     assert models.verify(tmp_path) == [(entry, None)]
     net = DetectorExport(exporter.load_detector(detector_run / "last.pt"))
     engine = OrtEngine(models.load(entry), entry.name, 1)
-    for height, width in ((64, 64), (96, 160)):
-        image = np.random.default_rng(height).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    for batch, height, width in ((1, 64, 64), (1, 96, 160), (3, 64, 32)):
+        image = np.random.default_rng(height).integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
         got = engine.run(image, ("detections",))["detections"]
         assert got == pytest.approx(net(torch.from_numpy(image)).numpy(), rel=1e-2, abs=0.1)
 
