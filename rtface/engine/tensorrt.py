@@ -97,7 +97,7 @@ class TrtEngine:
         if engine is None:
             why = f"{self._version()} does not load its plan (another version, another GPU, or damaged)"
             raise PlanRefused(name, why, _BUILD)
-        self._kernels = RtxKernels(engine, kernels) if is_rtx(self._api) else None
+        self._kernels = RtxKernels(self._api, engine, kernels) if is_rtx(self._api) else None
         self._plan = self._opened(engine)
         least, _, most = engine.get_tensor_profile_shape(self._plan.input, 0)
         self._least, self._largest = tuple(least), tuple(most)
@@ -111,12 +111,12 @@ class TrtEngine:
         inputs = [tensor for tensor in tensors if engine.get_tensor_mode(tensor) == reads]
         if len(inputs) != 1:
             raise PlanRefused(self._name, f"its plan has {len(inputs)} inputs, not one", _BUILD)
-        what, given = "an execution context", self._api.ExecutionContextAllocationStrategy.USER_MANAGED
-        if self._kernels is not None:
-            config = self._kernels.config
-            config.set_execution_context_allocation_strategy(given)
-            config.cuda_graph_strategy = self._api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-            given = config
+        what, alone = "an execution context", self._api.ExecutionContextAllocationStrategy.USER_MANAGED
+
+        def context(often: bool) -> Any:
+            given = alone if self._kernels is None else self._kernels.config(often)
+            return must_make(self._name, what, lambda: engine.create_execution_context(given))
+
         return Plan(
             name=self._name,
             engine=engine,
@@ -124,7 +124,7 @@ class TrtEngine:
             input=inputs[0],
             dtypes={tensor: np.dtype(self._api.nptype(engine.get_tensor_dtype(tensor))) for tensor in tensors},
             scratch=Scratch(self._cuda),
-            make_context=lambda: must_make(self._name, what, lambda: engine.create_execution_context(given)),
+            make_context=context,
             own_graphs=self._kernels is not None,
         )
 

@@ -80,20 +80,33 @@ def must_make(name: str, what: str, make: Callable[[], T]) -> T:
 class RtxKernels:
     """TensorRT-RTX's kernels, which it compiles for the GPU while running, kept in a file from run to run.
 
-    `config` is how contexts are made.
+    Args:
+        api: The module.
+        engine: TensorRT-RTX's.
+        path: The file; None = none is kept.
     """
 
-    def __init__(self, engine: Any, path: Path | None) -> None:
-        self._path = path
-        self.config: Any = engine.create_runtime_config()
-        self._cache: Any = self.config.create_runtime_cache()
+    def __init__(self, api: Any, engine: Any, path: Path | None) -> None:
+        self._path, self._api = path, api
+        self._eager, self._lazy = engine.create_runtime_config(), engine.create_runtime_config()
+        self._cache: Any = self._eager.create_runtime_cache()
         if path is not None and path.is_file():
             if why := why_not_trusted(path):
                 log.warning("%s holds native code, and %s: it is left alone", path, why)
                 self._path = None
             elif not self._cache.deserialize(path.read_bytes()):
                 self._cache.reset()  # of another version or GPU: it is written again
-        self.config.set_runtime_cache(self._cache)
+        when = api.DynamicShapesKernelSpecializationStrategy
+        for config, strategy in ((self._eager, when.EAGER), (self._lazy, when.LAZY)):
+            config.set_runtime_cache(self._cache)
+            config.set_execution_context_allocation_strategy(api.ExecutionContextAllocationStrategy.USER_MANAGED)
+            config.cuda_graph_strategy = api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            config.dynamic_shapes_kernel_specialization_strategy = strategy
+
+    def config(self, often: bool) -> Any:
+        """How a context is made: for a shape that comes often its kernels are compiled at its first call, which
+        `prepare` makes; for others in the background, while slower ones run."""
+        return self._eager if often else self._lazy
 
     def save(self) -> None:
         """Keep what was compiled."""

@@ -41,7 +41,7 @@ class Plan:
         input: The input's name.
         dtypes: NumPy's type of every tensor, by name.
         scratch: The contexts' working memory.
-        make_context: A new execution context, which brings no memory of its own.
+        make_context: A new execution context, which brings no memory of its own; for a shape that comes often, or not.
         own_graphs: Whether TensorRT records graphs by itself.
     """
 
@@ -51,7 +51,7 @@ class Plan:
     input: str
     dtypes: dict[str, np.dtype[Any]]
     scratch: Scratch
-    make_context: Callable[[], Any]
+    make_context: Callable[[bool], Any]
     own_graphs: bool
 
     @property
@@ -76,9 +76,10 @@ class ShapeContext:
         plan: What to run.
         shape: The input's.
         graph: Whether to record a graph; no gain for shapes that come once.
+        often: Whether the shape comes again and again.
     """
 
-    def __init__(self, plan: Plan, shape: tuple[int, ...], *, graph: bool = True) -> None:
+    def __init__(self, plan: Plan, shape: tuple[int, ...], *, graph: bool = True, often: bool = True) -> None:
         self._plan, self._cuda = plan, plan.cuda
         self._records = graph and not plan.own_graphs
         self._calls, self._scratch_at = 0, 0
@@ -89,7 +90,7 @@ class ShapeContext:
         with ExitStack() as undo:
             undo.callback(self.close)
             with SETUP:
-                self._context = plan.make_context()
+                self._context = plan.make_context(often)
             self.reshape(shape)
             undo.pop_all()
 
@@ -234,7 +235,7 @@ class ContextPool:
             made = self._contexts[shape] = ShapeContext(self._plan, shape, graph=self._graphs)
             return made
         if self._shared is None:
-            self._shared = ShapeContext(self._plan, shape, graph=False)
+            self._shared = ShapeContext(self._plan, shape, graph=False, often=False)
         elif self._shared.shape != shape:
             self._plan.cuda.wait()
             self._shared.reshape(shape)

@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from rtface.engine import Engine, Preparable
-from rtface.errors import RtfaceError
+from rtface.errors import EngineError, RtfaceError
 from rtface.networks.open import open_network
 from rtface.networks.roles import DETECTOR, ENGINE
 from rtface.networks.selection import Catalogue, select_network
@@ -72,9 +72,13 @@ def _frame_ms(engine: str, precision: str, options: Options, catalogue: Catalogu
         asked = replace(options, engine=engine, precision=fitting)
         network, _ = open_network(select_network(role, asked, catalogue), asked)
         try:
+            began_on = network.describe()
             if isinstance(network, Preparable):
                 network.prepare(network.outputs)
             total += share * median(_times(network, batch, clock))
+            if (now := network.describe()) != began_on:  # a GPU that failed: what was timed is its spare
+                why = f"{began_on['engine']} failed and {now['engine']} went on"
+                raise EngineError(f"{engine} {precision}", why, "`rtface doctor --gpu` shows what works")
         finally:
             network.close()
     return total

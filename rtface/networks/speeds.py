@@ -2,7 +2,7 @@
 
 Nothing is measured when a run starts: it would cost the first result seconds. `rtface doctor` measures where nothing is
 remembered, `rtface build` always (`rtface.networks.speed_test`). An answer holds as long as the facts that it depends
-on: CPU, cores, threads, versions, models.
+on: CPU, cores, threads, GPU, versions, models.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rtface.errors import EngineError
 from rtface.models import ModelEntry
 from rtface.networks.roles import DETECTOR, ENGINE
 from rtface.options import Options
@@ -84,9 +85,21 @@ def facts_of(options: Options, models: Iterable[ModelEntry]) -> dict[str, Any]:
         "cpu": machine.cpu_name(),
         "cores": machine.usable_cores(),
         "threads": options.threads,
+        "gpu": _gpu() if "trt" in installed_backends() else None,
         "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
         "models": [model.sha256[:16] for model in concerned],
     }
+
+
+@functools.cache
+def _gpu() -> str | None:
+    from rtface.engine.cuda import gpu
+
+    try:
+        facts = gpu()
+    except EngineError:
+        return None
+    return f"{facts.name}, {facts.processors} processors, CUDA {facts.driver}"
 
 
 def _entries() -> list[Mapping[str, Any]]:

@@ -150,6 +150,10 @@ class GraphStrategy(IntEnum):
     DISABLED, WHOLE_GRAPH_CAPTURE = 0, 1
 
 
+class Specialization(IntEnum):
+    LAZY, EAGER, NONE = 0, 1, 2
+
+
 class Compute(IntEnum):
     SM75, SM86 = 75, 86
 
@@ -255,17 +259,23 @@ class NetworkEngine:
 class RtxEngine(NetworkEngine):
     """TensorRT-RTX's: contexts come with a configuration, which keeps the kernels."""
 
+    def __init__(self, cuda: FakeCuda, most: int) -> None:
+        super().__init__(cuda, most)
+        self.strategies: list[Specialization] = []
+
     def create_runtime_config(self) -> RuntimeConfig:
         return RuntimeConfig()
 
     def create_execution_context(self, runtime_config: RuntimeConfig) -> Context:
         assert runtime_config.cuda_graph_strategy is GraphStrategy.WHOLE_GRAPH_CAPTURE
         runtime_config.cache.kernels += b"."  # one more was compiled
+        self.strategies.append(runtime_config.dynamic_shapes_kernel_specialization_strategy)
         return super().create_execution_context(runtime_config.strategy)
 
 
 class RuntimeConfig:
     cuda_graph_strategy = GraphStrategy.DISABLED
+    dynamic_shapes_kernel_specialization_strategy = Specialization.LAZY
 
     def __init__(self) -> None:
         self.strategy, self.cache = Strategy.STATIC, KernelCache()
@@ -424,3 +434,4 @@ class FakeRtx(FakeTrt):
 
     __name__, __version__ = "tensorrt_rtx", "1.7.1"
     CudaGraphStrategy, ComputeCapability, Engine, Config = GraphStrategy, Compute, RtxEngine, RtxConfig
+    DynamicShapesKernelSpecializationStrategy = Specialization

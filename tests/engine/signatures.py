@@ -25,12 +25,19 @@ ENUMS = (
     "ExecutionContextAllocationStrategy",
     "CudaGraphStrategy",
     "ComputeCapability",
+    "DynamicShapesKernelSpecializationStrategy",
 )
 
 ATTRIBUTES = (
     ("IBuilderConfig", "progress_monitor"),
     ("ICudaEngine", "num_io_tensors"),
     ("OnnxParser", "num_errors"),
+)
+
+OF_RTX = (
+    ("IRuntimeConfig", "cuda_graph_strategy"),
+    ("IRuntimeConfig", "dynamic_shapes_kernel_specialization_strategy"),
+    ("IBuilderConfig", "num_compute_capabilities"),
 )
 
 
@@ -78,7 +85,8 @@ def differences(api: Any, ours: fake.FakeTrt) -> list[str]:
         for member in getattr(getattr(ours, kind, None), "__members__", ())
         if member not in fake.LATER and not hasattr(getattr(api, kind), member)
     ]
-    wrong += [f"{kind}.{name} is missing" for kind, name in ATTRIBUTES if not hasattr(getattr(api, kind), name)]
+    attributes = ATTRIBUTES + (OF_RTX if isinstance(ours, fake.FakeRtx) else ())
+    wrong += [f"{kind}.{name} is missing" for kind, name in attributes if not hasattr(getattr(api, kind), name)]
     wrong += [f"{name} is missing" for name in ("nptype", "Logger", "IProgressMonitor") if not hasattr(api, name)]
     return wrong + nothing_to_give(api)
 

@@ -16,7 +16,7 @@ from rtface.engine.trt_api import find_api, logger_of
 from rtface.engine.trt_build import Shapes, build_plan, target
 from rtface.engine.trt_context import GRAPH_AFTER, SEEN_BEFORE
 from rtface.errors import EngineError
-from tests.engine.fake_trt import PLAN, SIDE, Compute, FakeCuda, FakeRtx, FakeTrt, Preview
+from tests.engine.fake_trt import PLAN, SIDE, Compute, FakeCuda, FakeRtx, FakeTrt, Preview, RtxEngine, Specialization
 
 SHAPES = Shapes((1, 4, 4, 3), (2, 4, 4, 3), (8, 4, 4, 3))
 
@@ -242,6 +242,15 @@ def test_tensorrt_rtx_keeps_its_kernels_and_makes_its_graphs(tmp_path: Path) -> 
     kernels.write_bytes(b"kernels of others")
     opened(api=FakeRtx, kernels=kernels)[0].close()
     assert kernels.read_bytes() == b"kernels of others"
+
+
+def test_kernels_are_compiled_at_once_for_a_stream_and_in_the_background_for_stills() -> None:
+    engine, api, _ = opened(api=FakeRtx, warm=shapes(2))
+    engine.prepare()
+    engine.run(crops(7), ("mean",))
+    assert isinstance(api.engine, RtxEngine)
+    assert api.engine.strategies == [Specialization.EAGER, Specialization.EAGER, Specialization.LAZY]
+    engine.close()
 
 
 def test_a_broken_installation_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from rtface import models
 from rtface.analyzer import Analyzer
+from rtface.engine.cuda import Gpu
 from rtface.errors import EngineError, OptionError
 from rtface.networks import open as networks
 from rtface.networks import selection, speed_test, speeds
@@ -152,6 +153,35 @@ def test_measuring_times_what_would_run_and_leaves_out_what_cannot(
     assert ("detector", "onnx", "fp32") in timed and ("detector", "onnx", "int8") not in timed
     assert len(said) == 2 and "does not load" in said[0]
     assert recall(options) == (Speed("onnx", "fp32", 10.0), Speed("onnx", "int8", 5.5))
+
+
+def test_a_gpu_that_fails_while_it_is_timed_is_not_remembered_with_its_spares_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Failing(FakeEngine):
+        def describe(self) -> dict[str, str | int]:
+            return {"engine": "onnxruntime" if self.batches else "tensorrt"}
+
+        def run(self, batch: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:  # type: ignore[override]
+            self.batches.append(1)
+            return {}
+
+    monkeypatch.setattr(speed_test, "candidates", lambda *_: [("trt", "fp16")])
+    monkeypatch.setattr(speed_test, "open_network", lambda chosen, options: (Failing(), None))
+    said: list[str] = []
+    assert speed_test.measure(Options(), clock=FakeClock(), say=said.append) == []
+    assert "trt fp16: tensorrt failed and onnxruntime went on" in said[0]
+
+
+def test_what_was_measured_with_another_gpu_is_not_recalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speeds, "installed_backends", lambda: ("trt",))
+    for name in ("RTX 4060", "RTX 4090"):
+        monkeypatch.setattr("rtface.engine.cuda.gpu", lambda name=name: Gpu(name, "8.9", 24, 8192, False, "13.0"))
+        speeds._gpu.cache_clear()
+        assert recall(Options()) == ()
+        remember(Options(), SPEEDS)
+        assert recall(Options()) == tuple(SPEEDS)
+    speeds._gpu.cache_clear()
 
 
 def test_a_chosen_engine_that_fails_gives_way_with_a_warning(
