@@ -20,6 +20,7 @@ from rtface.options import Options
 from rtface.precision import fp16, graph, int8
 from rtface.precision.ranges import Record
 from rtface.system.files import write_text
+from rtface.system.machine import runs_int8_fast
 from rtface.tasks.parsing_scores import DECODERS
 
 Say = Callable[[str], None]
@@ -120,7 +121,7 @@ class Gatekeeper:
             float_layers=(),
             heads=heads,
             passed=bool(heads) and all(head["passed"] for head in heads),
-            measured_by=by or f"onnxruntime {onnxruntime.__version__} on the CPU",
+            measured_by=(by or f"onnxruntime {onnxruntime.__version__} on the CPU") + _how(engine, precision),
         )
         self._say(f"{self._model.name} {engine} {precision}: {'passed' if gate.passed else 'NOT passed'}")
         return gate
@@ -128,6 +129,11 @@ class Gatekeeper:
     def _figures(self, opened: Callable[[], Engine]) -> Figures:
         size = self._model.size or CROP_SIZE
         return figures(self._model.role, opened, self._data, self._options, limit=self._limit, size=size)
+
+
+def _how(engine: str, precision: str) -> str:
+    in_float = precision == "int8" and engine != "openvino" and not runs_int8_fast()
+    return ", 8-bit numbers in float, as VNNI answers" if in_float else ""
 
 
 def write_gates(found: Sequence[AccuracyGate], folder: Path, command: str) -> Path:
@@ -156,4 +162,4 @@ def table(found: Sequence[AccuracyGate]) -> list[tuple[str, str, str, str, str, 
 
 
 def _ort(data: bytes, name: str, threads: int | None) -> OrtEngine:
-    return OrtEngine(data, name, threads, decoders=DECODERS)
+    return OrtEngine(data, name, threads, decoders=DECODERS, exact_int8=not runs_int8_fast())

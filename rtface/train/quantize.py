@@ -24,6 +24,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from rtface.engine.ort import OrtEngine
 from rtface.errors import InputError
 from rtface.system.files import write_text
+from rtface.system.machine import runs_int8_fast
 from rtface.tasks.parsing_scores import DECODERS
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import grouped_samples
@@ -193,7 +194,8 @@ def _by_arithmetic(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _difference(before: bytes, after: bytes, batches: Sequence[Batch]) -> dict[str, float]:
     """Mean absolute difference per output on the calibration data (for `parsing`: share of labels that differ)."""
-    a, b = OrtEngine(before, decoders=DECODERS), OrtEngine(after, decoders=DECODERS)
+    a = OrtEngine(before, decoders=DECODERS)
+    b = OrtEngine(after, decoders=DECODERS, exact_int8=not runs_int8_fast())
     sums = dict.fromkeys(a.outputs, 0.0)
     for batch in batches[:16]:
         one, other = a.run(batch, a.outputs), b.run(batch, a.outputs)

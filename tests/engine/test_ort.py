@@ -14,6 +14,7 @@ from rtface import models
 from rtface.engine import DeviceFailed, Engine, OrtEngine, ort
 from rtface.engine.ort import MAX_THREADS, default_threads
 from rtface.errors import EngineError
+from rtface.system.machine import runs_int8_fast
 from tests.fakes import OUTPUTS
 
 
@@ -155,3 +156,38 @@ def test_a_gpu_that_fails_is_told_from_a_wrong_batch(gpu: list[str]) -> None:
         with pytest.raises(EngineError, match="net: onnxruntime failed") as caught:
             engine.run(np.zeros((1, 4, 4, 3), np.uint8), ("pose",))
         assert type(caught.value) is kind
+
+
+def test_exact_int8_is_what_the_rounded_numbers_give() -> None:
+    """A sum of two products of bytes beyond 16 bits: 255 x 127 twice. Without VNNI it is clipped to 32,767."""
+    model = product_of_bytes(weight=127)
+    batch = np.full((1, 64, 4, 4), 255, np.uint8)
+    exact = OrtEngine(model, "made", 1, exact_int8=True).run(batch, ("sum",))["sum"]
+    assert exact == pytest.approx(np.full((1, 8, 4, 4), 64 * 255 * 127.0))
+    if runs_int8_fast():
+        assert OrtEngine(model, "made", 1).run(batch, ("sum",))["sum"] == pytest.approx(exact)
+
+
+def product_of_bytes(weight: int) -> bytes:
+    """A 1x1 convolution of 64 channels over bytes, quantised as the shipped networks are: QDQ, uint8 by int8."""
+    onnx = pytest.importorskip("onnx", reason="needs onnx to make the network")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    values = {"scale": np.float32(1), "zero": np.uint8(0), "w_zero": np.int8(0), "step": np.float32(64 * 255 * 127)}
+    values["w"] = np.full((8, 64, 1, 1), weight, np.int8)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["x_float"]),
+        helper.make_node("DequantizeLinear", ["w", "scale", "w_zero"], ["w_float"]),
+        helper.make_node("Conv", ["x_float", "w_float"], ["y"]),
+        helper.make_node("QuantizeLinear", ["y", "step", "zero"], ["y_byte"]),
+        helper.make_node("DequantizeLinear", ["y_byte", "step", "zero"], ["sum"]),
+    ]
+    kinds = onnx.TensorProto
+    graph = helper.make_graph(
+        nodes,
+        "made",
+        [helper.make_tensor_value_info("x", kinds.UINT8, (1, 64, 4, 4))],
+        [helper.make_tensor_value_info("sum", kinds.FLOAT, (1, 8, 4, 4))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
