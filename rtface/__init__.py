@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from rtface.audience.rules import AudienceOptions as AudienceOptions
     from rtface.audience.visits import Visit as Visit
     from rtface.capture.source import Source as Source
+    from rtface.drawing import blur as blur
     from rtface.drawing import draw as draw
     from rtface.errors import BudgetMissed as BudgetMissed
     from rtface.errors import EngineError as EngineError
@@ -77,7 +78,7 @@ _HOMES = {
     "audience.rules": "AudienceOptions",
     "audience.visits": "Visit",
     "capture.source": "Source",
-    "drawing": "draw",
+    "drawing": "blur draw",
     "errors": "BudgetMissed EngineError InputError ModelError OptionError OutputError RtfaceError SourceError"
     " UsageError",
     "labels": "EMOTIONS PARSING_CLASSES TASKS",

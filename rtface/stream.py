@@ -133,7 +133,7 @@ class Stream:
                 stack.callback(self._analyzer.release, self)
                 self._analyzer.prepare()
             info = self._run_info(source, self._analyzer)
-            self._fanout = Fanout(sinks, info, live=self._live)
+            self._fanout = Fanout(sinks, info, live=self._live, privacy=self._options.privacy)
             self._source = source
             self._grabber = self._new_grabber(source)
             self._grabber.start()

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.labels import EMOTIONS, TASKS
+from rtface.errors import InputError
+from rtface.labels import EMOTIONS, PARSING_CLASSES, TASKS
 
 Array = NDArray[Any]
 
@@ -115,6 +116,38 @@ class Parsing:
     def __post_init__(self) -> None:
         _freeze(self, "labels", np.uint8, (None, None))
         _freeze(self, "to_frame", np.float64, (2, 3))
+
+    def in_frame(self, shape: tuple[int, ...], classes: Iterable[str] | None = None) -> NDArray[np.bool_]:
+        """The face's pixels in the frame.
+
+        Use this when you want to cut out, tint or count pixels rather than draw.
+
+        Args:
+            shape: The frame's, (H, W) or (H, W, 3).
+            classes: Names of ``PARSING_CLASSES``; None = all but the background.
+
+        Returns:
+            (H, W) bool.
+
+        Raises:
+            InputError: A name is no class.
+
+        Example:
+            >>> import rtface
+            >>> result = rtface.analyze("group.jpg")  # doctest: +SKIP
+            >>> hair = result.faces[0].parsing.in_frame(result.frame.image.shape, ["hair"])  # doctest: +SKIP
+        """
+        from rtface.system.opencv import cv2
+
+        chosen = np.zeros(256, np.uint8)
+        for name in PARSING_CLASSES[1:] if classes is None else classes:
+            if name not in PARSING_CLASSES:
+                known = ", ".join(PARSING_CLASSES)
+                raise InputError("classes", f"expected some of {known}, got {name!r}", "Name some of them")
+            chosen[PARSING_CLASSES.index(name)] = 1
+        height, width = shape[:2]
+        warped = cv2.warpAffine(chosen[self.labels], self.to_frame, (width, height), flags=cv2.INTER_NEAREST)
+        return np.asarray(warped, bool)
 
     def to_dict(self) -> dict[str, Any]:
         """The label map as runs, row after row: ``labels[i]`` repeated ``counts[i]`` times.
@@ -287,6 +320,8 @@ class FrameResult:
         camera: Which of several cameras it is of; empty where there is one.
         time: UTC at which the frame was taken: of a live source the grab, of a file the moment at which it was
             recorded, where the caller has said when that began; None = not known.
+        possible_xyxy: (N, 4) px, everything on this very frame that may be a face, for blurring; None = the detector
+            did not look at it, or `Options.privacy` is not "blur".
     """
 
     frame: Frame
@@ -301,6 +336,7 @@ class FrameResult:
     engine: str = ""
     camera: str = ""
     time: datetime | None = None
+    possible_xyxy: Array | None = None
 
     def __len__(self) -> int:
         return len(self.faces)

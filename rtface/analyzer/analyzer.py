@@ -203,7 +203,8 @@ class Analyzer:
             budget = Budget(self._clock)
             faces = self._stills.faces(frame, boxes, wanted, budget)
             name = engine_name(self._engines.engine(0)) if wanted else ""
-            return FrameResult(frame, faces, timing_of(budget), tasks=wanted, engine=name)
+            possible = self._stills.possible_xyxy
+            return FrameResult(frame, faces, timing_of(budget), tasks=wanted, engine=name, possible_xyxy=possible)
 
     def video(
         self,

@@ -56,6 +56,7 @@ class Stills:
     ) -> None:
         self._options, self._detector, self._engines = options, detector, engines
         self._number, self._enhancer = number, enhancer
+        self.possible_xyxy: NDArray[np.float32] | None = None  # of the last picture, for blurring
 
     def faces(
         self, frame: Frame, boxes: Sequence[Any] | NDArray[Any] | None, wanted: tuple[str, ...], budget: Budget
@@ -70,6 +71,7 @@ class Stills:
         """
         options = self._options
         found = self._detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
+        self.possible_xyxy = found.possible_xyxy
         budget.stop_stage("detect")
         if not wanted:
             # The engine, whose second opinion lets a still's lower bar stand, is not asked.

@@ -61,6 +61,7 @@ class VideoPipeline:
             parsing_first=parsing_matters_most(options.tasks, options.priority),
         )
         self._cache, self._smoother = ResultCache(), Smoother()
+        self._possible_xyxy: NDArray[np.float32] | None = None  # None: the detector did not look at this frame
         self._ran_on: dict[int, str] = {}  # network of the ladder → what ran it last
 
     def costs(self) -> dict[str, dict[str, float]]:
@@ -74,6 +75,7 @@ class VideoPipeline:
             EngineError: A network cannot run.
         """
         scheduler, skips = self._scheduler, list[Skip]()
+        self._possible_xyxy = None
         scheduler.begin(deadline, frame.captured_at)
         level, rest = scheduler.ladder.level, scheduler.frame_skip_reason()
         self._track_on(frame, at)
@@ -99,6 +101,7 @@ class VideoPipeline:
             skips=tuple(skips),
             engine=engine,
             events=(*self._smoother.take_events(), *self._engine_events(network, engine, at)),
+            possible_xyxy=self._possible_xyxy,
         )
 
     def _engine_events(self, network: int, engine: str, at: float) -> tuple[Event, ...]:
@@ -113,13 +116,18 @@ class VideoPipeline:
         self._scheduler.budget.stop_stage("track")
 
     def _find(self, frame: Frame, wanted: tuple[str, ...], skips: list[Skip]) -> None:
-        """Let the detector look when it should, may, and there is time; on every frame if nothing else is wanted."""
-        if wanted and not self._tracker.wants_detection:
+        """Let the detector look when it should, may, and there is time.
+
+        On every frame if nothing else is wanted, or faces are blurred: that goes by what was seen on the very frame.
+        """
+        if wanted and not self._tracker.wants_detection and self._options.privacy != "blur":
             return
         if skip := self._scheduler.detector_skip_reason():
             skips.append(skip)
             return
         found = self._detector.detect(frame.image)
+        if self._options.privacy == "blur":  # a detector of one's own need not know what else may be a face
+            self._possible_xyxy = found.boxes_xyxy if found.possible_xyxy is None else found.possible_xyxy
         self._scheduler.budget.stop_stage("detect", stage="detect")
         self._tracker.meet(found.boxes_xyxy, found.scores, found.points5)
         self._scheduler.budget.stop_stage("track")

@@ -61,11 +61,13 @@ class Audience:
             at: The frame's time in seconds; None = the grab's or the file's, see `live`.
             utc: That in seconds since 1970; None = by the clocks of this machine.
         """
-        name = str(getattr(result, "camera", "") or "")
+        name = result.camera
         if name not in self._cameras:
             self._cameras[name] = _Camera(name, self.options)
         if at is None:
             at = self.time_of(result)
+        if utc is None and result.time is not None:
+            utc = result.time.timestamp()
         if utc is None:
             utc = time.time() - time.monotonic() + result.captured_at
         return self._told(*self._cameras[name].observe(result, at, utc))

@@ -23,12 +23,15 @@ class Detections:
         scores: (N,) float32, 0..1.
         points5: (N, 5, 2) float32: eye left in the image, eye right, nose, mouth left, mouth right.
         pose: (N, 3) float32, degrees: yaw, pitch, roll.
+        possible_xyxy: (M, 4) float32, everything that may be a face, those above among it: also what scored too low
+            to be one, is too small, or is beyond the most faces. For blurring; None = was not asked for.
     """
 
     boxes_xyxy: Floats
     scores: Floats
     points5: Floats
     pose: Floats
+    possible_xyxy: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -29,6 +29,16 @@ VOTE_IOU = 0.7
 """Cells whose boxes overlap a kept one by this much tell of the same face: its box is their mean."""
 
 
+POSSIBLE_SCORE = 0.1
+"""What scores less is no face to the detector at its lowest."""
+
+POSSIBLE_PX = 8.0
+"""Smallest side of what may be a face."""
+
+POSSIBLE_IOU = 0.7
+"""Boxes that may be faces overlap: two heads, one behind the other, are both blurred."""
+
+
 class _Bar(NamedTuple):
     score: float
     faces: int
@@ -45,6 +55,7 @@ class MosDetector:
         nms_iou: Boxes that overlap a better one by more than this IoU are dropped.
         min_face_px: Faces whose longer side is below this, in px of the picture, are dropped.
         max_faces, still_max_faces: Most faces returned, of a stream's frame and of a still.
+        possible: Also tell of everything that may be a face (`Detections.possible_xyxy`).
         prepare: Gets the network ready for a stream.
         close: Gives the network's memory and threads back.
     """
@@ -61,6 +72,7 @@ class MosDetector:
         min_face_px: float = 16,
         max_faces: int = 8,
         still_max_faces: int = 256,
+        possible: bool = False,
         prepare: Callable[[], None] = lambda: None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
@@ -69,6 +81,7 @@ class MosDetector:
         self._stream = _Bar(score_threshold, max_faces)
         self._still = _Bar(still_score_threshold, still_max_faces)
         self._nms_iou, self._min_face_px = nms_iou, min_face_px
+        self._possible = possible
         self._view: View | None = None
         self._canvas = np.zeros((1, 0, 0, 3), np.uint8)
 
@@ -89,8 +102,8 @@ class MosDetector:
         found = Detections.none()
         bar = self._still if still else self._stream
         for group in self._groups(image, still):
-            rows = [self._read(image, look, bar.score) for look in group]
-            found = self._best(rows[0] if len(rows) == 1 else np.concatenate(rows), bar.faces)
+            read = [self._read(image, look, bar.score) for look in group]
+            found = self._best(read[0] if len(read) == 1 else np.concatenate(read), bar)
             if len(found):
                 break
         return found
@@ -105,20 +118,26 @@ class MosDetector:
         """The network's rows for one view that can be faces, in px of the picture."""
         view = look.view
         rows: NDArray[np.float32] = self._forward(self._laid(image, view))[0]
-        rows = rows[rows[:, 4] >= score]
+        rows = rows[rows[:, 4] >= (min(score, POSSIBLE_SCORE) if self._possible else score)]
         if len(rows) > CANDIDATES:
             rows = rows[np.argpartition(-rows[:, 4], CANDIDATES)[:CANDIDATES]]
         sides = (rows[:, 2:4] - rows[:, :2]).max(axis=1, initial=0.0)
-        smallest = max(look.smallest, self._min_face_px * view.scale_x)
+        least_px = min(self._min_face_px, POSSIBLE_PX) if self._possible else self._min_face_px
+        smallest = max(look.smallest, least_px * view.scale_x)
         rows = rows[(sides >= smallest) & (sides <= look.largest)]
         rows[:, :4] = view.to_picture(rows[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
         rows[:, 5:15] = view.to_picture(rows[:, 5:15].reshape(-1, 5, 2)).reshape(-1, 10)
         return rows
 
-    def _best(self, rows: NDArray[np.float32], faces: int) -> Detections:
-        kept = nms(rows[:, :4], rows[:, 4], self._nms_iou, faces)
+    def _best(self, rows: NDArray[np.float32], bar: _Bar) -> Detections:
+        possible = None
+        if self._possible:
+            possible = rows[nms(rows[:, :4], rows[:, 4], POSSIBLE_IOU, CANDIDATES), :4]
+            sides = (rows[:, 2:4] - rows[:, :2]).max(axis=1, initial=0.0)
+            rows = rows[(rows[:, 4] >= bar.score) & (sides >= self._min_face_px)]
+        kept = nms(rows[:, :4], rows[:, 4], self._nms_iou, bar.faces)
         boxes, rows = voted(rows[:, :4], rows[:, 4], kept, VOTE_IOU), rows[kept]
-        return Detections(boxes, rows[:, 4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 15:18])
+        return Detections(boxes, rows[:, 4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 15:18], possible)
 
     def _laid(self, image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
         if view != self._view:  # a stream keeps its canvas; its black margin is drawn once

@@ -46,6 +46,7 @@ def detector_on(network: Engine, options: Options) -> Detector:
         min_face_px=options.min_face_px,
         max_faces=options.max_faces,
         still_max_faces=options.still_max_faces,
+        possible=options.privacy == "blur",
         prepare=lambda: _prepare(network, ("detections",)),
         close=network.close,
     )

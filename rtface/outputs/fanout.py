@@ -6,15 +6,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from rtface.errors import OutputError, RtfaceError
+from rtface.outputs.private import check_groups_only, private_result, without_picture
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.system.handoff import Backlog, Handoff, Mailbox
 from rtface.types import FrameResult
 
 #: Seconds that an output may make no headway at the end of a run before it is given up.
 GIVE_UP_S = 5.0
+
+
+class _Newest(Mailbox[FrameResult]):
+    """The newest result, with the events of those that nobody took: an output that is slow misses frames only."""
+
+    def put(self, item: FrameResult) -> bool:
+        with self._changed:
+            if self._items and self._items[-1][1].events:
+                item = replace(item, events=self._items[-1][1].events + item.events)
+            return super().put(item)
 
 
 class _Outlet:
@@ -144,14 +156,18 @@ class Fanout:
     Args:
         sinks: The outputs.
         info: The run, for their ``open``.
+        privacy: How pictures may leave the process (`Options.privacy`).
         live: Each output keeps only the newest result that it has not written; else all are kept.
 
     Raises:
         OutputError: An output cannot be opened; those opened before it are closed.
     """
 
-    def __init__(self, sinks: Sequence[Sink], info: RunInfo, *, live: bool) -> None:
-        handoff: Callable[[], Handoff[FrameResult]] = Mailbox if live else Backlog
+    def __init__(self, sinks: Sequence[Sink], info: RunInfo, *, live: bool, privacy: str = "full") -> None:
+        if privacy == "aggregate":
+            check_groups_only(tuple(sinks))
+        self._privacy = privacy
+        handoff: Callable[[], Handoff[FrameResult]] = _Newest if live else Backlog
         with ExitStack() as opened:
             for sink in sinks:
                 opened.enter_context(sink)
@@ -171,8 +187,12 @@ class Fanout:
             OutputError: An output failed.
         """
         self._last, self._count = result, self._count + 1
+        made: dict[str, FrameResult] = {"original": result}
         for outlet in self._outlets:
-            outlet.put(result)
+            wanted = outlet.sink.picture if self._privacy == "blur" else "original"
+            if wanted not in made:  # once for all outputs
+                made[wanted] = private_result(result, "blur") if wanted == "private" else without_picture(result)
+            outlet.put(made[wanted])
 
     def idle(self) -> None:
         """Nothing to hand over yet: a lost camera, a slow one.

@@ -27,6 +27,8 @@ class LineSink(Sink):
         overwrite: Whether a file that is there may be replaced.
     """
 
+    picture = "none"
+
     def __init__(self, path: Path | None, *, overwrite: bool = False) -> None:
         self.name = "stdout" if path is None else str(path)
         self._path = path

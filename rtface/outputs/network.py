@@ -209,6 +209,7 @@ class DatagramSink(NetworkSink[FrameResult]):
         host, port: Where to.
     """
 
+    picture = "none"
     beat_s = 0.5
 
     def __init__(self, name: str, host: str, port: int, *, clock: Clock | None = None) -> None:

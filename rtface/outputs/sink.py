@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rtface.outputs.control import RunControl
 from rtface.types import Event, FrameResult
@@ -50,12 +50,17 @@ class Sink(ABC):
         name: What messages call it; by default its class's name.
         own_thread: It is written by a thread of its own, so that it holds nobody up; else by the one that analyses.
         done: It wants no more, and the run ends: a window that was closed, a pipe that nobody reads.
+        picture: Which frames it gets where faces have to be blurred: "private", as they may leave the process; "none",
+            black ones, as it shows none; "original", as it sees to it itself.
+        tells_groups_only: It tells of many people together only, and may run with ``privacy="aggregate"``.
         lost: Results that it left out by itself, because its receiver was not there or too slow.
     """
 
     name: str
     own_thread: bool = True
     done: bool = False
+    picture: Literal["private", "none", "original"] = "private"
+    tells_groups_only: bool = False
     lost: int = 0
 
     def __init_subclass__(cls) -> None:

@@ -47,6 +47,9 @@ class VisitsSink(Sink):
         clock: Seconds since 1970, for tests.
     """
 
+    picture = "none"
+    tells_groups_only = True  # in that mode
+
     def __init__(
         self,
         path: Path,

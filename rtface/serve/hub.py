@@ -279,6 +279,8 @@ class HubSink(Sink):
     """Hands each result of a stream to the hub."""
 
     own_thread = False  # it only appends
+    picture = "original"  # a viewer's is blurred when one looks
+    tells_groups_only = True  # in that mode
 
     def __init__(self, hub: Hub, camera: str) -> None:
         self.name = f"serve {camera}"

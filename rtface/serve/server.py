@@ -15,13 +15,13 @@ import uvicorn
 from rtface.capture.looped import LoopedSource
 from rtface.errors import RtfaceError, UsageError
 from rtface.options import Options
+from rtface.outputs.private import private_picture
 from rtface.outputs.sink import Sink
 from rtface.serve.analyze import Analyze
 from rtface.serve.app import BODIES, Server
 from rtface.serve.control import Control
 from rtface.serve.hub import Hub, HubSink
 from rtface.serve.pictures import Pictures
-from rtface.serve.private import private_picture
 from rtface.serve.security import LOOPBACK, Access
 from rtface.stream import Stream
 from rtface.types import Event

@@ -131,3 +131,14 @@ def test_stream_view_maps_back_exactly() -> None:
     view = stream_view(1279, 717, 320)
     corners = np.array([[-0.5, -0.5], [view.width - 0.5, view.height - 0.5]])
     assert view.to_picture(corners) == pytest.approx(np.array([[-0.5, -0.5], [1278.5, 716.5]]), abs=1e-3)
+
+
+def test_what_may_be_a_face_is_told_beside_what_is_one() -> None:
+    image = square(640, 480, 50, 100, 60)
+    found = MosDetector(square_net, score_threshold=0.5, possible=True).detect(image)
+    assert len(found) == 1
+    assert found.possible_xyxy is not None and len(found.possible_xyxy) == 2  # the doubtful one too
+    large_only = MosDetector(square_net, min_face_px=100, possible=True).detect(image)
+    assert len(large_only) == 0
+    assert large_only.possible_xyxy is not None and len(large_only.possible_xyxy) == 2
+    assert MosDetector(square_net).detect(image).possible_xyxy is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from rtface.errors import OutputError
 from rtface.outputs.fanout import Fanout
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.types import Frame, FrameResult
+from rtface.types import Event, Frame, FrameResult
 
 INFO = RunInfo("clip", live=False, stills=False, fps=None, frame_count=None, header={})
 FAILURE = OutputError("sink", "failed", "mend")
@@ -178,3 +179,23 @@ def test_whatever_an_output_meets_is_one_error_that_names_it(own_thread: bool, e
     assert "\n" not in str(caught.value) and caught.value.__cause__ is error
     with pytest.raises(OutputError):
         fanout.finish({})
+
+
+def test_a_slow_output_misses_frames_but_no_events() -> None:
+    class Events(Recorder):
+        def write(self, result: FrameResult) -> None:
+            super().write(result)
+            self.seen = [*getattr(self, "seen", []), *(event.what for event in result.events)]
+
+    gate = threading.Event()
+    slow = Events(gate=gate)
+    fanout = Fanout([slow], INFO, live=True)
+    first, *rest = results(6)
+    fanout.put(first)
+    assert slow.writing.wait(10)
+    for result in rest:
+        fanout.put(replace(result, events=(Event("smile", 0.0, str(result.frame.index), 1),)))
+    gate.set()
+    fanout.finish({})
+    assert slow.indices == [0, 5]
+    assert slow.seen == ["1", "2", "3", "4", "5"]

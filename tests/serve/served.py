@@ -21,12 +21,12 @@ pytest.importorskip("prometheus_client", reason="needs pip install 'rtface[serve
 
 from rtface.bench.people import Person, results  # noqa: E402
 from rtface.options import Options  # noqa: E402
+from rtface.outputs.private import private_picture  # noqa: E402
 from rtface.serve.analyze import Analyze  # noqa: E402
 from rtface.serve.app import BODIES, Server  # noqa: E402
 from rtface.serve.control import Control  # noqa: E402
 from rtface.serve.hub import Hub  # noqa: E402
 from rtface.serve.pictures import Pictures  # noqa: E402
-from rtface.serve.private import private_picture  # noqa: E402
 from rtface.serve.security import LOOPBACK, Access  # noqa: E402
 from rtface.types import Event  # noqa: E402
 

@@ -97,7 +97,7 @@ function listFaces(faces) {
 // Events as they happen, by Server-Sent Events; the browser reconnects and asks for what it missed.
 
 const WORDS = { arrived: "came", left: "left", look_start: "looks", look_end: "looked away", smile: "smiles",
-  someone: "someone is here", nobody: "nobody is here", source_lost: "source lost", source_back: "source is back" };
+  engine_changed: "engine changed", output_lost: "output lost", output_back: "output is back", someone: "someone is here", nobody: "nobody is here", source_lost: "source lost", source_back: "source is back" };
 
 function listen() {
   const source = new EventSource("/api/v1/events");

@@ -1,0 +1,119 @@
+"""Whether a face is left in a picture of `--privacy blur`, and what blurring costs.
+
+    python benchmarks/blur.py clip.mp4 ... --faces 10000
+
+Each clip is run as a stream, as it is and as a collage of moving tiles (a crowd in fast motion). Every face that the
+detector sees at its lowest threshold on a frame (16 px or more) is looked up in the picture that left: it counts as
+unblurred when more than a tenth of its inner half is as it was. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.analyzer import Analyzer
+from rtface.capture.open import open_source
+from rtface.options import Options
+from rtface.outputs.private import private_picture
+
+Picture = NDArray[np.uint8]
+LEAST_PX = 16
+
+
+@dataclass
+class Counts:
+    """Face-frames, unblurred ones among them, frames, and milliseconds of blurring."""
+
+    faces: int = 0
+    unblurred: int = 0
+    frames: int = 0
+    blur_ms: float = 0.0
+
+
+def frames_of(clip: str) -> Iterator[Picture]:
+    """Every frame of a clip."""
+    with open_source(clip) as source:
+        while (frame := source.read()) is not None:
+            yield frame.image
+
+
+def collage(clip: str, rng: np.random.Generator) -> Iterator[Picture]:
+    """The clip's frames as 2 x 2 tiles of 3 x 3 that jump by up to a tenth of the picture each frame."""
+    shift = np.zeros(2)
+    for image in frames_of(clip):
+        height, width = image.shape[:2]
+        tile = cv2.resize(image, (width // 3, height // 3), interpolation=cv2.INTER_AREA)
+        rows = np.vstack([np.hstack([np.roll(tile, 17 * (r + c), axis=1) for c in range(3)]) for r in range(3)])
+        shift = (shift + rng.uniform(-0.1, 0.1, 2) * (height, width)) % (height, width)
+        yield np.roll(rows, shift.astype(int), axis=(0, 1))
+
+
+def measure(images: Iterator[Picture], options: Options, counts: Counts) -> None:
+    """Add what a stream of these pictures lets out."""
+    with Analyzer(options) as analyzer, Analyzer(options) as judge:
+        for index, image in enumerate(images):
+            result = analyzer.video(image, index / 30, index=index)
+            before = time.perf_counter()
+            left = private_picture(result, "blur")
+            counts.blur_ms += 1e3 * (time.perf_counter() - before)
+            counts.frames += 1
+            seen = judge.detector.detect(image).possible_xyxy
+            assert left is not None and seen is not None
+            for box in seen:
+                add(box, image, left, counts)
+
+
+def add(box: NDArray[Any], image: Picture, left: Picture, counts: Counts) -> None:
+    """Count a face."""
+    x0, y0, x1, y1 = (float(value) for value in box)
+    if max(x1 - x0, y1 - y0) < LEAST_PX:
+        return
+    quarter_x, quarter_y = (x1 - x0) / 4, (y1 - y0) / 4
+    rows = slice(max(int(y0 + quarter_y), 0), max(int(y1 - quarter_y), 0))
+    columns = slice(max(int(x0 + quarter_x), 0), max(int(x1 - quarter_x), 0))
+    inner = image[rows, columns]
+    if not inner.size:
+        return
+    counts.faces += 1
+    same = (np.abs(inner.astype(int) - left[rows, columns]).max(axis=2) <= 1).mean()
+    flat = inner.std() < 3  # nothing to recognise: blocks of one colour are as they were
+    counts.unblurred += bool(same > 0.1 and not flat)
+
+
+def main() -> None:
+    """Run, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="*", default=["demo"])
+    parser.add_argument("--faces", type=int, default=10000, help="go on until so many face-frames were seen")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    options = Options(privacy="blur", max_faces=3, threads=arguments.threads)
+    rows: dict[str, Counts] = {}
+    while sum(row.faces for row in rows.values()) < arguments.faces:
+        for clip in arguments.clips:
+            for kind, images in (("as it is", frames_of(clip)), ("collage", collage(clip, rng))):
+                counts = rows.setdefault(f"{Path(clip).name}, {kind}", Counts())
+                measure(images, options, counts)
+    for name, row in rows.items():
+        cost = row.blur_ms / max(row.frames, 1)
+        print(
+            f"{name:<40} {row.faces:>6} face-frames {row.unblurred:>3} unblurred {row.frames:>6} frames {cost:>6.2f} ms"
+        )
+    faces, unblurred = (sum(getattr(row, name) for row in rows.values()) for name in ("faces", "unblurred"))
+    print(f"{unblurred} unblurred of {faces} face-frames of {LEAST_PX} px or more")
+    print(json.dumps({"benchmark": "blur", "faces": faces, "unblurred": unblurred}))
+
+
+if __name__ == "__main__":
+    main()
