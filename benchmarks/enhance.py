@@ -269,7 +269,7 @@ def samples_of(data: Path, limit: int | None) -> list[Sample]:
 def main() -> None:
     args, facts = arguments(), machine.facts()
     runtime.BELOW_PX = args.below
-    options = Options(still_looks=1)
+    options = Options(still_tta=1)
     opened, samples = enhancers(args.model), samples_of(args.data, args.limit)
     first, sizes = next(iter(opened.values())), [(faces, size) for faces in (1, 4) for size in SIZES]
     costs = {} if args.no_time else {f"{n} x {size} px": round(1e3 * seconds(first, n, size), 3) for n, size in sizes}

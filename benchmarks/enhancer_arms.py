@@ -67,7 +67,7 @@ class EnhancerBench:
     steps: int
     batch: int
     threads: int
-    _options = Options(still_looks=1)
+    _options = Options(still_tta=1)
 
     @cached_property
     def _pictures(self) -> tuple[list[Picture], list[Picture]]:

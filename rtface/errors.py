@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -99,3 +101,11 @@ def require(module: str, extra: str, kind: type[RtfaceError] = UsageError) -> An
         if error.name != module.partition(".")[0]:
             raise
         raise kind(module, "is not installed", f"pip install 'rtface[{extra}]'") from error
+
+
+def unknown(kind: str, name: str, known: Iterable[str], error: type[UsageError]) -> UsageError:
+    """The error for a name that is not among the known ones, with the nearest of them."""
+    known = list(known)
+    near = get_close_matches(name, known, n=1)
+    mend = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}"
+    return error(f"{kind} {name!r}", "is unknown", mend)

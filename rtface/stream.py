@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import EllipsisType, TracebackType
@@ -313,7 +313,7 @@ class Stream:
                 "frame_count": source.frame_count,
             },
             analyzer=analyzer.describe(),
-            options=asdict(self.options),
+            options=self.options.to_dict(),
             emotions=EMOTIONS,
             parsing_classes=PARSING_CLASSES,
             started_at=utc_text(self._started_at or (utc_now() if live else None)),

@@ -51,7 +51,7 @@ class Rig:
         self.enhancer = FakeEnhancer(self.clock, costs)
         self.image = paint(faces)
         self.analyzer = Analyzer(
-            Options(**{"still_looks": 1, "still_passes": 1, **options}),  # type: ignore[arg-type]
+            Options(**{"still_tta": 1, "still_refine": 1, **options}),  # type: ignore[arg-type]
             detector=FakeDetector(faces),
             engine=FakeEngine(),
             enhancer=self.enhancer,
@@ -153,7 +153,7 @@ def test_the_engine_sees_more_of_a_small_face_with_it(portrait: Portrait, side: 
     small, crops = portrait.small(side), {}
     for enhance in (False, True):
         engine = Watched()
-        with Analyzer(Options(enhance=enhance, still_looks=1, still_passes=1), engine=engine) as analyzer:
+        with Analyzer(Options(enhance=enhance, still_tta=1, still_refine=1), engine=engine) as analyzer:
             analyzer.image(small.image, boxes=[small.box], tasks=("landmarks",))
         ((crops[enhance],),) = engine.seen
     large = warp_crops(portrait.image, [crop_from_box(portrait.box)])[0]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rtface.cli import flags
 from rtface.errors import InputError, OptionError
 from rtface.labels import TASKS
-from rtface.options import Options, check_tasks, parse_ms
+from rtface.option_rules import check_tasks, parse_ms
+from rtface.options import OPTIONS, Options
 
 
 def test_a_flag_beats_a_variable_beats_the_file_beats_the_default(tmp_path: Path) -> None:
@@ -142,3 +144,32 @@ def test_times(text: str | float, ms: float) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(OptionError, match="a positive time"):
         parse_ms(text)
+
+
+def test_an_option_is_declared_once() -> None:
+    """Its rule, its help, its flag and its line in the reference come from one place."""
+    assert Options.__doc__ is not None
+    for name, option in OPTIONS.items():
+        assert option.metadata["text"].endswith(".") and f"        {name}: " in Options.__doc__
+    help_text = " ".join(flags.option("max_faces").help.split())
+    assert help_text == OPTIONS["max_faces"].metadata["text"]
+    assert Options.load(env={f"RTFACE_{name.upper()}": "3" for name in ("max_faces", "threads")}).max_faces == 3
+
+
+def test_renamed_options_are_understood_for_one_release_more(tmp_path: Path) -> None:
+    config = tmp_path / "rtface.toml"
+    config.write_text("still_looks = 2\n")
+    with pytest.warns(DeprecationWarning, match="floor is called max_level now"):
+        options = Options(floor=2)  # type: ignore[call-arg]
+    assert options.max_level == 2 and options.floor == 2  # type: ignore[attr-defined]
+    with pytest.warns(DeprecationWarning, match="still_looks is called still_tta now"):
+        assert Options.load(config, env={}).still_tta == 2
+    with pytest.warns(DeprecationWarning, match="still_trust"):
+        assert Options.load(env={"RTFACE_STILL_TRUST": "0.5"}).still_min_confidence == 0.5
+    record = options.to_dict()
+    assert record["max_level"] == record["floor"] == 2 and record["still_passes"] == record["still_refine"] == 2
+
+
+def test_a_level_beyond_the_lowest_allowed_is_refused() -> None:
+    with pytest.raises(OptionError, match="level: 3 lies beyond max_level 2"):
+        Options(level=3, max_level=2)

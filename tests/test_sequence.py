@@ -21,7 +21,7 @@ FACE = Painted(200, 180)
 
 @pytest.fixture
 def analyzer() -> Iterator[Analyzer]:
-    options = Options(threads=1, still_looks=1)  # the fake's faces are not symmetric
+    options = Options(threads=1, still_tta=1)  # the fake's faces are not symmetric
     with Analyzer(options, detector=FakeDetector([FACE]), engine=FakeEngine(), clock=FakeClock()) as opened:
         yield opened
 

@@ -437,7 +437,7 @@ def test_analyze_takes_arrays_and_paths_and_keeps_its_networks(tmp_path: Path, m
 
     def make(options: Options) -> Analyzer:
         made.append(options)
-        plain = replace(options, still_looks=1)  # the fake's faces are not symmetric
+        plain = replace(options, still_tta=1)  # the fake's faces are not symmetric
         return Analyzer(plain, detector=FakeDetector([FACE]), engine=FakeEngine(), clock=FakeClock())
 
     monkeypatch.setattr(api, "Analyzer", make)

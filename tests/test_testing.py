@@ -37,7 +37,7 @@ def test_a_camera_may_break_off() -> None:
 
 def test_the_engine_finds_the_dots_where_they_were_painted() -> None:
     face = Painted(300, 200, half=40)
-    options = rtface.Options(still_looks=1)
+    options = rtface.Options(still_tta=1)
     with rtface.Analyzer(options, detector=FakeDetector([face]), engine=FakeEngine()) as analyzer:
         (found,) = analyzer.image(paint([face]))
     assert np.allclose(found.points5, face.points5, atol=2)

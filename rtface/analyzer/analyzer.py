@@ -25,7 +25,8 @@ from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry
 from rtface.networks.open import open_detector, open_network
 from rtface.networks.selection import Selection, select
-from rtface.options import Options, check_tasks
+from rtface.option_rules import check_tasks
+from rtface.options import Options
 from rtface.system.clock import Clock, SystemClock
 from rtface.system.images import as_bgr
 from rtface.system.opencv import OneThread
@@ -345,7 +346,7 @@ def _seconds(name: str, value: object) -> float:
 
 
 def _check_levels(options: Options, levels: Sequence[str]) -> None:
-    for name in ("level", "floor"):
+    for name in ("level", "max_level"):
         number = getattr(options, name)
         if number is not None and number >= len(levels):
             known = ", ".join(f"{index} {level}" for index, level in enumerate(levels))

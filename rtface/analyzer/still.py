@@ -31,8 +31,8 @@ STILL_BATCH = 8
 """Faces of a still in one engine call, at least. A crowd takes several calls: each face in a call holds 5 MB."""
 
 CUT_OUT_TRUST = 1.25
-"""So many times `Options.still_trust` is asked of a picture that is small as a whole: the detector sees it enlarged,
-where texture looks like a face. Part of a space shuttle had 0.18; pictures at their own size need 0.16."""
+"""So many times `Options.still_min_confidence` is asked of a picture that is small as a whole: the detector sees it
+enlarged, where texture looks like a face. Part of a space shuttle had 0.18; pictures at their own size need 0.16."""
 
 
 class Stills:
@@ -79,10 +79,10 @@ class Stills:
             return tuple(map(_detected, kept.boxes_xyxy, kept.scores, kept.points5))
         crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
         # One list for all passes: a first one without parsing would need a session of its own, 50 ms to open.
-        names = outputs_for(wanted, places=options.still_passes > 1)
-        for _ in range(options.still_passes - 1):
+        names = outputs_for(wanted, places=options.still_refine > 1)
+        for _ in range(options.still_refine - 1):
             crops = self._recut(frame, crops, names, budget)
-        looks = [look.crops(crops) for look in LOOKS[: options.still_looks]]
+        looks = [look.crops(crops) for look in LOOKS[: options.still_tta]]
         answers = [
             self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(LOOKS, looks, strict=False)
         ]
@@ -93,7 +93,7 @@ class Stills:
         rows: Sequence[int] = range(len(crops))
         if boxes is None:
             small = max(frame.image.shape[:2]) <= CLOSE_UP
-            trust = options.still_trust * (CUT_OUT_TRUST if small else 1.0)
+            trust = options.still_min_confidence * (CUT_OUT_TRUST if small else 1.0)
             rows = [row for row in rows if scores[row] * tensors[QUALITY][row] ** 0.5 >= trust]
         if "parsing" in wanted and len(looks) > 1:
             for row in rows:

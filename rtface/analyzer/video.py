@@ -56,7 +56,7 @@ class VideoPipeline:
         self._scheduler = FrameScheduler(
             clock,
             levels,
-            max_level=options.floor,
+            max_level=options.max_level,
             fixed=options.level,
             parsing_first=parsing_matters_most(options.tasks, options.priority),
         )

@@ -68,7 +68,7 @@ def look(source: str, options: Options, step: Callable[[], None] = lambda: None)
         SourceError: The source cannot be read, or shows fewer than `FEWEST` faces.
     """
     seen = Seen()
-    options = replace(options, still_looks=1)  # more pictures are worth more than more looks at one
+    options = replace(options, still_tta=1)  # more pictures are worth more than more looks at one
 
     def note(batch: Image) -> None:
         if sum(map(len, seen.crops)) < CROPS:

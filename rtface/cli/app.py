@@ -15,8 +15,7 @@ from types import FrameType
 from typing import Any
 
 from rtface.cli.verbs import VERBS
-from rtface.errors import RtfaceError, UsageError
-from rtface.options import unknown
+from rtface.errors import RtfaceError, UsageError, unknown
 from rtface.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

@@ -10,7 +10,8 @@ import typer
 
 from rtface.cli import flags
 from rtface.errors import BudgetMissed, OptionError, SourceError
-from rtface.options import Options, parse_ms
+from rtface.option_rules import parse_ms
+from rtface.options import Options
 from rtface.system.files import write_text
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Examples:
 """
 
 
-LIVE_ONLY = ("seconds", "fps", "faces", "load", "budget", "timeline", "floor", "priority")
+LIVE_ONLY = ("seconds", "fps", "faces", "load", "budget", "timeline", "max_level", "priority")
 STAGES_ONLY = ("frames", "warmup")
 
 
@@ -72,7 +73,7 @@ def bench_command(
         Path | None, typer.Option(metavar="FILE", help="Live: a picture (.png) of age and level over time.")
     ] = None,
     level: flags.Level = None,
-    floor: flags.Floor = None,
+    max_level: flags.MaxLevel = None,
     priority: flags.Priority = None,
     tasks: flags.Tasks = None,
     max_faces: flags.MaxFaces = None,
@@ -93,7 +94,7 @@ def bench_command(
     """
     _refuse_the_other_kind(context, live)
     limit_ms = None if assert_p95 is None else parse_ms(assert_p95)
-    given = {"budget_ms": budget, "level": level, "floor": floor, "priority": priority}
+    given = {"budget_ms": budget, "level": level, "max_level": max_level, "priority": priority}
     given |= {"engine": engine, "precision": precision}
     options = flags.options_from(
         config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, **given
@@ -128,7 +129,7 @@ def _refuse_the_other_kind(context: typer.Context, live: bool) -> None:
     for name in STAGES_ONLY if live else LIVE_ONLY:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            flag = f"--{name}"
+            flag = f"--{name.replace('_', '-')}"
             expected = "is for a run without --live" if live else "is for a simulated camera"
             raise OptionError(flag, expected, "Leave it out" if live else f"rtface bench --live {flag} …")
 

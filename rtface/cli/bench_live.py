@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtface.errors import SourceError
-from rtface.options import Options, parse_ms
+from rtface.option_rules import parse_ms
+from rtface.options import Options
 
 if TYPE_CHECKING:
     from rtface.bench.load import LoadPlan

@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtface.errors import OptionError
-from rtface.labels import TASKS
-from rtface.options import ENGINES, PRECISIONS
+from rtface.options import OPTIONS
 
 if TYPE_CHECKING:
     from rtface.capture.source import Source
     from rtface.options import Options
     from rtface.types import Event
+
+
+def option(name: str) -> Any:
+    """The flag of an option, as `rtface.options` declares it."""
+    about = OPTIONS[name].metadata
+    flag = about["flag"] or f"--{name.replace('_', '-')}"
+    if isinstance(OPTIONS[name].default, bool):
+        return typer.Option(f"{flag}/--no-{flag.removeprefix('--')}", help=about["text"])
+    old = [f"--{about['was']}"] if about["was"] else []
+    complete = {"autocompletion": lambda: about["choices"]} if about["choices"] else {}
+    return typer.Option(flag, *old, metavar=about["metavar"], help=about["text"], **complete)
+
 
 Outputs = Annotated[
     list[str] | None,
@@ -32,73 +43,28 @@ Columns = Annotated[
     typer.Option("--columns", metavar="NAME", help="Of .csv and .parquet: rtface, openface or pyfeat; default rtface."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite outputs that exist.")]
-Tasks = Annotated[
-    str | None,
-    typer.Option(
-        "--tasks",
-        metavar="TASKS",
-        autocompletion=lambda: TASKS,
-        help="Some of landmarks,parsing,emotion,pose; default all.",
-    ),
-]
-MaxFaces = Annotated[int | None, typer.Option("--max-faces", metavar="N", help="Most faces in a frame.")]
+Tasks = Annotated[str | None, option("tasks")]
+MaxFaces = Annotated[int | None, option("max_faces")]
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
-Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of the inference engine.")]
-Engine = Annotated[
-    str | None,
-    typer.Option(
-        "--engine",
-        metavar="NAME",
-        autocompletion=lambda: ENGINES,
-        help="auto, onnx, openvino, trt, onnx-cuda or onnx-trt; default auto.",
-    ),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        metavar="NAME",
-        autocompletion=lambda: ("auto", *PRECISIONS),
-        help="auto, fp32, fp16 or int8; default auto.",
-    ),
-]
-Detector = Annotated[
-    str | None, typer.Option("--detector", metavar="NAME", help="mos; mediapipe says what to do instead.")
-]
-Smooth = Annotated[bool | None, typer.Option("--smooth/--no-smooth", help="Smooth values along each track.")]
-Enhance = Annotated[
-    bool | None, typer.Option("--enhance/--no-enhance", help="Super-resolve faces under 36 px first; default no.")
-]
-Size = Annotated[
-    str | None, typer.Option("--size", metavar="WxH", help="Picture size that a camera is asked for, e.g. 1280x720.")
-]
-Fps = Annotated[float | None, typer.Option("--fps", metavar="N", help="Frame rate that a camera is asked for.")]
-Fourcc = Annotated[
-    str | None,
-    typer.Option("--fourcc", metavar="CODE", help="How a camera packs its pictures, e.g. MJPG for 1080p over USB."),
-]
-Rotate = Annotated[
-    int | None, typer.Option("--rotate", metavar="DEGREES", help="Turn every picture clockwise by 90, 180 or 270.")
-]
-Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror every picture, after turning it.")]
-Wait = Annotated[
-    bool | None, typer.Option("--wait/--no-wait", help="Wait for a camera or stream that is not there yet.")
-]
-Loop = Annotated[bool | None, typer.Option("--loop/--no-loop", help="Begin a file again when it has ended.")]
-Level = Annotated[int | None, typer.Option("--level", metavar="N", min=0, help="Stay at this quality level; 0 = full.")]
-Floor = Annotated[
-    int | None,
-    typer.Option("--floor", metavar="N", min=0, help="Lowest quality level a missed budget may lead to."),
-]
-Priority = Annotated[
-    str | None, typer.Option("--priority", metavar="TASKS", help="Tasks that matter most, first, e.g. parsing,pose.")
-]
-Audience = Annotated[
-    bool | None, typer.Option("--audience/--no-audience", help="Events of who comes, looks, smiles and leaves.")
-]
-Privacy = Annotated[
-    str | None, typer.Option("--privacy", metavar="MODE", help="full, blur (faces) or aggregate; default full.")
-]
+Threads = Annotated[int | None, option("threads")]
+Engine = Annotated[str | None, option("engine")]
+Precision = Annotated[str | None, option("precision")]
+Detector = Annotated[str | None, option("detector")]
+Smooth = Annotated[bool | None, option("smooth")]
+Enhance = Annotated[bool | None, option("enhance")]
+Size = Annotated[str | None, option("camera_size")]
+Fps = Annotated[float | None, option("camera_fps")]
+Fourcc = Annotated[str | None, option("camera_fourcc")]
+Rotate = Annotated[int | None, option("rotate")]
+Mirror = Annotated[bool | None, option("mirror")]
+Wait = Annotated[bool | None, option("wait")]
+Loop = Annotated[bool | None, option("loop")]
+Level = Annotated[int | None, option("level")]
+MaxLevel = Annotated[int | None, option("max_level")]
+Budget = Annotated[str | None, option("budget_ms")]
+Priority = Annotated[str | None, option("priority")]
+Audience = Annotated[bool | None, option("audience")]
+Privacy = Annotated[str | None, option("privacy")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[
     list[str] | None,

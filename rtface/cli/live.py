@@ -38,7 +38,7 @@ def live_command(
         str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
     ] = None,
     level: flags.Level = None,
-    floor: flags.Floor = None,
+    max_level: flags.MaxLevel = None,
     priority: flags.Priority = None,
     output: flags.Outputs = None,
     columns: flags.Columns = None,
@@ -92,7 +92,7 @@ def live_command(
         loop=loop,
         budget_ms=budget,
         level=level,
-        floor=floor,
+        max_level=max_level,
         priority=priority,
     )
     from rtface.outputs.sink import Sink

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.datasets.labelled import LabelledImage
-from rtface.errors import SourceError, UsageError
-from rtface.options import unknown
+from rtface.errors import SourceError, UsageError, unknown
 
 PARQUET = "parquet"
 #: Name → what it reads, in a line; the module of that name describes the layout.

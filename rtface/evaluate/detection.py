@@ -35,10 +35,10 @@ class DetectionMeasure(Measure):
     #: A precision-recall curve needs the unsure detections too.
     options: ClassVar[Mapping[str, Any]] = {
         "still_score_threshold": 0.02,
-        "still_trust": 0.0,
+        "still_min_confidence": 0.0,
         "still_max_faces": 500,
-        "still_passes": 1,
-        "still_looks": 1,
+        "still_refine": 1,
+        "still_tta": 1,
         "min_face_px": 8,
     }
 

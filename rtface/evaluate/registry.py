@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtface.errors import UsageError
+from rtface.errors import UsageError, unknown
 from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure
 from rtface.evaluate.emotion import EmotionMeasure
 from rtface.evaluate.landmarks import LandmarksMeasure
@@ -10,7 +10,6 @@ from rtface.evaluate.measure import Measure
 from rtface.evaluate.parsing import ParsingMeasure
 from rtface.evaluate.points5 import Points5Measure
 from rtface.evaluate.pose import PoseMeasure
-from rtface.options import unknown
 
 MEASURES: dict[str, type[Measure]] = {
     measure.name: measure

@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import OutputError, UsageError
-from rtface.options import unknown
+from rtface.errors import OutputError, UsageError, unknown
 
 if TYPE_CHECKING:
     from rtface.system.files import PartFile

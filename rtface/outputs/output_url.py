@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from rtface.errors import UsageError
-from rtface.options import unknown
+from rtface.errors import UsageError, unknown
 from rtface.system.addresses import shown_address
 
 T = TypeVar("T")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from rtface.errors import InputError
@@ -29,7 +28,7 @@ class Control:
 
     def record(self) -> dict[str, Any]:
         """The options by name, without paths."""
-        known = {name: value for name, value in asdict(self._options).items() if name not in PRIVATE}
+        known = {name: value for name, value in self._options.to_dict().items() if name not in PRIVATE}
         return {**known, "privacy": self._hub.privacy, "changeable": list(CHANGEABLE)}
 
     def change(self, wanted: Any) -> dict[str, Any]:

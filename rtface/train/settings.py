@@ -9,8 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from rtface.errors import OptionError
-from rtface.options import unknown
+from rtface.errors import OptionError, unknown
 
 if sys.version_info >= (3, 11):
     import tomllib

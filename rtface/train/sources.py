@@ -29,8 +29,7 @@ from typing import Any
 
 from rtface.datasets import corpus
 from rtface.datasets.labelled import LabelledImage
-from rtface.errors import OptionError, SourceError
-from rtface.options import unknown
+from rtface.errors import OptionError, SourceError, unknown
 from rtface.train.settings import load_toml
 
 TASKS = ("landmarks", "points5", "parsing", "emotion", "pose")

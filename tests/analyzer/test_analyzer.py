@@ -29,7 +29,7 @@ class Rig:
     def __init__(self, *faces: Painted, **options: object) -> None:
         self.detector, self.engine, self.clock = FakeDetector(faces), FakeEngine(), FakeClock()
         self.analyzer = Analyzer(
-            Options(**{"still_looks": 1, **options}),
+            Options(**{"still_tta": 1, **options}),
             detector=self.detector,
             engine=self.engine,
             clock=self.clock,  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def test_still_finds_every_face_where_it_is() -> None:
 
 
 def test_a_still_is_seen_in_the_mirror_too() -> None:
-    rig = Rig(ONE, TWO, still_looks=2)
+    rig = Rig(ONE, TWO, still_tta=2)
     first, second = rig.analyzer.image(paint([ONE, TWO])).faces
     assert rig.engine.batches == [2, 2, 2]  # first pass, second pass, its mirror
     # the fake says yaw 12 of any crop, so of a face and its mirror image it says nothing
@@ -75,7 +75,7 @@ def test_a_still_is_seen_in_the_mirror_too() -> None:
 def test_the_second_pass_mends_a_bad_first_crop() -> None:
     box = ONE.box + np.array([9, -7, 9, -7], np.float32)
     for passes, batches in ((1, [1]), (2, [1, 1])):
-        rig = Rig(still_passes=passes)
+        rig = Rig(still_refine=passes)
         face = rig.analyzer.image(paint([ONE]), boxes=[box]).faces[0]
         assert rig.engine.batches == batches and rig.detector.calls == 0
         assert face.points5 == pytest.approx(ONE.points5, abs=0.7)
@@ -278,7 +278,7 @@ def test_a_mask_of_before_goes_along_with_the_landmarks(smooth: bool) -> None:
 @pytest.mark.parametrize(("max_faces", "batches"), [(2, [8, 8, 4]), (12, [12, 8])])
 def test_a_crowd_goes_in_several_calls(max_faces: int, batches: list[int]) -> None:
     crowd = [Painted(20 + 40 * (k % 5), 20 + 40 * (k // 5), 8) for k in range(20)]
-    rig = Rig(*crowd, still_passes=1, max_faces=max_faces)
+    rig = Rig(*crowd, still_refine=1, max_faces=max_faces)
     faces = rig.analyzer.image(paint(crowd, 220, 180)).faces
     assert rig.engine.batches == batches
     assert faces[19].points5 == pytest.approx(crowd[19].points5, abs=0.6)

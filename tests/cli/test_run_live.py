@@ -225,7 +225,7 @@ def test_live_at_a_level(cli: Cli, opened: list[Options], tmp_path: Path) -> Non
     assert frame["level"] == 2 and summary["levels"] == {"2": 1} and summary["level_moves"] == 0
     assert header["runtime"]["levels"][0] == "full" and header["options"]["priority"] == ["parsing", "pose"]
     (options,) = opened
-    assert (options.level, options.floor) == (2, 3)
+    assert (options.level, options.max_level) == (2, 3)
     beyond = cli("live", clip, "--no-show", "--level", 40)
     assert beyond.code == 2 and "level: expected 0 to 7, got 40. The levels are: 0 full" in beyond.err
 

@@ -134,7 +134,7 @@ def test_overload_ends_at_a_level_that_fits() -> None:
 
 
 def test_the_floor_holds_and_a_fixed_level_too() -> None:
-    for options, worst in (({"floor": 1}, 1), ({"level": 0}, 0)):
+    for options, worst in (({"max_level": 1}, 1), ({"level": 0}, 0)):
         results = Rig(*FACES, look=0.05, budget_ms=10, **options).play(100)
         assert max(result.level for result in results) == worst
 
@@ -147,7 +147,7 @@ def test_a_tight_budget_still_serves_the_largest_face() -> None:
 
 
 def test_levels_that_there_are_not() -> None:
-    for name in ("level", "floor"):
+    for name in ("level", "max_level"):
         with pytest.raises(OptionError, match=rf"^{name}: expected 0 to 7, got 8. The levels are: 0 full, 1 parsing"):
             Rig(**{name: 8})
     with pytest.raises(OptionError, match="priority"):

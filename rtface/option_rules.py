@@ -1,0 +1,182 @@
+"""What the values of options may be: one rule a kind, which gives the value as it is kept or says what was expected."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from typing import Any
+
+from rtface.audience.rules import AudienceOptions
+from rtface.errors import InputError, OptionError, unknown
+from rtface.labels import TASKS
+from rtface.system.paths import expanded
+
+Rule = Callable[[Any], Any]
+
+
+def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The tasks in their fixed order, once each; a name alone is one, "none" and () are none: detection only.
+
+    Raises:
+        InputError: A name is not a task.
+    """
+    names = [name.strip() for name in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
+    names = [] if names == ["none"] else [name for name in names if name]
+    for name in names:
+        if name not in TASKS:
+            raise unknown("task", str(name), TASKS, InputError)
+    return tuple(task for task in TASKS if task in names)
+
+
+def parse_ms(text: str | float) -> float:
+    """Milliseconds from ``33``, ``"33"``, ``"33ms"`` or ``"0.5s"``.
+
+    Raises:
+        OptionError: It is not a positive time.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)?\s*", str(text))
+    ms = float(match[1]) * (1000.0 if match[2] == "s" else 1.0) if match else 0.0
+    if not 0.0 < ms < math.inf:
+        raise wrong("time", "a positive time such as 33ms or 0.5s", text)
+    return ms
+
+
+class Unfit(Exception):
+    def __init__(self, expected: str) -> None:
+        self.expected = expected
+
+
+def number(low: float, high: float, *, whole: bool) -> Rule:
+    kind = "a whole number" if whole else "a number"
+    expected = f"{kind} from {low:g} to {high:g}" if math.isfinite(high) else f"{kind} of at least {low:g}"
+
+    def rule(value: Any) -> Any:
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise Unfit(expected) from None
+        if (
+            isinstance(value, bool | bytes)
+            or not low <= number <= high
+            or math.isinf(number)
+            or (whole and number != int(number))
+        ):
+            raise Unfit(expected)
+        return int(number) if whole else number
+
+    return rule
+
+
+def maybe(rule: Rule) -> Rule:
+    def maybe(value: Any) -> Any:
+        return None if value is None or (isinstance(value, str) and value.lower() in ("", "none")) else rule(value)
+
+    return maybe
+
+
+def budget(value: Any) -> float:
+    try:
+        return parse_ms(value)
+    except OptionError:
+        raise Unfit("a positive time such as 33ms or 0.5s, or none") from None
+
+
+def switch(value: Any) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    word = str(value).lower()
+    if word not in words:
+        raise Unfit("true or false")
+    return words[word]
+
+
+def one_of(*names: str) -> Rule:
+    def rule(value: Any) -> str:
+        if value not in names:
+            raise Unfit(f"one of {', '.join(names)}")
+        return str(value)
+
+    return rule
+
+
+def task_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, Iterable):
+        raise Unfit(f"some of {', '.join(TASKS)}")
+    return check_tasks(value)
+
+
+def priority(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, Iterable):
+        raise Unfit(f"some of {', '.join(TASKS)}, the one that matters most first")
+    names = [str(name) for name in value]
+    if names:
+        check_tasks(names)
+    return tuple(dict.fromkeys(names))
+
+
+def size(value: Any) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d{1,5})\s*[x×]\s*(\d{1,5})\s*", value.lower()) if isinstance(value, str) else None
+    pair = match.groups() if match else value
+    try:
+        width, height = (int(side) for side in pair)
+    except (TypeError, ValueError, OverflowError):
+        width = height = 0
+    if not (0 < width <= 32766 and 0 < height <= 32766):
+        raise Unfit("width and height in px such as 1280x720")
+    return width, height
+
+
+def fourcc(value: Any) -> str:
+    if not (isinstance(value, str) and len(value) == 4 and value.isascii() and value.isprintable()):
+        raise Unfit("four letters such as MJPG, YUYV or H264")
+    return value.upper()
+
+
+def turn(value: Any) -> int:
+    turns = {str(degrees): degrees for degrees in (0, 90, 180, 270)}
+    if isinstance(value, bool) or str(value) not in turns:
+        raise Unfit("0, 90, 180 or 270 degrees clockwise")
+    return turns[str(value)]
+
+
+def folder(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise Unfit("a folder")
+    return str(expanded(os.fspath(value)))
+
+
+def name(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise Unfit("a name or a file")
+    return os.fspath(value)
+
+
+def audience_rules(value: Any) -> AudienceOptions:
+    if isinstance(value, AudienceOptions):
+        return value
+    try:
+        table = dict(_named_numbers(value)) if isinstance(value, str) else dict(value)
+        lists = {name: tuple(numbers) for name, numbers in table.items() if isinstance(numbers, list)}
+        return AudienceOptions(**{**table, **lists})
+    except OptionError as error:
+        raise Unfit(f"rules of an audience ({error.what}: {error.why})") from None
+    except (TypeError, ValueError):
+        known = ", ".join(option.name for option in fields(AudienceOptions))
+        raise Unfit(f"name=number, with commas between them, of {known}") from None
+
+
+def _named_numbers(text: str) -> Iterable[tuple[str, Any]]:
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        numbers = tuple(float(number) for number in value.split("/"))
+        yield name.strip(), numbers if len(numbers) > 1 else numbers[0]
+
+
+def wrong(name: str, expected: str, got: object) -> OptionError:
+    return OptionError(name, f"expected {expected}, got {got!r}", "Change the flag, variable or TOML entry")
