@@ -24,8 +24,8 @@ def option(name: str) -> Any:
     if isinstance(OPTIONS[name].default, bool):
         return typer.Option(f"{flag}/--no-{flag.removeprefix('--')}", help=about["text"])
     old = [f"--{about['was']}"] if about["was"] else []
-    complete = {"autocompletion": lambda: about["choices"]} if about["choices"] else {}
-    return typer.Option(flag, *old, metavar=about["metavar"], help=about["text"], **complete)
+    complete = (lambda: about["choices"]) if about["choices"] else None
+    return typer.Option(flag, *old, metavar=about["metavar"], help=about["text"], autocompletion=complete)
 
 
 Outputs = Annotated[
