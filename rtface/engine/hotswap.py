@@ -71,6 +71,10 @@ class HotSwapEngine:
         self._prepared = names
         if isinstance(self._now, Preparable):
             self._now.prepare(*names)
+        with self._lock:
+            waiting = self._next  # ready already, and prepared without knowing for what
+        if waiting is not None and isinstance(waiting, Preparable):
+            waiting.prepare(*names)
 
     def describe(self) -> dict[str, str | int]:
         """Of the engine that runs now."""

@@ -15,7 +15,7 @@ from rtface.errors import EngineError
 from tests.engine.simulated import driver
 
 ROOT = Path(__file__).parents[2]
-FILES = ("tests/gpu/test_driver.py", "tests/gpu/test_crop_kernel.py")
+FILES = ("tests/gpu/test_driver.py", "tests/gpu/test_crop_kernel.py", "tests/gpu/test_pipeline.py")
 
 
 @pytest.mark.parametrize("kind", ["a card", "Jetson"])
