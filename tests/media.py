@@ -95,6 +95,8 @@ def encode(
         stream = output.add_stream(codec, rate=rate)
         stream.pix_fmt = pix_fmt
         encoder = stream.codec_context
+        if codec.startswith("libvpx"):  # else it takes a second a picture on a busy machine
+            context["options"] = {"deadline": "realtime", "cpu-used": "8", **context.get("options", {})}
         if times is not None:
             encoder.time_base = Fraction(1, 90000)
         for name, value in context.items():

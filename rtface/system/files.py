@@ -108,6 +108,8 @@ class PartFile:
         at = self.tell()
         if at > self.whole:
             getattr(os, "fdatasync", os.fsync)(self._descriptor())
+            if not self.whole:
+                _sync_folder(self.path.parent)  # its name as well
             self.whole = at
 
     def publish(self) -> None:
