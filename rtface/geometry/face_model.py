@@ -125,13 +125,14 @@ def place_face(points: NDArray[np.floating], rotation: Floats) -> FacePlacement:
     return FacePlacement(max(scale, 1e-6), float(x), float(y))
 
 
-def frontal_points(points: NDArray[np.floating], rotation: Floats) -> Floats:
+def frontal_points(points: NDArray[np.floating], rotation: Floats, placed: FacePlacement | None = None) -> Floats:
     """(68, 2) mm: the points as they would be seen from the front, the origin between the eyes.
 
     The turn of the head is taken out with the mean face's depths, so what is left differs by expression and by person.
-    Good up to 30 or 40 degrees; beyond, points that the head hides are guesses.
+    Good up to 30 or 40 degrees; beyond, points that the head hides are guesses. `placed` is what `place_face` says,
+    where it is known already.
     """
-    placed = place_face(points, rotation)
+    placed = placed or place_face(points, rotation)
     seen = (np.asarray(points, np.float64) - (placed.x_px, placed.y_px)) / placed.px_per_mm
     flat: Floats = (seen - MEAN_FACE_MM[:, 2:] * rotation[:2, 2]) @ np.linalg.inv(rotation[:2, :2]).T
     return flat

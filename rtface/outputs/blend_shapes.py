@@ -63,10 +63,10 @@ SIDES = ("left", "right")
 TRUSTED_YAW_DEG, TRUSTED_PITCH_DEG = 35.0, 30.0
 TRUSTED_QUALITY = 0.3
 #: Seconds between two samples of the neutral face, at first; it doubles each time that the memory is full.
-SAMPLE_S, LONGEST_SAMPLE_S = 0.1, 3.2
+SAMPLE_S, LONGEST_SAMPLE_S = 0.2, 3.2
 SAMPLES = 200
 #: What is common counts as much as so many samples.
-COMMON_WEIGHT = 15.0
+COMMON_WEIGHT = 8.0
 #: Tracks that are remembered; the one not seen for longest is forgotten first.
 TRACKS = 32
 
@@ -89,9 +89,9 @@ class _NeutralFace:
             self._samples = self._samples[::2]
             self._every_s = min(self._every_s * 2.0, LONGEST_SAMPLE_S)
         count = len(self._samples)
-        samples = np.stack(self._samples)
-        own = np.median(samples, axis=0)
-        own[_EYES] = np.percentile(samples[:, _EYES], 75, axis=0)  # people look down for longer than they stare
+        ordered = np.sort(np.stack(self._samples), axis=0)
+        own = ordered[count // 2]
+        own[_EYES] = ordered[count * 3 // 4, _EYES]  # people look down for longer than they stare
         own = np.clip(own, COMMON_NEUTRAL - 3.0 * COMMON_SPREAD, COMMON_NEUTRAL + 3.0 * COMMON_SPREAD)
         self.features = (COMMON_NEUTRAL * COMMON_WEIGHT + own * count) / (COMMON_WEIGHT + count)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,33 +35,50 @@ FEATURES = (
 INDEX = {name: index for index, name in enumerate(FEATURES)}
 
 
+#: Pairs of points whose distances are looked at: lids and corners of each eye, the inner lips, the mouth's corners, and
+#: the two lips' thickness.
+_PAIRS = np.array(
+    (
+        *((43, 47), (44, 46), (42, 45)),
+        *((37, 41), (38, 40), (36, 39)),
+        *((61, 67), (62, 66), (63, 65)),
+        (48, 54),
+        *((50, 61), (51, 62), (52, 63)),
+        *((58, 67), (57, 66), (56, 65)),
+    )
+)
+
+
 def face_features(landmarks: Landmarks, pose: HeadPose | None) -> Floats:
     """(17,) the values of `FEATURES`, of a face turned to the front; NaN where the points make no face."""
     angles = (pose.yaw, pose.pitch, pose.roll) if pose is not None else (0.0, 0.0, 0.0)
     points = _upright(frontal_points(landmarks.points, rotation_matrix(*angles)))
     if points is None:
         return np.full(len(FEATURES), np.nan)
-    x, y = points[:, 0], -points[:, 1]  # y is up from here on
-    mouth_middle = (y[[50, 51, 52]].mean() + y[[56, 57, 58]].mean()) / 2.0
-    corners = y[48], y[54]
+    apart = points[_PAIRS[:, 0]] - points[_PAIRS[:, 1]]
+    d = np.sqrt((apart * apart).sum(axis=1)).tolist()
+    x, y = points.T.tolist()
+    y = [-value for value in y]  # up from here on
+    upper, lower = (y[50] + y[51] + y[52]) / 3.0, (y[56] + y[57] + y[58]) / 3.0
+    nose_x = (x[31] + x[35]) / 2.0
     return np.array(
         (
-            _eye_ratio(points[42:48]),
-            _eye_ratio(points[36:42]),
-            np.linalg.norm(points[[61, 62, 63]] - points[[67, 66, 65]], axis=1).mean(),
-            np.linalg.norm(points[54] - points[48]),
-            corners[1] - y[33],
-            corners[0] - y[33],
-            y[[22, 23]].mean() - y[42],
-            y[[20, 21]].mean() - y[39],
-            y[[25, 26]].mean() - y[45],
-            y[[17, 18]].mean() - y[36],
-            x[[48, 54]].mean() - x[[31, 35]].mean(),
-            x[[7, 8, 9]].mean() - x[[31, 35]].mean(),
-            y[33] - y[[50, 51, 52]].mean(),
-            mouth_middle - y[[56, 57, 58]].mean(),
-            np.linalg.norm(points[[50, 51, 52]] - points[[61, 62, 63]], axis=1).mean(),
-            np.linalg.norm(points[[58, 57, 56]] - points[[67, 66, 65]], axis=1).mean(),
+            (d[0] + d[1]) / (2.0 * max(d[2], 1e-6)),
+            (d[3] + d[4]) / (2.0 * max(d[5], 1e-6)),
+            (d[6] + d[7] + d[8]) / 3.0,
+            d[9],
+            y[54] - y[33],
+            y[48] - y[33],
+            (y[22] + y[23]) / 2.0 - y[42],
+            (y[20] + y[21]) / 2.0 - y[39],
+            (y[25] + y[26]) / 2.0 - y[45],
+            (y[17] + y[18]) / 2.0 - y[36],
+            (x[48] + x[54]) / 2.0 - nose_x,
+            (x[7] + x[8] + x[9]) / 3.0 - nose_x,
+            y[33] - upper,
+            (upper + lower) / 2.0 - lower,
+            (d[10] + d[11] + d[12]) / 3.0,
+            (d[13] + d[14] + d[15]) / 3.0,
             y[33] - y[8],
         )
     )
@@ -67,17 +86,11 @@ def face_features(landmarks: Landmarks, pose: HeadPose | None) -> Floats:
 
 def _upright(points: Floats) -> Floats | None:
     """With the eyes level, and the distance between their middles as the unit."""
-    right, left = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
-    along = left - right
-    distance = float(np.hypot(*along))
-    if not np.isfinite(points).all() or distance < 1e-6:
+    right, left = points[36:42].sum(axis=0) / 6.0, points[42:48].sum(axis=0) / 6.0
+    x, y = (left - right).tolist()
+    distance = math.hypot(x, y)
+    if not math.isfinite(float(points.sum())) or distance < 1e-6:
         return None
-    cos, sin = along / distance
+    cos, sin = x / distance, y / distance
     upright: Floats = (points - (left + right) / 2.0) @ np.array(((cos, -sin), (sin, cos))) / distance
     return upright
-
-
-def _eye_ratio(eye: Floats) -> float:
-    width = float(np.linalg.norm(eye[3] - eye[0]))
-    heights = float(np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4]))
-    return heights / (2.0 * max(width, 1e-6))

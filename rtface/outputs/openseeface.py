@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.geometry.face_model import MEAN_FACE_MM, frontal_points, place_face, rotation_matrix
+from rtface.geometry.face_model import MEAN_FACE_MM, FacePlacement, frontal_points, place_face, rotation_matrix
 from rtface.outputs.blend_shapes import BlendShapes
 from rtface.outputs.follow import Slots, frame_time
 from rtface.outputs.network import DatagramSink
@@ -35,6 +35,7 @@ _HEAD = struct.Struct("<di2f2fBf4f3f3f")
 _BODY = struct.Struct("<68f136f210f14f")
 #: Its 66 points as iBUG's indices: all of the face to the eyes, then lips without the corners' second copies.
 FROM_IBUG = (*range(48), *range(49, 54), *range(55, 60), 48, 61, 62, 63, 54, 65, 66, 67)
+_FROM_IBUG = np.array(FROM_IBUG)
 NOSE_TIP = 30
 
 
@@ -81,6 +82,7 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
     angles = (pose.yaw, pose.pitch, pose.roll) if pose is not None else (0.0, 0.0, 0.0)
     rotation = rotation_matrix(*angles)
     points = np.asarray(face.landmarks.points, np.float64)
+    placed = place_face(points, rotation)
     turn = _their_rotation(rotation)
     eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)  # right and left are the subject's
     score = float(np.clip(face.landmarks.score, 0.0, 1.0))
@@ -91,15 +93,15 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
         1.0 - shapes["eyeBlinkRight"],
         1.0 - shapes["eyeBlinkLeft"],
         pose is not None,
-        _fit_error(points, rotation),
+        _fit_error(points, rotation, placed),
         *_their_quaternion(turn),
         *_their_euler(turn),
-        *_their_translation(points, rotation, size_wh),
+        *_their_translation(points, placed, size_wh),
     )
     body = _BODY.pack(
         *([score] * POINTS + [0.0, 0.0]),
-        *np.concatenate((points[list(FROM_IBUG)], eyes)).ravel(),
-        *_their_points(points, rotation).ravel(),
+        *np.concatenate((points[_FROM_IBUG], eyes)).ravel().tolist(),
+        *_their_points(points, rotation, placed).ravel().tolist(),
         *_their_features(shapes),
     )
     return head + body
@@ -138,31 +140,30 @@ def _wrapped(degrees: float, near: float) -> float:
     return turned - 360.0 if turned > 180.0 else turned
 
 
-def _their_translation(points: Floats, rotation: Floats, size_wh: tuple[int, int]) -> tuple[float, float, float]:
+def _their_translation(points: Floats, placed: FacePlacement, size_wh: tuple[int, int]) -> tuple[float, float, float]:
     """Of the nose's tip in their units: up, to the picture's left, and the distance negative; their lens is as wide as
     the picture in focal lengths.
     """
     width, height = size_wh
-    px_per_unit = place_face(points, rotation).px_per_mm * UNIT_MM
+    px_per_unit = placed.px_per_mm * UNIT_MM
     x, y = points[NOSE_TIP]
     return (height / 2.0 - y) / px_per_unit, (width / 2.0 - x) / px_per_unit, -width / px_per_unit
 
 
-def _their_points(points: Floats, rotation: Floats) -> Floats:
+def _their_points(points: Floats, rotation: Floats, placed: FacePlacement) -> Floats:
     """(70, 3): 66 points, pupils and eyeballs around the nose's tip, unturned, with x, -y, -z of their model's axes."""
-    flat = frontal_points(points, rotation)
+    flat = frontal_points(points, rotation, placed)
     solid = np.column_stack((-flat[:, 0], -flat[:, 1], -MEAN_FACE_MM[:, 2]))  # left, up, towards the camera
     solid = (solid - solid[NOSE_TIP]) / UNIT_MM
     right, left = solid[[36, 39]].mean(axis=0), solid[[42, 45]].mean(axis=0)
     behind = [0.0, 0.0, 0.385 * float(np.linalg.norm(solid[36] - solid[39]))]  # an eyeball's middle: 12 of 31 mm
-    whole = np.concatenate((solid[list(FROM_IBUG)], (right, left, right - behind, left - behind)))
+    whole = np.concatenate((solid[_FROM_IBUG], (right, left, right - behind, left - behind)))
     theirs: Floats = whole * (1.0, -1.0, -1.0)
     return theirs
 
 
-def _fit_error(points: Floats, rotation: Floats) -> float:
+def _fit_error(points: Floats, rotation: Floats, placed: FacePlacement) -> float:
     """Root mean square distance in px of the points from the mean face, laid as it fits."""
-    placed = place_face(points, rotation)
     model = MEAN_FACE_MM @ rotation[:2].T * placed.px_per_mm + (placed.x_px, placed.y_px)
     return float(np.sqrt(((points - model) ** 2).mean()))
 
