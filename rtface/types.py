@@ -372,6 +372,16 @@ class FrameResult:
         """Monotonic seconds of the frame's grab; 0.0 when nobody stamped it: a picture handed to ``analyze``."""
         return self.frame.captured_at or 0.0
 
+    def to_supervision(self) -> Any:
+        """The faces as ``supervision.Detections``; ``rtface.outputs.supervision`` also has their key points.
+
+        Raises:
+            UsageError: supervision is not installed.
+        """
+        from rtface.outputs.supervision import to_detections
+
+        return to_detections(self)
+
     def to_dict(self, *, parsing: bool = True) -> dict[str, Any]:
         """The JSON line of this frame, schema ``rtface.result/1``; ``parsing=False`` leaves the label maps out.
 

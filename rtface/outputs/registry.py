@@ -81,12 +81,24 @@ KINDS: tuple[OutputKind, ...] = (
     OutputKind((".webm", ".gif"), "clip", "an annotated clip for web pages and messages", "faces.gif?width=320"),
     OutputKind(("/",), "clip", "a folder of annotated pictures, named with a / at its end", "frames/"),
     OutputKind((".eaf",), "elan", "ELAN: emotion, look and smile intervals", "visit.eaf", "elan", ("pympi",)),
+    OutputKind((".coco.json",), "coco", "COCO-WholeBody annotations: CVAT, FiftyOne, …", "faces.coco.json"),
+    OutputKind((".rosbag",), "rosbag", "a ROS 2 bag (MCAP) of REP-155 messages", "visit.rosbag", "ros", ("rosbags",)),
+    OutputKind((".rrd",), "rerun", "a recording for the Rerun viewer", "visit.rrd", "rerun", ("rerun",)),
     OutputKind((".jpg", ".jpeg", ".png"), "video", "an annotated picture, of one picture", "faces.jpg"),
     OutputKind(
         ("opentrack",), "opentrack", "head tracking for games and simulators (UDP over network)", "opentrack://"
     ),
     OutputKind(
         ("openseeface",), "openseeface", "VSeeFace and others that take OpenSeeFace's packets", "openseeface://"
+    ),
+    OutputKind(("lsl",), "lsl", "Lab Streaming Layer, beside EEG and eye trackers", "lsl:rtface", "lsl", ("pylsl",)),
+    OutputKind(
+        ("v4l2",),
+        "virtual_camera",
+        "a virtual camera for video calls (v4l2loopback)",
+        "v4l2:/dev/video10",
+        programs=("ffmpeg",),
+        systems=("linux",),
     ),
     OutputKind(("vts",), "vtube_studio", "VTube Studio's plugin API, Live2D avatars", "vts://", "vts", ("websockets",)),
     OutputKind(("ifacialmocap",), "ifacialmocap", "plays the iFacialMocap phone for who asks", "ifacialmocap://"),
@@ -134,6 +146,8 @@ def find(output: str) -> OutputKind:
 def ending_of(path: str) -> str:
     """The ending of a path with its dot, in lower case; "" where it has none. What follows a ? is no part of it."""
     name = (path if Path(path).exists() else path.partition("?")[0]).replace("\\", "/").rpartition("/")[2]
+    if name.lower().endswith(".coco.json"):
+        return ".coco.json"
     dot = name.rfind(".")
     return name[dot:].lower() if dot > 0 else ""
 

@@ -1,0 +1,120 @@
+"""ROS 4 HRI messages (REP-155) as plain values: topic, type and fields, for a robot's own tools. Needs no ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from rtface.geometry.face_model import MEAN_FACE_MM, place_face, rotation_matrix
+from rtface.outputs.head import DEFAULT_FOV_DEG, focal_length_px
+from rtface.types import Face, FrameResult
+
+#: Of the camera: x right, y down, z away.
+CAMERA_FRAME = "camera_optical_frame"
+SELLION = 27
+#: What hri_msgs calls our emotions; it has no word for contempt.
+EXPRESSIONS = {
+    "neutral": "neutral",
+    "happiness": "happy",
+    "surprise": "surprised",
+    "sadness": "sad",
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fear": "scared",
+    "contempt": "",
+}
+#: The fields of hri_msgs 2 that are used; the comments and constants of the originals are left out.
+DEFINITIONS = {
+    "hri_msgs/msg/IdsList": "std_msgs/Header header\nstring[] ids\n",
+    "hri_msgs/msg/NormalizedRegionOfInterest2D": (
+        "std_msgs/Header header\nfloat32 xmin\nfloat32 ymin\nfloat32 xmax\nfloat32 ymax\nfloat32 c\n"
+    ),
+    "hri_msgs/msg/NormalizedPointOfInterest2D": "float32 x\nfloat32 y\nfloat32 c\n",
+    "hri_msgs/msg/FacialLandmarks": (
+        "std_msgs/Header header\nhri_msgs/NormalizedPointOfInterest2D[70] landmarks\nuint32 height\nuint32 width\n"
+    ),
+    "hri_msgs/msg/Expression": (
+        "std_msgs/Header header\nstring expression\nfloat32 valence\nfloat32 arousal\nfloat32 confidence\n"
+    ),
+}
+
+
+class Message(NamedTuple):
+    """A message: fields that are messages themselves are dictionaries."""
+
+    topic: str
+    kind: str
+    fields: dict[str, Any]
+
+
+def messages(result: FrameResult, stamp_s: float, frame_id: str = CAMERA_FRAME) -> Iterable[Message]:
+    """The messages of a result.
+
+    Args:
+        result: Faces without an id are left out.
+        stamp_s: When the frame was taken, seconds since 1970.
+        frame_id: The camera's optical frame.
+    """
+    seconds = int(stamp_s)
+    stamp = {"sec": seconds, "nanosec": int((stamp_s - seconds) * 1e9)}
+    header = {"stamp": stamp, "frame_id": frame_id}
+    faces = [(f"f{face.track_id:05}", face) for face in result.faces if face.track_id is not None]
+    ids = {"header": header, "ids": [face_id for face_id, _ in faces]}
+    yield Message("/humans/faces/tracked", "hri_msgs/msg/IdsList", ids)
+    height, width = result.frame.image.shape[:2]
+    for face_id, face in faces:
+        yield from _face(f"/humans/faces/{face_id}", face, header, (width, height))
+    transforms = [
+        {"header": header, "child_frame_id": f"face_{face_id}", "transform": _transform(face, (width, height))}
+        for face_id, face in faces
+        if face.landmarks is not None and face.pose is not None
+    ]
+    yield Message("/tf", "tf2_msgs/msg/TFMessage", {"transforms": transforms})
+
+
+def _face(topic: str, face: Face, header: dict[str, Any], size_wh: tuple[int, int]) -> Iterable[Message]:
+    width, height = size_wh
+    x0, y0, x1, y1 = np.clip(face.box_xyxy / (width, height, width, height), 0.0, 1.0).tolist()
+    region = {"header": header, "xmin": x0, "ymin": y0, "xmax": x1, "ymax": y1, "c": float(face.score)}
+    yield Message(f"{topic}/roi", "hri_msgs/msg/NormalizedRegionOfInterest2D", region)
+    if face.landmarks is not None:
+        shares = np.clip(face.landmarks.points / (width, height), 0.0, 1.0).tolist()
+        points = [{"x": x, "y": y, "c": float(face.landmarks.score)} for x, y in shares]
+        points += [{"x": 0.0, "y": 0.0, "c": 0.0}] * 2  # pupils, which are not measured
+        fields = {"header": header, "landmarks": points, "height": height, "width": width}
+        yield Message(f"{topic}/landmarks", "hri_msgs/msg/FacialLandmarks", fields)
+    if face.emotion is not None:
+        fields = {
+            "header": header,
+            "expression": EXPRESSIONS[face.emotion.label],
+            "valence": 0.0,
+            "arousal": 0.0,
+            "confidence": float(face.emotion.probs.max()),
+        }
+        yield Message(f"{topic}/expression", "hri_msgs/msg/Expression", fields)
+
+
+def _transform(face: Face, size_wh: tuple[int, int]) -> dict[str, Any]:
+    """From the face's frame (origin at the sellion, x out of the face, z up) to the camera's, metres."""
+    assert face.landmarks is not None and face.pose is not None
+    width, height = size_wh
+    rotation = rotation_matrix(face.pose.yaw, face.pose.pitch, face.pose.roll)
+    placed = place_face(face.landmarks.points, rotation)
+    away_mm = focal_length_px(width, DEFAULT_FOV_DEG) / placed.px_per_mm + float((rotation @ MEAN_FACE_MM[SELLION])[2])
+    x, y = face.landmarks.points[SELLION].tolist()
+    metres = away_mm / focal_length_px(width, DEFAULT_FOV_DEG) / 1000.0
+    axes = np.column_stack((rotation @ (0, 0, -1), rotation @ (1, 0, 0), rotation @ (0, -1, 0)))
+    vector = np.asarray(cv2.Rodrigues(axes)[0], np.float64).ravel()
+    angle = float(np.linalg.norm(vector))
+    qx, qy, qz = (vector / max(angle, 1e-12) * np.sin(angle / 2.0)).tolist()
+    return {
+        "translation": {
+            "x": (x - (width - 1) / 2.0) * metres,
+            "y": (y - (height - 1) / 2.0) * metres,
+            "z": away_mm / 1000.0,
+        },
+        "rotation": {"x": qx, "y": qy, "z": qz, "w": float(np.cos(angle / 2.0))},
+    }

@@ -1,0 +1,101 @@
+"""A ROS 2 bag of faces as REP-155 has them, without ROS: ``ros2 bag play``, Foxglove and PlotJuggler read it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from rtface.errors import OutputError
+from rtface.outputs.follow import frame_time
+from rtface.outputs.hri import DEFINITIONS, messages
+from rtface.outputs.output_url import OutputUrl
+from rtface.outputs.sink import RunInfo, Sink
+from rtface.types import FrameResult
+
+
+class RosbagSink(Sink):
+    """A rosbag2 folder with MCAP storage.
+
+    Args:
+        path: The folder; written beside under another name and renamed when the run ends.
+        overwrite: Whether a bag that is there may be replaced.
+        frame_id: The camera's optical frame.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool, frame_id: str) -> None:
+        self.name = str(path)
+        self._path, self._overwrite, self._frame_id = path, overwrite, frame_id
+        self._part = path.with_name(f".{path.name}.{time.time_ns():x}")
+        self._writer: Any = None
+        self._connections: dict[str, Any] = {}
+
+    def open(self, info: RunInfo) -> None:
+        from rosbags.rosbag2 import StoragePlugin, Writer
+        from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+        self._live = info.live
+        self._began = time.time()
+        self._store: Any = get_typestore(Stores.ROS2_HUMBLE)
+        types: dict[str, Any] = {}
+        for name, text in DEFINITIONS.items():
+            types |= get_types_from_msg(text, name)
+        self._store.register(types)
+        writer = Writer(self._part, version=9, storage_plugin=StoragePlugin.MCAP)
+        try:
+            writer.open()
+        except OSError as error:
+            raise self._failed(error) from error
+        self._writer = writer
+
+    def write(self, result: FrameResult) -> None:
+        at = frame_time(result.frame, self._live)
+        stamp_s = time.time() - time.monotonic() + at if self._live else self._began + at
+        try:
+            for topic, kind, fields in messages(result, stamp_s, self._frame_id):
+                if topic not in self._connections:
+                    self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
+                data = self._store.serialize_cdr(self._made(kind, fields), kind)
+                self._writer.write(self._connections[topic], int(stamp_s * 1e9), data)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _made(self, kind: str, fields: dict[str, Any]) -> Any:
+        """A message of rosbags' classes."""
+        definition = dict(self._store.fielddefs[kind][1])
+        return self._store.types[kind](**{name: self._value(definition[name], value) for name, value in fields.items()})
+
+    def _value(self, described: Any, value: Any) -> Any:
+        if isinstance(value, dict):
+            return self._made(described[1], value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return [self._made(described[1][0][1], one) for one in value]
+        return value
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        writer, self._writer = self._writer, None
+        try:
+            writer.close()
+            if self._path.exists():
+                if not self._overwrite:
+                    raise OutputError(self.name, "appeared while the run went on", "-y overwrites it")
+                shutil.rmtree(self._path) if self._path.is_dir() else self._path.unlink()
+            self._part.rename(self._path)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        shutil.rmtree(self._part, ignore_errors=True)
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(self.name, f"cannot be written ({error.strerror})", "Make room, or name another path")
+
+
+def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:
+    """The output for a path."""
+    settings.only("frame_id")
+    return RosbagSink(path, overwrite=overwrite, frame_id=settings.settings.get("frame_id", "camera_optical_frame"))
