@@ -25,6 +25,9 @@ NAME = "sample_crops"
 BLOCK = (32, 8, 1)
 """Threads of a block: a warp writes a row of 32 px."""
 
+RESERVED = 3
+"""Side of the part of a frame that memory is reserved for, in crops: an upright face of 380 px."""
+
 MAX_HALVINGS = 4
 """Of the kernel: crops up to 2**5 * 128 px of the frame."""
 
@@ -119,6 +122,11 @@ class GpuCrops:
         self._cuda, self.size = cuda, size
         self._kernel = cuda.kernel(image or compile_kernel(SOURCE, NAME, cuda.capability), NAME)
         self._pixels, self._regions = MirroredBlock(cuda), MirroredBlock(cuda)
+
+    def reserve(self, count: int) -> None:
+        """Ask for the memory of so many crops of usual size now, so that no frame waits for it."""
+        self._pixels.at_least(count * 3 * (RESERVED * self.size) ** 2)
+        self._regions.at_least(count * FIELDS.itemsize)
 
     def takes(self, crops: Sequence[Crop]) -> bool:
         """Whether the kernel averages often enough for all of them."""

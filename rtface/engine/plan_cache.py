@@ -3,6 +3,7 @@
 <cache>/plans/NAME-PRECISION-KEY.plan     the plan
 <cache>/plans/NAME-PRECISION-KEY.json     what it is, and the plan's SHA-256; written last
 <cache>/plans/NAME-PRECISION-KEY.lock     held while one process builds it
+<cache>/plans/build.lock                  held while one process measures kernels
 <cache>/plans/*.timings, *.kernels        what TensorRT measured, and what TensorRT-RTX compiled, of one GPU
 """
 
@@ -131,10 +132,24 @@ class PlanCache:
     @contextmanager
     def locked(self, key: PlanKey) -> Iterator[None]:
         """Wait until no other process builds this plan, and keep others from it. The lock goes with the process."""
+        with self._held(self.path(key).with_suffix(".lock")):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process builds any plan: two at once would spoil each other's timing of kernels."""
+        with self._held(self.folder / "build.lock"):
+            yield
+
+    @contextmanager
+    def _held(self, path: Path) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.path(key).with_suffix(".lock").open("a") as file:
+        with path.open("a") as file:
             if sys.platform == "win32":
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                while True:
+                    with suppress(OSError):  # it gives up after ten seconds
+                        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                        break
             else:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield  # closing the file ends the lock

@@ -99,6 +99,7 @@ class TrtEngine:
             raise PlanRefused(name, why, _BUILD)
         self._kernels = RtxKernels(self._api, engine, kernels) if is_rtx(self._api) else None
         self._plan = self._opened(engine)
+        self._outputs = self._plan.outputs
         least, _, most = engine.get_tensor_profile_shape(self._plan.input, 0)
         self._least, self._largest = tuple(least), tuple(most)
         shapes = [(min(rows, self._largest[0]), *sides) for rows, *sides in self._warm]  # longer ones go in parts
@@ -131,7 +132,7 @@ class TrtEngine:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of everything the network can answer."""
-        return self._plan.outputs
+        return self._outputs
 
     def prepare(self, *names: Sequence[str]) -> None:
         """Make every shape ready that a stream will ask for, so that no frame waits for a context or a graph.
@@ -156,6 +157,7 @@ class TrtEngine:
         try:
             with self._cuda.active():
                 self._crops = GpuCrops(self._cuda, self._largest[1])
+                self._crops.reserve(self._largest[0])
         except Exception as error:
             log.warning("%s: the CPU cuts the faces out, not the GPU (%s)", self._name, " ".join(str(error).split()))
 

@@ -90,14 +90,15 @@ def build_plan(
     monitor = None
     if progress is not None and hasattr(config, "progress_monitor"):
         config.progress_monitor = monitor = _monitor(api, progress)  # the name keeps it alive: TensorRT does not
-    measured = None if timings is None or is_rtx(api) else _timings(config, timings)
+    if keeps := timings is not None and not is_rtx(api):
+        _use_timings(config, timings)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise NotBuilt(name, f"{version} cannot build it", "RTFACE_DEBUG=1 shows its log; --engine onnx runs it")
     del monitor
-    if measured is not None and timings is not None:
+    if keeps and timings is not None:
         with suppress(OutputError):  # the next build measures again
-            write_whole(timings, bytes(measured.serialize()))
+            write_whole(timings, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
@@ -118,14 +119,12 @@ def _for_one(api: Any, config: Any, name: str, capability: str) -> None:
         raise EngineError(name, f"TensorRT-RTX refuses compute capability {capability}", "--engine onnx runs it")
 
 
-def _timings(config: Any, path: Path) -> Any:
-    """What was measured before, given to the builder, which adds to it."""
+def _use_timings(config: Any, path: Path) -> None:
+    """Give the builder what was measured before; it adds to it."""
     known = path.read_bytes() if path.is_file() and not why_not_trusted(path) else b""
     cache = config.create_timing_cache(known)
     if cache is None or not config.set_timing_cache(cache, False):  # of another version or GPU
-        cache = config.create_timing_cache(b"")
-        config.set_timing_cache(cache, False)
-    return cache
+        config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
 def _typed(api: Any) -> int:

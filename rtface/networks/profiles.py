@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -43,7 +42,9 @@ class Profile:
 
 def default_profile(precision: str) -> str:
     """The profile's name for this machine's kind of GPU."""
-    kind = "orin" if platform.machine() == "aarch64" and Path("/etc/nv_tegra_release").exists() else "desktop"
+    from rtface.engine.cuda import on_jetson
+
+    kind = "orin" if on_jetson() else "desktop"
     return f"{kind}-{'int8' if precision == 'int8' else 'fp16'}"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -122,13 +123,14 @@ def make_plan(
                 api=api,
             )
 
-        try:
-            plan, really = built(precision), precision
-        except NotBuilt as error:
-            if precision != "int8":
-                raise
-            log.warning("%s; it is built in fp16 instead", error)
-            plan, really = built("fp16"), "fp16"
+        with nullcontext() if is_rtx(api) else cache.alone():
+            try:
+                plan, really = built(precision), precision
+            except NotBuilt as error:
+                if precision != "int8":
+                    raise
+                log.warning("%s; it is built in fp16 instead", error)
+                plan, really = built("fp16"), "fp16"
         cache.save(key, plan, profile=profile.name, model_sha256=model.sha256, built_as=really)
     return key, True
 

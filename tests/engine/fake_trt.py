@@ -335,6 +335,9 @@ class Config:
         self.built.timings = cache
         return True
 
+    def get_timing_cache(self) -> SimpleNamespace:
+        return self.built.timings
+
     def add_optimization_profile(self, profile: Any) -> int:
         assert self.built.shapes is not None, "an empty profile"
         least, usual, most = self.built.shapes

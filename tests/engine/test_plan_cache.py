@@ -102,3 +102,23 @@ def test_one_process_builds_and_the_others_wait(cache: PlanCache) -> None:
         assert cache.load(KEY) == b"built by the first"
     first.join(20)
     assert first.exitcode == 0
+
+
+def _hold_all(folder: Path, held: object, go: object) -> None:
+    with PlanCache(folder).alone():
+        held.set()  # type: ignore[attr-defined]
+        go.wait(20)  # type: ignore[attr-defined]
+        PlanCache(folder).save(KEY, b"the first's")
+
+
+def test_one_process_at_a_time_measures_kernels(cache: PlanCache) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, go = context.Event(), context.Event()
+    first = context.Process(target=_hold_all, args=(cache.folder, held, go))
+    first.start()
+    assert held.wait(30)
+    go.set()
+    with cache.locked(KEY), cache.alone():
+        assert cache.load(KEY) == b"the first's"
+    first.join(20)
+    assert first.exitcode == 0
