@@ -75,10 +75,23 @@ def live(
         source: Camera index, file, folder of pictures, URL, or "demo".
         budget_ms: Milliseconds from grab to result; what does not fit is carried over. None = as the options say.
         tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
-        outputs, options, overwrite, max_frames, on_event, on_idle: As ``Stream``.
+        outputs: Paths, addresses (``rtface outputs`` lists them) or sinks.
+        options: How; None = the defaults with RTFACE_* variables.
+        overwrite: Whether outputs that are there may be replaced.
+        max_frames: End after so many results.
+        on_event: Called when the source is lost and when it is back, in the capture's threads; must be quick.
+        on_idle: Called now and then while no frame comes, with the seconds since the last one.
 
     Raises:
         RtfaceError: On entering the stream: the source, a network or an output cannot be opened.
+
+    Example:
+        >>> import rtface
+        >>> with rtface.live("demo", budget_ms=33, max_frames=3) as stream:
+        ...     for result in stream:
+        ...         faces = len(result)
+        >>> faces
+        1
     """
     options = _with(options, tasks=tasks, budget_ms=budget_ms)
     return Stream(
@@ -111,7 +124,9 @@ def run(
             where all are pictures.
         outputs: Paths ending in .jsonl, .mp4, or for a single picture .jpg or .png; "-" for stdout; or sinks.
         tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
-        options, overwrite, max_frames: As ``Stream``.
+        options: How; None = the defaults with RTFACE_* variables.
+        overwrite: Whether outputs that are there may be replaced.
+        max_frames: End after so many results.
         recursive: Also pictures in the sub-folders of a folder.
         started_at: When the first frame of a video was recorded, a datetime or ISO 8601; records then have a ``time``.
 
@@ -119,6 +134,11 @@ def run(
         SourceError: The source cannot be opened, or broke off; outputs hold what came before.
         OutputError: An output is there already, or cannot be written.
         ModelError: A network is missing or damaged.
+
+    Example:
+        >>> import rtface
+        >>> rtface.run("demo", max_frames=3)["frames"]
+        3
     """
     options = _with(options, tasks=tasks)
     stream = Stream(
