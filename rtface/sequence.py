@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +46,7 @@ class FrameSequence(Iterator[FrameResult]):
     ) -> None:
         self.sources = expand(source, recursive=recursive)
         self.unreadable: list[str] = []
-        self._options = options
+        self._options = replace(options, budget_ms=None)  # files have no deadline
         self._analyzer = analyzer
         self._results = self._run()
 

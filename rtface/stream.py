@@ -6,6 +6,7 @@ long it was busy with the one before. For files every hand-over waits, and nothi
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -227,7 +228,8 @@ class Stream:
         captured_at = frame.captured_at or 0.0  # the capture has stamped it
         # A file's own time where it is not played but read as fast as it goes.
         at = captured_at if self._live or frame.media_time is None else frame.media_time
-        deadline = captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else None
+        # Without an end rather than None, which the analyzer takes for the budget that it was opened with.
+        deadline = captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else math.inf
         if self._source.stills:
             result = self._analyzer.image(frame.image, tasks=options.tasks)
         else:
@@ -240,7 +242,7 @@ class Stream:
             frame=frame if frame.source else replace(frame, source=self._source.name),
             time=self._time_of(frame, age_ms),
             timing=replace(result.timing, capture_ms=grabbed.capture_ms, age_ms=age_ms),
-            late=deadline is not None and now > deadline,
+            late=now > deadline,
             dropped=dropped,
             events=self._take_events() + result.events + visitors,
         )

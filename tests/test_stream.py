@@ -340,6 +340,25 @@ def test_budget_and_tasks_change_between_two_frames(analyzer: Analyzer) -> None:
         run.update(budget_ms=50.0)
 
 
+def test_a_budget_that_is_taken_away_holds_no_longer(analyzer: Analyzer) -> None:
+    options = Options(threads=1, budget_ms=1.0)
+    clock = FakeClock(tick=0.001)
+    tight = Analyzer(options, detector=FakeDetector([FACE]), engine=FakeEngine(), clock=clock)
+    updated = threading.Event()
+
+    class Waiting(PaintedSource):
+        def read(self) -> Frame | None:
+            return None if self.given and not updated.wait(20.0) else super().read()
+
+    with tight, Stream(Waiting(6), live=True, analyzer=tight, clock=clock, options=options) as run:
+        first = next(run)
+        run.update(budget_ms=None)
+        updated.set()
+        rest = list(run)
+    assert first.late
+    assert rest and not any(result.late or result.skips for result in rest)
+
+
 def test_a_live_result_has_the_time_of_its_grab_in_utc(tmp_path: Path, analyzer: Analyzer) -> None:
     lines = tmp_path / "out.jsonl"
     before = datetime.now(timezone.utc)
