@@ -1,0 +1,128 @@
+"""Each example is run, by the commands that it names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from rtface.capture.open import demo_clip
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's first frames, so that an example takes seconds."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    video = cv2.VideoCapture(str(demo_clip()))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 480))
+    for _ in range(FRAMES):
+        writer.write(video.read()[1])
+    writer.release()
+    return path
+
+
+def run(name: str, *args: object, display: str | None = None, **environment: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, args)]
+    if display is not None:
+        command = [display, "-a", *command]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = {**os.environ, "PYTHONPATH": path, "RTFACE_THREADS": "1", **environment}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_short_and_tested() -> None:
+    tests = Path(__file__).read_text("utf-8")
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text("utf-8").splitlines()) <= 60, path.name
+        assert path.stem in tests
+
+
+def test_still(tmp_path: Path, clip: Path) -> None:
+    picture, drawn = tmp_path / "face.png", tmp_path / "drawn.png"
+    cv2.imwrite(str(picture), cv2.VideoCapture(str(clip)).read()[1])
+    assert "1 faces" in run("still.py", picture, drawn)
+    assert np.any(cv2.imread(str(picture)) != cv2.imread(str(drawn)))
+
+
+def test_webcam(clip: Path) -> None:
+    said = run("webcam.py", clip, "--no-window", "--frames", 2)
+    assert "ms after the grab: #1" in said
+    assert "2 frames" in said
+
+
+def test_kiosk_loop_tkinter(clip: Path) -> None:
+    pytest.importorskip("tkinter", reason="this Python is without tkinter")
+    display = None if os.environ.get("DISPLAY") or sys.platform != "linux" else shutil.which("xvfb-run")
+    if display is None and sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        pytest.skip("no display, and xvfb-run is not installed")
+    run("kiosk_loop_tkinter.py", clip, display=display)
+
+
+def test_kiosk_loop_pyside6(clip: Path) -> None:
+    pytest.importorskip("PySide6.QtWidgets", reason="pip install PySide6-Essentials", exc_type=ImportError)
+    run("kiosk_loop_pyside6.py", clip, QT_QPA_PLATFORM="offscreen")
+
+
+@pytest.fixture
+def service() -> Iterator[ModuleType]:
+    pytest.importorskip("fastapi", reason="pip install fastapi")
+    spec = importlib.util.spec_from_file_location("fastapi_app", EXAMPLES / "fastapi_app.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+
+
+def test_fastapi_app(service: ModuleType, clip: Path) -> None:
+    client: Any = pytest.importorskip("fastapi.testclient", reason="pip install httpx").TestClient(service.app)
+    data = cv2.imencode(".png", cv2.VideoCapture(str(clip)).read()[1])[1].tobytes()
+    kind = {"Content-Type": "application/octet-stream"}
+    answer = client.post("/faces?tasks=pose", content=data, headers=kind)
+    assert answer.status_code == 200
+    (face,) = answer.json()["faces"]
+    assert "yaw_deg" in face and "emotion" not in face
+    assert client.post("/faces", content=b"no picture", headers=kind).status_code == 415
+    assert client.post("/faces?tasks=smile", content=data, headers=kind).status_code == 422
+
+
+def test_custom_source(clip: Path) -> None:
+    lines = [line.split() for line in run("custom_source.py", clip).splitlines()]
+    assert lines[-1][0] == str(FRAMES - 1)  # the newest frame is always seen
+    assert sum(1 + int(dropped) for _, _, dropped in lines) == FRAMES
+
+
+def test_custom_sink(tmp_path: Path, clip: Path) -> None:
+    run("custom_sink.py", clip, tmp_path / "faces.db")
+    with sqlite3.connect(tmp_path / "faces.db") as database:
+        rows = database.execute("SELECT track_id, emotion FROM faces").fetchall()
+    database.close()
+    assert len(rows) == FRAMES
+    assert all(track_id == 1 and emotion for track_id, emotion in rows)
+
+
+def test_blur_video(tmp_path: Path, clip: Path) -> None:
+    run("blur_video.py", clip, tmp_path / "blurred.mp4")
+    before, after = (cv2.VideoCapture(str(path)).read()[1] for path in (clip, tmp_path / "blurred.mp4"))
+    face = np.s_[130:260, 270:370]  # where hers is
+
+    def detail(picture: Any) -> float:
+        return float(cv2.Laplacian(cv2.cvtColor(picture[face], cv2.COLOR_BGR2GRAY), cv2.CV_64F).std())
+
+    assert detail(after) < 0.5 * detail(before)
