@@ -12,7 +12,8 @@ import rtface
 def main(source: str, target: str) -> None:
     fps = cv2.VideoCapture(source).get(cv2.CAP_PROP_FPS) or 25.0
     writer = None
-    with rtface.frames(source, tasks=(), options=rtface.Options(detect_every_ms=0)) as results:  # detection only
+    options = rtface.Options(privacy="blur")  # also what may be a face; the detector looks at every frame
+    with rtface.frames(source, tasks=(), options=options) as results:  # detection only
         for result in results:
             picture = rtface.blur(result.frame.image, result)
             if writer is None:
