@@ -150,6 +150,8 @@ class TrtEngine:
                 self._one(batch, ())
                 if self._crops is not None:
                     self._cropped(np.zeros((8, 8, 3), np.uint8), [Crop(4, 4, 8)] * shape[0], ())
+        if self._kernels is not None:
+            self._kernels.save()  # a stream may end with the process
 
     def _open_crops(self) -> None:
         """Compile the kernel that samples crops; without it the CPU goes on doing that."""

@@ -232,6 +232,7 @@ def test_tensorrt_rtx_keeps_its_kernels_and_makes_its_graphs(tmp_path: Path) -> 
     for runs in (1, 2):
         engine, _, cuda = opened(api=FakeRtx, kernels=kernels, warm=shapes(2))
         engine.prepare()
+        assert kernels.read_bytes() == b"kernels" + b"." * 2 * runs, "also of a process that is killed later"
         assert is_right(engine.run(batch := crops(2), engine.outputs), batch) and cuda.launched == 0
         engine.close()
         assert kernels.read_bytes() == b"kernels" + b"." * 2 * runs
