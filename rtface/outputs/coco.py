@@ -63,6 +63,8 @@ class CocoSink(Sink):
         overwrite: Whether a file that is there may be replaced.
     """
 
+    picture = "none"
+
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self.name = str(path)
         self._path, self._overwrite = path, overwrite

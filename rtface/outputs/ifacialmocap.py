@@ -36,6 +36,7 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
     """
 
     beat_s = LOOK_S
+    picture = "none"
 
     def __init__(self, url: OutputUrl) -> None:
         url.only("face", "mirror", "reply")

@@ -32,6 +32,8 @@ class LslSink(NetworkSink[FrameResult]):
         url: ``lsl:NAME?face=ID``; the name is "rtface" where it is missing.
     """
 
+    picture = "none"
+
     def __init__(self, url: OutputUrl) -> None:
         url.only("face")
         require("pylsl", "lsl")

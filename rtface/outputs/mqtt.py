@@ -76,6 +76,7 @@ class MqttSink(NetworkSink[FrameResult]):
             raise UsageError(url.shown, "its path is the topics' prefix, in which + and # cannot be", "Name another")
         self._id = _slug(url.settings.get("id", self._prefix))
         self._what = url.some_of("what", *WHAT, default=("state", "events"))
+        self.picture = "private" if "snapshot" in self._what else "none"
         self._discovery = url.settings.get("discovery", "homeassistant").strip("/")
         if self._discovery in ("0", "no", "off"):
             self._discovery = ""

@@ -32,6 +32,7 @@ class RerunSink(Sink):
     def __init__(self, path: Path, *, overwrite: bool, pictures: bool) -> None:
         self.name = str(path)
         self._path, self._overwrite, self._pictures = path, overwrite, pictures
+        self.picture = "private" if pictures else "none"
         self._part: PartFile | None = None
         self._recording: Any = None
 

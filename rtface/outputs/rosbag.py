@@ -24,6 +24,8 @@ class RosbagSink(Sink):
         frame_id: The camera's optical frame.
     """
 
+    picture = "none"
+
     def __init__(self, path: Path, *, overwrite: bool, frame_id: str) -> None:
         self.name = str(path)
         self._path, self._overwrite, self._frame_id = path, overwrite, frame_id

@@ -78,6 +78,8 @@ class ParquetSink(Sink):
         overwrite: Whether a file that is there may be replaced.
     """
 
+    picture = "none"
+
     def __init__(self, path: Path, layout: Columns, *, overwrite: bool = False) -> None:
         self.name = str(path)
         self._path, self._layout, self._overwrite = path, layout, overwrite

@@ -56,6 +56,7 @@ class VTubeStudioSink(NetworkSink[FrameResult]):
     """
 
     beat_s = KEEP_S
+    picture = "none"
 
     def __init__(self, url: OutputUrl) -> None:
         url.only("face", "mirror")

@@ -59,11 +59,13 @@ class WebhookSink(NetworkSink[None]):
 
     own_thread = True  # its mailbox and the disk's pace are no business of the analysis
     beat_s = 1.0
+    picture = "none"
 
     def __init__(self, url: OutputUrl) -> None:
         super().__init__(_without_ours(url).shown)
         self._target = _without_ours(url)
         self._what = url.some_of("what", *WHAT, default=("events",))
+        self.tells_groups_only = set(self._what) == {"windows"}
         self._binary = url.one_of("mode", "structured", "binary") == "binary"
         self._secret = secret_of(url, "secretfile", SECRET_VARIABLE)
         self._timeout_s = url.number("timeout_s", TIMEOUT_S, 0.1, 300.0)

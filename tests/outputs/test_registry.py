@@ -80,3 +80,22 @@ def test_no_output_is_imported_before_it_is_used() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(done.stdout.split())
     assert not loaded & {name for kind in KINDS for name in kind.needs}
+
+
+def test_no_output_that_shows_no_picture_asks_for_one(tmp_path: Path) -> None:
+    named = ["opentrack://", "openseeface://", "ifacialmocap://", "http://host/x", tmp_path / "a.csv"]
+    assert {sink.picture for sink in choose([*map(str, named)], source="demo")} == {"none"}
+    clips = [tmp_path / "a.webm", tmp_path / "a.gif", f"{tmp_path}/frames/"]
+    assert {sink.picture for sink in choose(clips, source="demo")} == {"private"}
+    windows, events = choose(["http://host/x?what=windows", "http://host/x?what=windows,events"], source="demo")
+    assert windows.tells_groups_only and not events.tells_groups_only
+
+
+def test_no_password_of_an_output_is_printed(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("paho.mqtt.client", reason="needs paho-mqtt (pip install 'rtface[mqtt]')")
+    address = "mqtt://me:hunter2@127.0.0.1:1/door"
+    done = cli("run", "demo", "--max-frames", 2, "--tasks", "pose", "-o", address, "-o", tmp_path / "faces.jsonl")
+    assert done.code == 0 and "mqtt://…@127.0.0.1:1/door: connection refused" in done.err
+    assert "hunter2" not in done.out + done.err + (tmp_path / "faces.jsonl").read_text()
+    wrong = cli("run", "demo", "-o", "mqtt://me:hunter2@broker/x?nonsense=1")
+    assert wrong.code == 2 and "hunter2" not in wrong.err and "'nonsense': is unknown" in wrong.err
