@@ -23,7 +23,7 @@ from rtface.smooth import Smoother, moved
 from rtface.system.clock import Clock
 from rtface.tasks import landmarks
 from rtface.tasks.decode import QUALITY, outputs_for, presence, typed
-from rtface.track import Track, Tracker
+from rtface.track import Track, Tracker, look_of
 from rtface.types import Event, Face, Frame, FrameResult, Skip
 
 PLACE, PARSED_PLACE = "place", "parsed_place"
@@ -152,7 +152,9 @@ class VideoPipeline:
         values = typed(wanted, tensors, crops, to_frame, points)
         budget.stop_stage("tasks")
         seen = [crop_from_landmarks(face) for face in points]
-        self._tracker.follow(seen, points5_from_landmarks(points), presence(tensors).tolist(), points, tracks=looked)
+        looks = [look_of(frame.image, crop) if crop.finite else None for crop in seen]
+        sure = presence(tensors).tolist()
+        self._tracker.follow(seen, points5_from_landmarks(points), sure, points, tracks=looked, looks=looks)
         budget.stop_stage("track")
         for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
             if track.track_id and not track.predicted:

@@ -92,7 +92,7 @@ def _heif(data: bytes, name: str) -> NDArray[Any]:
         raise SourceError(name, "is HEIC, which needs another library", mend) from error
     try:
         opened = pi_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True, bgr_mode=True)
-        image = np.asarray(opened)
+        image = np.array(opened)  # the library takes its own memory back
     except Exception as error:  # ValueError, RuntimeError, EOFError, …: all say that it is not whole
         raise SourceError(name, f"is damaged (heic: {error})", _COPY) from error
     if image.ndim == 2:

@@ -30,6 +30,12 @@ ALIKE = 0.04
 """Shapes that differ by this weigh as much as places a side of the crop apart. They speak softly: whoever comes out
 from behind something is half hidden at first, and then differs from himself by up to 0.08."""
 
+WAIT_SECONDS = 0.4
+"""Beside another face, where it may be half hidden, a newcomer who may be one of two waits for so long at most …"""
+
+CLOSE = 1.0
+"""… while the costs of the two differ by less than this."""
+
 STRANGE = 0.1
 """Shapes that differ by more are other people's."""
 
@@ -45,24 +51,38 @@ class Memory:
         if track.track_id:
             self._lost.append((track, track.seen_at + (OUTSIDE_SECONDS if outside else REMEMBER_SECONDS)))
 
-    def name(self, newcomers: Sequence[Track], hidden: Sequence[Track] = ()) -> None:
+    def forget(self, at: float) -> None:
+        """Let go of faces that come back too late by `at`; nothing is kept of them."""
+        self._lost = [(track, until) for track, until in self._lost if until >= at]
+
+    def name(
+        self, newcomers: Sequence[Track], hidden: Sequence[Track] = (), crowded: Sequence[Track] = ()
+    ) -> list[Track]:
         """Give the newcomers that were here before their old ids, the likest first; the others stay without.
 
         `hidden` are tracks whose faces are only predicted: one may show again where its prediction is not. It has no
-        id (0) any more where a newcomer has taken it.
+        id (0) any more where a newcomer has taken it. Of the newcomers that are `crowded` by another face, those are
+        returned who may be one of two and shall wait until more of them is seen.
         """
         if not newcomers:
-            return
-        at = newcomers[0].at
-        self._lost = [(track, until) for track, until in self._lost if until >= at]
+            return []
+        self.forget(newcomers[0].at)
         before = [*(track for track, _ in self._lost), *hidden]
         pairs = [(_cost(lost, new), lost, new) for lost in before for new in newcomers]
+        waiting = [new for new in crowded if new.at - new.born_at < WAIT_SECONDS and _may_be_two(new, pairs)]
+        pairs = [pair for pair in pairs if pair[2] not in waiting]
         for cost, lost, new in sorted(pairs, key=lambda pair: pair[0]):
             if not math.isfinite(cost):
                 break
             if lost.track_id and not new.track_id:
                 new.track_id, lost.track_id = lost.track_id, 0
         self._lost = [(track, until) for track, until in self._lost if track.track_id]
+        return waiting
+
+
+def _may_be_two(new: Track, pairs: Sequence[tuple[float, Track, Track]]) -> bool:
+    costs = sorted(cost for cost, _, one in pairs if one is new)
+    return len(costs) > 1 and costs[1] - costs[0] < CLOSE
 
 
 def _cost(lost: Track, new: Track) -> float:
@@ -70,7 +90,7 @@ def _cost(lost: Track, new: Track) -> float:
     small, large = sorted((lost.seen.crop.side, new.crop.side))
     gone = new.at - lost.seen.at
     away, short = (distance / small for distance in _from_way(lost, new, gone))
-    strange = difference(lost.shape, new.shape)
+    strange = difference(lost.shape, new.shape_now)
     if large > RATIO * small or away > REACH + REACH_PER_SECOND * gone or strange > STRANGE:
         return math.inf
     return away + STOPPED * short + strange / ALIKE

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.geometry.crop import Crop
+from rtface.track.face_look import likeness
 from rtface.track.face_shape import difference
 
 VELOCITY_SECONDS = 0.1
@@ -22,6 +23,16 @@ COAST_SECONDS = 0.25
 
 SHAPE_SECONDS = 1.0
 """Time constant of the remembered shape: longer than it takes to slide behind somebody."""
+
+JUMP = 0.012
+"""A shape that differs by more than this from the frame before changed at once: the same face in motion does so in few
+frames of a hundred …"""
+
+UNLIKE = 0.6
+"""… and hardly ever with a look that correlates by less than this."""
+
+CHANGE_SECONDS = 0.15
+"""What has changed so for this long is another face; a hand, a blur or a flash has gone by then."""
 
 BOX_BLEND = 0.5
 """Weight of a new detection's box against the track's: detectors breathe by a few per cent from frame to frame."""
@@ -63,6 +74,16 @@ class Motion:
         )
 
 
+@dataclass(slots=True)
+class _Change:
+    """A face changed from one frame to the next: what it was like, since when, and how often it was seen since."""
+
+    shape: Floats
+    look: Floats
+    since: float
+    times: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Track:
     """What is known of one face now.
@@ -83,6 +104,7 @@ class Track:
         unsure: The engine doubts the crop; the detector should look again.
         recent: The face was confirmed on the frame before.
         shape: The shape of its landmarks before `at`; None = not known.
+        replaced: Another face has taken its place.
     """
 
     score: float
@@ -99,11 +121,16 @@ class Track:
     unsure: bool = False
     recent: bool = True
     shape: Floats | None = None
+    replaced: bool = False
     born_at: float = field(init=False)
     _last: Motion = field(init=False)
     _box: Floats | None = field(default=None, init=False)  # in sides of the crop, about its centre
     _points: Floats = field(init=False)  # likewise
     _new_shape: Floats | None = field(default=None, init=False)  # of this frame
+    _old_shape: Floats | None = field(default=None, init=False)  # of the frame before
+    _alone: bool = field(default=True, init=False)
+    _look: Floats | None = field(default=None, init=False)
+    _change: _Change | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.born_at = self.at
@@ -119,6 +146,11 @@ class Track:
     def seen_at(self) -> float:
         """When the face was last confirmed."""
         return self._last.at if self.predicted else self.at
+
+    @property
+    def shape_now(self) -> Floats | None:
+        """The shape of the landmarks at `at`, or before where the face was not seen; None = not known."""
+        return self.shape if self._new_shape is None else self._new_shape
 
     @property
     def strangeness(self) -> float:
@@ -162,13 +194,56 @@ class Track:
         self.score, self.detected, self.predicted = score, True, False
         self.sightings += 1
 
-    def follow(self, crop: Crop, points5: Floats, shape: Floats | None = None) -> None:
-        """The engine sees the face in `crop` with these points."""
-        self.crop, self._new_shape = crop, shape
+    def follow(
+        self,
+        crop: Crop,
+        points5: Floats,
+        shape: Floats | None = None,
+        look: Floats | None = None,
+        *,
+        alone: bool = True,
+    ) -> None:
+        """The engine sees the face in `crop` with these points; `alone`: no other face is near, which it might be."""
+        self._watch(shape, look, alone)
+        self.crop, self._new_shape, self._alone = crop, shape, alone
         if self.shape is None:
             self.shape = shape
         self._points = _relative(points5, crop)
         self.predicted, self.proven, self.vetoed = False, True, False
+
+    def _watch(self, shape: Floats | None, look: Floats | None, alone: bool) -> None:
+        """Notice that another face is in this one's place: shape and look change at once, and stay so."""
+        change, before, was_like = self._change, self._old_shape, self._look
+        self._old_shape, self._look = shape, look
+        if shape is None or look is None or not alone:
+            self._change = None
+        elif change is not None:
+            if difference(change.shape, shape) < JUMP or likeness(change.look, look) > UNLIKE:
+                self._change = None
+                return
+            change.times += 1
+            self.replaced = change.times > 1 and self.at - change.since >= CHANGE_SECONDS
+        elif (
+            (was_like is not None and self.shape is not None)
+            and difference(before, shape) > JUMP
+            and likeness(was_like, look) < UNLIKE
+        ):
+            self._change = _Change(self.shape, was_like, self.at)
+
+    def begin_anew(self) -> None:
+        """From here on it is another face's track, without an id yet."""
+        self.track_id, self.born_at, self.replaced, self._change = 0, self.at, False, None
+        self.shape = self._new_shape
+        self._last = Motion(self.crop, self.at)
+
+    def scale(self, factor: float) -> None:
+        """The picture has become `factor` times as large; the detector should look."""
+        crop, last = self.crop, self._last
+        self.crop = Crop(crop.x * factor, crop.y * factor, crop.side * factor, crop.roll)
+        seen = Crop(last.crop.x * factor, last.crop.y * factor, last.crop.side * factor, last.crop.roll)
+        speeds = (speed * factor for speed in (last.vx, last.vy, last.stride_x, last.stride_y))
+        self._last = Motion(seen, last.at, *speeds)
+        self.unsure = True
 
     def deny(self, crop: Crop) -> None:
         """The engine sees no face, and would cut `crop` if it had to: a newcomer tries that, others fall back."""
@@ -182,8 +257,8 @@ class Track:
         self.predicted, self.vetoed, self._new_shape = True, not self.proven, None
 
     def _learn(self, elapsed: float) -> None:
-        """The shape of the frame before was the face's: nobody has claimed it."""
-        new, known = self._new_shape, self.shape
+        """The shape of the frame before was the face's: nobody has claimed it, and nobody was before it."""
+        new, known = self._new_shape if self._alone else None, self.shape
         self._new_shape = None
         if new is not None and known is not None and new.shape == known.shape:
             self.shape = known + np.float32(1.0 - math.exp(-max(elapsed, 0.0) / SHAPE_SECONDS)) * (new - known)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rtface.geometry.crop import Crop, crop_from_box, crop_from_points5
 from rtface.track.association import associate
 from rtface.track.face_shape import shape_of
-from rtface.track.reid import ALIKE, Memory
+from rtface.track.reid import ALIKE, REMEMBER_SECONDS, Memory
 from rtface.track.track import Track
 
 LOST_SECONDS = 0.5
@@ -47,6 +47,12 @@ REJECT_SECONDS = 2.0
 """… and begins no track again for this long, unless the detector grows `FIRM`: lettering would take the engine's time,
 and a place among the most faces, for as long as it is there."""
 
+SAME_FORM = 0.03
+"""Widths and heights of two pictures whose ratios differ by no more than this share show the same view."""
+
+ALONE = 1.2
+"""A face within this many crop sides of another may be mistaken for it while they cross."""
+
 FULL_FACTOR = 4.0
 """So many times more seldom the detector looks while no place for another face is left; it can only confirm then."""
 
@@ -74,19 +80,43 @@ class Tracker:
         self.tracks: list[Track] = []
         self._memory = Memory()
         self._rejected: list[tuple[Crop, float]] = []  # and until when
+        self._size: tuple[int, int] | None = None
         self._at = float("-inf")
         self._detected_at = float("-inf")
 
     def advance(self, at: float, width: int, height: int) -> None:
-        """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts anew."""
+        """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts anew.
+
+        Tracks and memories of longer ago than a lost face is remembered for end here: whoever is seen now is another
+        visitor. A frame that is later than others, but not by so much, may still show the face. A picture that has
+        become larger or smaller takes the tracks along; one of another form ends them.
+        """
         if at < self._at:
             self.reset()
-        self._expire()  # by the time of the frame before: a late frame may still show the face
+        self._resize(width, height)
+        self._expire()
+        self.tracks = [track for track in self.tracks if at - track.seen_at <= REMEMBER_SECONDS]
+        self._memory.forget(at)
         self._at = at
         for track in self.tracks:
             track.advance(at)
         inside = [0 <= t.crop.x < width and 0 <= t.crop.y < height for t in self.tracks]
         self._keep(inside, outside=True)
+
+    def _resize(self, width: int, height: int) -> None:
+        before, self._size = self._size, (width, height)
+        if before is None or before == self._size:
+            return
+        factor, upright = width / before[0], height / before[1]
+        if abs(upright - factor) > SAME_FORM * factor:
+            at, size = self._at, self._size
+            self.reset()
+            self._at, self._size = at, size
+            return
+        self._memory, self._rejected = Memory(), []
+        self._detected_at = float("-inf")
+        for track in self.tracks:
+            track.scale(factor)
 
     @property
     def wants_detection(self) -> bool:
@@ -120,23 +150,30 @@ class Tracker:
         points: Floats | None = None,
         *,
         tracks: Sequence[Track] | None = None,
+        looks: Sequence[Floats | None] = (),
     ) -> None:
         """What the engine saw in the crops of `tracks`, in their order; None = of all.
 
         `crops` are the squares cut from its landmarks, `points5` (N, 5, 2) px theirs, `face` how sure it is that the
-        crop held a well-placed face; `points` (N, P, 2) px all landmarks, for the face's shape; None = the five.
+        crop held a well-placed face; `points` (N, P, 2) px all landmarks, for the face's shape; None = the five;
+        `looks` (`look_of`) tell that another face has taken a track's place, which then is another track.
         """
         looked = tracks or self.tracks
         landmarks = points5 if points is None else points
-        for track, crop, five, sure, all_points in zip(looked, crops, points5, face, landmarks, strict=True):
+        seen = zip(looked, crops, points5, face, landmarks, looks or [None] * len(looked), strict=True)
+        for track, crop, five, sure, all_points, look in seen:
             track.unsure = not sure >= SURE
             if crop.finite and (sure >= SURE or (sure >= DOUBT and track.detected)):
                 # Landmarks of a face that is half hidden have not its shape.
-                track.follow(crop, five, shape_of(all_points, crop) if sure >= SURE else None)
+                shape = shape_of(all_points, crop) if sure >= SURE else None
+                track.follow(crop, five, shape, look, alone=self._alone(track, crop))
                 track.certain = track.certain or sure >= CLEAR or self._twice_seen(track, sure)
             else:
                 track.deny(crop)
         self._part()
+        for track in self.tracks:
+            if track.replaced and not track.predicted:
+                track.begin_anew()
         self._expire()
         self.shown()
 
@@ -158,13 +195,18 @@ class Tracker:
         faces = [track for track in self.tracks if seen(track)]
         newcomers = [track for track in faces if not track.track_id]
         hidden = [track for track in self.tracks if track.track_id and track.predicted and not track.recent]
-        self._memory.name(newcomers, hidden)
+        crowded = [track for track in newcomers if not self._alone(track, track.crop)]
+        waiting = self._memory.name(newcomers, hidden, crowded)
         self.tracks = [track for track in self.tracks if track.track_id or track not in hidden]
         for track in newcomers:
-            if not track.track_id:
+            if not track.track_id and track not in waiting:
                 track.track_id = self._next_id
                 self._next_id += 1
-        return faces
+        return [track for track in faces if track.track_id]
+
+    def _alone(self, track: Track, crop: Crop) -> bool:
+        others = (other for other in self.tracks if other is not track)
+        return not any(crop.near(other.crop, centre=ALONE, ratio=4.0) for other in others)
 
     def _covered(self, track: Track) -> bool:
         others = (other for other in self.tracks if not other.predicted)

@@ -19,9 +19,9 @@ from benchmarks.scenes import scenes
 SCENES = {scene.name: scene for scene in scenes()}
 
 
-@pytest.fixture(scope="module")
-def analyzer() -> Iterator[Analyzer]:
-    with Analyzer(Options(tasks=("landmarks",))) as opened:
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def analyzer(request: pytest.FixtureRequest) -> Iterator[Analyzer]:
+    with Analyzer(Options(tasks=("landmarks",), engine="onnx", precision=request.param)) as opened:
         yield opened
 
 
