@@ -194,7 +194,7 @@ def _strip(sample: Sample, task: str) -> Sample:
     if task != "emotion":
         without["emotion"] = None
     if task != "landmarks":  # points stay, since crops are cut by them, but weigh nothing
-        without |= {"landmark_weight": None, "five_weight": 0.0}
+        without |= {"landmark_weight": None, "points5_weight": 0.0}
     picture = sample.picture if task == "parsing" else replace(sample.picture, parsing=None)
     return replace(sample, picture=picture, **without)
 

@@ -21,10 +21,10 @@ from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.scene_sources import build_sources
 from rtface.train.data.scenes import Scene, SceneMaker
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
-from rtface.train.init import begin_with
+from rtface.train.init import initialize
 from rtface.train.manifest import describe, write
 from rtface.train.nets.mos import DetectorNet, cells, decode
-from rtface.train.run import Run, RunConfig, Schedule, has_bf16, keeping, pick_device, prefetch, prepare
+from rtface.train.run import Run, RunConfig, Schedule, has_bf16, pick_device, prefetch, prepare, run_session
 from rtface.train.sources import of_folder
 
 SMALL_SHARE = 0.3  # below it, small faces get a batch of their own
@@ -145,10 +145,10 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
     make = Batches(maker, config.batch, feedback)
     if run.step == 0 and config.init is not None:
         whole = trained if config.init.suffix == ".pt" else net  # a run's averages have the task weights too
-        begin_with(whole, config.init, lambda: net(make()[0].to(device)))
+        initialize(whole, config.init, lambda: net(make()[0].to(device)))
         run.ema.copy(trained)
     batches = prefetch(make, depth=1)  # what feedback asks for comes two batches later, not four
-    with keeping(run, batches):
+    with run_session(run, batches):
         while run.progress < 1.0:
             make.size = 320 if run.progress >= config.grow_at else 256
             images, truth, scenes = next(batches)

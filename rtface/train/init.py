@@ -23,7 +23,7 @@ OPTIONAL = ("residual.", "association.")  # parts that a file may lack: they beg
 _MEND = "Name an exported .onnx file, or the last.pt of a run, with --init"
 
 
-def begin_with(net: nn.Module, model: Path, run: Callable[[], object]) -> None:
+def initialize(net: nn.Module, model: Path, run: Callable[[], object]) -> None:
     """`continue_from` a run's `last.pt`, or `warm_start` from an exported network, whose `run` then makes a batch.
 
     Raises:

@@ -18,10 +18,10 @@ from rtface.errors import ModelError
 from rtface.train.nets.ifan import PARSING, SUB
 
 GROUP = 4
-"""Pixels of a row that the first convolution takes as one, `group_pixels`."""
+"""Pixels of a row that the first convolution takes as one, `pack_pixels`."""
 
 
-def group_pixels(model: onnx.ModelProto, first: str) -> onnx.ModelProto:
+def pack_pixels(model: onnx.ModelProto, first: str) -> onnx.ModelProto:
     """The quantised graph whose first convolution, 3x3 at stride 2 over 3 channels, reads groups of pixels as bytes.
 
     Its input, the tensor `first`, was rounded with scale 1 / SPREAD and zero point MEAN: to the picture's own bytes.

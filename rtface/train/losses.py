@@ -31,8 +31,8 @@ class Targets:
 
     landmarks: Tensor
     landmark_weight: Tensor
-    five: Tensor
-    five_weight: Tensor
+    points5: Tensor
+    points5_weight: Tensor
     parsing: Tensor
     coarse_parsing: Tensor
     pose: Tensor
@@ -55,7 +55,7 @@ class Targets:
 
     def rows(self) -> Rows:
         """Which samples carry points, and which a mask."""
-        points = (self.landmark_weight.sum(1) > 0) | (self.five_weight > 0)
+        points = (self.landmark_weight.sum(1) > 0) | (self.points5_weight > 0)
         return Rows(_indices(points), _indices((self.parsing != IGNORE).flatten(1).any(1)))
 
 
@@ -77,7 +77,7 @@ def landmark_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
     """Point regression, heat map cross entropy about the true cell, and the head that predicts the error."""
     if not len(out.points):
         return {}
-    expected = out.spread
+    expected = out.landmark_std
     if out.rows is not None:
         t, expected = t.at(out.rows.landmarks), expected[out.rows.landmarks]
     regression = _point_loss(out.points, t)
@@ -94,8 +94,8 @@ def landmark_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
 
     labelled = (t.landmark_weight[:, 30] > 0).float()
     mean_error = (out.points - t.landmarks).norm(dim=2).mean(1).detach() * 0.5  # share of the crop's side
-    spread = ((expected - mean_error).abs() * labelled).sum() / labelled.sum().clamp(min=1.0)
-    return {"points": regression * 0.25, "heat": heat_loss * 0.25, "spread": spread * 5.0}
+    landmark_std = ((expected - mean_error).abs() * labelled).sum() / labelled.sum().clamp(min=1.0)
+    return {"points": regression * 0.25, "heat": heat_loss * 0.25, "landmark_std": landmark_std * 5.0}
 
 
 def _point_loss(points: Tensor, t: Targets) -> Tensor:
@@ -103,9 +103,9 @@ def _point_loss(points: Tensor, t: Targets) -> Tensor:
     weight = t.landmark_weight[..., None]
     error = wing((points - t.landmarks).abs() * 64.0) * weight  # px of a 128 px crop
     five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(points.device), points)
-    five_weight = t.five_weight[:, None, None]
-    five_error = wing((five - t.five).abs() * 64.0) * five_weight
-    of_five = five_error.sum() / (five_weight.sum().clamp(min=1.0) * 10)
+    points5_weight = t.points5_weight[:, None, None]
+    five_error = wing((five - t.points5).abs() * 64.0) * points5_weight
+    of_five = five_error.sum() / (points5_weight.sum().clamp(min=1.0) * 10)
     return error.sum() / (weight.sum().clamp(min=1.0) * 2) + 0.5 * of_five
 
 

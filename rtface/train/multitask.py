@@ -25,14 +25,14 @@ from rtface.train.association import association_losses
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
 from rtface.train.data.samples import Sample, teaches
-from rtface.train.init import begin_with
+from rtface.train.init import initialize
 from rtface.train.losses import Targets, engine_losses
 from rtface.train.manifest import describe, write
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.nets.registry import Network, build_engine, check_parts
-from rtface.train.run import Run, RunConfig, Schedule, keeping, load, optimizer, pick_device, prepare
+from rtface.train.run import Run, RunConfig, Schedule, load, optimizer, pick_device, prepare, run_session
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.sources import of_folder
 from rtface.train.validate import scores
@@ -76,7 +76,7 @@ def train_engine(config: EngineConfig) -> Path:
     device = pick_device(config.device)
     mixed, validation = _data(config)
     if config.teacher is not None:
-        learn_from(load_teacher(config.teacher).to(device), mixed.by_group("emotion"))
+        distill(load_teacher(config.teacher).to(device), mixed.by_group("emotion"))
     return learn(config, mixed, validation)
 
 
@@ -92,12 +92,12 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     elif config.init is not None:
-        begin_with(net, config.init, lambda: _first_pass(net, mixed, device))
+        initialize(net, config.init, lambda: _first_pass(net, mixed, device))
         run.ema.copy(net)
     size = sizes[0]
 
     def size_of_next() -> int:
-        small = size == sizes[-1] and turn(run.step, config.small_share)
+        small = size == sizes[-1] and every_share(run.step, config.small_share)
         return SMALL_CROP_SIZE if small else size
 
     batches = load(sampler, run.step, size_of_next, config.workers, pinned=device.type == "cuda")
@@ -107,7 +107,7 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
             measure_mix(run, config, _crops(batches, device))
         return validate(run, validation, device, size, config)
 
-    with keeping(run, batches):
+    with run_session(run, batches):
         while run.progress < 1.0:
             size = sizes[sum(run.progress >= share for share in grow_at)]
             iterations = config.iterations if run.progress >= config.interact_at else 0
@@ -122,11 +122,11 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
             with torch.autocast(device.type, torch.bfloat16), naming(ids, targets.task):
                 rounds = net(images.to(device, non_blocking=True), iterations, rows=rows)
             run.update(_losses(net, rounds, targets, iterations > 0 and not config.joint), len(images))
-            run.check(config.validate_minutes, measure)
+            run.maybe_validate(config.validate_minutes, measure)
     return run.checkpoint
 
 
-def turn(step: int, share: float) -> bool:
+def every_share(step: int, share: float) -> bool:
     """Whether this step is one of the `share` (0..1) of all steps, evenly spread."""
     return int((step + 1) * share) > int(step * share)
 
@@ -183,7 +183,7 @@ def _first_pass(net: Network, mixed: Mixed, device: torch.device) -> None:
 
 
 @torch.no_grad()
-def learn_from(teacher: EmotionNet, groups: dict[str, list[Sample]]) -> None:
+def distill(teacher: EmotionNet, groups: dict[str, list[Sample]]) -> None:
     """Mix the teacher's probabilities into FER+'s votes, and give them to every photographed face."""
     device = next(teacher.parameters()).device
     augment = Augment(SIZE, np.random.default_rng(0), strength=0.0)

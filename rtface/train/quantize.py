@@ -30,7 +30,7 @@ from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import grouped_samples
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.export import NORMALISE, Batch, halve_weights, store
-from rtface.train.int8_rewrites import group_pixels, scores_of_labels, split_channels
+from rtface.train.int8_rewrites import pack_pixels, scores_of_labels, split_channels
 from rtface.train.nets.blocks import MEAN, SPREAD
 from rtface.train.register import Exported
 from rtface.train.sources import Source
@@ -136,7 +136,7 @@ def quantize(
             extra_options={"CalibMovingAverage": True, "TensorQuantOverrides": {pixels: [_BYTES]}},
         )
         model = _only_used_domains(onnx.load(quantised))
-        model = scores_of_labels(group_pixels(model, pixels))
+        model = scores_of_labels(pack_pixels(model, pixels))
         data = halve_weights(model).SerializeToString()
     difference = _difference(source.read_bytes(), data, batches)
     exported = store(data, target, difference)

@@ -205,7 +205,7 @@ class Run:
     def unpause(self) -> None:
         self._mark = time.monotonic()
 
-    def check(self, every_minutes: float, measure: Callable[[], Mapping[str, float]]) -> None:
+    def maybe_validate(self, every_minutes: float, measure: Callable[[], Mapping[str, float]]) -> None:
         """After a step: where it is time, and at the end, report `measure`'s figures and save; else, every 100
         steps, report. The schedule's clock stands still meanwhile."""
         if self.seconds - self._checked > 60 * every_minutes or self.progress >= 1.0:
@@ -289,7 +289,7 @@ def plot_log(folder: Path) -> Path | None:
 
 
 @contextmanager
-def keeping(run: Run, batches: Generator[Any, None, None]) -> Iterator[None]:
+def run_session(run: Run, batches: Generator[Any, None, None]) -> Iterator[None]:
     """Run the body with the schedule's clock going; however it ends, stop the batches, save and plot."""
     try:
         run.unpause()

@@ -69,7 +69,7 @@ class Sampler:
 def _kind(sample: Sample) -> int:
     """0 neither points nor mask, 1 points, 2 both, 3 mask."""
     weight = sample.landmark_weight
-    points = sample.five_weight > 0 or (weight is not None and bool((weight > 0).any()))
+    points = sample.points5_weight > 0 or (weight is not None and bool((weight > 0).any()))
     return (2 if points else 3) if sample.picture.parsing is not None else int(points)
 
 
@@ -96,8 +96,8 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, Targets]:
     targets = Targets(
         landmarks=stack("landmarks"),
         landmark_weight=stack("landmark_weight"),
-        five=stack("five"),
-        five_weight=stack("five_weight"),
+        points5=stack("points5"),
+        points5_weight=stack("points5_weight"),
         parsing=stack("parsing", torch.uint8),
         coarse_parsing=stack("coarse_parsing", torch.bool),
         pose=stack("pose"),

@@ -25,7 +25,7 @@ from rtface.system.files import atomic_write
 from rtface.tasks.enhance import SCALE
 from rtface.train.data.degrade import Pairs
 from rtface.train.data.pixel_cache import Picture, read_pictures
-from rtface.train.init import begin_with
+from rtface.train.init import initialize
 from rtface.train.manifest import describe, write
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
@@ -33,12 +33,12 @@ from rtface.train.run import (
     Run,
     RunConfig,
     Schedule,
-    keeping,
     load,
     optimizer,
     pick_device,
     prepare,
     read_checkpoint,
+    run_session,
 )
 from rtface.train.sources import of_folder
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
@@ -152,11 +152,11 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     elif config.init is not None:
-        begin_with(net, config.init, lambda: net(torch.from_numpy(pairs(0)[0]).to(device)))
+        initialize(net, config.init, lambda: net(torch.from_numpy(pairs(0)[0]).to(device)))
         run.ema.copy(net)
     normalise = Normalise()
     batches = load(lambda number, _: pairs(number), run.step, lambda: None, config.workers)
-    with keeping(run, batches):
+    with run_session(run, batches):
         while run.progress < 1.0:
             small, large = (torch.from_numpy(part).to(device) for part in next(batches))
             truth = normalise(large)
@@ -168,7 +168,7 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
             run.update(losses, len(small))
             if critic is not None:
                 run.criticise(made.float(), truth, weights.penalty)
-            run.check(config.validate_minutes, lambda: validate(run, validation, config.small_sides, device))
+            run.maybe_validate(config.validate_minutes, lambda: validate(run, validation, config.small_sides, device))
     return run.checkpoint
 
 

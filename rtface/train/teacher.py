@@ -16,7 +16,7 @@ from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
 from rtface.train.data.samples import Sample
 from rtface.train.manifest import describe, write
 from rtface.train.nets.emotion import SIZE, EmotionNet
-from rtface.train.run import Run, RunConfig, Schedule, keeping, load, optimizer, pick_device, prepare
+from rtface.train.run import Run, RunConfig, Schedule, load, optimizer, pick_device, prepare, run_session
 from rtface.train.sampling import Sampler, collate
 from rtface.train.sources import of_folder
 
@@ -40,7 +40,7 @@ def train_teacher(config: TeacherConfig) -> Path:
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     batches = load(sampler, run.step, lambda: SIZE, config.workers, pinned=device.type == "cuda")
-    with keeping(run, batches):
+    with run_session(run, batches):
         while run.progress < 1.0:
             images, targets = next(batches)
             net.train()
@@ -48,7 +48,7 @@ def train_teacher(config: TeacherConfig) -> Path:
                 logits = net(images.to(device))
             loss = -(targets.emotion.to(device) * F.log_softmax(logits.float(), 1)).sum(1).mean()
             run.update({"emotion": loss}, len(images))
-            run.check(config.validate_minutes, lambda: validate(run, validation, device))
+            run.maybe_validate(config.validate_minutes, lambda: validate(run, validation, device))
     return run.checkpoint
 
 

@@ -59,8 +59,8 @@ def _score_landmarks(out: Outputs, t: Targets) -> tuple[float, int]:
 def _score_five(out: Outputs, t: Targets) -> tuple[float, int]:
     """Mean error of five points over the distance of the eye centres, summed over faces."""
     five = torch.einsum("pk,nkc->npc", FIVE_OF_68.to(out.points.device), out.points)
-    ocular = (t.five[:, 0] - t.five[:, 1]).norm(dim=1)
-    error = (five - t.five).norm(dim=2).mean(1) / ocular
+    ocular = (t.points5[:, 0] - t.points5[:, 1]).norm(dim=1)
+    error = (five - t.points5).norm(dim=2).mean(1) / ocular
     return float(error.sum()), len(error)
 
 

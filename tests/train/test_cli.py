@@ -103,7 +103,9 @@ def test_engine_training_leaves_a_checkpoint_and_a_log(engine_run: Path) -> None
     assert saved["step"] == 2 and all(torch.isfinite(v).all() for v in saved["ema"].values())
     (last,) = log(engine_run)
     assert last["step"] == "2"
-    assert all(float(last[name]) > 0 for name in ("points", "heat", "spread", "parsing", "emotion", "pose", "face"))
+    assert all(
+        float(last[name]) > 0 for name in ("points", "heat", "landmark_std", "parsing", "emotion", "pose", "face")
+    )
     for name in ("landmarks", "parsing", "emotion", "five"):
         # at its end a training validates the averaged weights, with and without interaction
         assert float(last[f"{name}0"]) >= 0

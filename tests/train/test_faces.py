@@ -60,7 +60,7 @@ def test_without_strength_the_crop_is_the_runtimes(roll: float) -> None:
     assert roll_of(crop_px(item.landmarks)) == pytest.approx(0, abs=1)
     assert item.pose == pytest.approx((12, -4, roll - crop.roll), abs=1e-4)
     assert abs(item.pose[2]) < 1  # the crop stands upright, so the face in it does
-    assert (item.is_face, item.emotion_weight, item.five_weight) == (1.0, 0.0, 0.0)
+    assert (item.is_face, item.emotion_weight, item.points5_weight) == (1.0, 0.0, 0.0)
 
 
 def test_without_strength_a_large_face_is_averaged_like_the_runtimes() -> None:
@@ -139,7 +139,7 @@ def test_a_flip_mirrors_pixels_and_changes_sides() -> None:
     assert item.landmarks[36] == pytest.approx(before.landmarks[45] * (-1, 1))
     assert item.landmarks[36, 0] < item.landmarks[45, 0]  # the image's left eye is still at the left
     assert item.landmarks[30, 0] == pytest.approx(-before.landmarks[30, 0])
-    assert item.five == pytest.approx(item.landmarks[[36, 45, 30, 48, 54]])
+    assert item.points5 == pytest.approx(item.landmarks[[36, 45, 30, 48, 54]])
     assert item.pose == pytest.approx(before.pose * (-1, 1, -1))
     x, y = crop_px(item.landmarks)[36:42].mean(0).round().astype(int)
     assert item.parsing[y, x] == RIGHT_EYE and before.parsing[y, 127 - x] == LEFT_EYE
@@ -158,7 +158,7 @@ def test_flipped_twice_is_as_before(fine: bool) -> None:
     flip(item)
     for name in ("image", "parsing"):
         np.testing.assert_array_equal(getattr(item, name), getattr(before, name))
-    for name in ("landmarks", "landmark_weight", "five", "pose"):
+    for name in ("landmarks", "landmark_weight", "points5", "pose"):
         assert getattr(item, name) == pytest.approx(getattr(before, name), abs=1e-6)
 
 
@@ -213,7 +213,7 @@ def test_grouping_by_what_is_labelled() -> None:
     by_machine = FaceLabel(landmarks68=points, landmarks68_source="semi-automatic")
     (sample,) = one("udacity", by_machine)["video"]
     assert sample.landmark_weight is not None and sample.landmark_weight.max() < 0.5
-    assert [s.five_weight for s in one("mtfl", FaceLabel(points5=five, points5_source="human"))["five"]] == [1.0]
+    assert [s.points5_weight for s in one("mtfl", FaceLabel(points5=five, points5_source="human"))["five"]] == [1.0]
     assert one("helen", FaceLabel(box_xyxy=box, points5=five, points5_source="teacher")) == {}  # a bystander
     assert [s.is_face for s in one("negative")["negative"]] == [False]
 

@@ -46,8 +46,8 @@ def test_shapes(net: EngineNet, size: int) -> None:
         assert out.parsing_logits.shape == (2, 19 * 16, size // 4, size // 4)
         assert out.emotion_logits.shape == (2, 8)
         assert out.pose.shape == (2, 3)
-        assert out.face_logit.shape == out.spread.shape == (2,)
-        assert (out.spread > 0).all()
+        assert out.face_logit.shape == out.landmark_std.shape == (2,)
+        assert (out.landmark_std > 0).all()
 
 
 @torch.no_grad()

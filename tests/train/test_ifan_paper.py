@@ -45,7 +45,7 @@ def test_outputs_are_those_of_the_fast_network(net: PaperNet) -> None:
         assert out.points.shape == (3, 68, 2) and out.heat.shape[:2] == (3, 0)
         assert out.parsing_logits.shape == (3, 19 * 16, 16, 16)
         assert out.emotion_logits.shape == (3, 8) and out.pose.shape == (3, 3)
-        assert out.face_logit.shape == out.spread.shape == (3,)
+        assert out.face_logit.shape == out.landmark_std.shape == (3,)
     landmarks, parsing, emotion, *_ = EngineExport(net, 1)(CROPS)
     assert landmarks.shape == (3, 68, 2) and parsing.shape == (3, 64, 64) and parsing.dtype == torch.uint8
     torch.testing.assert_close(emotion.sum(1), torch.ones(3))

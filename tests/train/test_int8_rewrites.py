@@ -89,7 +89,7 @@ def test_the_first_convolution_on_bytes_answers_bit_for_bit_as_before(
     fast = quantised(source, tmp_path / "fast.onnx")
     kinds = [node.op_type for node in onnx.load(fast).graph.node]
     assert "Sub" not in kinds and "Div" not in kinds
-    monkeypatch.setattr(quantize, "group_pixels", lambda model, first: model)
+    monkeypatch.setattr(quantize, "pack_pixels", lambda model, first: model)
     slow = quantised(source, tmp_path / "slow.onnx")
     assert "Div" in [node.op_type for node in onnx.load(slow).graph.node]
     for shape in ((1, 16, 24), (3, 32, 8)):  # height and width are open

@@ -28,8 +28,8 @@ def targets(**known: torch.Tensor) -> Targets:
     fields = {
         "landmarks": torch.zeros(N, 68, 2),
         "landmark_weight": torch.zeros(N, 68),
-        "five": torch.zeros(N, 5, 2),
-        "five_weight": torch.zeros(N),
+        "points5": torch.zeros(N, 5, 2),
+        "points5_weight": torch.zeros(N),
         "parsing": torch.full((N, SIZE, SIZE), IGNORE, dtype=torch.uint8),
         "coarse_parsing": torch.zeros(N, dtype=torch.bool),
         "pose": torch.zeros(N, 3),
@@ -52,7 +52,7 @@ def outputs(**known: torch.Tensor) -> Outputs:
         "emotion_logits": torch.randn(N, 8),
         "pose": torch.randn(N, 3),
         "face_logit": torch.randn(N),
-        "spread": torch.rand(N),
+        "landmark_std": torch.rand(N),
     }
     return Outputs(**(fields | known))
 
@@ -84,9 +84,9 @@ def test_only_labelled_samples_pull() -> None:
         parsing=torch.stack((torch.ones(SIZE, SIZE), torch.full((SIZE, SIZE), float(IGNORE)))).to(torch.uint8),
     )
     losses = engine_losses([out], known)
-    assert set(losses) == {"points", "heat", "spread", "parsing", "emotion", "pose", "face"}
+    assert set(losses) == {"points", "heat", "landmark_std", "parsing", "emotion", "pose", "face"}
     sum((v for k, v in losses.items() if k != "face"), torch.zeros(())).backward()
-    for name in ("points", "heat", "parsing_logits", "emotion_logits", "pose", "spread"):
+    for name in ("points", "heat", "parsing_logits", "emotion_logits", "pose", "landmark_std"):
         gradient = getattr(out, name).grad
         assert gradient is not None and gradient[0].any() and not gradient[1].any(), name
 
@@ -101,7 +101,7 @@ def test_rows_that_lie_together_are_a_slice() -> None:
     masks = torch.full((4, 8, 8), IGNORE, dtype=torch.uint8)
     masks[[0, 3]] = 1
     some = {f.name: torch.zeros(4, 1) for f in fields(Targets)} | {"landmark_weight": weight, "parsing": masks}
-    some["five_weight"] = torch.zeros(4)
+    some["points5_weight"] = torch.zeros(4)
     rows = Targets(**some).rows()
     assert rows.landmarks == slice(1, 3)
     assert isinstance(rows.parsing, torch.Tensor) and rows.parsing.tolist() == [0, 3]
@@ -137,7 +137,7 @@ def test_five_points_are_means_and_single_points_of_the_68() -> None:
     points[:, 36:42], points[:, 42:48], points[:, 30] = -0.4, 0.4, 0.1
     points[:, 48], points[:, 54] = -0.2, 0.3
     five = torch.tensor((-0.4, 0.4, 0.1, -0.2, 0.3))[None, :, None].expand(N, 5, 2)
-    known = targets(five=five, five_weight=torch.ones(N))
+    known = targets(points5=five, points5_weight=torch.ones(N))
     assert float(landmark_losses(outputs(points=points), known)["points"]) == pytest.approx(0, abs=1e-6)
     assert float(landmark_losses(outputs(points=points + 0.1), known)["points"]) > 0.1
 
@@ -147,7 +147,8 @@ def test_spread_learns_the_mean_error() -> None:
     known = targets(landmarks=truth, landmark_weight=torch.ones(N, 68))
     points = truth + torch.tensor((0.06, 0.08))  # 0.1 of half a side
     cost = [
-        float(landmark_losses(outputs(points=points, spread=torch.full((N,), s)), known)["spread"]) for s in (0.05, 0.1)
+        float(landmark_losses(outputs(points=points, landmark_std=torch.full((N,), s)), known)["landmark_std"])
+        for s in (0.05, 0.1)
     ]
     assert cost[0] == pytest.approx(0, abs=1e-5) and cost[1] > 0.1
 

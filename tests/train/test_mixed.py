@@ -65,7 +65,7 @@ def test_factors_weigh_the_labels(corpus: Path, cache: Path) -> None:
     before, after = plain.samples["landmarks"][0], weighted.samples["landmarks"][0]
     assert before.landmark_weight is not None and after.landmark_weight is not None
     np.testing.assert_allclose(after.landmark_weight, 0.5 * before.landmark_weight)
-    assert weighted.samples["points5"][0].five_weight == 0.25 * plain.samples["points5"][0].five_weight
+    assert weighted.samples["points5"][0].points5_weight == 0.25 * plain.samples["points5"][0].points5_weight
     assert weighted.samples["emotion"][0].emotion_weight == 2.0
     assert Augment(64, np.random.default_rng(0))(weighted.samples["emotion"][0]).emotion_weight == 2.0
 
@@ -176,14 +176,14 @@ def test_five_hand_set_points_are_learned_beside_a_teachers_68(tmp_path: Path) -
         return mixed_samples([made], tmp_path / "cache").samples["made"]
 
     (both,) = samples("own+mesh")
-    assert active_tasks(both) == ["landmarks", "points5"] and both.five_weight == 1.0
+    assert active_tasks(both) == ["landmarks", "points5"] and both.points5_weight == 1.0
     item = Augment(64, np.random.default_rng(0), strength=0.0)(both)
-    assert item.five_weight == 1.0 and item.landmark_weight.all()
-    assert np.abs(item.five[2] - item.landmarks[30]).max() > 0.01  # the two are each their own
+    assert item.points5_weight == 1.0 and item.landmark_weight.all()
+    assert np.abs(item.points5[2] - item.landmarks[30]).max() > 0.01  # the two are each their own
     (human,) = samples("human")
     assert active_tasks(human) == ["landmarks"]  # the five follow from the 68
     (weighted,) = samples("own", {"landmarks": 1.0, "points5": 0.25})
-    assert weighted.five_weight == 0.25
+    assert weighted.points5_weight == 0.25
     (without,) = samples("own", {"landmarks": 1.0})
     assert active_tasks(without) == ["landmarks"]
 
@@ -195,7 +195,7 @@ def test_every_task_is_told_from_a_sample() -> None:
         a_picture("a", "made", "train", np.zeros((4, 4, 3), np.uint8), parsing=mask),
         "landmarks",
         landmark_weight=np.ones(68, np.float32),
-        five_weight=1.0,
+        points5_weight=1.0,
         pose_weight=np.ones(3, np.float32),
         emotion=np.eye(8, dtype=np.float32)[0],
     )

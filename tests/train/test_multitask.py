@@ -96,7 +96,7 @@ def test_unlabelled_fields_weigh_nothing(corpus: Path, cache: Path) -> None:
     augment = Augment(64, np.random.default_rng(0), strength=0.0)
     _, t = collate([augment(groups[g][0]) for g in ("landmarks", "video", "five", "emotion", "negative")])
     assert t.landmark_weight.amax(1).tolist() == pytest.approx([1, 0.35, 0, 0, 0])
-    assert t.five_weight.tolist() == [0, 0, 1, 0, 0]
+    assert t.points5_weight.tolist() == [0, 0, 1, 0, 0]
     assert t.emotion_weight.tolist() == [0, 0, 0, 1, 0]
     assert (t.pose_weight.amax(1) > 0).tolist() == [True, True, False, False, False]
     assert (t.parsing != 255).flatten(1).any(1).tolist() == [True, False, False, False, False]

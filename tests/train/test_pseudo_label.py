@@ -146,7 +146,7 @@ def test_hand_set_points_stay_and_are_learned(
         path = tmp_path / f"{source}.parquet"
         write_records([made], path, Settings())
         (sample,) = mixed_samples([Source("own", (path,))], tmp_path / "cache").samples["own"]
-        assert sample.five_weight == float(stays) and sample.points5 is not None and sample.landmarks is not None
+        assert sample.points5_weight == float(stays) and sample.points5 is not None and sample.landmarks is not None
         assert np.allclose(sample.points5, five, atol=1e-3) == stays
         np.testing.assert_allclose(sample.landmarks, shifted(labelled, 0.0), atol=1e-3)
 

@@ -45,7 +45,7 @@ def spoken(net: EngineNet) -> EngineNet:
 def test_fresh_residuals_change_nothing(nets: tuple[EngineNet, EngineNet]) -> None:
     plain, more = nets
     for before, after in zip(plain(CROPS, 1), more(CROPS, 1), strict=True):
-        for name in ("points", "heat", "parsing_logits", "emotion_logits", "pose", "face_logit", "spread"):
+        for name in ("points", "heat", "parsing_logits", "emotion_logits", "pose", "face_logit", "landmark_std"):
             assert torch.equal(getattr(before, name), getattr(after, name)), name
 
 
@@ -99,8 +99,8 @@ def targets() -> Targets:
     return Targets(
         landmarks=face,
         landmark_weight=torch.tensor([1.0, 0, 1])[:, None].expand(3, 68),
-        five=torch.zeros(3, 5, 2),
-        five_weight=torch.zeros(3),
+        points5=torch.zeros(3, 5, 2),
+        points5_weight=torch.zeros(3),
         parsing=torch.full((3, 64, 64), 255, dtype=torch.uint8),
         coarse_parsing=torch.zeros(3, dtype=torch.bool),
         pose=torch.zeros(3, 3),
@@ -123,7 +123,7 @@ def answers() -> Outputs:
         emotion_logits=torch.randn(3, 8, generator=generator).requires_grad_(),
         pose=torch.zeros(3, 3),
         face_logit=nothing,
-        spread=nothing,
+        landmark_std=nothing,
     )
 
 

@@ -10,7 +10,7 @@ import torch
 
 from rtface.errors import ModelError
 from rtface.train.data.samples import Sample
-from rtface.train.multitask import TAUGHT_WEIGHT, EngineConfig, learn_from, train_engine
+from rtface.train.multitask import TAUGHT_WEIGHT, EngineConfig, distill, train_engine
 from rtface.train.nets.emotion import EmotionNet, load_teacher
 from rtface.train.sources import Source
 from rtface.train.teacher import TeacherConfig, train_teacher, validate
@@ -47,7 +47,7 @@ def test_votes_and_teacher_share_a_target() -> None:
     box = np.array((0, 0, 48, 48), np.float32)
     voted = Sample(picture, "emotion", box=box, emotion=np.eye(8, dtype=np.float32)[1])
     photo, none = Sample(picture, "faces", box=box), Sample(picture, "negative", box=box, is_face=False)
-    learn_from(Sure().eval(), {"emotion": [voted], "faces": [photo], "negative": [none]})
+    distill(Sure().eval(), {"emotion": [voted], "faces": [photo], "negative": [none]})
     assert voted.emotion == pytest.approx(np.float32([0, 0.5, 0, 0.5, 0, 0, 0, 0]), abs=1e-6)
     assert photo.emotion == pytest.approx(np.eye(8)[3], abs=1e-6) and photo.emotion_weight == TAUGHT_WEIGHT
     assert voted.emotion_weight == 1.0 and none.emotion is None

@@ -41,8 +41,8 @@ class Item:
     image: npt.NDArray[np.uint8]
     landmarks: npt.NDArray[np.float32]
     landmark_weight: npt.NDArray[np.float32]
-    five: npt.NDArray[np.float32]
-    five_weight: float
+    points5: npt.NDArray[np.float32]
+    points5_weight: float
     parsing: npt.NDArray[np.uint8]
     coarse_parsing: bool  # FASSEG's six classes
     pose: npt.NDArray[np.float32]
@@ -144,8 +144,8 @@ class Augment:
             image=np.empty(0, np.uint8),
             landmarks=points(sample.landmarks, 68),
             landmark_weight=np.zeros(68, np.float32) if sample.landmark_weight is None else sample.landmark_weight,
-            five=points(sample.points5, 5),
-            five_weight=sample.five_weight,
+            points5=points(sample.points5, 5),
+            points5_weight=sample.points5_weight,
             parsing=labels,
             coarse_parsing=sample.picture.labels.parsing_scheme == "fasseg6",
             pose=pose,
@@ -232,5 +232,5 @@ def flip(item: Item) -> None:
     item.parsing = np.ascontiguousarray(parsing if item.coarse_parsing else _FLIP_PARSING[parsing])
     item.landmarks = item.landmarks[MIRROR_68] * (-1, 1)
     item.landmark_weight = item.landmark_weight[MIRROR_68]
-    item.five = item.five[FLIP_5] * (-1, 1)
+    item.points5 = item.points5[FLIP_5] * (-1, 1)
     item.pose = item.pose * (-1, 1, -1)

@@ -137,7 +137,7 @@ def select_tasks(sample: Sample, factors: Mapping[str, float]) -> Sample | None:
 
     Points that are not learned from stay as what the crop is cut by.
     """
-    sample.five_weight *= factors.get("points5", 0.0)
+    sample.points5_weight *= factors.get("points5", 0.0)
     if sample.landmark_weight is not None:
         sample.landmark_weight = sample.landmark_weight * factors.get("landmarks", 0.0)
     if sample.pose_weight is not None:
@@ -155,7 +155,7 @@ def active_tasks(sample: Sample) -> list[str]:
     """What there is to learn from a sample; "no face" of one that shows none."""
     there = {
         "landmarks": sample.landmark_weight is not None and bool((sample.landmark_weight > 0).any()),
-        "points5": sample.five_weight > 0,
+        "points5": sample.points5_weight > 0,
         "parsing": sample.picture.parsing is not None,
         "emotion": sample.emotion is not None and sample.emotion_weight > 0,
         "pose": sample.pose_weight is not None and bool((sample.pose_weight > 0).any()),

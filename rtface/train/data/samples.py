@@ -32,7 +32,7 @@ class Sample:
     box: Float32 | None = None
     landmarks: Float32 | None = None  # (68, 2) px
     landmark_weight: Float32 | None = None  # (68,)
-    five_weight: float = 0.0  # weight of the 5-point loss
+    points5_weight: float = 0.0  # weight of the 5-point loss
     pose: Float32 | None = None  # yaw, pitch, roll degrees in the picture
     pose_weight: Float32 | None = None  # (3,)
     emotion: Float32 | None = None  # (8,) vote shares, or a teacher's probabilities
@@ -121,7 +121,7 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
     elif not by_hand and (sample.group != "parsing" or (face.points5 is None and face.box_xyxy is None)):
         return None
     if by_hand and face.landmarks68_source != "human":
-        sample.five_weight = 1.0  # they say more than a teacher's 68 do
+        sample.points5_weight = 1.0  # they say more than a teacher's 68 do
     _label_pose(sample, face)
     return sample
 

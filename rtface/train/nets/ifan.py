@@ -46,8 +46,8 @@ class Outputs:
 
     points (N, 68, 2) normalised; heat (N, 68, h, w) cell logits; parsing_logits (N, 19 * 16, H/4, W/4), sub-pixel
     order of `pixel_shuffle`; emotion_logits (N, 8); pose (N, 3) in units of POSE_SCALE; face_logit (N,);
-    spread (N,) expected landmark error as a share of the crop's side. `plain` = points and emotion logits before the
-    residual correction, where there is one. A network that regresses its points has no heat: (N, 0, h, w).
+    landmark_std (N,) expected landmark error as a share of the crop's side. `plain` = points and emotion logits before
+    the residual correction, where there is one. A network that regresses its points has no heat: (N, 0, h, w).
     """
 
     points: Tensor
@@ -56,7 +56,7 @@ class Outputs:
     emotion_logits: Tensor
     pose: Tensor
     face_logit: Tensor
-    spread: Tensor
+    landmark_std: Tensor
     rows: Rows | None = None
     plain: tuple[Tensor, Tensor] | None = None
 
@@ -246,8 +246,8 @@ class EngineNet(nn.Module):
             parsing = self.parsing(shared, f2, f4, label_scale)
         else:
             parsing = self._some_parsing(shared, f2, f4, rows.parsing)
-        spread = F.softplus(rest[:, 4]) * 0.05
-        return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], spread, rows, plain)
+        landmark_std = F.softplus(rest[:, 4]) * 0.05
+        return Outputs(points, heat, parsing, emotion, rest[:, :3], rest[:, 3], landmark_std, rows, plain)
 
     def _corrected(
         self, shared: Tensor, vector: Tensor, emotion: Tensor
@@ -344,7 +344,7 @@ class EngineExport(nn.Module):
             torch.softmax(emotion, 1),
             out.pose * POSE_SCALE,
             torch.sigmoid(out.face_logit),
-            torch.exp(out.spread * -25.0),
+            torch.exp(out.landmark_std * -25.0),
         )
 
 

@@ -160,7 +160,7 @@ class PaperDecoders(nn.Module):
             emotion_logits=self.emotion(vector),
             pose=rest[:, :3],
             face_logit=rest[:, 3],
-            spread=F.softplus(rest[:, 4]) * 0.05,
+            landmark_std=F.softplus(rest[:, 4]) * 0.05,
             rows=rows,
         )
 
