@@ -26,7 +26,7 @@ from rtface.train.data.scenes import SceneMaker
 from rtface.train.export import load_detector
 from rtface.train.nets.blocks import count_parameters
 from rtface.train.nets.mos import DetectorNet, cells, decode
-from rtface.train.run import read_checkpoint
+from rtface.train.run import autocast, read_checkpoint
 from rtface.train.sampling import MIX, Sampler
 from rtface.train.validate import scores
 
@@ -208,7 +208,7 @@ def score_detector(net: DetectorNet, pictures: list[Picture], iou: float = 0.4, 
         height, width = (-(-side // 32) * 32 for side in picture.image.shape[:2])
         canvas = np.zeros((1, height, width, 3), np.uint8)
         canvas[0, : picture.image.shape[0], : picture.image.shape[1]] = picture.image
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu")):
             raw = net(torch.from_numpy(canvas))
         rows = decode(raw, *cells(height, width))[0].numpy()
         rows[:, 4] = 1 / (1 + np.exp(-rows[:, 4]))

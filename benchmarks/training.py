@@ -38,7 +38,7 @@ from rtface.train.data.mixed import grouped_samples
 from rtface.train.data.samples import teaches
 from rtface.train.losses import Targets, engine_losses
 from rtface.train.nets.ifan import EngineNet
-from rtface.train.run import Run, RunConfig, Schedule, load, optimizer, pick_device, prepare
+from rtface.train.run import Run, RunConfig, Schedule, autocast, load, optimizer, pick_device, prepare
 from rtface.train.sampling import Sampler
 from rtface.train.sources import of_folder
 
@@ -65,7 +65,7 @@ class Step:
     def __call__(self, images: torch.Tensor, targets: Targets) -> None:
         rows, targets = targets.rows(), targets.to(self.device)
         self.net.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             outputs = self.net(images.to(self.device, non_blocking=True), 0, rows=rows)
         self._run.update(engine_losses(outputs, targets), len(images))
 

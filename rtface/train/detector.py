@@ -24,7 +24,7 @@ from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_l
 from rtface.train.init import initialize
 from rtface.train.manifest import describe, write
 from rtface.train.nets.mos import DetectorNet, cells, decode
-from rtface.train.run import Run, RunConfig, Schedule, has_bf16, pick_device, prefetch, prepare, run_session
+from rtface.train.run import Run, RunConfig, Schedule, autocast, pick_device, prefetch, prepare, run_session
 from rtface.train.sources import of_folder
 
 SMALL_SHARE = 0.3  # below it, small faces get a batch of their own
@@ -154,7 +154,7 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
             images, truth, scenes = next(batches)
             centres, strides = cells(images.shape[1], images.shape[2], device)
             net.train()
-            with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
+            with autocast(device):
                 raw = net(images.to(device))
             out = decode(raw, centres, strides)
             losses, small_share, false_score = detection_losses(out, truth.to(device), centres, strides)

@@ -32,7 +32,7 @@ from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.nets.registry import Network, build_engine, check_parts
-from rtface.train.run import Run, RunConfig, Schedule, load, optimizer, pick_device, prepare, run_session
+from rtface.train.run import Run, RunConfig, Schedule, autocast, load, optimizer, pick_device, prepare, run_session
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.sources import of_folder
 from rtface.train.validate import scores
@@ -119,7 +119,7 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
                     ids = None
             images, targets = next(batches)
             rows, targets = targets.rows(), targets.to(device)
-            with torch.autocast(device.type, torch.bfloat16), naming(ids, targets.task):
+            with autocast(device), naming(ids, targets.task):
                 rounds = net(images.to(device, non_blocking=True), iterations, rows=rows)
             run.update(_losses(net, rounds, targets, iterations > 0 and not config.joint), len(images))
             run.maybe_validate(config.validate_minutes, measure)

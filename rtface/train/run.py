@@ -399,6 +399,11 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """A context in which networks compute in bfloat16 where that is faster, else in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
+
+
 def pick_device(name: str) -> torch.device:
     """The device called auto (CUDA where there is one), cpu or cuda. Raises OptionError for others or none."""
     if name == "auto":

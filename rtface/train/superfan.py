@@ -33,6 +33,7 @@ from rtface.train.run import (
     Run,
     RunConfig,
     Schedule,
+    autocast,
     load,
     optimizer,
     pick_device,
@@ -161,7 +162,7 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
             small, large = (torch.from_numpy(part).to(device) for part in next(batches))
             truth = normalise(large)
             net.train()
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 made = net(small)
                 critic = run.critic if weights.gan and run.progress >= config.gan_at else None
                 losses = generator_losses(made.float(), truth, weights, judge, critic)

@@ -16,7 +16,7 @@ from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
 from rtface.train.data.samples import Sample
 from rtface.train.manifest import describe, write
 from rtface.train.nets.emotion import SIZE, EmotionNet
-from rtface.train.run import Run, RunConfig, Schedule, load, optimizer, pick_device, prepare, run_session
+from rtface.train.run import Run, RunConfig, Schedule, autocast, load, optimizer, pick_device, prepare, run_session
 from rtface.train.sampling import Sampler, collate
 from rtface.train.sources import of_folder
 
@@ -44,7 +44,7 @@ def train_teacher(config: TeacherConfig) -> Path:
         while run.progress < 1.0:
             images, targets = next(batches)
             net.train()
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 logits = net(images.to(device))
             loss = -(targets.emotion.to(device) * F.log_softmax(logits.float(), 1)).sum(1).mean()
             run.update({"emotion": loss}, len(images))
@@ -77,7 +77,7 @@ def validate(run: Run, samples: list[Sample], device: torch.device) -> dict[str,
     hits = np.zeros((8, 8))
     for start in range(0, len(samples), 200):
         images, targets = collate([augment(s) for s in samples[start : start + 200]])
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             told = (net(images.to(device)) + net(images.flip(2).to(device))).argmax(1).cpu()
         np.add.at(hits, (targets.emotion.argmax(1).numpy(), told.numpy()), 1)
     recall = np.diag(hits) / hits.sum(1).clip(min=1)

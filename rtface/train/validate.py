@@ -17,6 +17,7 @@ from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets
 from rtface.train.nets.ifan import SUB, Outputs
 from rtface.train.nets.norms import TaskIds, naming
 from rtface.train.nets.registry import Network
+from rtface.train.run import autocast
 from rtface.train.sampling import collate
 
 
@@ -36,7 +37,7 @@ def scores(
         sums = np.zeros((iterations + 1, 2))  # by rounds of interaction: sum of scores, what it is over
         for start in range(0, len(samples), 50):
             images, targets = collate([augment(s) for s in samples[start : start + 50]])
-            with torch.autocast(device.type, torch.bfloat16), naming(ids, targets.task):
+            with autocast(device), naming(ids, targets.task):
                 rounds = net(images.to(device), iterations)
             for i, out in enumerate(rounds):
                 sums[i] += score(out, targets.to(device))
