@@ -54,7 +54,9 @@ def analyze(
                 _kept[1].close()
                 _kept = None
             _kept = (options, Analyzer(options))
-        return _kept[1].image(picture, boxes=boxes, tasks=tuple(tasks) if tasks is not None else None)
+        return _kept[1].image(
+            picture, boxes=boxes, tasks=tasks if tasks is None or isinstance(tasks, str) else tuple(tasks)
+        )
 
 
 def live(
@@ -68,6 +70,7 @@ def live(
     max_frames: int | None = None,
     on_event: Callable[[Event], None] | None = None,
     on_idle: Callable[[float], None] | None = None,
+    wait: bool | None = None,
 ) -> Stream:
     """Results of a camera or stream as they come; the newest frame wins. A file plays as if it were a camera.
 
@@ -81,6 +84,7 @@ def live(
         max_frames: End after so many results.
         on_event: Called when the source is lost and when it is back, in the capture's threads; must be quick.
         on_idle: Called now and then while no frame comes, with the seconds since the last one.
+        wait: Wait for a camera or stream that is not there yet; None = as the options say.
 
     Raises:
         RtfaceError: On entering the stream: the source, a network or an output cannot be opened.
@@ -93,7 +97,7 @@ def live(
         >>> faces
         1
     """
-    options = _with(options, tasks=tasks, budget_ms=budget_ms)
+    options = _with(options, tasks=tasks, budget_ms=budget_ms, wait=wait)
     return Stream(
         source,
         live=True,

@@ -24,6 +24,7 @@ from rtface.capture.reader import Grabbed, Grabber
 from rtface.capture.reconnecting import LiveGrabber, Reconnect
 from rtface.capture.settings import CaptureSettings
 from rtface.capture.source import Source, check_source
+from rtface.capture.turned import Turned
 from rtface.errors import OptionError, SourceError, UsageError
 from rtface.labels import EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
@@ -124,7 +125,7 @@ class Stream:
         name = wanted.name if isinstance(wanted, Source) else wanted
         sinks = choose(self._outputs, source=name, overwrite=self._overwrite)
         with ExitStack() as stack:
-            source = wanted if isinstance(wanted, Source) else self._open(wanted)
+            source = self._open(wanted)
             not_started = stack.enter_context(ExitStack())
             not_started.callback(source.close)
             if self._analyzer is None:
@@ -146,7 +147,7 @@ class Stream:
             self.stop()
         return self
 
-    def _open(self, wanted: int | str | Path) -> Source:
+    def _open(self, wanted: int | str | Path | Source) -> Source:
         options = self._options
         settings = CaptureSettings(
             size_wh=options.camera_size,
@@ -156,6 +157,8 @@ class Stream:
             mirror=options.mirror,
             loop=options.loop and self._live,  # `run` comes to an end
         )
+        if isinstance(wanted, Source):
+            return Turned(wanted, settings) if settings.rotate or settings.mirror else wanted
         if not options.wait:
             return open_source(wanted, self._clock, settings)
 

@@ -247,6 +247,11 @@ def test_a_stream_is_used_in_a_with_statement(analyzer: Analyzer) -> None:
         next(stream(PaintedSource(3), analyzer))
 
 
+def test_pictures_of_a_source_of_ones_own_are_turned_too(analyzer: Analyzer) -> None:
+    with stream(PaintedSource(1), analyzer, options=Options(threads=1, rotate=90)) as run:
+        assert [result.frame.image.shape for result in run] == [(640, 480, 3)]
+
+
 def test_a_stream_runs_once(analyzer: Analyzer) -> None:
     run = stream(PaintedSource(3), analyzer)
     with run:
@@ -441,7 +446,8 @@ def test_the_callers_analyzer_stays_open(analyzer: Analyzer) -> None:
 
 
 def test_arguments_become_options() -> None:
-    live = rtface.live("demo", budget_ms=33, tasks=("pose",), options=OPTIONS)
+    live = rtface.live("demo", budget_ms=33, tasks=("pose",), options=OPTIONS, wait=True)
+    assert live.options.wait
     assert (live._options.budget_ms, live._options.tasks, live._options.threads) == (33.0, ("pose",), 1)
     with pytest.raises(OptionError, match="budget_ms: expected"):
         rtface.live("demo", budget_ms=-1)
@@ -469,6 +475,7 @@ def test_analyze_takes_arrays_and_paths_and_keeps_its_networks(tmp_path: Path, m
         assert np.allclose(face.points5, FACE.points5, atol=2)
     boxed = rtface.analyze(image, [[140, 120, 260, 240]], ["pose"])
     assert boxed.tasks == ("pose",)
+    assert rtface.analyze(image, tasks="emotion").tasks == ("emotion",)
     assert len(boxed.faces) == 1
     assert len(made) == 1
     rtface.analyze(image, options=Options(max_faces=1))
