@@ -72,6 +72,17 @@ Set = Annotated[
 ]
 
 
+def service_outputs() -> list[Any]:
+    """The output that tells systemd how it goes, where systemd started this process and asked for it."""
+    from rtface.system.sd_notify import notify_socket
+
+    if notify_socket() is None:
+        return []
+    from rtface.outputs.systemd import SystemdSink
+
+    return [SystemdSink()]
+
+
 def options_from(config: Path | None, settings: list[str] | None, **flags: Any) -> Options:
     """Options of flags, ``--set``, RTFACE_* variables and the TOML file.
 

@@ -99,6 +99,7 @@ def live_command(
     from rtface.stream import Stream
 
     outputs: list[str | Sink] = [*(flags.with_columns(output, columns) or ([] if show else ["-"]))]
+    outputs += flags.service_outputs()
     if show:
         from rtface.outputs.window import WindowSink
 

@@ -48,7 +48,7 @@ def serve_command(
         list[str] | None,
         typer.Option("--allow-origin", metavar="URL", help="A further origin, as of a reverse proxy; repeatable."),
     ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="A file begins again at its end.")] = False,
+    loop: flags.Loop = None,
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
     ] = None,
@@ -82,6 +82,7 @@ def serve_command(
         budget_ms=budget,
         privacy=privacy,
         audience=True,
+        loop=loop,
     )
     from rtface.serve.server import ServeOptions, Serving
 
@@ -94,8 +95,8 @@ def serve_command(
         token=token,
         allow_hosts=tuple(allow_host or ()),
         allow_origins=tuple(allow_origin or ()),
-        loop=loop,
     )
-    with Serving(source or [0], given, how, outputs=output or (), overwrite=overwrite, on_event=flags.say) as serving:
+    outputs = [*(output or ()), *flags.service_outputs()]
+    with Serving(source or [0], given, how, outputs=outputs, overwrite=overwrite, on_event=flags.say) as serving:
         print(f"rtface: look at {serving.url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
         serving.wait()

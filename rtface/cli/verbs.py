@@ -24,6 +24,7 @@ VERBS = {
     "calibrate": Verb("rtface.cli.calibrate", "calibrate", "INT8 ranges from your own pictures, and accuracy gates"),
     "import": Verb("rtface.cli.import_", "importing", "A public data set's own layout into a corpus file"),
     "serve": Verb("rtface.cli.serve", "serve", "A local page with picture, events and audience; HTTP API, metrics"),
+    "service": Verb("rtface.cli.service", "service", "A systemd unit that keeps serve or live running"),
     "report": Verb("rtface.cli.report", "report", "What a database of visits tells: a page, a picture or a table"),
     "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),

@@ -177,6 +177,7 @@ class Fanout:
                     raise _as_output_error(sink, error) from error
             opened.pop_all()  # each outlet closes its own
         self._last: FrameResult | None = None
+        self._made: dict[str, FrameResult] = {}  # of the last, by what outputs may have
         self._count = 0
         self._outlets = [_Outlet(sink, handoff()) if sink.own_thread else _Direct(sink) for sink in sinks]
 
@@ -187,12 +188,16 @@ class Fanout:
             OutputError: An output failed.
         """
         self._last, self._count = result, self._count + 1
-        made: dict[str, FrameResult] = {"original": result}
+        self._made = {"original": result}
         for outlet in self._outlets:
-            wanted = outlet.sink.picture if self._privacy == "blur" else "original"
-            if wanted not in made:  # once for all outputs
-                made[wanted] = private_result(result, "blur") if wanted == "private" else without_picture(result)
-            outlet.put(made[wanted])
+            outlet.put(self._as_may_leave(outlet.sink, result))
+
+    def _as_may_leave(self, sink: Sink, result: FrameResult) -> FrameResult:
+        """The result with the picture that this output may have; made once for all that get the same."""
+        wanted = sink.picture if self._privacy == "blur" else "original"
+        if wanted not in self._made:
+            self._made[wanted] = private_result(result, "blur") if wanted == "private" else without_picture(result)
+        return self._made[wanted]
 
     def idle(self) -> None:
         """Nothing to hand over yet: a lost camera, a slow one.
@@ -222,7 +227,8 @@ class Fanout:
         """
         closed_at = time.monotonic()
         for outlet in self._outlets:
-            outlet.close(self._last, self._count)  # Ctrl-C may have come between two outputs
+            last = None if self._last is None else self._as_may_leave(outlet.sink, self._last)
+            outlet.close(last, self._count)  # Ctrl-C may have come between two outputs
         for outlet in self._outlets:
             outlet.drain(closed_at)
         lost = {outlet.sink.name: outlet.lost + outlet.sink.lost for outlet in self._outlets}

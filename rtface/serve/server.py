@@ -12,7 +12,6 @@ from typing import Any
 
 import uvicorn
 
-from rtface.capture.looped import LoopedSource
 from rtface.errors import RtfaceError, UsageError
 from rtface.options import Options
 from rtface.outputs.private import private_picture
@@ -42,7 +41,6 @@ class ServeOptions:
         token: What a client has to know; None = nothing on this machine, one that is made elsewhere.
         allow_hosts: Further names by which it is reached.
         allow_origins: Further origins, such as https://kiosk.example of a reverse proxy.
-        loop: A file begins again at its end.
     """
 
     host: str = "127.0.0.1"
@@ -50,7 +48,6 @@ class ServeOptions:
     token: str | None = None
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
-    loop: bool = False
 
 
 class Serving:
@@ -151,11 +148,9 @@ class Serving:
 
     def _watch(self, name: str, first: bool) -> None:
         """Analyse one source until it ends."""
-        how = self._how
         try:
-            source = LoopedSource(name) if how.loop and "://" not in name and not name.isdecimal() else name
             stream = Stream(
-                source,
+                name,
                 live=True,
                 options=self._options,
                 outputs=[*(self._outputs if first else ()), self._sinks[name]],

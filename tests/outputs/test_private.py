@@ -9,9 +9,10 @@ from rtface.analyzer import Analyzer
 from rtface.capture.source import Source
 from rtface.errors import UsageError
 from rtface.options import Options
+from rtface.outputs.fanout import Fanout
 from rtface.outputs.jsonl import JsonlSink
 from rtface.outputs.private import private_result, without_picture
-from rtface.outputs.sink import Sink
+from rtface.outputs.sink import RunInfo, Sink
 from rtface.outputs.visits import VisitsSink
 from rtface.stream import Stream
 from rtface.system.clock import SystemClock
@@ -123,3 +124,20 @@ def test_only_outputs_that_tell_of_groups_run_in_aggregate_mode(source, tmp_path
             source, live=False, options=options, analyzer=analyzer, outputs=[VisitsSink(tmp_path / "v.db")]
         ) as s:
             list(s)
+
+
+def test_what_ctrl_c_leaves_over_is_blurred_too():
+    class Interrupted(Kept):
+        own_thread = False
+
+        def write(self, result):
+            raise KeyboardInterrupt
+
+    kept = Kept()
+    info = RunInfo("walk", live=False, stills=False, fps=None, frame_count=None, header={})
+    fanout = Fanout([Interrupted(), kept], info, live=False, privacy="blur")
+    result, _ = next(iter(analyzed("blur")))
+    with pytest.raises(KeyboardInterrupt):
+        fanout.put(result)
+    fanout.finish({})
+    assert [colours_in(one.frame.image) for one in kept.results] == [0]
