@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from rtface.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
+    from rtface.options import Options
     from rtface.train.mesh_teacher import MeshTeacher
 
 label = typer.Typer(add_completion=False)
@@ -68,6 +69,9 @@ def label_command(
     max_side: Annotated[int, typer.Option("--max-side", min=0, metavar="PX", help="Shrink larger pictures.")] = 640,
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most N pictures.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out pictures that do not decode.")] = False,
+    licence: Annotated[
+        str | None, typer.Option("--license", metavar="TEXT", help="Terms of the pictures; the networks' are added.")
+    ] = None,
     overwrite: flags.Overwrite = False,
     threads: flags.Threads = None,
     config: flags.Config = None,
@@ -99,6 +103,7 @@ def label_command(
     images = images[:limit]
     with Analyzer(options) as analyzer, steps("label", len(images)) as step:
         labeller = Labeller(analyzer, min_quality, max_spread, mesh)
+        images = _with_terms(images, licence, analyzer.describe()["models"], options)
         read_by = [mesh_share, *_facts(path), *_facts(fit or path)] if mesh is not None else []
         by = json.dumps([analyzer.describe()["models"], min_quality, max_spread, *read_by])
         left_out = write(images, out, Settings(max_side, "unlabelled", skip_bad), step, labeller, by)
@@ -107,6 +112,23 @@ def label_command(
         print(f"left out: {line}", file=sys.stderr)
     both = f", {_labelled_by_both(out)} faces by mesh and looks" if mesh is not None else ""
     print(f"{out}  {len(images) - len(left_out)} pictures, {len(left_out) - len(bad)} without a sure face{both}")
+
+
+def _with_terms(
+    images: list[LabelledImage], licence: str | None, networks: Collection[str], options: Options
+) -> list[LabelledImage]:
+    """The pictures under the terms that their new labels have: their own, and those of the networks that label."""
+    from dataclasses import replace
+
+    from rtface.datasets.terms import terms_of
+    from rtface.models import available
+
+    known = {one.name: one.weights_licence.partition(":")[0] for one in available(options.models_dir)}
+    by = "; ".join(dict.fromkeys(known[name] for name in networks if name in known))
+    return [
+        replace(image, licence=f"{terms_of(image.source, image.licence or licence)}; labels by networks: {by}")
+        for image in images
+    ]
 
 
 def _mesh_teacher(images: Sequence[LabelledImage], path: Path, fit: Path | None, share: float) -> MeshTeacher | None:

@@ -231,6 +231,7 @@ def test_from_pictures_to_samples(portrait: np.ndarray, tmp_path: Path, cli: Cli
     assert done.out.strip() == f"{out}  1 pictures, 1 without a sure face"
     (picture,) = read_pictures([out], tmp_path / "cache")
     assert (picture.split, picture.labels.parsing_source) == ("unlabelled", "own")
+    assert picture.labels.licence == "unknown; labels by networks: non-commercial research only"
     (sample,) = mixed_samples([Source("own", (out,))], tmp_path / "cache").samples["own"]
     spread = picture.faces[0].landmarks68_spread
     assert spread is not None and spread > 0 and sample.landmark_weight is not None
