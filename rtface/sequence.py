@@ -17,6 +17,7 @@ from rtface.options import Options
 from rtface.stream import Stream
 from rtface.system.clock import SystemClock
 from rtface.system.images import read_image
+from rtface.system.paths import expanded
 from rtface.types import FrameResult
 
 
@@ -90,7 +91,7 @@ class FrameSequence(Iterator[FrameResult]):
             if not are_pictures or len(self.sources) == 1:
                 yield from group
                 continue
-            paths = [Path(str(path)).expanduser() for path in group]
+            paths = [expanded(str(path)) for path in group]
             try:
                 yield PictureSource(f"{len(paths)} pictures", paths, SystemClock())
             except SourceError:

@@ -11,6 +11,7 @@ from rtface.capture.images import SUFFIXES, PictureSource, natural, pictures_in
 from rtface.capture.source import Source, check_source
 from rtface.errors import SourceError, UsageError
 from rtface.system.clock import Clock, SystemClock
+from rtface.system.paths import expanded
 
 #: What counts as a video in a folder; a file that is named itself may end as it likes.
 VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"})
@@ -41,7 +42,7 @@ def expand(source: Named | Iterable[Named], *, recursive: bool = False, videos: 
 def _expanded(source: Named, recursive: bool, videos: bool) -> list[Named]:
     if isinstance(source, (int, Source)):
         return [source]
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         suffixes = SUFFIXES | VIDEOS if videos else SUFFIXES
         return list(pictures_in(path, recursive=recursive, suffixes=suffixes))
@@ -85,7 +86,7 @@ def is_picture(source: object) -> bool:
 
 def _plain(source: Named) -> bool:
     """No pattern; what is there by that name is no pattern."""
-    return isinstance(source, (int, Source)) or not glob.has_magic(str(source)) or Path(source).expanduser().exists()
+    return isinstance(source, (int, Source)) or not glob.has_magic(str(source)) or expanded(source).exists()
 
 
 def _natural_name(path: str) -> list[list[tuple[int, str]]]:

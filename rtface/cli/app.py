@@ -11,6 +11,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -60,6 +62,7 @@ def _main(args: list[str]) -> int:
     if args[0] in ("--version", "-V"):
         print(f"rtface {__version__}")
         return 0
+    _speakable()
     interrupts = _Interrupts()
     before = {number: signal.signal(number, interrupts) for number in _ending_signals()}
     try:
@@ -67,10 +70,21 @@ def _main(args: list[str]) -> int:
     except KeyboardInterrupt:
         return interrupts.said()
     except Exception as error:
+        if interrupts.came and not isinstance(error, RtfaceError):
+            return interrupts.said()  # a library that was interrupted while it was imported
         return _failed(error)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _speakable() -> None:
+    """Messages have somewhere to go where stderr is closed, and a place for letters that the encoding lacks."""
+    if sys.stderr is None:  # print() would take stdout instead
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
 
 
 def _run(verb: str, args: list[str]) -> int:
@@ -132,6 +146,11 @@ class _Interrupts:
             _tell("rtface: closing outputs; once more to give up")
             return
         raise KeyboardInterrupt
+
+    @property
+    def came(self) -> bool:
+        """Whether there was one."""
+        return self._count > 0
 
     def said(self) -> int:
         """The exit code of what ended the run, which is said."""

@@ -33,13 +33,13 @@ class LineSink(Sink):
         self.name = "stdout" if path is None else str(path)
         self._path = path
         self._overwrite = overwrite
-        self._file: io.FileIO | None = None
+        self._file: io.RawIOBase | None = None
         self._whole = 0  # bytes up to the end of the last whole line
 
     def open(self, info: RunInfo) -> None:
         try:
             if self._path is None:
-                self._file = io.FileIO(os.dup(sys.stdout.fileno()), "wb")
+                self._file = _stdout(self.name)
             else:
                 self._file = self._begin(self._path)
         except OSError as error:
@@ -96,7 +96,7 @@ class LineSink(Sink):
         else:
             self._whole += length
 
-    def _take_back(self, file: io.FileIO) -> None:
+    def _take_back(self, file: io.RawIOBase) -> None:
         """Cut off the half line that a full disk leaves."""
         if self._path is not None and file.seekable():
             file.truncate(self._whole)
@@ -116,3 +116,21 @@ class JsonlSink(LineSink):
 
     def last(self, summary: dict[str, Any]) -> str:
         return records.to_line(summary)
+
+
+class _Captured(io.RawIOBase):
+    """Stdout as Jupyter, pytest or `contextlib.redirect_stdout` have it: text without a file behind it."""
+
+    def write(self, data: Any) -> int:
+        sys.stdout.write(bytes(data).decode())
+        sys.stdout.flush()
+        return len(data)
+
+
+def _stdout(name: str) -> io.RawIOBase:
+    if sys.stdout is None or sys.stdout.closed:
+        raise OutputError(name, "is closed", "Name a file: -o faces.jsonl")
+    try:
+        return io.FileIO(os.dup(sys.stdout.fileno()), "wb")
+    except (io.UnsupportedOperation, AttributeError):
+        return _Captured()

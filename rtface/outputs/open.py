@@ -13,6 +13,7 @@ from rtface.outputs.output_url import OutputUrl, parse_output_url, split_setting
 from rtface.outputs.registry import OutputKind, find
 from rtface.outputs.sink import Sink
 from rtface.system.addresses import shown_address
+from rtface.system.paths import expanded
 
 
 def choose(
@@ -54,7 +55,7 @@ def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink
         sink: Sink = kind.load().open_output(parse_output_url(str(output)))
         return sink
     name, settings = split_settings(output)
-    path = Path(name).expanduser()
+    path = expanded(name)
     for key in _identities(path):
         _once(seen, key, str(path))
     if not folder:
@@ -75,7 +76,7 @@ def _identities(path: Path) -> list[object]:
 
 def _source_files(source: int | str | Path) -> Iterator[object]:
     """Identities of a source and of the files that it is made of: a folder's pictures, a playlist's parts."""
-    path = Path(str(source)).expanduser()
+    path = expanded(str(source))
     yield from _identities(path)
     with suppress(OSError, ValueError):
         if path.is_dir():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from rtface.errors import UsageError
 from rtface.outputs.output_url import OutputUrl
+from rtface.system.paths import expanded
 
 
 def secret_of(
@@ -24,7 +24,7 @@ def secret_of(
     if path is None:
         return env.get(variable) or given
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+        text = expanded(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = f"its {setting} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
         raise UsageError(url.shown, why, f"Name a file that holds only the secret, with {setting}=FILE") from error

@@ -15,7 +15,6 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -30,6 +29,7 @@ from rtface.outputs.records import event_record
 from rtface.outputs.secrets import secret_of
 from rtface.outputs.sink import RunInfo
 from rtface.outputs.spool import Spool, spool_folder
+from rtface.system.paths import expanded
 from rtface.types import Event, FrameResult
 
 SECRET_VARIABLE = "RTFACE_WEBHOOK_SECRET"
@@ -70,7 +70,7 @@ class WebhookSink(NetworkSink[None]):
         self._secret = secret_of(url, "secretfile", SECRET_VARIABLE)
         self._timeout_s = url.number("timeout_s", TIMEOUT_S, 0.1, 300.0)
         self._spool_bytes = int(url.number("spool_mb", SPOOL_MB, 0.01, 10_000.0) * 1_000_000)
-        self._folder = Path(url.settings["spool"]).expanduser() if "spool" in url.settings else spool_folder()
+        self._folder = expanded(url.settings["spool"]) if "spool" in url.settings else spool_folder()
         span = url.one_of("span", "1h", "15min")
         self._windows = WindowPublisher(span) if "windows" in self._what else None
         self._spool: Spool | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 import typer
@@ -126,3 +128,37 @@ def test_a_second_ctrl_c_does_not_disturb_the_closing_and_a_third_gives_up(
     assert "once more to give up" in capsys.readouterr().err
     with pytest.raises(KeyboardInterrupt):
         interrupts(signal.SIGINT, None)
+
+
+def test_a_library_that_is_interrupted_while_it_is_imported_ends_as_interrupted(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("initialization failed")
+
+    monkeypatch.setattr("rtface.cli.lazy.run", fail)
+    assert cli("cameras") == (130, "", "rtface: interrupted; what was written is whole\n")
+
+
+RUN = "import sys; {}; from rtface.cli.app import main; main(['run', 'demo', '--max-frames', '2'])"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors as a shell does")
+@pytest.mark.parametrize(("closing", "code"), [("sys.stdout = None", 1), ("sys.stderr = None", 0)])
+def test_a_closed_stdout_is_an_error_and_a_closed_stderr_is_none(closing: str, code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", RUN.format(closing)], capture_output=True, text=True)
+    assert done.returncode == code
+    if code:
+        assert done.stderr == "rtface: stdout: is closed. Name a file: -o faces.jsonl\n" and not done.stdout
+    else:
+        assert all(line.startswith('{"schema":') for line in done.stdout.splitlines())
+        assert len(done.stdout.splitlines()) == 4 and not done.stderr
+
+
+def test_help_in_an_encoding_without_its_letters() -> None:
+    code = "from rtface.cli.app import main; main(['run', '--help'])"
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env)
+    assert done.returncode == 0 and b"rtface run" in done.stdout

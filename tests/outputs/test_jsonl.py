@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -116,3 +118,11 @@ def test_two_runs_into_one_name_are_refused(tmp_path: Path) -> None:
     with JsonlSink(path, overwrite=True) as third:
         third.open(INFO)
     assert path.read_bytes() == before
+
+
+def test_a_captured_stdout_is_written_to() -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as captured, JsonlSink(None) as sink:
+        sink.open(INFO)
+        sink.write(result())
+        sink.finish({"kind": "summary"})
+    assert [json.loads(line)["kind"] for line in captured.getvalue().splitlines()] == ["header", "frame", "summary"]
