@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -82,33 +83,12 @@ def test_help_of_the_vocabulary_works_after_a_bare_import() -> None:
     assert "hunter2" not in done.stdout
 
 
-README_LINES = """
-import time
-
-import numpy as np
-
-import rtface
-
-image = np.zeros((480, 640, 3), np.uint8)
-result = rtface.analyze("group.jpg")
-for face in result.faces:
-    if face.emotion and face.pose and face.landmarks:
-        print(face.box_xyxy, face.emotion.label, face.pose.yaw, face.landmarks.points.shape)
-with rtface.live(0, budget_ms=33) as stream:
-    for result in stream:
-        print(result.timing.total_ms, [face.track_id for face in result.faces])
-analyzer = rtface.Analyzer(rtface.Options(max_faces=4))
-result = analyzer.video(image, at=time.monotonic())
-picture = rtface.draw(image, result)
-rtface.run("visit.mp4", outputs=["visit.jsonl", "visit-out.mp4"])
-rows = [row for result in rtface.frames("visit.mp4") for row in result.to_rows()]
-"""
-
-
 def test_the_readmes_lines_are_typed_and_a_misspelt_name_is_found(tmp_path: Path) -> None:
     mypy = pytest.importorskip("mypy.api", reason="pip install mypy")
     right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
-    right.write_text(README_LINES)
+    readme = (Path(rtface.__file__).parents[1] / "README.md").read_text("utf-8")
+    right.write_text("\n".join(re.findall(r"```python\n(.*?)```", readme, flags=re.S)))
+    assert "rtface.analyze(" in right.read_text()
     wrong.write_text("import rtface\n\nrtface.analyse('group.jpg')\nrtface.Options(max_face=4)\n")
     cache = str(tmp_path / "cache")
     config = str(Path(rtface.__file__).parents[1] / "pyproject.toml")
