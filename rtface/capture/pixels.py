@@ -37,6 +37,7 @@ class BgrConverter:
 
         self._reformatter = VideoReformatter()
         self._orientation = _UPRIGHT
+        self._rotation: int | None = None
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """
@@ -51,8 +52,8 @@ class BgrConverter:
         curve = sdr_curve(frame.color_trc)
         if curve is not None:
             image = np.asarray(cv2.LUT(image, curve), np.uint8)
-        if frame.key_frame:
-            self._orientation = orientation_of(frame)
+        if frame.key_frame and frame.rotation != self._rotation:
+            self._rotation, self._orientation = frame.rotation, orientation_of(frame)
         return upright(image, self._orientation)
 
 
@@ -63,7 +64,9 @@ _UPRIGHT: Orientation = (1, 0, 0, 1)
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """How the frame is to be turned and mirrored, from its display matrix (ISO/IEC 14496-12 §8.2.2) in right angles."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # A copy of a few pixels is asked: PyAV's side data and their frame hold each other, and with them the frame's
+    # memory until Python's cycle collector comes by.
+    matrix = frame.reformat(width=16, height=16).side_data.get("DISPLAYMATRIX")
     if matrix is not None:
         a, b, _, c, d = (int(value) for value in np.frombuffer(memoryview(cast(Any, matrix)), np.int32)[:5])
         if abs(a) + abs(d) >= abs(b) + abs(c):

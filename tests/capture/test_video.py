@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 
@@ -322,3 +323,15 @@ def test_a_damaged_index_is_cut_or_damaged_but_never_a_crash(tmp_path: Path) -> 
             read(blank(path, start, 200))
         except SourceError as error:
             assert str(error).startswith(str(path))
+
+
+def test_frames_are_let_go_of_without_the_cycle_collector(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.avi", sliding(20), "mjpeg", pix_fmt="yuvj420p")
+    gc.collect()
+    gc.disable()
+    try:
+        read(path)
+        held = [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame) and thing.width > 16]
+    finally:
+        gc.enable()
+    assert not held
