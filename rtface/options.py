@@ -250,6 +250,11 @@ class Options:
         rules.switch,
         "Mirror every picture, left for right, after it was turned.",
     )
+    hwaccel: str = _option(
+        "none",
+        rules.one_of("none", "auto", "cuda", "qsv", "videotoolbox", "d3d11va", "vaapi", "amf"),
+        "What decodes the frames of video files: the CPU, a device by name, or the first that is here.",
+    )
     wait: bool = _option(
         False,
         rules.switch,

@@ -156,6 +156,7 @@ class Stream:
             rotate=options.rotate,
             mirror=options.mirror,
             loop=options.loop and self._live,  # `run` comes to an end
+            hwaccel=options.hwaccel,
         )
         if isinstance(wanted, Source):
             return Turned(wanted, settings) if settings.rotate or settings.mirror else wanted

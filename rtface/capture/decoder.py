@@ -52,7 +52,7 @@ class Decoder:
         self._places: list[int] | None = [] if by_order else None
         self._codec = stream.codec_context
         rate = float(stream.average_rate or 0) or 30.0
-        many = self._codec.width * self._codec.height * rate > ONE_THREAD_PX_S
+        many = self._codec.width * self._codec.height * rate > ONE_THREAD_PX_S and not self._codec.is_hwaccel
         self._codec.thread_type = "AUTO" if many else "NONE"
         self._codec.thread_count = min(os.cpu_count() or 1, MOST_THREADS) if many else 1
         self.frames = self.raised = 0

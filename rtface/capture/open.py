@@ -109,7 +109,7 @@ def _open(source: int | str | Path, clock: Clock, settings: CaptureSettings) -> 
         raise SourceError(name, "is a playlist, which could name any file", "Give the address that it comes from")
     if kind in filetype.PICTURES:
         return PictureSource(name, [path], clock)
-    return open_video(name, path, kind, clock)
+    return open_video(name, path, kind, clock, settings.hwaccel)
 
 
 def _special(name: str, clock: Clock, settings: CaptureSettings) -> Source | None:

@@ -16,6 +16,8 @@ class CaptureSettings:
         rotate: Degrees clockwise that every picture is turned by: 0, 90, 180 or 270.
         mirror: Every picture is mirrored, left for right, after it was turned.
         loop: A file begins again when it has ended.
+        hwaccel: What decodes a file's frames: "none" = the CPU; "cuda", "qsv", "videotoolbox", …; "auto" = the first
+            that is here, else the CPU.
     """
 
     size_wh: tuple[int, int] | None = None
@@ -24,6 +26,7 @@ class CaptureSettings:
     rotate: int = 0
     mirror: bool = False
     loop: bool = False
+    hwaccel: str = "none"
 
 
 #: Nothing asked for, nothing turned.

@@ -189,24 +189,29 @@ def _video_of(container: InputContainer, name: str, kind: str | None) -> VideoSt
     raise _no_video(name, kind)
 
 
-def open_video(name: str, path: Path, kind: str | None, clock: Clock) -> VideoSource:
+def open_video(name: str, path: Path, kind: str | None, clock: Clock, hwaccel: str = "none") -> VideoSource:
     """The video in a file.
+
+    Args:
+        name, path, kind, clock: As for `VideoSource`.
+        hwaccel: What decodes it, as in `CaptureSettings`.
 
     Raises:
         SourceError: The file is cut short, holds no video, or is not a video.
     """
     if kind is None and filetype.is_text(path):
         raise _not_a_video(path)
-    return VideoSource(name, _open_file(path, kind), clock, path, kind)
+    return VideoSource(name, _open_file(path, kind, hwaccel), clock, path, kind)
 
 
-def _open_file(path: Path, kind: str | None) -> InputContainer:
+def _open_file(path: Path, kind: str | None, hwaccel: str) -> InputContainer:
     import av
     from av.error import FFmpegError
 
+    # "file:" so that a colon or a digit pattern in a name means itself.
+    address = "file:" + os.fspath(path)
     try:
-        # "file:" so that a colon or a digit pattern in a name means itself.
-        return av.open("file:" + os.fspath(path), metadata_errors="replace")
+        plain = av.open(address, metadata_errors="replace")
     except (FFmpegError, ValueError) as error:
         facts = structure(path, kind)
         if facts.cut or facts.short:
@@ -214,6 +219,31 @@ def _open_file(path: Path, kind: str | None) -> InputContainer:
         if kind is None:
             raise _not_a_video(path) from error
         raise _no_video(str(path), kind) from error
+    return plain if hwaccel == "none" else _accelerated(address, plain, hwaccel, path)
+
+
+def _accelerated(address: str, plain: InputContainer, hwaccel: str, path: Path) -> InputContainer:
+    """The file with a device that decodes it; with "auto", `plain` where there is none."""
+    import av
+    from av.codec.hwaccel import HWAccel, hwdevices_available
+    from av.error import FFmpegError
+
+    here = hwdevices_available()
+    why = "this build of FFmpeg does not know it"
+    for device in here if hwaccel == "auto" else [name for name in here if name == hwaccel]:
+        try:
+            # What the device cannot decode the CPU does.
+            found = HWAccel(device_type=device, allow_software_fallback=True)
+            container = av.open(address, metadata_errors="replace", hwaccel=found)
+        except (FFmpegError, ValueError, RuntimeError, NotImplementedError) as error:
+            why = f"the device cannot be opened: {error}"
+            continue
+        plain.close()
+        return container
+    if hwaccel == "auto":
+        return plain
+    plain.close()
+    raise SourceError(str(path), f"cannot be decoded by {hwaccel}: {why}", "Use --set hwaccel=auto, or leave it out")
 
 
 def open_url(name: str, url: str, clock: Clock) -> VideoSource:

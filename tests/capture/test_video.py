@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from av.codec.context import Flags
+from av.codec.hwaccel import hwdevices_available
 
 from rtface.capture.open import open_source
+from rtface.capture.settings import CaptureSettings
 from rtface.capture.source import Source
 from rtface.errors import SourceError
 from rtface.types import Frame
@@ -335,3 +337,32 @@ def test_frames_are_let_go_of_without_the_cycle_collector(tmp_path: Path) -> Non
     finally:
         gc.enable()
     assert not held
+
+
+def test_a_device_that_is_not_here_is_said_and_auto_does_without(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", sliding(8))
+    plain = read(path)[0]
+    with open_source(path, settings=CaptureSettings(hwaccel="auto")) as source:
+        frames = [source.read() for _ in range(8)]
+    assert all(
+        frame is not None and np.abs(frame.image.astype(int) - other.image).mean() < 2.0
+        for frame, other in zip(frames, plain, strict=True)
+    )
+    absent = next(name for name in ("videotoolbox", "d3d11va") if name not in hwdevices_available())
+    with pytest.raises(SourceError, match=f"cannot be decoded by {absent}"):
+        open_source(path, settings=CaptureSettings(hwaccel=absent))
+
+
+@pytest.mark.gpu
+def test_cuda_decodes_what_the_cpu_does(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", sliding(30, 640, 480))
+    plain = read(path)[0]
+    try:
+        source = open_source(path, settings=CaptureSettings(hwaccel="cuda"))
+    except SourceError as error:
+        pytest.skip(f"no NVIDIA decoder here: {error}")
+    with source:
+        for other in plain:
+            frame = source.read()
+            assert frame is not None and frame.media_time == other.media_time
+            assert np.abs(frame.image.astype(int) - other.image).mean() < 2.0

@@ -16,8 +16,8 @@ from rtface.capture.open import open_source
 from rtface.errors import SourceError
 
 ROOT = Path(__file__).parents[2]
-#: Bytes of JSON lines after which a run counts as under way.
-UNDER_WAY = 4000
+#: Lines of the demo's 227 after which a run is ended: so many at least and at most.
+LINES = (60, 200)
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,17 @@ class Ended:
 def end_a_run(
     folder: Path, number: signal.Signals, rng: random.Random, source: str = "demo", pace_ms: int = 4
 ) -> Ended:
-    """Start an unpaced run into JSON lines and a video, and send it a signal within its first seconds."""
+    """Start an unpaced run into JSON lines and a video, and send it a signal at a random frame."""
     lines, video = folder / "out.jsonl", folder / "out.mp4"
     command = [sys.executable, "-m", "tests.reliability.slow_run", "run", source, "--pace", str(pace_ms)]
     command += ["-o", str(lines), "-o", str(video), "--set", "detect_every_ms=0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as run:
-        deadline = time.monotonic() + 60.0
+        wanted, deadline = rng.randint(*LINES), time.monotonic() + 120.0
         while run.poll() is None and time.monotonic() < deadline:
-            if lines.exists() and lines.stat().st_size > UNDER_WAY:
+            if lines.exists() and lines.read_bytes().count(b"\n") >= wanted:
                 break
             time.sleep(0.01)
-        time.sleep(rng.uniform(0.0, 0.8))
         run.send_signal(number)
         assert run.stderr is not None
         said = run.stderr.read()

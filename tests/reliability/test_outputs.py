@@ -24,10 +24,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX sig
 def test_a_killed_run_loses_two_seconds_and_the_last_line_at_most(tmp_path: Path, seed: int) -> None:
     ended = end_a_run(tmp_path, signal.SIGKILL, random.Random(seed))
     assert ended.code == -signal.SIGKILL and not ended.whole
-    assert ended.broken_lines == 0 and ended.told_frames > 5
-    assert ended.told < 2.0 or ended.lost_s <= 2.0
-    if ended.shown_frames:
-        assert stale_parts(tmp_path / "out.mp4") == [ended.video]
+    assert ended.broken_lines == 0 and ended.told > 2.0
+    assert ended.shown_frames > 0 and ended.lost_s <= 2.0
+    assert stale_parts(tmp_path / "out.mp4") == [ended.video]
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
@@ -35,7 +34,7 @@ def test_a_run_that_is_told_to_end_leaves_everything(tmp_path: Path, name: str, 
     ended = end_a_run(tmp_path, signal.Signals[name], random.Random(code))
     assert (ended.code, ended.broken_lines, ended.whole) == (code, 0, True)
     assert ended.said.count("\n") == 1 and "what was written is whole" in ended.said
-    assert ended.shown_frames == ended.told_frames > 5
+    assert ended.shown_frames == ended.told_frames > 50
     assert ended.lost_s == pytest.approx(0.0, abs=0.001)
 
 
