@@ -4,8 +4,9 @@
 
 Each round runs the demo clip as a camera (25 frames a second) with no output, with each one to a port where nobody
 listens, with each one to a receiver that accepts and then says nothing, and with all at once, one after the other in an
-order drawn anew. Prints a table of the medians over rounds of differences and ratios within a round, then one JSON
-line.
+order drawn anew. A machine that has other work makes these figures worthless; what an output itself costs can be told
+all the same: ``--alone`` hands each one made-up results of one face, one after the other, and counts the CPU time.
+Prints a table of the medians over rounds of differences and ratios within a round, then one JSON line.
 """
 
 from __future__ import annotations
@@ -109,13 +110,43 @@ def cases(folder: Path, stuck: Stuck) -> dict[str, list[str]]:
     return made
 
 
+def alone(frames: int) -> None:
+    """CPU ms a frame of each output with a receiver that never reads, all its threads together."""
+    from rtface.outputs.open import choose
+    from rtface.outputs.sink import RunInfo
+
+    with tempfile.TemporaryDirectory() as folder, Analyzer(Options(tasks=("landmarks", "emotion", "pose"))) as one:
+        with Stream("demo", live=False, analyzer=one, options=one.options, max_frames=frames) as stream:
+            results = list(stream)
+        stuck = Stuck()
+        info = RunInfo("demo", True, False, 25.0, None, {"version": "0"})
+        rows = {}
+        for name, (address, udp) in OUTPUTS.items():
+            (sink,) = choose([address.format(port=stuck.port(udp), folder=folder)], source="demo")
+            with sink:
+                sink.open(info)
+                time.sleep(0.1)
+                before = time.process_time()
+                for result in results:
+                    sink.write(result)
+                    time.sleep(0.005)  # its thread takes each one
+                rows[name] = round(1000.0 * (time.process_time() - before) / len(results), 3)
+            print(f"{name:<14}{rows[name]:>8.3f} ms CPU a frame")
+        stuck.close()
+    print(json.dumps({"frames": frames, "machine": facts(), "alone_cpu_ms": rows}))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=75)
     parser.add_argument("--tasks", default="landmarks,emotion,pose")
+    parser.add_argument("--alone", action="store_true", help="each output by itself, without networks")
     given = parser.parse_args()
+    if given.alone:
+        alone(given.frames)
+        return
     rounds: list[dict[str, Cost]] = []
     chance = random.Random(0)
     stuck = Stuck()

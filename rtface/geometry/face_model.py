@@ -91,6 +91,9 @@ MEAN_FACE_MM: Floats = np.array(
     np.float64,
 )
 MEAN_FACE_MM.setflags(write=False)
+_MIDDLE = MEAN_FACE_MM.mean(axis=0)
+_CENTRED = MEAN_FACE_MM - _MIDDLE
+_SPREAD = _CENTRED.T @ _CENTRED
 
 
 class FacePlacement(NamedTuple):
@@ -107,22 +110,26 @@ def rotation_matrix(yaw: float, pitch: float, roll: float) -> Floats:
     The head pitches first, then yaws, then rolls. Axes as `MEAN_FACE_MM`.
     """
     (cy, sy), (cp, sp), (cr, sr) = (_cos_sin(angle) for angle in (yaw, pitch, roll))
-    about_x = np.array(((1, 0, 0), (0, cp, sp), (0, -sp, cp)))
-    about_y = np.array(((cy, 0, -sy), (0, 1, 0), (sy, 0, cy)))
-    about_z = np.array(((cr, -sr, 0), (sr, cr, 0), (0, 0, 1)))
-    matrix: Floats = about_z @ about_y @ about_x
-    return matrix
+    # Rz · Ry · Rx written out: a live output does this for every frame.
+    return np.array(
+        (
+            (cr * cy, -sr * cp + cr * sy * sp, -sr * sp - cr * sy * cp),
+            (sr * cy, cr * cp + sr * sy * sp, cr * sp - sr * sy * cp),
+            (sy, -cy * sp, cy * cp),
+        )
+    )
 
 
 def place_face(points: NDArray[np.floating], rotation: Floats) -> FacePlacement:
     """How the mean face, turned by `rotation`, lies nearest to (68, 2) points in px, by least squares."""
-    model = MEAN_FACE_MM @ rotation[:2].T
     seen = np.asarray(points, np.float64)
-    model_middle, seen_middle = model.mean(axis=0), seen.mean(axis=0)
-    centred = model - model_middle
-    scale = float((centred * (seen - seen_middle)).sum() / (centred**2).sum())
-    x, y = seen_middle - scale * model_middle
-    return FacePlacement(max(scale, 1e-6), float(x), float(y))
+    across, down = rotation[0], rotation[1]
+    together = _CENTRED.T @ seen  # (3, 2)
+    spread = float(across @ _SPREAD @ across + down @ _SPREAD @ down)
+    scale = float(across @ together[:, 0] + down @ together[:, 1]) / spread
+    middle_x, middle_y = (seen.sum(axis=0) / len(seen)).tolist()
+    x, y = middle_x - scale * float(across @ _MIDDLE), middle_y - scale * float(down @ _MIDDLE)
+    return FacePlacement(max(scale, 1e-6), x, y)
 
 
 def frontal_points(points: NDArray[np.floating], rotation: Floats, placed: FacePlacement | None = None) -> Floats:
@@ -132,9 +139,14 @@ def frontal_points(points: NDArray[np.floating], rotation: Floats, placed: FaceP
     Good up to 30 or 40 degrees; beyond, points that the head hides are guesses. `placed` is what `place_face` says,
     where it is known already.
     """
-    placed = placed or place_face(points, rotation)
-    seen = (np.asarray(points, np.float64) - (placed.x_px, placed.y_px)) / placed.px_per_mm
-    flat: Floats = (seen - MEAN_FACE_MM[:, 2:] * rotation[:2, 2]) @ np.linalg.inv(rotation[:2, :2]).T
+    scale, x, y = placed or place_face(points, rotation)
+    (a, b), (c, d) = rotation[:2, :2].tolist()
+    area = a * d - b * c
+    inverse = ((d / area, -c / area), (-b / area, a / area))  # transposed: points are rows
+    out, up = rotation[0, 2], rotation[1, 2]
+    depth = (out * inverse[0][0] + up * inverse[1][0], out * inverse[0][1] + up * inverse[1][1])
+    at = np.array((x, y))
+    flat: Floats = (np.asarray(points, np.float64) - at) @ (np.array(inverse) / scale) - MEAN_FACE_MM[:, 2:] * depth
     return flat
 
 

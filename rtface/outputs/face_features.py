@@ -35,6 +35,9 @@ FEATURES = (
 INDEX = {name: index for index, name in enumerate(FEATURES)}
 
 
+#: (2, 68): the middles of the right and the left eye.
+_EYES = np.zeros((2, 68))
+_EYES[0, 36:42] = _EYES[1, 42:48] = 1.0 / 6.0
 #: Pairs of points whose distances are looked at: lids and corners of each eye, the inner lips, the mouth's corners, and
 #: the two lips' thickness.
 _PAIRS = np.array(
@@ -86,11 +89,12 @@ def face_features(landmarks: Landmarks, pose: HeadPose | None) -> Floats:
 
 def _upright(points: Floats) -> Floats | None:
     """With the eyes level, and the distance between their middles as the unit."""
-    right, left = points[36:42].sum(axis=0) / 6.0, points[42:48].sum(axis=0) / 6.0
-    x, y = (left - right).tolist()
-    distance = math.hypot(x, y)
-    if not math.isfinite(float(points.sum())) or distance < 1e-6:
+    (right_x, right_y), (left_x, left_y) = (_EYES @ points).tolist()
+    x, y = left_x - right_x, left_y - right_y
+    squared = x * x + y * y
+    if not math.isfinite(float(points.sum())) or squared < 1e-12:
         return None
-    cos, sin = x / distance, y / distance
-    upright: Floats = (points - (left + right) / 2.0) @ np.array(((cos, -sin), (sin, cos))) / distance
+    cos, sin = x / squared, y / squared  # turned, and in distances between the eyes
+    middle = np.array(((left_x + right_x) / 2.0, (left_y + right_y) / 2.0))
+    upright: Floats = (points - middle) @ np.array(((cos, -sin), (sin, cos)))
     return upright

@@ -158,6 +158,9 @@ def _is_scheme(name: str) -> bool:
 
 def _unknown(output: str, name: str) -> UsageError:
     address = "://" in output
+    if name in ("ws", "wss", "sse"):
+        mend = "rtface serve gives results over WebSocket (/ws) and Server-Sent Events (/events), and takes -o as well"
+        return UsageError(shown_address(output), "is what rtface serve does", mend)
     known = [name for kind in KINDS for name in kind.names if address != kind.is_file and name not in "-/"]
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     why = (
