@@ -161,8 +161,9 @@ class Hub:
         now = time.monotonic()
         camera = self.cameras[name]
         if camera.result is not None and now > camera.updated_at:
-            rate = 1.0 / max(now - camera.updated_at, 1e-3)
-            camera.fps = rate if not camera.fps else camera.fps + FPS_WEIGHT * (rate - camera.fps)
+            # Of intervals, not of rates: two results at once are no thousand a second.
+            before, interval_s = 1.0 / camera.fps if camera.fps else 0.0, now - camera.updated_at
+            camera.fps = 1.0 / (before + FPS_WEIGHT * (interval_s - before) if before else interval_s)
         camera.up, camera.why, camera.updated_at = True, "", now
         utc = self._clock() - (now - result.captured_at)
         if not camera.timeline or utc - camera.timeline[-1][0] >= TIMELINE_S:

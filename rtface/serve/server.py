@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 import sys
@@ -106,6 +107,7 @@ class Serving:
             timeout_graceful_shutdown=GOODBYE_S,
         )
         self._uvicorn = uvicorn.Server(config)
+        logging.getLogger("uvicorn.error").addFilter(_no_refusals)
         self._sinks = {name: HubSink(self.hub, name) for name in self._sources}
         for name in self._sources:
             self.hub.add(name)
@@ -193,6 +195,11 @@ class Serving:
         self._analyze.close()
         self._socket.close()
         sys.setswitchinterval(self._switch)
+
+
+def _no_refusals(record: logging.LogRecord) -> bool:
+    """Leaves out what uvicorn says of each WebSocket that was refused: others could fill the log with it."""
+    return "without completing handshake" not in record.getMessage()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -250,3 +250,14 @@ def test_everything_that_is_served_is_documented(served):
             if path not in ("/stream.mjpg", "/api/v1/events"):
                 assert served.ask(path, method.upper()).status not in (404, 405), path
     assert served.ask("/api/v1/options", "DELETE").status == 405
+
+
+def test_two_results_at_once_are_no_thousand_a_second(served):
+    camera = served.hub.cameras["made"]
+    wait_for(lambda: camera.sequence > 10)
+    newest = camera.result
+    for _ in range(3):
+        served.hub.put("made", newest)
+    number = camera.sequence
+    wait_for(lambda: camera.sequence > number + 4)
+    assert camera.fps < 60
