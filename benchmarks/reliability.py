@@ -11,6 +11,10 @@
 - `cuts`: a recording that was not finished, cut at a random byte: every fragment before the cut plays.
 - `videos`: videos of eight kinds with bytes changed, cut out, doubled or zeroed: read or refused in one line, no crash,
   nothing over ten seconds, no peak over 500 MB.
+- `pictures`: pictures of eight kinds, damaged likewise.
+- `losses`: a camera that is lost so many times: back within the pause and a second, nothing has grown.
+- `visitors`: so many people, one after the other: what a thousand ids leave in memory.
+- `servers`: web servers that die, hang, drip, redirect to files, lie about lengths: one error each, no secret in it.
 - `disk`: a run onto a file system of 300 kB (needs root and Linux): one line, at once, and what was written plays.
 
 Prints a table, then one JSON line a case; `--json` appends those to a file. Exit code 1 where a figure is missed.
@@ -252,11 +256,60 @@ def disk(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
     return {"runs": count, "wrong": wrong, "frames_kept": played, "ok": not wrong and all(played)}
 
 
+def pictures(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
+    """Damaged pictures."""
+    import resource
+
+    from tests.reliability.inputs import read_damaged_picture, summarised, whole_pictures
+
+    made, ends, slowest = whole_pictures(), Counter[str](), 0.0
+    for _ in range(count):
+        data, began = damaged(rng.choice(made), rng), time.monotonic()
+        ends[read_damaged_picture(data)] += 1
+        slowest = max(slowest, time.monotonic() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures = summarised(ends)
+    ok = not figures["traceback"] and slowest <= SLOW_S and peak <= PEAK_MB
+    return {"inputs": count, **figures, "slowest_s": round(slowest, 2), "peak_mb": round(peak, 1), "ok": ok}
+
+
+def losses(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
+    """A camera that is lost again and again."""
+    from tests.reliability.inputs import lose_often
+
+    return lose_often(count, rng)
+
+
+def visitors(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
+    """Many people, one after the other."""
+    from tests.reliability.inputs import crowd
+
+    return crowd(count)
+
+
+def servers(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
+    """Web servers that misbehave."""
+    from tests.reliability.inputs import SERVERS, ask_a_server
+
+    ends: Counter[str] = Counter()
+    slowest = 0.0
+    for _ in range(count):
+        for serve in SERVERS.values():
+            end, seconds = ask_a_server(serve)
+            ends[end] += 1
+            slowest = max(slowest, seconds)
+    return {**ends, "slowest_s": round(slowest, 1), "ok": set(ends) == {"refused"} and slowest < 60.0}
+
+
 CASES: dict[str, tuple[Callable[[int, random.Random, Path], dict[str, Any]], int]] = {
     "kills": (kills, 50),
     "signals": (signals, 30),
     "cuts": (cuts, 500),
     "videos": (videos, 2000),
+    "pictures": (pictures, 5000),
+    "losses": (losses, 1000),
+    "visitors": (visitors, 2000),
+    "servers": (servers, 1),
     "disk": (disk, 3),
 }
 
