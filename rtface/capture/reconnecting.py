@@ -7,15 +7,15 @@ still read is thrown away, and it closes its source when the driver lets go of i
 
 from __future__ import annotations
 
-import random
 import threading
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from rtface.capture.reader import Grabbed, Pace, stamped
 from rtface.capture.source import Source
 from rtface.errors import RtfaceError, SourceError
+from rtface.system.backoff import Backoff
 from rtface.system.clock import Clock
 from rtface.system.handoff import Mailbox
 from rtface.types import Event, Frame
@@ -36,29 +36,17 @@ LOOKS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Reconnect:
-    """Pauses that double, from 0.5 s to 8 s, each cut by chance, so that a hundred clients do not come back at once.
+class Reconnect(Backoff):
+    """How a lost source is tried again; a connection that gave frames for a second starts the next loss at `first_s`.
 
     Attributes:
-        first_s: Pause before the first try.
-        longest_s: Longest pause; a connection that gave frames for a second starts the next loss at `first_s` again.
-        jitter: A pause is shortened by up to this share of it (0..1).
+        first_s, longest_s, jitter, chance: As ``Backoff``: pauses that double, from 0.5 s to 8 s.
         give_up_s: End with an error once the source was away for so long; 0 = at once, None = never.
         stall_s: A source that gives no frame for so long, or does not open within it, counts as lost.
-        chance: Of the jitter.
     """
 
-    first_s: float = 0.5
-    longest_s: float = 8.0
-    jitter: float = 0.5
     give_up_s: float | None = None
     stall_s: float = 8.0
-    chance: random.Random = field(default_factory=random.Random, compare=False)
-
-    def pause_s(self, tries: int) -> float:
-        """Seconds to wait before the next try, after so many in vain."""
-        whole = min(self.first_s * 2.0 ** min(tries, 60), self.longest_s)
-        return whole * (1.0 - self.jitter * self.chance.random())
 
     def gives_up(self, away_s: float) -> bool:
         """Whether a source that has been away for so long is given up."""
