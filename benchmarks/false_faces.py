@@ -112,17 +112,16 @@ def precision(detector: Detector, data: Path) -> dict[str, float]:
 
 def measure(network: OrtEngine, options: Options, data: Path | None, marked: list[Array] | None) -> dict[str, Any]:
     """Figures of one detector."""
-    with Analyzer(options, detector=detector_on(network, options)) as analyzer:
+    loose = {name: value for name, value in DetectionMeasure.options.items() if name in Options.__dataclass_fields__}
+    with Analyzer(options, detector=detector_on(network, options)) as analyzer:  # it closes the network at its end
         found = false_faces(detector_on(network, options), analyzer, marked)
-    arm: dict[str, Any] = {
+        figures = {} if data is None else precision(detector_on(network, replace(options, **loose)), data)
+    return {
         "false_stills": sum(len(one["still"]) for one in found.values()),
         "false_streams": sum(len(one["stream"]) for one in found.values()),
+        **figures,
         "found": {name: one for name, one in found.items() if one["still"] or one["stream"]},
     }
-    loose = {name: value for name, value in DetectionMeasure.options.items() if name in Options.__dataclass_fields__}
-    if data is not None:
-        arm |= precision(detector_on(network, replace(options, **loose)), data)
-    return arm
 
 
 def detectors(given: Sequence[str]) -> dict[str, OrtEngine]:
