@@ -177,9 +177,8 @@ def test_validation_scores_the_averaged_weights(tmp_path: Path) -> None:
             value.zero_()
 
     points = placed(64, 56, 22).astype(np.float32)
-    picture = a_picture("p", "afw", "val", np.zeros((128, 128, 3), np.uint8))
-    picture.parsing = np.zeros((128, 128), np.uint8)
-    picture.parsing_scheme = "celebamask19"
+    blank, mask = np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128), np.uint8)
+    picture = a_picture("p", "afw", "val", blank, parsing=mask, parsing_scheme="celebamask19")
     face = Sample(picture, "landmarks", landmarks=points, landmark_weight=np.ones(68, np.float32))
     happy = Sample(picture, "emotion", box=BOX, emotion=np.eye(8, dtype=np.float32)[1])
     neutral = Sample(picture, "emotion", box=BOX, emotion=np.eye(8, dtype=np.float32)[0])

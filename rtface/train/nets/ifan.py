@@ -325,7 +325,7 @@ def packed_argmax(scaled_logits: Tensor) -> Tensor:
 class EngineExport(nn.Module):
     """EngineNet (or ifan_paper's net) as the runtime sees it: uint8 crops in, results in crop px and degrees out.
 
-    `lift` (8,) is added to the emotions' logits (train.rare).
+    `lift` (8,) is added to the emotions' logits (train.logit_adjustment).
     """
 
     def __init__(self, net: nn.Module, iterations: int, lift: Tensor | None = None) -> None:
