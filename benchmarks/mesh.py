@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.mesh_worker import POINTS, READY
 from benchmarks.peer_venv import MEDIAPIPE, peer_python
 from benchmarks.worker import ROOT, Worker
-from rtface.cli.progress_bar import steps
+from rtface.cli.progress_bar import progress_bar
 from rtface.datasets import corpus
 from rtface.datasets.writer import write_parts
 from rtface.errors import OutputError, RtfaceError, SourceError, require
@@ -173,7 +173,7 @@ def run(args: argparse.Namespace, open_mesher: Callable[[], AbstractContextManag
     stat = args.file.stat()
     plan = json.dumps([MEDIAPIPE, stat.st_size, stat.st_mtime_ns, len(table), args.min_side, args.renew])
     columns = fill(table.slice(0, 0), lambda crop: None, args.min_side, args.renew)[0].schema
-    with open_mesher() as mesher, steps("mesh", len(table)) as step:
+    with open_mesher() as mesher, progress_bar("mesh", len(table)) as step:
 
         def part(rows: slice) -> tuple[Any, list[str]]:
             return fill(table.slice(rows.start, rows.stop - rows.start), mesher, args.min_side, args.renew)

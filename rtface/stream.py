@@ -33,9 +33,9 @@ from rtface.outputs.control import RunControl
 from rtface.outputs.fanout import Fanout
 from rtface.outputs.open import choose
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.outputs.summary import Tally
+from rtface.outputs.summary import RunStats
 from rtface.system.clock import Clock, SystemClock, as_utc, utc_now
-from rtface.system.handoff import Backlog, Handoff, Mailbox
+from rtface.system.handoff import BoundedQueue, Channel, Mailbox
 from rtface.types import Event, Frame, FrameResult, utc_text
 from rtface.version import __version__
 
@@ -106,7 +106,7 @@ class Stream:
         self._analyzer = analyzer
         self._clock = clock or SystemClock()
         self._stack: ExitStack | None = None
-        self._tally = Tally(self._clock)
+        self._stats = RunStats(self._clock)
         self._on_event = on_event
         self._happened: deque[Event] = deque()  # since the last result
         self._reconnect = reconnect or Reconnect(give_up_s=options.reconnect_s)
@@ -141,7 +141,7 @@ class Stream:
             self._grabber.start()
             not_started.pop_all()  # from here on its thread closes the source: it may be reading
             self._stack = stack.pop_all()
-        self._tally.start()
+        self._stats.start()
         self._last_at = self._clock.now()
         if self._stopping.is_set():  # before there was anything to stop
             self.stop()
@@ -171,14 +171,14 @@ class Stream:
     def _new_grabber(self, source: Source) -> Grabber | LiveGrabber:
         # What is live cannot wait, not even for `run`: a queue would only make it late.
         mailbox: Mailbox[Grabbed] = Mailbox()
-        self._handoff: Handoff[Grabbed] = mailbox if self._live or source.live else Backlog()
+        self._handoff: Channel[Grabbed] = mailbox if self._live or source.live else BoundedQueue()
         if source.reopen is not None and (self._live or source.live):  # `run` takes a video that breaks off as it is
             return LiveGrabber(source, mailbox, self._clock, self._reconnect, self._note)
         return Grabber(source, self._handoff, self._clock, paced=self._live and not source.live)
 
     def _note(self, event: Event) -> None:
         self._happened.append(event)
-        self._tally.note(event)
+        self._stats.add_event(event)
         if self._on_event is not None:
             self._on_event(event)
 
@@ -196,11 +196,11 @@ class Stream:
         """
         if self._stack is None:
             raise UsageError("stream", "is not open", "Use it in a with statement")
-        if self._stopping.is_set() or self._fanout.done or self._tally.frames == self._max_frames:
+        if self._stopping.is_set() or self._fanout.done or self._stats.frames == self._max_frames:
             raise StopIteration
         grabbed, dropped = self._take()
         result = self._analyse(grabbed, dropped)
-        self._tally.add(result)
+        self._stats.add(result)
         self._fanout.put(result)
         return result
 
@@ -305,7 +305,7 @@ class Stream:
         """Figures of the run, so far or whole, as its last JSON line."""
         if self._grabber is None:
             raise UsageError("stream", "has not begun", "Use it in a with statement")
-        return self._tally.record(self._grabber.corrupt, self._source.unreadable)
+        return self._stats.record(self._grabber.corrupt, self._source.unreadable)
 
     def _run_info(self, source: Source, analyzer: Analyzer) -> RunInfo:
         live = self._live or source.live
@@ -337,6 +337,6 @@ class Stream:
             assert self._grabber is not None
             self._grabber.stop()
             for event in self._audience.finish() if self._audience is not None else ():
-                self._tally.note(event)  # what comes after the last frame is in the summary
-            self._tally.end(error)
+                self._stats.add_event(event)  # what comes after the last frame is in the summary
+            self._stats.end(error)
             self._fanout.finish(self.summary)

@@ -12,7 +12,7 @@ from rtface.analyzer.crops import enhance_small, matrices
 from rtface.analyzer.engines import EngineLadder
 from rtface.budget import Budget
 from rtface.detect import Detector, from_boxes
-from rtface.detect.letterbox import CLOSE_UP
+from rtface.detect.letterbox import CLOSEUP_PX
 from rtface.engine import Engine, Tensors
 from rtface.geometry.crop import (
     Crop,
@@ -22,8 +22,8 @@ from rtface.geometry.crop import (
 )
 from rtface.options import Options
 from rtface.tasks import landmarks
-from rtface.tasks.decode import FACE, QUALITY, outputs_for, typed
-from rtface.tasks.tta import LOOKS, combined, mirrored, unmirrored, vote
+from rtface.tasks.decode import FACE, QUALITY, decode, outputs_for
+from rtface.tasks.tta import VIEWS, average, majority_vote, mirrored, unmirrored
 from rtface.track import first_crop
 from rtface.types import Face, Frame
 
@@ -40,7 +40,7 @@ enlarged, where texture looks like a face."""
 
 
 class Stills:
-    """The pipeline of stills: detect, crop, look and look again, vote.
+    """The pipeline of stills: detect, crop, look and look again, majority_vote.
 
     Args:
         options: What to do.
@@ -86,23 +86,23 @@ class Stills:
         names = outputs_for(wanted, places=options.still_refine > 1)
         for _ in range(options.still_refine - 1):
             crops = self._recut(frame, crops, names, budget)
-        looks = [look.crops(crops) for look in LOOKS[: options.still_tta]]
+        looks = [look.crops(crops) for look in VIEWS[: options.still_tta]]
         answers = [
-            self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(LOOKS, looks, strict=False)
+            self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(VIEWS, looks, strict=False)
         ]
-        tensors, to_frame = combined(answers), matrices(crops, self._engines.size(self._number))
+        tensors, to_frame = average(answers), matrices(crops, self._engines.size(self._number))
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
-        values = typed(wanted, tensors, crops, to_frame, points)
+        values = decode(wanted, tensors, crops, to_frame, points)
         scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
         rows: Sequence[int] = range(len(crops))
         if boxes is None:
-            small = max(frame.image.shape[:2]) <= CLOSE_UP
+            small = max(frame.image.shape[:2]) <= CLOSEUP_PX
             trust = options.still_min_confidence * (CUT_OUT_TRUST if small else 1.0)
             rows = [row for row in rows if scores[row] * tensors[QUALITY][row] ** QUALITY_POWER >= trust]
         if "parsing" in wanted and len(looks) > 1:
             for row in rows:
                 maps = [answer["parsing"][row] for answer in answers]
-                values[row]["parsing"] = vote(maps, [cut[row] for cut in looks], crops[row])
+                values[row]["parsing"] = majority_vote(maps, [cut[row] for cut in looks], crops[row])
         for value, crop in zip(values, crops, strict=True):
             if "landmarks" in value:
                 value["landmarks"] = landmarks.to_convention(

@@ -19,10 +19,10 @@ from rtface.detect import Detector
 from rtface.engine import Cropping, Engine, Tensors
 from rtface.geometry.crop import Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
 from rtface.options import Options
-from rtface.smooth import Smoother, moved
+from rtface.smooth import Smoother, warp_parsing
 from rtface.system.clock import Clock
 from rtface.tasks import landmarks
-from rtface.tasks.decode import QUALITY, outputs_for, presence, typed
+from rtface.tasks.decode import QUALITY, decode, face_confidence, outputs_for
 from rtface.track import Track, Tracker, look_of
 from rtface.types import Event, Face, Frame, FrameResult, Skip
 
@@ -149,11 +149,11 @@ class VideoPipeline:
         tensors = self._look(frame, crops, outputs_for(wanted, places=True), plan.parsed, skips)
         to_frame = matrices(crops, self._engines.size(self._scheduler.level.network))
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
-        values = typed(wanted, tensors, crops, to_frame, points)
+        values = decode(wanted, tensors, crops, to_frame, points)
         budget.stop_stage("tasks")
         seen = [crop_from_landmarks(face) for face in points]
         looks = [look_of(frame.image, crop) if crop.finite else None for crop in seen]
-        sure = presence(tensors).tolist()
+        sure = face_confidence(tensors).tolist()
         self._tracker.follow(seen, points5_from_landmarks(points), sure, points, tracks=looked, looks=looks)
         budget.stop_stage("track")
         for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
@@ -196,7 +196,7 @@ class VideoPipeline:
         values, ages = self._cache.get(track.track_id, (*wanted, QUALITY, PLACE, PARSED_PLACE), at)
         parsed_at, now_at = values.pop(PARSED_PLACE, None), values.pop(PLACE, None)
         if "parsing" in values and ages["parsing"] > ages[PLACE]:  # the landmarks are newer: the mask goes with them
-            values["parsing"] = moved(values["parsing"], parsed_at, now_at)
+            values["parsing"] = warp_parsing(values["parsing"], parsed_at, now_at)
         ages = {task: age for task, age in ages.items() if task in wanted}
         five = track.points5
         if "landmarks" in values:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rtface.capture.source import Source
 from rtface.errors import UsageError
 from rtface.system.clock import Clock
-from rtface.system.handoff import Handoff
+from rtface.system.handoff import Channel
 from rtface.types import Frame
 
 
@@ -62,7 +62,7 @@ class Grabber:
             ``captured_at`` is that moment.
     """
 
-    def __init__(self, source: Source, handoff: Handoff[Grabbed], clock: Clock, *, paced: bool = False) -> None:
+    def __init__(self, source: Source, handoff: Channel[Grabbed], clock: Clock, *, paced: bool = False) -> None:
         self._source = source
         self._handoff = handoff
         self._clock = clock

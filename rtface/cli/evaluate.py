@@ -131,12 +131,12 @@ def _samples(
 def _report(measure: Measure, samples: Samples, options: Options) -> Report | None:
     """Measure one task; None where the data has nothing for it."""
     from rtface.analyzer import Analyzer
-    from rtface.cli.progress_bar import steps
+    from rtface.cli.progress_bar import progress_bar
     from rtface.evaluate.measure import evaluate as run
 
     if not len(samples):
         return None
-    with Analyzer(replace(options, **measure.options)) as analyzer, steps(measure.name, len(samples)) as step:
+    with Analyzer(replace(options, **measure.options)) as analyzer, progress_bar(measure.name, len(samples)) as step:
         return run(measure, samples, analyzer, lambda: step(1))
 
 

@@ -231,7 +231,7 @@ def _target(run: Path, out: Path | None, licence: str | None, yes: bool) -> _Tar
         UsageError: --out is a file, or the question whether to replace rtface's own networks was not answered by yes.
     """
     from rtface.errors import ModelError
-    from rtface.system.package_data import shipped
+    from rtface.system.package_data import package_data
     from rtface.train.manifest import read
     from rtface.train.run import read_checkpoint
 
@@ -246,7 +246,7 @@ def _target(run: Path, out: Path | None, licence: str | None, yes: bool) -> _Tar
     assert terms is not None
     if out is None:
         _ask(yes)
-        return _Target(_INSTALLED, terms, manifest, shipped("calibration"))
+        return _Target(_INSTALLED, terms, manifest, package_data("calibration"))
     if out.suffix == ".onnx" or out.is_file():
         raise UsageError(str(out), "is a file's name; several files are written", f"Name a folder: --out {out.parent}")
     return _Target(out, terms, manifest, out / "calibration")

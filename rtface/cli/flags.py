@@ -109,7 +109,7 @@ def with_columns(outputs: list[str] | None, columns: str | None) -> list[str]:
     return [f"{output}?columns={columns}" if output.lower().endswith(tables) else output for output in named]
 
 
-def say(event: Event) -> None:
+def print_event(event: Event) -> None:
     """A lost source, and that it is back, for people."""
     if event.kind == "source_lost":
         print(f"rtface: the source is lost ({event.what}); trying again", file=sys.stderr, flush=True)
@@ -139,7 +139,7 @@ def say_left_out(summary: dict[str, Any], most: int = 3) -> None:
         print(f"rtface: left out {line}", file=sys.stderr)
 
 
-def figures(summary: dict[str, Any]) -> str:
+def format_summary(summary: dict[str, Any]) -> str:
     """A run's summary in one line for people."""
     parts = [f"{summary['frames']} frames", f"{summary['faces']} faces"]
     if summary["fps"]:

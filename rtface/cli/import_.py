@@ -77,7 +77,7 @@ def import_command(
 
     Ctrl-C loses nothing: the same command goes on. The file appears when it is whole.
     """
-    from rtface.cli.progress_bar import steps
+    from rtface.cli.progress_bar import progress_bar
     from rtface.datasets.registry import read
     from rtface.datasets.writer import Settings, write
 
@@ -95,7 +95,7 @@ def import_command(
     if file is None:
         return
     _make(file.parent)
-    with steps(f"import {layout}", len(images)) as step:
+    with progress_bar(f"import {layout}", len(images)) as step:
         left_out = write(images, file, Settings(max_side, split, skip_bad, licence), step)
     for line in left_out[:SHOWN]:
         print(f"left out: {line}", file=sys.stderr)

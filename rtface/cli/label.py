@@ -87,7 +87,7 @@ def label_command(
     Ctrl-C loses little: the same command goes on.
     """
     from rtface.analyzer import Analyzer
-    from rtface.cli.progress_bar import steps
+    from rtface.cli.progress_bar import progress_bar
     from rtface.datasets.registry import PARQUET, read
     from rtface.datasets.writer import Settings, write
     from rtface.train.pseudo_label import Labeller, to_label
@@ -101,7 +101,7 @@ def label_command(
     images = to_label(read(layout, path)) if layout == PARQUET else read(layout, path)
     mesh = _mesh_teacher(images, path, fit, mesh_share)
     images = images[:limit]
-    with Analyzer(options) as analyzer, steps("label", len(images)) as step:
+    with Analyzer(options) as analyzer, progress_bar("label", len(images)) as step:
         labeller = Labeller(analyzer, min_quality, max_spread, mesh)
         images = _with_terms(images, licence, analyzer.describe()["models"], options)
         read_by = [mesh_share, *_facts(path), *_facts(fit or path)] if mesh is not None else []

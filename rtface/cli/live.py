@@ -111,7 +111,7 @@ def live_command(
         outputs=outputs,
         overwrite=overwrite,
         max_frames=max_frames,
-        on_event=flags.say,
+        on_event=flags.print_event,
     )
     with stream:
         flags.say_notes(stream.source)
@@ -120,7 +120,7 @@ def live_command(
     summary = stream.summary
     age = summary["age_ms"]
     print(
-        f"{flags.figures(summary)}, age p50 {age['p50']} p95 {age['p95']} p99 {age['p99']} ms, "
+        f"{flags.format_summary(summary)}, age p50 {age['p50']} p95 {age['p95']} p99 {age['p99']} ms, "
         f"{summary['late']} late, {summary['dropped']} dropped",
         file=sys.stderr,
     )

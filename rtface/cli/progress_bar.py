@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def steps(name: str, total: int, unit: str = "pictures") -> Iterator[Callable[[int], None]]:
+def progress_bar(name: str, total: int, unit: str = "pictures") -> Iterator[Callable[[int], None]]:
     """A bar with the time left, moved on by a call with the number of steps done; elsewhere a line before the work."""
     if not sys.stderr.isatty():
         print(f"{name}: {total} {unit}", file=sys.stderr)

@@ -90,7 +90,7 @@ def _check(path: Path, overwrite: bool) -> None:
 
 def _write(path: Path, made: Report) -> None:
     from rtface.outputs.report import page, picture, tables
-    from rtface.system.files import write_whole
+    from rtface.system.files import write_private
 
     makers = {
         ".html": lambda: page.page(made).encode(),
@@ -99,7 +99,7 @@ def _write(path: Path, made: Report) -> None:
         ".json": lambda: tables.as_json(made),
         ".parquet": lambda: tables.as_parquet(made),
     }
-    write_whole(path, makers[path.suffix.lower()]())
+    write_private(path, makers[path.suffix.lower()]())
 
 
 def _zone(name: str | None) -> tzinfo | None:

@@ -110,7 +110,7 @@ def run_command(
         outputs=outputs,
         overwrite=overwrite,
         max_frames=max_frames,
-        on_event=flags.say,
+        on_event=flags.print_event,
         started_at=started_at,
     )
     with stream:
@@ -118,4 +118,4 @@ def run_command(
         for _ in stream:
             pass
     flags.say_left_out(stream.summary)
-    print(f"{stream.source.name}: {flags.figures(stream.summary)}", file=sys.stderr)
+    print(f"{stream.source.name}: {flags.format_summary(stream.summary)}", file=sys.stderr)

@@ -97,6 +97,8 @@ def serve_command(
         allow_origins=tuple(allow_origin or ()),
     )
     outputs = [*(output or ()), *flags.service_outputs()]
-    with Serving(source or [0], given, how, outputs=outputs, overwrite=overwrite, on_event=flags.say) as serving:
+    with Serving(
+        source or [0], given, how, outputs=outputs, overwrite=overwrite, on_event=flags.print_event
+    ) as serving:
         print(f"rtface: look at {serving.url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
         serving.wait()

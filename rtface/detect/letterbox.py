@@ -18,7 +18,7 @@ SMALLEST_CANVAS = 64
 SMALL_STILL = 160
 """A still with no side longer than this is likely a cut-out face: enlarged to this and set amid a margin."""
 
-CLOSE_UP = 256
+CLOSEUP_PX = 256
 """Longest side of the picture in the last view of a larger still, amid a margin: for a face that fills it."""
 
 FINE_LARGEST, COARSE_SMALLEST = 192.0, 24.0
@@ -44,7 +44,7 @@ class View:
     scale_x: float
     scale_y: float
 
-    def lay(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> None:
+    def letterbox(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> None:
         """Draw `image` on a canvas (canvas_height, canvas_width, 3) that is black outside the picture's place."""
         place = canvas[self.top : self.top + self.height, self.left : self.left + self.width]
         if image.shape[:2] == (self.height, self.width):
@@ -71,7 +71,7 @@ def stream_view(width: int, height: int, longest: int) -> View:
     return _view(width, height, longest / max(width, height), margin=1.0)
 
 
-class Look(NamedTuple):
+class Pass(NamedTuple):
     """A view, and which faces are believed in it: longer side in canvas px."""
 
     view: View
@@ -79,7 +79,7 @@ class Look(NamedTuple):
     largest: float = math.inf
 
 
-def still_looks(width: int, height: int, longest: int) -> Iterator[tuple[Look, ...]]:
+def still_passes(width: int, height: int, longest: int) -> Iterator[tuple[Pass, ...]]:
     """Looks at a still, in groups to try in turn until one shows a face; a group's finds are merged.
 
     A cut-out face lies amid a margin at once: a face detector expects surroundings. Other stills are seen whole at
@@ -89,15 +89,15 @@ def still_looks(width: int, height: int, longest: int) -> Iterator[tuple[Look, .
     """
     side = max(width, height)
     if side <= SMALL_STILL:
-        yield (Look(_view(width, height, SMALL_STILL / side, margin=2.0)),)
-        yield (Look(_view(width, height, SMALL_STILL / side * 0.6, margin=3.0)),)
+        yield (Pass(_view(width, height, SMALL_STILL / side, margin=2.0)),)
+        yield (Pass(_view(width, height, SMALL_STILL / side * 0.6, margin=3.0)),)
         return
-    fine = Look(_view(width, height, longest / side, margin=1.0), largest=FINE_LARGEST)
-    coarse = Look(_view(width, height, longest / side / 2, margin=1.0), smallest=COARSE_SMALLEST)
+    fine = Pass(_view(width, height, longest / side, margin=1.0), largest=FINE_LARGEST)
+    coarse = Pass(_view(width, height, longest / side / 2, margin=1.0), smallest=COARSE_SMALLEST)
     yield (fine, coarse)
     if side > longest:
-        yield (Look(_view(width, height, min(1.0, 2 * longest / side), margin=1.0), largest=FINE_LARGEST),)
-    yield (Look(_view(width, height, CLOSE_UP / side, margin=2.0)),)
+        yield (Pass(_view(width, height, min(1.0, 2 * longest / side), margin=1.0), largest=FINE_LARGEST),)
+    yield (Pass(_view(width, height, CLOSEUP_PX / side, margin=2.0)),)
 
 
 def _view(width: int, height: int, scale: float, margin: float) -> View:

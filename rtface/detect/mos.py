@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.detect.base import Detections
-from rtface.detect.letterbox import Look, View, still_looks, stream_view
+from rtface.detect.letterbox import Pass, View, still_passes, stream_view
 from rtface.geometry.boxes import nms, voted
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -108,16 +108,16 @@ class MosDetector:
                 break
         return found
 
-    def _groups(self, image: NDArray[np.uint8], still: bool) -> Iterable[tuple[Look, ...]]:
+    def _groups(self, image: NDArray[np.uint8], still: bool) -> Iterable[tuple[Pass, ...]]:
         height, width = image.shape[:2]
         if still:
-            return still_looks(width, height, self._still_px)
-        return ((Look(stream_view(width, height, self._stream_px)),),)
+            return still_passes(width, height, self._still_px)
+        return ((Pass(stream_view(width, height, self._stream_px)),),)
 
-    def _read(self, image: NDArray[np.uint8], look: Look, score: float) -> NDArray[np.float32]:
+    def _read(self, image: NDArray[np.uint8], look: Pass, score: float) -> NDArray[np.float32]:
         """The network's rows for one view that can be faces, in px of the picture."""
         view = look.view
-        rows: NDArray[np.float32] = self._forward(self._laid(image, view))[0]
+        rows: NDArray[np.float32] = self._forward(self._letterboxed(image, view))[0]
         rows = rows[rows[:, 4] >= (min(score, POSSIBLE_SCORE) if self._possible else score)]
         if len(rows) > CANDIDATES:
             rows = rows[np.argpartition(-rows[:, 4], CANDIDATES)[:CANDIDATES]]
@@ -139,9 +139,9 @@ class MosDetector:
         boxes, rows = voted(rows[:, :4], rows[:, 4], kept, VOTE_IOU), rows[kept]
         return Detections(boxes, rows[:, 4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 15:18], possible)
 
-    def _laid(self, image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    def _letterboxed(self, image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
         if view != self._view:  # a stream keeps its canvas; its black margin is drawn once
             self._canvas = np.zeros((1, view.canvas_height, view.canvas_width, 3), np.uint8)
             self._view = view
-        view.lay(image, self._canvas[0])
+        view.letterbox(image, self._canvas[0])
         return self._canvas

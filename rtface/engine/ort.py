@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rtface.engine.base import Decoders, DeviceFailed, Tensors
 from rtface.errors import EngineError
-from rtface.system.files import cache_dir, why_not_trusted
+from rtface.system.files import cache_dir, untrusted_reason
 
 MAX_THREADS = 4
 """Networks of a few milliseconds stop gaining from more threads about here; waking them costs more than they do."""
@@ -177,7 +177,7 @@ def _providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
         return [cuda, PROVIDERS["cpu"]]
     folder = cache_dir() / "onnxruntime"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if why := why_not_trusted(folder):
+    if why := untrusted_reason(folder):
         mend = f"chmod go-w {folder.parent} {folder} and remove what is not yours, or delete it"
         raise EngineError(str(folder), f"TensorRT's plans are native code, and {why}", mend)
     keeps = {

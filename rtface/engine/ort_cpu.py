@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rtface.engine.autotune import AutoTuner
 from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import OrtEngine, default_threads
-from rtface.engine.split import Handoff, SplitSession
+from rtface.engine.split import Channel, SplitSession
 from rtface.errors import EngineError
 from rtface.models.onnx_bytes import output_names, without_outputs
 
@@ -160,7 +160,7 @@ class CpuEngine:
         split = self._split if strategy == SPLIT else None
         shared = batch if split is None else batch[:-1]
         parts = np.array_split(shared, min(self._lanes, len(shared)))
-        odd, handoff = dict[str, NDArray[Any]](), Handoff()
+        odd, handoff = dict[str, NDArray[Any]](), Channel()
 
         def work(lane: int) -> Tensors:
             if split is not None and lane == 0:

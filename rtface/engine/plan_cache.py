@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import EngineError
-from rtface.system.files import cache_dir, why_not_trusted, write_whole
+from rtface.system.files import cache_dir, untrusted_reason, write_private
 
 if sys.platform == "win32":
     import msvcrt
@@ -88,7 +88,7 @@ class PlanCache:
         path = self.path(key)
         if not path.is_file():
             return None
-        if why := why_not_trusted(path):
+        if why := untrusted_reason(path):
             mend = f"chmod go-w {self.folder} and remove what is not yours, or delete it: rtface builds it again"
             raise EngineError(str(path), f"a plan is native code, and {why}", mend)
         try:
@@ -106,9 +106,9 @@ class PlanCache:
             OutputError: The folder cannot be written.
         """
         path = self.path(key)
-        write_whole(path, plan)
+        write_private(path, plan)
         table = {**asdict(key), "plan_sha256": hashlib.sha256(plan).hexdigest(), "bytes": len(plan), **facts}
-        write_whole(path.with_suffix(".json"), (json.dumps(table, indent=1) + "\n").encode())
+        write_private(path.with_suffix(".json"), (json.dumps(table, indent=1) + "\n").encode())
         return path
 
     def set_aside(self, key: PlanKey) -> Path | None:

@@ -12,14 +12,14 @@ from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import OrtEngine
 from rtface.models.onnx_bytes import split_head, split_tail
 
-Handoff = SimpleQueue[Tensors | None]
+Channel = SimpleQueue[Tensors | None]
 """From the first half of one call to the second; None = the first one failed."""
 
 
 class SplitSession:
     """The sessions of both halves, of one thread each; together they take what the whole network takes.
 
-    For each batch one thread calls `first`, another one `second`, which waits for it, with the same new `Handoff`. Both
+    For each batch one thread calls `first`, another one `second`, which waits for it, with the same new `Channel`. Both
     run once here on nothing, so that the first real call finds its memory there.
 
     Args:
@@ -47,13 +47,13 @@ class SplitSession:
             raise ValueError("expected a network for crops of one size, got one whose size is open")
         self._second.feed({name: made[name] for name in self._passed}, self._expensive)
 
-    def first(self, batch: NDArray[Any], names: Sequence[str], handoff: Handoff) -> Tensors:
+    def first(self, batch: NDArray[Any], names: Sequence[str], handoff: Channel) -> Tensors:
         """What of these outputs is not expensive, as `Engine.run`."""
         made = self._first.run(batch, [name for name in names if name not in self._expensive], passing=self._passed)
         handoff.put(made)
         return {name: value for name, value in made.items() if name in names}
 
-    def second(self, names: Sequence[str], handoff: Handoff) -> Tensors:
+    def second(self, names: Sequence[str], handoff: Channel) -> Tensors:
         """What of these outputs is expensive, of the batch that `first` has; nothing when the caller put None there."""
         made = handoff.get()
         if made is None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rtface.engine.cuda import how_to_install
 from rtface.errors import EngineError, OutputError
-from rtface.system.files import why_not_trusted, write_whole
+from rtface.system.files import untrusted_reason, write_private
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 
@@ -91,7 +91,7 @@ class RtxKernels:
         self._eager, self._lazy = engine.create_runtime_config(), engine.create_runtime_config()
         self._cache: Any = self._eager.create_runtime_cache()
         if path is not None and path.is_file():
-            if why := why_not_trusted(path):
+            if why := untrusted_reason(path):
                 log.warning("%s holds native code, and %s: it is left alone", path, why)
                 self._path = None
             elif not self._cache.deserialize(path.read_bytes()):
@@ -115,4 +115,4 @@ class RtxKernels:
         data = bytes(self._cache.serialize())
         with suppress(OutputError, OSError):  # the next run compiles again
             if data and not (self._path.is_file() and self._path.read_bytes() == data):
-                write_whole(self._path, data)
+                write_private(self._path, data)

@@ -15,7 +15,7 @@ from typing import Any
 from rtface.engine.cuda import Gpu
 from rtface.engine.trt_api import find_api, is_rtx, logger_of, must_make
 from rtface.errors import EngineError, OutputError
-from rtface.system.files import why_not_trusted, write_whole
+from rtface.system.files import untrusted_reason, write_private
 
 Progress = Callable[[str, float], None]
 """Called with the phase's name and its share done, 0..1."""
@@ -98,7 +98,7 @@ def build_plan(
     del monitor
     if keeps and timings is not None:
         with suppress(OutputError):  # the next build measures again
-            write_whole(timings, bytes(config.get_timing_cache().serialize()))
+            write_private(timings, bytes(config.get_timing_cache().serialize()))
     return bytes(plan)
 
 
@@ -121,7 +121,7 @@ def _for_one(api: Any, config: Any, name: str, capability: str) -> None:
 
 def _use_timings(config: Any, path: Path) -> None:
     """Give the builder what was measured before; it adds to it."""
-    known = path.read_bytes() if path.is_file() and not why_not_trusted(path) else b""
+    known = path.read_bytes() if path.is_file() and not untrusted_reason(path) else b""
     cache = config.create_timing_cache(known)
     if cache is None or not config.set_timing_cache(cache, False):  # of another version or GPU
         config.set_timing_cache(config.create_timing_cache(b""), False)

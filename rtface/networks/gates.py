@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import ModelError
-from rtface.system.package_data import shipped
+from rtface.system.package_data import package_data
 
 FILE = "gates.json"
 
@@ -51,7 +51,7 @@ def gates(folder: str | Path | None = None) -> tuple[AccuracyGate, ...]:
     Raises:
         ModelError: The file is there and cannot be read.
     """
-    path = (shipped("calibration") if folder is None else Path(folder)) / FILE
+    path = (package_data("calibration") if folder is None else Path(folder)) / FILE
     try:
         rows = json.loads(path.read_text("utf-8"))["gates"]
         return tuple(

@@ -9,7 +9,7 @@ from typing import Any
 
 from rtface.errors import OptionError
 from rtface.options import ENGINES, PRECISIONS
-from rtface.system.package_data import shipped
+from rtface.system.package_data import package_data
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,7 +50,7 @@ def default_profile(precision: str) -> str:
 
 def names() -> list[str]:
     """Profiles that ship."""
-    return sorted(path.stem for path in shipped("engines").glob("*.toml"))
+    return sorted(path.stem for path in package_data("engines").glob("*.toml"))
 
 
 def read_profile(name: str | Path) -> Profile:
@@ -59,7 +59,7 @@ def read_profile(name: str | Path) -> Profile:
     Raises:
         OptionError: There is no such file, or it is not a profile.
     """
-    path = Path(name) if str(name).endswith(".toml") else shipped("engines") / f"{name}.toml"
+    path = Path(name) if str(name).endswith(".toml") else package_data("engines") / f"{name}.toml"
     known = {field.name for field in fields(Profile)} - {"name"}
     try:
         table = tomllib.loads(path.read_text("utf-8"))

@@ -21,7 +21,7 @@ from rtface.models import ModelEntry
 from rtface.networks.roles import DETECTOR, ENGINE
 from rtface.options import Options
 from rtface.system import machine
-from rtface.system.files import cache_dir, write_whole
+from rtface.system.files import cache_dir, write_private
 
 PACKAGES = (
     "onnxruntime",
@@ -66,7 +66,7 @@ def remember(options: Options, models: Iterable[ModelEntry], speeds: Sequence[Sp
     kept = [entry for entry in _entries() if entry.get("facts") != facts][-15:]
     entry = {"facts": facts, "speeds": [asdict(speed) for speed in speeds]}
     text = json.dumps({"measured": [*kept, entry]}, indent=1)
-    write_whole(path := cache_path(), text.encode())
+    write_private(path := cache_path(), text.encode())
     return path
 
 

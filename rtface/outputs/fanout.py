@@ -12,7 +12,7 @@ from typing import Any
 from rtface.errors import OutputError, RtfaceError
 from rtface.outputs.private import check_groups_only, private_result, without_picture
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.handoff import Backlog, Handoff, Mailbox
+from rtface.system.handoff import BoundedQueue, Channel, Mailbox
 from rtface.types import FrameResult
 
 #: Seconds that an output may make no headway at the end of a run before it is given up.
@@ -32,7 +32,7 @@ class _Newest(Mailbox[FrameResult]):
 class _Outlet:
     """One sink and the thread that writes it, to its end."""
 
-    def __init__(self, sink: Sink, handoff: Handoff[FrameResult]) -> None:
+    def __init__(self, sink: Sink, handoff: Channel[FrameResult]) -> None:
         self.sink = sink
         self.lost = 0
         self.error: Exception | None = None
@@ -167,7 +167,7 @@ class Fanout:
         if privacy == "aggregate":
             check_groups_only(tuple(sinks))
         self._privacy = privacy
-        handoff: Callable[[], Handoff[FrameResult]] = _Newest if live else Backlog
+        handoff: Callable[[], Channel[FrameResult]] = _Newest if live else BoundedQueue
         with ExitStack() as opened:
             for sink in sinks:
                 opened.enter_context(sink)

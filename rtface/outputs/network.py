@@ -13,7 +13,7 @@ from rtface.outputs.sink import RunInfo, Sink
 from rtface.system.addresses import shown_text
 from rtface.system.backoff import Backoff
 from rtface.system.clock import Clock, SystemClock
-from rtface.system.handoff import Handoff
+from rtface.system.handoff import Channel
 from rtface.types import Event, FrameResult
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 LINGER_S = 2.0
 
 
-class _Queue(Handoff[T]):
+class _Queue(Channel[T]):
     """A few slots: a newer item pushes out the oldest."""
 
     def _make_room(self) -> None:

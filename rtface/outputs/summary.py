@@ -39,7 +39,7 @@ class Percentiles:
         return round(float(np.searchsorted(self._counts.cumsum(), rank) * STEP_MS), 1)
 
 
-class Tally:
+class RunStats:
     """Counts a run's results, and makes the summary of them."""
 
     def __init__(self, clock: Clock) -> None:
@@ -53,7 +53,7 @@ class Tally:
         self._error: BaseException | None = None
         self._events: deque[Event] = deque(maxlen=EVENTS)
 
-    def note(self, event: Event) -> None:
+    def add_event(self, event: Event) -> None:
         """Something happened to the source; may be called from its thread."""
         self._events.append(event)
 

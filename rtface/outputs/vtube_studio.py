@@ -19,7 +19,7 @@ from rtface.outputs.follow import FaceFollower, frame_time
 from rtface.outputs.head import Head, head_of
 from rtface.outputs.network import NetworkSink
 from rtface.outputs.output_url import OutputUrl
-from rtface.system.files import cache_dir, write_whole
+from rtface.system.files import cache_dir, write_private
 from rtface.types import Face, FrameResult
 
 PORT = 8001
@@ -82,7 +82,7 @@ class VTubeStudioSink(NetworkSink[FrameResult]):
         token = _read(self._token_file)
         if token is None or not self._authenticate(token):
             token = self._ask("AuthenticationTokenRequest", _plugin(), timeout_s=ALLOW_S)["authenticationToken"]
-            write_whole(self._token_file, token.encode())
+            write_private(self._token_file, token.encode())
             self._token_file.chmod(0o600)
             if not self._authenticate(token):
                 raise ConnectionError("VTube Studio does not take the token that it gave")

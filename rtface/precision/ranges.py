@@ -14,7 +14,7 @@ from rtface.errors import ModelError, OutputError
 from rtface.models import ModelEntry
 from rtface.precision.int8 import Range
 from rtface.system.files import write_text
-from rtface.system.package_data import shipped
+from rtface.system.package_data import package_data
 
 _MEND = "rtface calibrate CLIP_OR_FOLDER measures them again"
 
@@ -44,7 +44,7 @@ class Record:
 
 def path_of(model: str, folder: str | Path | None = None) -> Path:
     """Where the record of a network is; `folder` None = what ships."""
-    return (shipped("calibration") if folder is None else Path(folder)) / f"{model}-ranges.json"
+    return (package_data("calibration") if folder is None else Path(folder)) / f"{model}-ranges.json"
 
 
 def read_record(model: ModelEntry, folder: str | Path | None = None) -> Record:

@@ -46,7 +46,7 @@ def head_speed(velocity: Array, points: Array) -> Array:
     return speeds
 
 
-def moved(parsing: Parsing, points: Array, others: Array) -> Parsing:
+def warp_parsing(parsing: Parsing, points: Array, others: Array) -> Parsing:
     """A label map that was made when the landmarks were at `points` (P, 2) px, where they are at `others` now."""
     move = fit_similarity(points, others)
     to_frame = move[:, :2] @ parsing.to_frame

@@ -281,7 +281,7 @@ def lock(handle: int) -> bool:
     return True
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
     """Write a file of the cache by `atomic_write`; its folder is made private.
 
     Raises:
@@ -297,7 +297,7 @@ def write_whole(path: Path, data: bytes) -> None:
         ) from error
 
 
-def why_not_trusted(path: Path) -> str | None:
+def untrusted_reason(path: Path) -> str | None:
     """Why native code in `path` (a file or a folder) must not be loaded; None = it is the user's alone.
 
     The path and the folder it is in have to belong to the user (or root) and must not be writable by others. Windows

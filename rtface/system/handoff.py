@@ -1,6 +1,6 @@
 """Hand-offs between threads: a condition and a sequence number.
 
-A ``Mailbox`` keeps only the newest item, for what is live; a ``Backlog`` keeps all and makes the writer wait, for
+A ``Mailbox`` keeps only the newest item, for what is live; a ``BoundedQueue`` keeps all and makes the writer wait, for
 files. The reader learns from the sequence numbers how many items it never saw.
 """
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Taken(Generic[T]):
+class Received(Generic[T]):
     """An item, and how many items before it were overwritten since the last one taken."""
 
     item: T
     dropped: int
 
 
-class Handoff(Generic[T]):
+class Channel(Generic[T]):
     """One writer, one reader. Items that were put before the end are still handed over after it."""
 
     def __init__(self, capacity: int) -> None:
@@ -56,7 +56,7 @@ class Handoff(Generic[T]):
     def _make_room(self) -> None:
         raise NotImplementedError
 
-    def take(self, timeout: float | None = None) -> Taken[T] | None:
+    def take(self, timeout: float | None = None) -> Received[T] | None:
         """The next item; None after ``timeout`` seconds, or where nothing more will come (then ``ended`` is True).
 
         Raises:
@@ -69,7 +69,7 @@ class Handoff(Generic[T]):
                 dropped = sequence - self._taken - 1
                 self._taken = sequence
                 self._changed.notify_all()
-                return Taken(item, dropped)
+                return Received(item, dropped)
             if self._error is not None:
                 raise self._error
             return None
@@ -94,7 +94,7 @@ class Handoff(Generic[T]):
             self._changed.notify_all()
 
 
-class Mailbox(Handoff[T]):
+class Mailbox(Channel[T]):
     """One slot: a newer item overwrites an older one that nobody took."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Mailbox(Handoff[T]):
         self._items.clear()
 
 
-class Backlog(Handoff[T]):
+class BoundedQueue(Channel[T]):
     """A few slots: nothing is dropped, a writer that is ahead waits."""
 
     def __init__(self, capacity: int = 4) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent.parent
 
 
-def shipped(name: str) -> Path:
+def package_data(name: str) -> Path:
     """The folder `name` of the repository's root; in an installed wheel it lies in `rtface/text/`."""
     inside = _PACKAGE / "text" / name
     return inside if inside.is_dir() else _PACKAGE.parent / name

@@ -26,7 +26,7 @@ QUALITY = "quality"
 """Output (N,) float32: how far a crop's values can be trusted, 0..1."""
 
 
-def presence(tensors: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+def face_confidence(tensors: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
     """How sure the engine is that a stream's crops hold faces, (N,) float32 0..1.
 
     The `face` output alone believes in lettering and emblems whose points it cannot place: on a clip without a face
@@ -42,7 +42,7 @@ def outputs_for(tasks: Collection[str], *, places: bool) -> tuple[str, ...]:
     return (*wanted, FACE, QUALITY)
 
 
-def typed(
+def decode(
     tasks: Collection[str],
     tensors: dict[str, NDArray[Any]],
     crops: Sequence[Crop],

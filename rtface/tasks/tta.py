@@ -33,7 +33,7 @@ def mirrored(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(crops[:, :, ::-1])
 
 
-class Look(NamedTuple):
+class View(NamedTuple):
     """How a crop is seen: its side times `scale`, `turn` degrees further, in the mirror or not."""
 
     scale: float = 1.0
@@ -45,7 +45,7 @@ class Look(NamedTuple):
         return [replace(crop, side=crop.side * self.scale, roll=crop.roll + self.turn) for crop in crops]
 
 
-LOOKS = (Look(), Look(mirror=True), Look(0.8, 4.0), Look(0.8, -4.0, mirror=True))
+VIEWS = (View(), View(mirror=True), View(0.8, 4.0), View(0.8, -4.0, mirror=True))
 WHOLE = 2  # the first looks, at the crop as it is
 
 
@@ -61,8 +61,8 @@ def unmirrored(tensors: Tensors, size: int = CROP_SIZE) -> Tensors:
     return turned
 
 
-def combined(answers: Sequence[Tensors]) -> Tensors:
-    """One answer of those to the first of `LOOKS`; parsing stays the first look's (see `vote`)."""
+def average(answers: Sequence[Tensors]) -> Tensors:
+    """One answer of those to the first of `VIEWS`; parsing stays the first look's (see `majority_vote`)."""
     first, whole = dict(answers[0]), answers[:WHOLE]
     for name in first:
         if name != "parsing":
@@ -71,7 +71,7 @@ def combined(answers: Sequence[Tensors]) -> Tensors:
     return first
 
 
-def vote(labels: Sequence[NDArray[np.uint8]], looks: Sequence[Crop], crop: Crop) -> Parsing:
+def majority_vote(labels: Sequence[NDArray[np.uint8]], looks: Sequence[Crop], crop: Crop) -> Parsing:
     """One label map of `crop` from several looks' maps (S, S) of the squares that they were cut from.
 
     A large face's map is (2 S, 2 S): between the looks' pixels, the votes say where a border runs.

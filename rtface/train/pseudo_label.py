@@ -22,7 +22,7 @@ from rtface.datasets.masks import UNKNOWN
 from rtface.geometry.crop import Crop, crop_from_landmarks, crop_to_frame_matrix, frame_to_crop_matrix, warp_crops
 from rtface.labels import PARSING_CLASSES
 from rtface.tasks import landmarks, parsing, pose
-from rtface.tasks.tta import Look, mirrored, unmirrored
+from rtface.tasks.tta import View, mirrored, unmirrored
 from rtface.train.mesh_teacher import MeshTeacher, ocular, paired
 from rtface.types import Face, FrameResult
 
@@ -30,8 +30,8 @@ Array = NDArray[Any]
 
 SOURCE = "own"
 BOTH = "own+mesh"
-LOOKS = tuple(
-    Look(scale, turn, mirror)
+VIEWS = tuple(
+    View(scale, turn, mirror)
     for scale, turn in ((1.0, 0.0), (0.9, 6.0), (0.9, -6.0), (1.1, 6.0), (1.1, -6.0))
     for mirror in (False, True)
 )
@@ -120,7 +120,7 @@ class Labeller:
 
     def _looks(self, image: Array, crop: Crop) -> tuple[Array, Array, Array]:
         """All looks at a face: points (L, 68, 2) px, pose (L, 3) degrees, votes (C, GRID, GRID) of the classes."""
-        cuts = [look.crops([crop])[0] for look in LOOKS]
+        cuts = [look.crops([crop])[0] for look in VIEWS]
         answers = self._ask(image, cuts)
         to_frame = np.array([crop_to_frame_matrix(cut) for cut in cuts])
         points = landmarks.in_frame(answers[landmarks.OUTPUT], to_frame)
@@ -129,12 +129,12 @@ class Labeller:
         return points, turned, _votes(answers[parsing.OUTPUT], to_frame, crop)
 
     def _ask(self, image: Array, cuts: Sequence[Crop]) -> dict[str, Array]:
-        """The engine's answers, (L, …) by name, in the order of `LOOKS`."""
+        """The engine's answers, (L, …) by name, in the order of `VIEWS`."""
         crops = warp_crops(image, cuts)
-        turned = np.array([look.mirror for look in LOOKS])
+        turned = np.array([look.mirror for look in VIEWS])
         plain = self.networks.engine.run(np.ascontiguousarray(crops[~turned]), _OUTPUTS)
         mirror = unmirrored(self.networks.engine.run(mirrored(crops[turned]), _OUTPUTS))
-        both = {name: np.empty((len(LOOKS), *plain[name].shape[1:]), plain[name].dtype) for name in _OUTPUTS}
+        both = {name: np.empty((len(VIEWS), *plain[name].shape[1:]), plain[name].dtype) for name in _OUTPUTS}
         for name, values in both.items():
             values[~turned], values[turned] = plain[name], mirror[name]
         return both
@@ -161,7 +161,7 @@ def _votes(labels: Array, to_frame: Array, crop: Crop) -> Array:
 
 def _paint(mask: Array, votes: Array, crop: Crop) -> None:
     """A face's part of the picture's mask; where faces' crops meet and do not agree, the mask is unknown."""
-    labels = np.where(votes.max(axis=0) >= SURE * len(LOOKS), votes.argmax(axis=0), UNKNOWN).astype(np.uint8)
+    labels = np.where(votes.max(axis=0) >= SURE * len(VIEWS), votes.argmax(axis=0), UNKNOWN).astype(np.uint8)
     height, width = mask.shape
     into = crop_to_frame_matrix(crop, GRID)
     seen = cv2.warpAffine(np.ones_like(labels), into, (width, height), flags=cv2.INTER_NEAREST) > 0

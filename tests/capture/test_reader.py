@@ -7,7 +7,7 @@ import pytest
 from rtface.capture.reader import Grabbed, Grabber
 from rtface.capture.source import Source
 from rtface.errors import SourceError
-from rtface.system.handoff import Backlog, Mailbox
+from rtface.system.handoff import BoundedQueue, Mailbox
 from rtface.types import Frame
 from tests.fakes import FakeClock
 from tests.media import picture
@@ -35,7 +35,7 @@ def frame(index: int, media_time: float | None = None, captured_at: float = 0.0)
     return Frame(picture(), index=index, media_time=media_time, captured_at=captured_at)
 
 
-def drain(backlog: Backlog[Grabbed]) -> list[Grabbed]:
+def drain(backlog: BoundedQueue[Grabbed]) -> list[Grabbed]:
     grabbed = []
     while (taken := backlog.take()) is not None:
         grabbed.append(taken.item)
@@ -45,7 +45,7 @@ def drain(backlog: Backlog[Grabbed]) -> list[Grabbed]:
 def test_frames_are_handed_over_in_order_with_their_cost_and_the_source_is_closed() -> None:
     source, clock = ListSource([frame(index, captured_at=100.0) for index in range(9)]), FakeClock()
     clock.time = 100.005
-    backlog: Backlog[Grabbed] = Backlog()
+    backlog: BoundedQueue[Grabbed] = BoundedQueue()
     grabber = Grabber(source, backlog, clock)
     grabber.start()
     grabbed = drain(backlog)
@@ -56,7 +56,7 @@ def test_frames_are_handed_over_in_order_with_their_cost_and_the_source_is_close
 
 
 def test_an_error_of_the_source_reaches_the_reader_after_its_frames() -> None:
-    backlog: Backlog[Grabbed] = Backlog()
+    backlog: BoundedQueue[Grabbed] = BoundedQueue()
     source = ListSource([frame(0), SourceError("list", "broke", "mend")])
     grabber = Grabber(source, backlog, FakeClock())
     grabber.start()
@@ -72,7 +72,7 @@ def test_an_error_of_the_source_reaches_the_reader_after_its_frames() -> None:
 def test_a_paced_file_comes_at_its_own_speed(times: tuple[float | None, ...]) -> None:
     clock = FakeClock()
     source = ListSource([frame(index, time) for index, time in enumerate(times)], fps=25.0)
-    backlog: Backlog[Grabbed] = Backlog(capacity=8)
+    backlog: BoundedQueue[Grabbed] = BoundedQueue(capacity=8)
     grabber = Grabber(source, backlog, clock, paced=True)
     grabber.start()
     at = [item.frame.captured_at - 100.0 for item in drain(backlog)]
@@ -82,7 +82,7 @@ def test_a_paced_file_comes_at_its_own_speed(times: tuple[float | None, ...]) ->
 
 def test_stop_ends_a_grabber_that_waits_for_its_reader() -> None:
     source = ListSource([frame(index) for index in range(100)])
-    backlog: Backlog[Grabbed] = Backlog(capacity=1)
+    backlog: BoundedQueue[Grabbed] = BoundedQueue(capacity=1)
     grabber = Grabber(source, backlog, FakeClock())
     grabber.start()
     assert backlog.take() is not None

@@ -13,7 +13,7 @@ from rtface import models
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
 from rtface.engine.autotune import PROBE_EVERY, AutoTuner
 from rtface.engine.ort_cpu import LANES, SHAPES, SPLIT, TOGETHER, WIDE
-from rtface.engine.split import Handoff, SplitSession
+from rtface.engine.split import Channel, SplitSession
 from rtface.errors import EngineError
 from rtface.models.onnx_bytes import output_names, split_head, split_tail, with_weights, without_outputs
 from rtface.system.machine import resident_mb
@@ -339,7 +339,7 @@ def test_a_network_in_halves_is_the_network() -> None:
 @pytest.mark.parametrize("iterations", [0, 1, 2])
 def test_every_shipped_engine_comes_in_halves(iterations: int, precision: str) -> None:
     model = models.load(models.find("engine", iterations, precision))
-    halves, handoff, batch = SplitSession(model, "engine", ("parsing",)), Handoff(), crops(1)
+    halves, handoff, batch = SplitSession(model, "engine", ("parsing",)), Channel(), crops(1)
     expected = OrtEngine(model, "plain", 1).run(batch, OUTPUTS)
     got = {**halves.first(batch, OUTPUTS, handoff), **halves.second(OUTPUTS, handoff)}
     assert set(got) == set(OUTPUTS)

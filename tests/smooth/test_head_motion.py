@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtface.geometry.similarity import fit_similarity
-from rtface.smooth import head_speed, moved
+from rtface.smooth import head_speed, warp_parsing
 from rtface.smooth.head_motion import CALM, LIVELY, STIRRING
 from rtface.types import Parsing
 
@@ -39,7 +39,7 @@ def test_of_points_that_move_differently_the_best_is_taken() -> None:
 
 def test_a_mask_goes_where_the_landmarks_went() -> None:
     mask = Parsing(np.arange(128 * 128, dtype=np.uint32).reshape(128, 128) % 19, np.array(((2.0, 0, 30), (0, 2.0, 40))))
-    later = moved(mask, POINTS, turned(POINTS, 30.0, 1.5, (-20.0, 8.0)))
+    later = warp_parsing(mask, POINTS, turned(POINTS, 30.0, 1.5, (-20.0, 8.0)))
     assert np.array_equal(later.labels, mask.labels)
     for corner in ((0.0, 0.0), (127.0, 64.0)):
         before = mask.to_frame @ (*corner, 1.0)

@@ -6,22 +6,22 @@ import threading
 
 import pytest
 
-from rtface.system.handoff import Backlog, Handoff, Mailbox, Taken
+from rtface.system.handoff import BoundedQueue, Channel, Mailbox, Received
 
-BOTH = pytest.mark.parametrize("kind", [Mailbox, Backlog])
+BOTH = pytest.mark.parametrize("kind", [Mailbox, BoundedQueue])
 
 
 def test_a_mailbox_keeps_the_newest_and_counts_the_others() -> None:
     box: Mailbox[int] = Mailbox()
     for item in range(5):
         assert box.put(item)
-    assert box.take() == Taken(4, dropped=4)
+    assert box.take() == Received(4, dropped=4)
     box.put(5)
-    assert box.take() == Taken(5, dropped=0)
+    assert box.take() == Received(5, dropped=0)
 
 
 def test_a_backlog_keeps_all_and_makes_the_writer_wait() -> None:
-    backlog: Backlog[int] = Backlog(capacity=2)
+    backlog: BoundedQueue[int] = BoundedQueue(capacity=2)
     most = 0
 
     def write() -> None:
@@ -42,12 +42,12 @@ def test_a_backlog_keeps_all_and_makes_the_writer_wait() -> None:
 
 
 @BOTH
-def test_items_before_the_end_are_still_handed_over(kind: type[Handoff[int]]) -> None:
+def test_items_before_the_end_are_still_handed_over(kind: type[Channel[int]]) -> None:
     handoff = kind()
     handoff.put(1)
     handoff.close()
     assert not handoff.ended
-    assert handoff.take() == Taken(1, 0)
+    assert handoff.take() == Received(1, 0)
     assert handoff.ended
     assert handoff.take() is None
     assert not handoff.put(2)
@@ -55,26 +55,26 @@ def test_items_before_the_end_are_still_handed_over(kind: type[Handoff[int]]) ->
 
 
 @BOTH
-def test_an_error_is_raised_at_the_reader_after_the_items_before_it(kind: type[Handoff[int]]) -> None:
+def test_an_error_is_raised_at_the_reader_after_the_items_before_it(kind: type[Channel[int]]) -> None:
     handoff = kind()
     handoff.put(1)
     handoff.fail(OSError("gone"))
     handoff.fail(ValueError("a second one does not hide the first"))
-    assert handoff.take() == Taken(1, 0)
+    assert handoff.take() == Received(1, 0)
     for _ in range(2):
         with pytest.raises(OSError, match="gone"):
             handoff.take()
 
 
 @BOTH
-def test_a_timeout_is_not_the_end(kind: type[Handoff[int]]) -> None:
+def test_a_timeout_is_not_the_end(kind: type[Channel[int]]) -> None:
     handoff = kind()
     assert handoff.take(timeout=0) is None
     assert not handoff.ended
 
 
 @BOTH
-def test_close_wakes_a_waiting_reader(kind: type[Handoff[int]]) -> None:
+def test_close_wakes_a_waiting_reader(kind: type[Channel[int]]) -> None:
     handoff = kind()
     answers: list[object] = []
     reader = threading.Thread(target=lambda: answers.append(handoff.take()))
@@ -85,7 +85,7 @@ def test_close_wakes_a_waiting_reader(kind: type[Handoff[int]]) -> None:
 
 
 def test_close_wakes_a_waiting_writer() -> None:
-    backlog: Backlog[int] = Backlog(capacity=1)
+    backlog: BoundedQueue[int] = BoundedQueue(capacity=1)
     backlog.put(1)
     answers: list[bool] = []
     writer = threading.Thread(target=lambda: answers.append(backlog.put(2)))

@@ -7,7 +7,7 @@ import pytest
 
 from rtface.geometry.crop import Crop, crop_to_frame_matrix
 from rtface.labels import EMOTIONS
-from rtface.tasks.decode import outputs_for, typed
+from rtface.tasks.decode import decode, outputs_for
 from rtface.tasks.emotion import emotions
 from rtface.tasks.landmarks import in_frame, landmarks, to_convention
 from rtface.tasks.parsing import labels_in_frame, parsings
@@ -50,9 +50,9 @@ def test_typed_holds_what_was_asked_for() -> None:
     tensors = {"emotion": np.eye(8, dtype=np.float32)[:2], "quality": np.ones(2)}
     crops = [Crop(0, 0, 9), Crop(5, 5, 9)]
     matrices = np.stack([crop_to_frame_matrix(crop) for crop in crops])
-    first, second = typed(("emotion",), tensors, crops, matrices, None)
+    first, second = decode(("emotion",), tensors, crops, matrices, None)
     assert list(first) == ["emotion"] and second["emotion"].label == "happiness"
-    assert typed(("emotion",), {}, [], matrices[:0], None) == []
+    assert decode(("emotion",), {}, [], matrices[:0], None) == []
 
 
 def test_outputs_asked_of_the_engine() -> None:

@@ -1,4 +1,4 @@
-"""Several looks at a still: what agrees stays, what differs meets in the middle or is put to the vote."""
+"""Several looks at a still: what agrees stays, what differs meets in the middle or is put to the majority_vote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix
 from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
-from rtface.tasks.tta import LOOKS, combined, mirrored, unmirrored, vote
+from rtface.tasks.tta import VIEWS, average, majority_vote, mirrored, unmirrored
 
 CROP = Crop(x=200.0, y=150.0, side=300.0, roll=10.0)
 
@@ -49,12 +49,12 @@ def test_a_mirrored_answer_is_turned_back() -> None:
 
 def test_whole_looks_give_points_and_pose_and_all_looks_the_emotion() -> None:
     answers = [answer(1, 0.9), answer(2, 0.7), answer(50, 0.3), answer(70, 0.1)]
-    mean = combined(answers)
+    mean = average(answers)
     assert mean["landmarks"] == pytest.approx(np.full((1, 68, 2), 1.5))
     assert mean["pose"].tolist() == [[1.5, 1.5, 1.5]]
     assert mean["emotion"] == pytest.approx(np.float32([[0.5, 0.5]]))
     assert mean["parsing"] is answers[0]["parsing"]
-    assert combined([{}]) == {}
+    assert average([{}]) == {}
 
 
 def disc(crop: Crop) -> np.ndarray:
@@ -66,8 +66,8 @@ def disc(crop: Crop) -> np.ndarray:
 
 
 def test_a_vote_finds_borders_between_the_looks_pixels() -> None:
-    looks = [look.crops([CROP])[0] for look in LOOKS]
-    parsing = vote([disc(look) for look in looks], looks, CROP)
+    looks = [look.crops([CROP])[0] for look in VIEWS]
+    parsing = majority_vote([disc(look) for look in looks], looks, CROP)
     assert parsing.labels.shape == (256, 256) and set(np.unique(parsing.labels)) == {0, 2}
     truth = np.zeros((320, 420), np.uint8)
     cv2.circle(truth, (200, 150), 60, 2, -1)
@@ -83,5 +83,5 @@ def test_a_vote_finds_borders_between_the_looks_pixels() -> None:
 def test_the_majority_wins_and_small_faces_stay_at_the_crops_size() -> None:
     small = Crop(20.0, 20.0, 64.0)
     two, one = np.full((CROP_SIZE, CROP_SIZE), 3, np.uint8), np.full((CROP_SIZE, CROP_SIZE), 7, np.uint8)
-    parsing = vote([two, one, two], [small] * 3, small)
+    parsing = majority_vote([two, one, two], [small] * 3, small)
     assert parsing.labels.shape == (CROP_SIZE, CROP_SIZE) and (parsing.labels == 3).all()
