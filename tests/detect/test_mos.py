@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtface.detect import MosDetector
-from rtface.detect.letterbox import COARSE_SMALLEST, FINE_LARGEST, still_looks, stream_view
+from rtface.detect.letterbox import COARSE_SMALLEST, FINE_LARGEST, still_passes, stream_view
 
 
 def square_net(canvas: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_the_margin_stays_black_when_frames_follow_each_other() -> None:
 
 
 def test_a_cut_out_face_lies_amid_a_margin() -> None:
-    first, second = (group[0].view for group in still_looks(48, 48, 640))
+    first, second = (group[0].view for group in still_passes(48, 48, 640))
     assert (first.width, first.left, first.canvas_width) == (160, 80, 320)
     assert second.width < first.width and second.canvas_width >= 3 * second.width - 32
     face = np.full((48, 48, 3), 255, np.uint8)
@@ -98,7 +98,7 @@ def test_a_still_without_a_face_is_seen_again() -> None:
 @pytest.mark.parametrize(("side", "views"), [(20, "fine"), (100, "both"), (300, "coarse")])
 def test_a_still_is_seen_at_two_sizes(side: int, views: str) -> None:
     """A face counts where the network knows its size; seen twice, it is still one face."""
-    ((fine, coarse), *_) = still_looks(640, 480, 640)
+    ((fine, coarse), *_) = still_passes(640, 480, 640)
     assert (fine.view.width, coarse.view.width) == (640, 320)
     believed = {"fine": side <= FINE_LARGEST, "coarse": side / 2 >= COARSE_SMALLEST}
     assert believed == {"fine": views != "coarse", "coarse": views != "fine"}

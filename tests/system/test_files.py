@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtface.system.files import LONGEST_NAME, PartFile, atomic_write, lock, stale_parts
+from rtface.system.files import LONGEST_NAME, PartFile, atomic_write, lock, stale_parts, write_private
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions, links and locks")
 
@@ -69,7 +69,7 @@ def test_permissions_are_the_users_and_those_of_before(tmp_path: Path) -> None:
         old.chmod(0o600)
         with atomic_write(old):
             pass
-        atomic_write(tmp_path / "cache", b"plan")
+        write_private(tmp_path / "cache", b"plan")
     finally:
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "old", "cache")]
