@@ -72,11 +72,12 @@ def blur(
     source = as_bgr(image)
     picture: NDArray[np.uint8] = source.copy()
     chosen = None if classes is None else tuple(classes)
-    for face in result.faces:
-        _pixelate(source, picture, _place_of(face, source.shape, what, chosen))
+    places = [_place_of(face, source.shape, what, chosen) for face in result.faces]
     if chosen is None and result.possible_xyxy is not None:
-        for box in result.possible_xyxy:
-            _pixelate(source, picture, _grown(box, source.shape, what))
+        places += [_grown(box, source.shape, what) for box in result.possible_xyxy]
+    # The coarsest last: a small box within a large face must not bring its details back.
+    for place in sorted((one for one in places if one is not None), key=lambda one: one.block):
+        _pixelate(source, picture, place)
     return picture
 
 
@@ -131,9 +132,7 @@ def _grown(box_xyxy: NDArray[Any], shape: tuple[int, ...], what: str) -> _Place 
     return _Place(*place, None, max(wide, high) / BLOCKS)
 
 
-def _pixelate(source: NDArray[np.uint8], picture: NDArray[np.uint8], place: _Place | None) -> None:
-    if place is None:
-        return
+def _pixelate(source: NDArray[np.uint8], picture: NDArray[np.uint8], place: _Place) -> None:
     x0, y0, x1, y1, mask, block = place
     size = (x1 - x0, y1 - y0)
     small = (max(round(size[0] / block), 1), max(round(size[1] / block), 1))

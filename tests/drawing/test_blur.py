@@ -114,3 +114,10 @@ def test_a_mask_in_the_frame():
     ends = (rows.min(), rows.max(), columns.min(), columns.max())
     assert ends == pytest.approx((53.5, 56.5, 109.5, 114.5), abs=0.6)  # two px each; ties go either way
     assert not Parsing(labels, np.eye(2, 3)).in_frame((20, 20), ["hair"]).any()
+
+
+def test_a_small_box_within_a_large_face_does_not_bring_its_details_back():
+    large, small = (60, 40, 220, 220), (130, 120, 150, 140)
+    for boxes in ((large, small), (small, large)):
+        picture = blur(NOISE, result_of(possible=np.array(boxes, np.float32)))
+        assert len(np.unique(picture[122:138, 132:148].reshape(-1, 3), axis=0)) <= 4
