@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class VTubeStudioSink(NetworkSink[FrameResult]):
         self._mirror = url.switch("mirror")
         self._follower = FaceFollower(url.whole("face", None))
         self._shapes = BlendShapes(self._mirror)
+        self._stack = ExitStack()
         self._socket: Any = None
         self._rest: Head | None = None
         self._values: dict[str, float] = {}
@@ -78,7 +80,9 @@ class VTubeStudioSink(NetworkSink[FrameResult]):
 
     def connect(self) -> None:
         client: Any = require("websockets.sync.client", "vts")
-        self._socket = client.connect(self._address, open_timeout=ANSWER_S, close_timeout=1.0, max_size=2**22)
+        self._stack = ExitStack()
+        connecting = client.connect(self._address, open_timeout=ANSWER_S, close_timeout=1.0, max_size=2**22)
+        self._socket = self._stack.enter_context(connecting)
         token = _read(self._token_file)
         if token is None or not self._authenticate(token):
             token = self._ask("AuthenticationTokenRequest", _plugin(), timeout_s=ALLOW_S)["authenticationToken"]
@@ -167,9 +171,8 @@ class VTubeStudioSink(NetworkSink[FrameResult]):
         return values
 
     def disconnect(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._stack.close()
+        self._socket = None
 
 
 def _plugin() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A VRM head in a browser, moved over VMC: @pixiv/three-vrm in Chromium.
 
-Needs apt's chromium, pip's playwright, and RTFACE_NODE_MODULES, a folder that ``npm install three @pixiv/three-vrm``
+Needs apt's chromium, pip's playwright, and AVATAR_NODE_MODULES, a folder that ``npm install three @pixiv/three-vrm``
 made.
 """
 
@@ -24,9 +24,9 @@ from rtface.outputs.vmc import VmcSink
 from tests.outputs.made import a_face, a_result, a_run
 from tests.outputs.receivers import wait_for
 
-MODULES = Path(os.environ.get("RTFACE_NODE_MODULES", "node_modules"))
+MODULES = Path(os.environ.get("AVATAR_NODE_MODULES", "node_modules"))
 if not (MODULES / "@pixiv" / "three-vrm").is_dir():
-    pytest.skip("needs npm's three and @pixiv/three-vrm in RTFACE_NODE_MODULES", allow_module_level=True)
+    pytest.skip("needs npm's three and @pixiv/three-vrm in AVATAR_NODE_MODULES", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
 pytest.importorskip("pythonosc", reason="needs python-osc (pip install 'rtface[osc]')")
 CHROMIUM = shutil.which("chromium")
@@ -150,5 +150,5 @@ def test_a_head_in_a_browser_moves_as_the_person_does(page: tuple[Any, Bridge], 
         face = shown(4, pose=(25.0, 0.0, 0.0), moved=OPEN_MOUTH | LEFT_BLINK)
         assert face["happy"] == pytest.approx(0.7, abs=0.01) and face["aa"] > 0.4 and face["blinkLeft"] > 0.5
         tab.screenshot(path=str(tmp_path / "avatar.png"))
-        if "RTFACE_SCREENSHOTS" in os.environ:
-            shutil.copy(tmp_path / "avatar.png", os.environ["RTFACE_SCREENSHOTS"])
+        if "AVATAR_SCREENSHOT" in os.environ:
+            shutil.copy(tmp_path / "avatar.png", os.environ["AVATAR_SCREENSHOT"])
