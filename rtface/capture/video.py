@@ -15,7 +15,7 @@ from rtface.capture.media_time import MediaTime, frame_rate
 from rtface.capture.pixels import BgrConverter
 from rtface.capture.source import Source
 from rtface.errors import SourceError
-from rtface.system import filetype
+from rtface.system import filetype, opencv
 from rtface.system.clock import Clock
 from rtface.types import Frame
 
@@ -62,6 +62,7 @@ class VideoSource(Source):
         self._container, self._clock, self._path, self._kind = container, clock, path, kind
         self._format = container.format.name.split(",")[0]
         self._stream = _video_of(container, name, kind)
+        _check_size(self._stream, container, name)
         self._decoder = Decoder(container, self._stream, by_order=self._format == "avi")
         declared = self._stream.average_rate or self._stream.guessed_rate
         exact = self._format in _EXACT
@@ -187,6 +188,17 @@ def _video_of(container: InputContainer, name: str, kind: str | None) -> VideoSt
         return max(streams, key=lambda one: bool(one.disposition & Disposition.default))
     container.close()
     raise _no_video(name, kind)
+
+
+def _check_size(stream: VideoStream, container: InputContainer, name: str) -> None:
+    """Raises SourceError where frames are too large to be decoded; a header of a few bytes can promise gigabytes."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > opencv.MAX_PIXELS or max(width, height) > opencv.MAX_SIDE_PX:
+        container.close()
+        mend = f"Shrink it to at most {opencv.MAX_PIXELS // 10**6} million px a frame"
+        raise SourceError(name, f"is too large: {width}x{height} px", mend)
+    # Frames may change their size: the decoder refuses those that are too large.
+    stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(opencv.MAX_PIXELS)}
 
 
 def open_video(name: str, path: Path, kind: str | None, clock: Clock, hwaccel: str = "none") -> VideoSource:

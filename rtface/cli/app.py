@@ -118,9 +118,23 @@ def _failed(error: Exception) -> int:
     if isinstance(error, RtfaceError):
         print(f"rtface: {error}", file=sys.stderr)
         return error.exit_code
+    if isinstance(error, ImportError) and _is_of_cv2(error):
+        print(f"rtface: cv2: cannot be imported ({error}). {_CV2_MEND}", file=sys.stderr)
+        return EXIT_FAILED
     line = " ".join(str(error).split())
     print(f"rtface: {type(error).__name__}: {line}. RTFACE_DEBUG=1 shows where, for a bug report", file=sys.stderr)
     return EXIT_FAILED
+
+
+_CV2_MEND = (
+    "pip install --force-reinstall opencv-python; where libGL or libgthread is missing: apt install libgl1 libglib2.0-0"
+)
+
+
+def _is_of_cv2(error: ImportError) -> bool:
+    """Whether OpenCV is missing, damaged by another owner of its files, or lacks a library of the system."""
+    said = f"{error.name} {error.path} {error}"
+    return any(word in said for word in ("cv2", "libGL", "libgthread", "libglib"))
 
 
 def _ending_signals() -> list[signal.Signals]:

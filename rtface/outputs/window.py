@@ -67,8 +67,11 @@ class WindowSink(Sink):
         """Lets the window live while no picture comes: it can be closed, and Esc and q work."""
         if not self._shown:
             return
-        key = cv2.waitKey(1) & 0xFF
-        self.done = key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+        try:
+            key = cv2.waitKey(1) & 0xFF
+            self.done = key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # some window libraries raise once the window was closed by its X
+            self.done = True
 
     def _figures(self, result: FrameResult) -> list[str]:
         at = result.captured_at

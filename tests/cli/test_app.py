@@ -162,3 +162,23 @@ def test_help_in_an_encoding_without_its_letters() -> None:
     env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env)
     assert done.returncode == 0 and b"rtface run" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("libGL.so.1: cannot open shared object file"),
+        ModuleNotFoundError("No module named 'cv2'", name="cv2"),
+        ImportError("cannot import name 'gapi'", path="/site-packages/cv2/__init__.py"),
+    ],
+)
+def test_an_opencv_that_cannot_be_imported_is_one_line_with_the_mend(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, error: ImportError
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rtface.cli.lazy.run", fail)
+    done = cli("doctor")
+    assert done.code == 1 and done.err.count("\n") == 1
+    assert done.err.startswith("rtface: cv2: cannot be imported") and "opencv-python" in done.err
