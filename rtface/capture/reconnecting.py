@@ -81,7 +81,7 @@ class LiveGrabber:
     """Reads a live source for as long as it can be had; the same verbs as ``Grabber``.
 
     Args:
-        source: The open source; its ``reopen`` opens it anew. One that has an end, a video on a web server, plays at
+        source: The open source; its ``reopen`` opens it again. One that has an end, a video on a web server, plays at
             its own speed, ends there, and is opened again only where it broke off before.
         mailbox: Where frames go; only the newest is kept.
         clock: For the times.
@@ -98,7 +98,7 @@ class LiveGrabber:
         on_event: Callable[[Event], None],
     ) -> None:
         if source.reopen is None:
-            raise ValueError("expected a source that can be opened anew")
+            raise ValueError("expected a source that can be opened again")
         self._name, self._first, self._reopen = source.name, source, source.reopen
         self._mailbox, self._clock, self._reconnect, self._on_event = mailbox, clock, reconnect, on_event
         self._lock = threading.Lock()

@@ -24,7 +24,7 @@ class Source(ABC):
         fps: Frames in a second, or None where unknown.
         frame_count: Frames in all, as far as the source knows; None where unknown.
         size_wh: Width and height in px of the first frame.
-        reopen: Opens it anew after it was lost; None where that makes no sense: a file.
+        reopen: Opens it again after it was lost; None where that makes no sense: a file.
         notes: What people should know of it: a size that was asked for and is not given.
         corrupt: Frames in the middle that could not be decoded and were skipped.
     """

@@ -16,10 +16,10 @@ GRID = 32
 
 SMALLEST_CANVAS = 64
 SMALL_STILL = 160
-"""A still with no side longer than this is likely a cut-out face: enlarged to this and set amid a margin."""
+"""A still with no side longer than this is likely a cut-out face: enlarged to this and given a margin."""
 
 CLOSEUP_PX = 256
-"""Longest side of the picture in the last view of a larger still, amid a margin: for a face that fills it."""
+"""Longest side of the picture in the last view of a larger still, with a margin around it: for a face that fills it."""
 
 FINE_LARGEST, COARSE_SMALLEST = 192.0, 24.0
 """Of a still seen at two sizes: the larger faces of the fine view and the smaller of the coarse one are left out."""
@@ -82,10 +82,10 @@ class Pass(NamedTuple):
 def still_passes(width: int, height: int, longest: int) -> Iterator[tuple[Pass, ...]]:
     """Looks at a still, in groups to try in turn until one shows a face; a group's finds are merged.
 
-    A cut-out face lies amid a margin at once: a face detector expects surroundings. Other stills are seen whole at
+    A cut-out face gets a margin at once: a face detector expects surroundings. Other stills are seen whole at
     `longest` px for small faces and at half of it for large ones: alone, the fine view lost AP on faces of 40 px and
     more, the coarse one on those under 24 (WIDER val, a half-trained detector). Then come twice the size for still
-    smaller faces, and small amid a margin for a face that fills the picture.
+    smaller faces, and small with a margin for a face that fills the picture.
     """
     side = max(width, height)
     if side <= SMALL_STILL:

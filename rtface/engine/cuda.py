@@ -38,7 +38,7 @@ class Memory(Protocol):
     """A block on the device or pinned on the host.
 
     Attributes:
-        address: Where it is, for whoever owns that memory; valid until `close`.
+        address: Where it is, for the owner of that memory; valid until `close`.
         device_address: Where the GPU sees it: of pinned memory too.
         nbytes: Its size.
     """

@@ -118,7 +118,7 @@ class OrtEngine:
                 f"onnxruntime failed on a {batch.dtype} batch of shape {batch.shape}: {_line(error)}",
                 "`rtface models verify` checks the file, `rtface doctor` the installation",
             ) from error
-        # Its arrays lie amid ONNX Runtime's working memory. One that a caller keeps would split that, and the next call
+        # Its arrays lie in ONNX Runtime's working memory. One that a caller keeps would split that, and the next call
         # would take new memory.
         kept = {name: self._decoders.get(name, np.array)(value) for name, value in zip(names, values, strict=False)}
         return {**kept, **dict(zip(passing, values[len(names) :], strict=True))}

@@ -112,7 +112,7 @@ class PlanCache:
         return path
 
     def set_aside(self, key: PlanKey) -> Path | None:
-        """Rename a plan that does not load, for whoever wants to look; None where there is none."""
+        """Rename a plan that does not load, for anybody who wants to look; None where there is none."""
         path = self.path(key)
         broken = path.with_suffix(".broken")
         with suppress(OSError):

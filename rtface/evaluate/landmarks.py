@@ -74,7 +74,7 @@ class LandmarksMeasure(Measure):
         )
         offset = np.median(self._offsets, axis=0) if found else np.full(2, np.nan)
         yield Metric("offset_x_px", float(offset[0]), "median offset of a face's points from its labels, x, px", found)
-        yield Metric("offset_y_px", float(offset[1]), "likewise y, px", found)
+        yield Metric("offset_y_px", float(offset[1]), "the same in y, px", found)
         yield Metric("auc8_pct", 100.0 * area_under_curve(errors, 0.08), "AUC up to 8 %, %", total)
         yield Metric("failure8_pct", 100.0 * failure_rate(errors, 0.08), "failures (error > 8 % or missed), %", total)
         yield Metric("missed_pct", percent_missed(self._errors), "missed, %", total)

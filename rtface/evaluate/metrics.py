@@ -166,7 +166,7 @@ def ssim(picture: Array, truth: Array) -> float:
 
     Args:
         picture: (H, W, 3) uint8, at least 11 px each way.
-        truth: Likewise.
+        truth: (H, W, 3) uint8, of the same size.
 
     Raises:
         ValueError: The shapes differ, or a side is under 11 px.

@@ -57,7 +57,7 @@ class ModelEntry:
         precision: Of weights and arithmetic: `fp32` or `int8`.
         iterations: Rounds of re-encoding between the tasks (iFAN's ITER); None for networks without them.
         inputs: The graph's inputs, as "name dtype shape".
-        outputs: The graph's outputs, likewise.
+        outputs: The graph's outputs, as "name dtype shape".
         metrics: Measured figures.
         card_path: The model card, or None.
         weights: Name of the model that lends this one its weights; None = its file holds them.
@@ -183,7 +183,7 @@ def load(model: str | ModelEntry, models_dir: str | Path | None = None) -> bytes
         lender = one.lender or entry(one.weights, one.path.parent)
         if one.weights_sha256 not in (None, lender.sha256):
             why = f"was exported with other weights than {lender.name} has now"
-            raise ModelError(str(one.path), why, "rtface export engine --iterations 2 writes both anew")
+            raise ModelError(str(one.path), why, "rtface export engine --iterations 2 writes both again")
         return with_weights(data, _checked(lender))
     except ValueError as error:  # with the hash that the registry names
         raise ModelError(str(one.path), str(error), _MEND) from error

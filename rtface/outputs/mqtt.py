@@ -197,7 +197,7 @@ class MqttSink(NetworkSink[FrameResult]):
 
     def beat(self) -> None:
         self._check_connection()
-        if self.info.live:  # no frames come: the camera is lost or switched off, and whoever was there leaves
+        if self.info.live:  # no frames come: the camera is lost or switched off, and everybody who was there leaves
             self._events.extend(self._audience.tick(self._clock.now()))
         if self._state is not None and (not self.info.control.enabled or self._clock.now() - self._heard_at > GONE_S):
             self._state = {**self._state, **_NOBODY}

@@ -115,7 +115,7 @@ def _gives(name: str, node: Any) -> bool:
 def _towards(graph: Any, wanted: Callable[[Any], bool]) -> set[str]:
     """First outputs of the nodes that are `wanted` or lead to one that is; the graph is in running order.
 
-    Nodes are known by their outputs: the objects that stand for them are made anew at every look.
+    Nodes are known by their outputs: the objects that stand for them are made again at every look.
     """
     reached: set[str] = set()
     leads: set[str] = set()

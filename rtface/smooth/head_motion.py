@@ -17,7 +17,7 @@ CALM = 0.015
 """Face sizes a second by which a face may seem to move and count as at rest: what noise makes of one that is still."""
 
 STIRRING = 0.06
-"""Likewise a single point against its face; it has the noise of one instead of 68."""
+"""The same for a single point against its face; it has the noise of one instead of 68."""
 
 LIVELY = 7.0
 """How much more a point's own speed counts than its face's: lips and lids go short ways, and would be late by most of

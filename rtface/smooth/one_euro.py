@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRESH_SECONDS = 0.5
-"""After a gap of so long the filter begins anew: what it knew has nothing to do with what comes."""
+"""After a gap of so long the filter begins again: what it knew has nothing to do with what comes."""
 
 Array = NDArray[Any]
 

@@ -65,7 +65,7 @@ class Smoother:
         label_of = self._of(track_id).emotion
         before, since, until = label_of.label, label_of.since, label_of.at
         label, probs = label_of(value.probs, at)
-        if label_of.since != since:  # changed, or the same one anew after a gap
+        if label_of.since != since:  # changed, or the same one again after a gap
             if before is not None:
                 gap = at - until > FRESH_SECONDS
                 self._events.append(_offset(track_id, before, since, until if gap else at))

@@ -55,7 +55,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def kind_of_bytes(head: bytes) -> str | None:
-    """Likewise of the first bytes themselves."""
+    """The same, of the first bytes themselves."""
     return next((kind for kind, sign in _SIGNS.items() if sign(head)), None)
 
 

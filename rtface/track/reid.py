@@ -12,7 +12,7 @@ REMEMBER_SECONDS = 3.0
 """A face that went out of sight within the picture, behind somebody or something, is known again for so long."""
 
 OUTSIDE_SECONDS = 1.5
-"""Likewise one that left the picture: later it is more likely that another person comes in there."""
+"""The same for one that left the picture: later it is more likely that another person comes in there."""
 
 REACH = 0.5
 """A face is known again within this many sides of its way, straight on from where it was lost …"""
@@ -27,7 +27,7 @@ RATIO = 1.7
 """It has grown or shrunk by no more than this."""
 
 ALIKE = 0.04
-"""Shapes that differ by this weigh as much as places a side of the crop apart. They speak softly: whoever comes out
+"""Shapes that differ by this weigh as much as places a side of the crop apart. They count little: who comes out
 from behind something is half hidden at first, and then differs from himself by up to 0.08."""
 
 WAIT_SECONDS = 0.4
@@ -58,7 +58,7 @@ class Memory:
     def name(
         self, newcomers: Sequence[Track], hidden: Sequence[Track] = (), crowded: Sequence[Track] = ()
     ) -> list[Track]:
-        """Give the newcomers that were here before their old ids, the likest first; the others stay without.
+        """Give the newcomers that were here before their old ids, the most alike first; the others stay without.
 
         `hidden` are tracks whose faces are only predicted: one may show again where its prediction is not. It has no
         id (0) any more where a newcomer has taken it. Of the newcomers that are `crowded` by another face, those are

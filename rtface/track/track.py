@@ -125,7 +125,7 @@ class Track:
     born_at: float = field(init=False)
     _last: Motion = field(init=False)
     _box: Floats | None = field(default=None, init=False)  # in sides of the crop, about its centre
-    _points: Floats = field(init=False)  # likewise
+    _points: Floats = field(init=False)  # in sides of the crop, about its centre
     _new_shape: Floats | None = field(default=None, init=False)  # of this frame
     _old_shape: Floats | None = field(default=None, init=False)  # of the frame before
     _alone: bool = field(default=True, init=False)

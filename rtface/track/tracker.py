@@ -19,7 +19,7 @@ LOST_SECONDS = 0.5
 """A face that nobody confirmed for this long is gone."""
 
 HIDE_SECONDS = 0.2
-"""A face that the engine looked for in vain is no longer shown after this long; it may still come back with its id."""
+"""A face that the engine looks for without success is no longer shown after this long; it may still come back with its id."""
 
 TRIAL_SECONDS = 0.2
 """A detection that the engine denies is tried for this long, unseen, before it is given up."""
@@ -85,7 +85,7 @@ class Tracker:
         self._detected_at = float("-inf")
 
     def advance(self, at: float, width: int, height: int) -> None:
-        """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts anew.
+        """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts again.
 
         Tracks and memories of longer ago than a lost face is remembered for end here: whoever is seen now is another
         visitor. A frame that is later than others, but not by so much, may still show the face. A picture that has
@@ -184,7 +184,7 @@ class Tracker:
     def shown(self) -> list[Track]:
         """The tracks that are faces, each with its id: seen just now, or nobody has looked since.
 
-        Not those that the engine looked for in vain where another face is seen: they are behind it.
+        Not those that the engine looked for and did not find where another face is seen: they are behind it.
         """
 
         def seen(track: Track) -> bool:

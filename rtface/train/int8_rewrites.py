@@ -26,7 +26,7 @@ def pack_pixels(model: onnx.ModelProto, first: str) -> onnx.ModelProto:
 
     Its input, the tensor `first`, was rounded with scale 1 / SPREAD and zero point MEAN: to the picture's own bytes.
     A row of pixels is, as it lies in memory, a row of fewer pixels of 3 * GROUP channels; and a row of the answers' C
-    channels likewise one of GROUP // 2 * C. The same sums then are a convolution of few taps and many channels, which
+    channels then one of GROUP // 2 * C. The same sums then are a convolution of few taps and many channels, which
     takes half the time of the float one with what stood around it.
 
     Raises:

@@ -163,8 +163,8 @@ def test_stopping_ends_a_wait_for_a_camera_that_is_gone() -> None:
     assert rig.mailbox.ended
 
 
-def test_only_what_can_be_opened_anew() -> None:
-    with pytest.raises(ValueError, match="opened anew"):
+def test_only_what_can_be_opened_again() -> None:
+    with pytest.raises(ValueError, match="opened again"):
         LiveGrabber(Camera(1), Mailbox(), SystemClock(), QUICK, lambda event: None)
 
 

@@ -34,7 +34,7 @@ class Picture:
     Attributes:
         labels: What is known of it.
         image: (H, W, 3) uint8 BGR, a view into the cache.
-        parsing: (H, W) uint8 class ids of `labels.parsing_scheme`, 255 = unknown, likewise a view; None = no mask.
+        parsing: (H, W) uint8 class ids of `labels.parsing_scheme`, 255 = unknown, a view, too; None = no mask.
     """
 
     labels: LabelledImage
