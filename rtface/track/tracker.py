@@ -19,7 +19,7 @@ LOST_SECONDS = 0.5
 """A face that nobody confirmed for this long is gone."""
 
 HIDE_SECONDS = 0.2
-"""A face that the engine looks for without success is no longer shown after this long; it may still come back with its id."""
+"""A face that the engine does not find where it looks is not shown after this long; it may come back with its id."""
 
 TRIAL_SECONDS = 0.2
 """A detection that the engine denies is tried for this long, unseen, before it is given up."""
