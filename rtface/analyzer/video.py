@@ -85,7 +85,7 @@ class VideoPipeline:
             self._find(frame, wanted, skips)
             if wanted:
                 self._understand(frame, at, wanted, skips)
-        faces = tuple(self._face(track, wanted, at) for track in self._tracker.shown())
+        faces = tuple(self._face(track, wanted, at) for track in self._tracker.confirm())
         self._forget()
         scheduler.budget.stop_stage("tasks")
         network = scheduler.level.network  # judging the frame may move the level
@@ -112,7 +112,7 @@ class VideoPipeline:
 
     def _track_on(self, frame: Frame, at: float) -> None:
         height, width = frame.image.shape[:2]
-        self._tracker.advance(at, width, height)
+        self._tracker.predict(at, width, height)
         self._scheduler.budget.stop_stage("track")
 
     def _find(self, frame: Frame, wanted: tuple[str, ...], skips: list[Skip]) -> None:
@@ -129,7 +129,7 @@ class VideoPipeline:
         if self._options.privacy == "blur":  # a detector of one's own need not know what else may be a face
             self._possible_xyxy = found.boxes_xyxy if found.possible_xyxy is None else found.possible_xyxy
         self._scheduler.budget.stop_stage("detect", stage="detect")
-        self._tracker.meet(found.boxes_xyxy, found.scores, found.points5)
+        self._tracker.update_detections(found.boxes_xyxy, found.scores, found.points5)
         self._scheduler.budget.stop_stage("track")
 
     def _understand(self, frame: Frame, at: float, wanted: tuple[str, ...], skips: list[Skip]) -> None:
@@ -154,7 +154,7 @@ class VideoPipeline:
         seen = [crop_from_landmarks(face) for face in points]
         looks = [look_of(frame.image, crop) if crop.finite else None for crop in seen]
         sure = face_confidence(tensors).tolist()
-        self._tracker.follow(seen, points5_from_landmarks(points), sure, points, tracks=looked, looks=looks)
+        self._tracker.update_landmarks(seen, points5_from_landmarks(points), sure, points, tracks=looked, looks=looks)
         budget.stop_stage("track")
         for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
             if track.track_id and not track.predicted:

@@ -17,7 +17,7 @@ from rtface.geometry.crop import Crop
 Floats = NDArray[np.float32]
 
 
-def shape_of(points: Floats, crop: Crop) -> Floats:
+def descriptor(points: Floats, crop: Crop) -> Floats:
     """Landmarks (P, 2) px as a shape (P, 2); `crop` is the one cut from them."""
     cos, sin = math.cos(math.radians(crop.roll)), math.sin(math.radians(crop.roll))
     upright = np.array(((cos, -sin), (sin, cos)), np.float32) / np.float32(crop.side)
@@ -25,7 +25,7 @@ def shape_of(points: Floats, crop: Crop) -> Floats:
     return shape
 
 
-def difference(shape: Floats | None, other: Floats | None) -> float:
+def descriptor_distance(shape: Floats | None, other: Floats | None) -> float:
     """Mean distance of the points, in sides of the crop; 0 where either is not known or not a number."""
     if shape is None or other is None or shape.shape != other.shape:
         return 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rtface.track.face_shape import difference
+from rtface.track.face_shape import descriptor_distance
 from rtface.track.track import Track
 
 REMEMBER_SECONDS = 3.0
@@ -40,7 +40,7 @@ STRANGE = 0.1
 """Shapes that differ by more are other people's."""
 
 
-class Memory:
+class ReId:
     """Tracks that have ended, for as long as their faces may come back."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Memory:
         """Let go of faces that come back too late by `at`; nothing is kept of them."""
         self._lost = [(track, until) for track, until in self._lost if until >= at]
 
-    def name(
+    def assign_ids(
         self, newcomers: Sequence[Track], hidden: Sequence[Track] = (), crowded: Sequence[Track] = ()
     ) -> list[Track]:
         """Give the newcomers that were here before their old ids, the most alike first; the others stay without.
@@ -90,7 +90,7 @@ def _cost(lost: Track, new: Track) -> float:
     small, large = sorted((lost.seen.crop.side, new.crop.side))
     gone = new.at - lost.seen.at
     away, short = (distance / small for distance in _from_way(lost, new, gone))
-    strange = difference(lost.shape, new.shape_now)
+    strange = descriptor_distance(lost.shape, new.shape_now)
     if large > RATIO * small or away > REACH + REACH_PER_SECOND * gone or strange > STRANGE:
         return math.inf
     return away + STOPPED * short + strange / ALIKE

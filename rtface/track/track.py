@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rtface.geometry.crop import Crop
 from rtface.track.face_look import likeness
-from rtface.track.face_shape import difference
+from rtface.track.face_shape import descriptor_distance
 
 VELOCITY_SECONDS = 0.1
 """Time constant of the velocity estimate: three frames at 30 fps, so one frame's jitter weighs little."""
@@ -51,7 +51,7 @@ class Motion:
     stride_x: float = 0.0
     stride_y: float = 0.0
 
-    def foresee(self, at: float) -> Crop:
+    def extrapolate(self, at: float) -> Crop:
         """The crop at a later time: on by the velocity, which dies away."""
         travel = COAST_SECONDS * (1.0 - math.exp(-(at - self.at) / COAST_SECONDS))
         crop = self.crop
@@ -98,7 +98,7 @@ class Track:
         born_at: When the detector first saw the face.
         proven: The engine has confirmed the face at some time.
         vetoed: The engine has looked, and never confirmed it.
-        certain: Engine and detector together have said enough for it to be shown; see `Tracker.follow`.
+        certain: Engine and detector together have said enough for it to be shown; see `Tracker.update_landmarks`.
         sightings: Frames on which the detector saw it.
         misses: Frames on which the detector looked and did not, as long as it is not certain.
         unsure: The engine doubts the crop; the detector should look again.
@@ -153,14 +153,14 @@ class Track:
         return self.shape if self._new_shape is None else self._new_shape
 
     @property
-    def strangeness(self) -> float:
+    def descriptor_distance(self) -> float:
         """How far the landmarks of this frame differ from the face's own shape, in sides of the crop."""
-        return difference(self.shape, self._new_shape)
+        return descriptor_distance(self.shape, self._new_shape)
 
     @property
     def surprise(self) -> float:
         """How far the crop lies from where it was expected, in sides of the crop."""
-        expected = self._last.foresee(self.at)
+        expected = self._last.extrapolate(self.at)
         return math.hypot(self.crop.x - expected.x, self.crop.y - expected.y) / self.crop.side
 
     @property
@@ -175,15 +175,15 @@ class Track:
         """(5, 2) px: the last five points, carried along by the crop."""
         return _absolute(self._points, self.crop)
 
-    def advance(self, at: float) -> None:
+    def predict(self, at: float) -> None:
         """Move on to `at`; from here on the face's place is a prediction."""
         if not self.predicted:
             self._learn(self.at - self._last.at)
             self._last = self._last.seen(self.crop, self.at)
-        self.at, self.crop = at, self._last.foresee(at)
+        self.at, self.crop = at, self._last.extrapolate(at)
         self.recent, self.predicted, self.detected = not self.predicted, True, False
 
-    def meet(self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float) -> None:
+    def update_detections(self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float) -> None:
         """The detector sees the face. The engine's own crop stays, unless it is in doubt or far from the detector's."""
         engines_own = self.vetoed or (self.proven and not self.unsure)
         if not (engines_own and self.crop.near(crop, centre=0.25, ratio=1.4)):
@@ -194,7 +194,7 @@ class Track:
         self.score, self.detected, self.predicted = score, True, False
         self.sightings += 1
 
-    def follow(
+    def update_landmarks(
         self,
         crop: Crop,
         points5: Floats,
@@ -218,14 +218,14 @@ class Track:
         if shape is None or look is None or not alone:
             self._change = None
         elif change is not None:
-            if difference(change.shape, shape) < JUMP or likeness(change.look, look) > UNLIKE:
+            if descriptor_distance(change.shape, shape) < JUMP or likeness(change.look, look) > UNLIKE:
                 self._change = None
                 return
             change.times += 1
             self.replaced = change.times > 1 and self.at - change.since >= CHANGE_SECONDS
         elif (
             (was_like is not None and self.shape is not None)
-            and difference(before, shape) > JUMP
+            and descriptor_distance(before, shape) > JUMP
             and likeness(was_like, look) < UNLIKE
         ):
             self._change = _Change(self.shape, was_like, self.at)
@@ -245,10 +245,10 @@ class Track:
         self._last = Motion(seen, last.at, *speeds)
         self.unsure = True
 
-    def deny(self, crop: Crop) -> None:
+    def reject(self, crop: Crop) -> None:
         """The engine sees no face, and would cut `crop` if it had to: a newcomer tries that, others fall back."""
         if self.proven:
-            self.crop = self._last.foresee(self.at)
+            self.crop = self._last.extrapolate(self.at)
         else:
             # A detector's first crop may be too poor for the engine to know the face, yet lead it there.
             if crop.finite and crop.near(self.crop, centre=0.4, ratio=1.8):

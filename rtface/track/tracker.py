@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from rtface.geometry.crop import Crop, crop_from_box, crop_from_points5
 from rtface.track.association import associate
-from rtface.track.face_shape import shape_of
-from rtface.track.reid import ALIKE, REMEMBER_SECONDS, Memory
+from rtface.track.face_shape import descriptor
+from rtface.track.reid import ALIKE, REMEMBER_SECONDS, ReId
 from rtface.track.track import Track
 
 LOST_SECONDS = 0.5
@@ -60,9 +60,11 @@ Floats = NDArray[np.float32]
 
 
 class Tracker:
-    """The faces of one stream. A frame is `advance`, then `meet` when `wants_detection`, then `follow`, then `shown`.
+    """The faces of one stream.
 
-    `tracks` are all that the engine should look at; `shown` are those of them that are faces.
+    A frame is `predict`, then `update_detections` when `wants_detection`, then `update_landmarks`, then `confirm`.
+
+    `tracks` are all that the engine should look at; `confirm` are those of them that are faces.
 
     Args:
         detect_every: Longest time between two looks of the detector, in seconds; `FULL_FACTOR` times that while there
@@ -78,13 +80,13 @@ class Tracker:
     def reset(self) -> None:
         """Forget every face; ids go on."""
         self.tracks: list[Track] = []
-        self._memory = Memory()
+        self._memory = ReId()
         self._rejected: list[tuple[Crop, float]] = []  # and until when
         self._size: tuple[int, int] | None = None
         self._at = float("-inf")
         self._detected_at = float("-inf")
 
-    def advance(self, at: float, width: int, height: int) -> None:
+    def predict(self, at: float, width: int, height: int) -> None:
         """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts again.
 
         Tracks and memories of longer ago than a lost face is remembered for end here: whoever is seen now is another
@@ -94,12 +96,12 @@ class Tracker:
         if at < self._at:
             self.reset()
         self._resize(width, height)
-        self._expire()
+        self._prune()
         self.tracks = [track for track in self.tracks if at - track.seen_at <= REMEMBER_SECONDS]
         self._memory.forget(at)
         self._at = at
         for track in self.tracks:
-            track.advance(at)
+            track.predict(at)
         inside = [0 <= t.crop.x < width and 0 <= t.crop.y < height for t in self.tracks]
         self._keep(inside, outside=True)
 
@@ -113,7 +115,7 @@ class Tracker:
             self.reset()
             self._at, self._size = at, size
             return
-        self._memory, self._rejected = Memory(), []
+        self._memory, self._rejected = ReId(), []
         self._detected_at = float("-inf")
         for track in self.tracks:
             track.scale(factor)
@@ -126,7 +128,7 @@ class Tracker:
         proven = [track for track in self.tracks if track.proven]
         return due or not proven or any(track.unsure or not track.certain for track in proven)
 
-    def meet(self, boxes_xyxy: Floats, scores: Floats, points5: Floats) -> None:
+    def update_detections(self, boxes_xyxy: Floats, scores: Floats, points5: Floats) -> None:
         """What the detector saw on this frame: (N, 4) px, (N,), (N, 5, 2) px; NaN points where it has none."""
         self._detected_at = self._at
         crops = [first_crop(box, points) for box, points in zip(boxes_xyxy, points5, strict=True)]
@@ -138,11 +140,11 @@ class Tracker:
                 if full or not crop.finite or self._known_false(crop, float(scores[index])):
                     continue
                 track = self._begin(crop, float(scores[index]))
-            track.meet(boxes_xyxy[index], points5[index], crop, float(scores[index]))
+            track.update_detections(boxes_xyxy[index], points5[index], crop, float(scores[index]))
         for track in self.tracks:
             track.misses += not track.certain and not track.detected
 
-    def follow(
+    def update_landmarks(
         self,
         crops: Sequence[Crop],
         points5: Floats,
@@ -165,23 +167,23 @@ class Tracker:
             track.unsure = not sure >= SURE
             if crop.finite and (sure >= SURE or (sure >= DOUBT and track.detected)):
                 # Landmarks of a face that is half hidden have not its shape.
-                shape = shape_of(all_points, crop) if sure >= SURE else None
-                track.follow(crop, five, shape, look, alone=self._alone(track, crop))
+                shape = descriptor(all_points, crop) if sure >= SURE else None
+                track.update_landmarks(crop, five, shape, look, alone=self._alone(track, crop))
                 track.certain = track.certain or sure >= CLEAR or self._twice_seen(track, sure)
             else:
-                track.deny(crop)
-        self._part()
+                track.reject(crop)
+        self._resolve_duplicates()
         for track in self.tracks:
             if track.replaced and not track.predicted:
                 track.begin_anew()
-        self._expire()
-        self.shown()
+        self._prune()
+        self.confirm()
 
     @staticmethod
     def _twice_seen(track: Track, sure: float) -> bool:
         return track.detected and track.sightings > 1 and (sure >= SURE or track.score >= FIRM)
 
-    def shown(self) -> list[Track]:
+    def confirm(self) -> list[Track]:
         """The tracks that are faces, each with its id: seen just now, or nobody has looked since.
 
         Not those that the engine looked for and did not find where another face is seen: they are behind it.
@@ -196,7 +198,7 @@ class Tracker:
         newcomers = [track for track in faces if not track.track_id]
         hidden = [track for track in self.tracks if track.track_id and track.predicted and not track.recent]
         crowded = [track for track in newcomers if not self._alone(track, track.crop)]
-        waiting = self._memory.name(newcomers, hidden, crowded)
+        waiting = self._memory.assign_ids(newcomers, hidden, crowded)
         self.tracks = [track for track in self.tracks if track.track_id or track not in hidden]
         for track in newcomers:
             if not track.track_id and track not in waiting:
@@ -232,7 +234,7 @@ class Tracker:
         self.tracks.append(track)
         return track
 
-    def _part(self) -> None:
+    def _resolve_duplicates(self) -> None:
         """One face, one track: of two tracks on one face, the one that jumped there falls back to its prediction.
 
         When two faces cross, the hidden one's landmarks land on the other; it coasts until it shows again, or is lost.
@@ -241,15 +243,15 @@ class Tracker:
         if not any(_same_place(track, other) for track, other in combinations(seen, 2)):
             return
         held: list[Track] = []
-        for track in sorted(seen, key=_standing):
+        for track in sorted(seen, key=_claim_priority):
             if any(_same_place(track, other) for other in held):
                 track.proven = track.track_id > 0  # a newcomer there was never a face of its own
-                track.deny(track.crop)
+                track.reject(track.crop)
                 track.unsure = True
             else:
                 held.append(track)
 
-    def _expire(self) -> None:
+    def _prune(self) -> None:
         def lives(track: Track) -> bool:
             if track.vetoed:
                 return self._at - track.born_at <= TRIAL_SECONDS
@@ -280,8 +282,8 @@ def first_crop(box_xyxy: NDArray[Any], points5: NDArray[Any]) -> Crop:
     return crop if crop.finite else crop_from_box(box_xyxy)
 
 
-def _standing(track: Track) -> tuple[bool, bool, float, float]:
+def _claim_priority(track: Track) -> tuple[bool, bool, float, float]:
     """Who keeps a face that two tracks claim: the known, the one seen lately, the one whose place and shape it has,
     the older."""
-    unlike = track.surprise + track.strangeness / ALIKE
+    unlike = track.surprise + track.descriptor_distance / ALIKE
     return (not track.track_id, not track.recent, round(unlike, 2), track.born_at)

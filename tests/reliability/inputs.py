@@ -124,11 +124,11 @@ def crowd(ids: int) -> dict[str, Any]:
         face = Painted(320, 240)
         for _ in range(2):
             at += 0.03
-            tracker.advance(at, 640, 480)
-            tracker.meet(face.box[None], np.array([0.9], np.float32), face.points5[None])
+            tracker.predict(at, 640, 480)
+            tracker.update_detections(face.box[None], np.array([0.9], np.float32), face.points5[None])
             crops = [track.crop for track in tracker.tracks]
-            tracker.follow(crops, np.repeat(face.points5[None], len(crops), 0), [0.95] * len(crops))
-            last = max(last, *(track.track_id for track in tracker.shown()))
+            tracker.update_landmarks(crops, np.repeat(face.points5[None], len(crops), 0), [0.95] * len(crops))
+            last = max(last, *(track.track_id for track in tracker.confirm()))
         at += 5.0
 
     for _ in range(20):
@@ -141,7 +141,7 @@ def crowd(ids: int) -> dict[str, Any]:
     gc.collect()
     grown = (tracemalloc.get_traced_memory()[0] - began) / 1e6
     tracemalloc.stop()
-    tracker.advance(at + 10.0, 640, 480)
+    tracker.predict(at + 10.0, 640, 480)
     kept = len(tracker.tracks) + len(tracker._memory._lost)
     per_thousand = 1000.0 * grown / ids
     return {

@@ -7,7 +7,7 @@ import pytest
 
 from rtface.geometry.crop import crop_from_landmarks, crop_from_points5
 from rtface.track import Tracker
-from rtface.track.face_shape import difference, shape_of
+from rtface.track.face_shape import descriptor, descriptor_distance
 from tests.fakes import Painted
 
 SIZE = (640, 480)
@@ -40,16 +40,16 @@ def play(tracker: Tracker, people: dict[str, Person], seen: dict[str, list[tuple
     for step in range(round(end * FPS)):
         at = step / FPS
         there = {name: one for name, one in people.items() if any(a <= at < b for a, b in seen[name])}
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         if tracker.wants_detection:
             faces = [one.at(at) for one in there.values()]
-            tracker.meet(
+            tracker.update_detections(
                 np.array([face.box for face in faces], np.float32).reshape(-1, 4),
                 np.full(len(faces), 0.9, np.float32),
                 np.array([face.points5 for face in faces], np.float32).reshape(-1, 5, 2),
             )
         look(tracker, there, at)
-        shown = [track for track in tracker.shown() if not track.predicted]
+        shown = [track for track in tracker.confirm() if not track.predicted]
         told.append({name: owner(shown, one.at(at)) for name, one in there.items()})
     return told
 
@@ -63,7 +63,7 @@ def look(tracker: Tracker, there: dict[str, Person], at: float) -> None:
         sure.append(0.9 if hit else 0.05)
     if points:
         five = np.stack([face[[36, 42, 30, 48, 54]] for face in points])
-        tracker.follow([crop_from_landmarks(face) for face in points], five, sure, points=np.stack(points))
+        tracker.update_landmarks([crop_from_landmarks(face) for face in points], five, sure, points=np.stack(points))
 
 
 def owner(shown: list, face: Painted) -> int | None:
@@ -137,9 +137,9 @@ def test_an_id_is_never_given_twice() -> None:
         at = step / FPS
         if step % 45 == 0:
             alive = [Painted(*rng.uniform((80, 80), (560, 400)), 20) for _ in range(rng.integers(0, 4))]
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         if tracker.wants_detection:
-            tracker.meet(
+            tracker.update_detections(
                 np.array([face.box for face in alive], np.float32).reshape(-1, 4),
                 np.full(len(alive), 0.9, np.float32),
                 np.array([face.points5 for face in alive], np.float32).reshape(-1, 5, 2),
@@ -148,8 +148,10 @@ def test_an_id_is_never_given_twice() -> None:
         hits = [f is not None and abs(f.x - t.crop.x) < 30 for f, t in zip(near, tracker.tracks, strict=True)]
         five = [f.points5 if hit else t.points5 for f, t, hit in zip(near, tracker.tracks, hits, strict=True)]
         if five:
-            tracker.follow([crop_from_points5(p) for p in five], np.stack(five), [0.9 if h else 0.0 for h in hits])
-        shown = [track.track_id for track in tracker.shown()]
+            tracker.update_landmarks(
+                [crop_from_points5(p) for p in five], np.stack(five), [0.9 if h else 0.0 for h in hits]
+            )
+        shown = [track.track_id for track in tracker.confirm()]
         assert len(set(shown)) == len(shown) and 0 not in shown
         lost = [track.track_id for track, _ in tracker._memory._lost]
         assert not set(lost) & set(shown)
@@ -159,14 +161,19 @@ def test_an_id_is_never_given_twice() -> None:
 def test_shapes_do_not_know_place_size_and_roll() -> None:
     person = Person(3, 200, 200)
     points = person.points(0.0)
-    shape = shape_of(points, crop_from_landmarks(points))
+    shape = descriptor(points, crop_from_landmarks(points))
     angle = np.radians(20.0)
     turn = 1.7 * np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
     turned = (points @ turn.T + (50, -80)).astype(np.float32)
-    assert shape_of(turned, crop_from_landmarks(turned)) == pytest.approx(shape, abs=1e-4)
+    assert descriptor(turned, crop_from_landmarks(turned)) == pytest.approx(shape, abs=1e-4)
     other = Person(4, 200, 200).points(0.0)
-    assert difference(shape, shape_of(other, crop_from_landmarks(other))) > 0.02
-    assert difference(shape, None) == difference(shape, shape[:5]) == difference(shape, shape * np.nan) == 0.0
+    assert descriptor_distance(shape, descriptor(other, crop_from_landmarks(other))) > 0.02
+    assert (
+        descriptor_distance(shape, None)
+        == descriptor_distance(shape, shape[:5])
+        == descriptor_distance(shape, shape * np.nan)
+        == 0.0
+    )
 
 
 def test_whoever_walked_has_more_likely_walked_on_than_stopped() -> None:

@@ -20,20 +20,20 @@ LOOKS = np.eye(4, 256, dtype=np.float32)
 
 def frame(tracker: Tracker, at: float, person: Person, look: np.ndarray | None, size: tuple[int, int] = SIZE) -> list:
     """One frame on which `person` is seen with that look; the ids that are shown."""
-    tracker.advance(at, *size)
+    tracker.predict(at, *size)
     face = person.at(at)
     if tracker.wants_detection:
-        tracker.meet(face.box[None], np.array([0.9], np.float32), face.points5[None])
+        tracker.update_detections(face.box[None], np.array([0.9], np.float32), face.points5[None])
     points = person.points(at)
     for _ in tracker.tracks[:1]:
-        tracker.follow([crop_from_landmarks(points)], face.points5[None], [0.95], points[None], looks=[look])
+        tracker.update_landmarks([crop_from_landmarks(points)], face.points5[None], [0.95], points[None], looks=[look])
     return ids(tracker)
 
 
 @pytest.mark.parametrize(("gap", "after"), [(0.2, 1), (2.0, 1), (4.0, 2), (60.0, 2), (1e9, 2)])
 def test_who_comes_after_a_pause_is_another_visitor(gap: float, after: int) -> None:
     tracker = start(STILL)
-    tracker.advance(gap, *SIZE)
+    tracker.predict(gap, *SIZE)
     meet(tracker, STILL)
     follow(tracker, {1: STILL, 2: STILL})
     assert ids(tracker) == [after]
@@ -42,7 +42,7 @@ def test_who_comes_after_a_pause_is_another_visitor(gap: float, after: int) -> N
 def test_nothing_is_kept_of_a_visitor_who_is_gone() -> None:
     tracker = start(STILL)
     for at in (0.1, 0.7, 1.0, 3.1):
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         meet(tracker)
         follow(tracker, {})
     assert tracker.tracks == [] and tracker._memory._lost == []
@@ -74,7 +74,7 @@ def test_an_expression_or_another_light_alone_keeps_the_id(changed: str) -> None
 def test_a_picture_of_another_size_takes_the_tracks_along() -> None:
     tracker = start(Painted(320, 240, 30))
     small = Painted(160, 120, 15)
-    tracker.advance(0.03, 320, 240)
+    tracker.predict(0.03, 320, 240)
     assert tracker.wants_detection
     assert tracker.tracks[0].crop.near(crop_from_points(small), centre=0.02, ratio=1.02)
     meet(tracker, small)
@@ -84,7 +84,7 @@ def test_a_picture_of_another_size_takes_the_tracks_along() -> None:
 
 def test_a_picture_of_another_form_ends_them() -> None:
     tracker = start(Painted(320, 240, 30))
-    tracker.advance(0.03, 480, 640)
+    tracker.predict(0.03, 480, 640)
     assert tracker.tracks == [] and tracker.wants_detection
 
 

@@ -16,15 +16,15 @@ SIZE = (640, 480)
 def meet(tracker: Tracker, *faces: Painted) -> None:
     boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
     points = np.array([face.points5 for face in faces], np.float32).reshape(-1, 5, 2)
-    tracker.meet(boxes, np.full(len(faces), 0.9, np.float32), points)
+    tracker.update_detections(boxes, np.full(len(faces), 0.9, np.float32), points)
 
 
 def follow(tracker: Tracker, faces: dict[int, Painted], sure: float = 0.9) -> None:
     """The engine sees `faces` by track id; a track that is not named shows no face."""
-    tracker.shown()  # names the newcomers, so that the tests can
+    tracker.confirm()  # names the newcomers, so that the tests can
     seen = [faces.get(track.track_id) for track in tracker.tracks]
     points = [face.points5 if face else track.points5 for face, track in zip(seen, tracker.tracks, strict=True)]
-    tracker.follow(
+    tracker.update_landmarks(
         [crop_from_points5(five) for five in points],
         np.array(points, np.float32).reshape(-1, 5, 2),
         [sure if face else 0.05 for face in seen],
@@ -32,13 +32,13 @@ def follow(tracker: Tracker, faces: dict[int, Painted], sure: float = 0.9) -> No
 
 
 def ids(tracker: Tracker) -> list[int]:
-    return [track.track_id for track in tracker.shown()]
+    return [track.track_id for track in tracker.confirm()]
 
 
 def start(*faces: Painted, **options: float) -> Tracker:
     """A tracker that has met and confirmed the faces at 0 s, as tracks 1, 2, …"""
     tracker = Tracker(**options)
-    tracker.advance(0.0, *SIZE)
+    tracker.predict(0.0, *SIZE)
     meet(tracker, *faces)
     follow(tracker, dict(enumerate(faces, 1)))
     assert ids(tracker) == list(range(1, len(faces) + 1))
@@ -48,7 +48,7 @@ def start(*faces: Painted, **options: float) -> Tracker:
 def test_landmarks_carry_a_track_between_detections() -> None:
     tracker = start(Painted(100, 200))
     for step in range(1, 9):
-        tracker.advance(step / 30, *SIZE)
+        tracker.predict(step / 30, *SIZE)
         assert not tracker.wants_detection
         follow(tracker, {1: Painted(100 + 5 * step, 200)})
     (track,) = tracker.tracks
@@ -60,27 +60,27 @@ def test_landmarks_carry_a_track_between_detections() -> None:
 def test_the_next_crop_lies_where_the_face_is_going() -> None:
     tracker = start(Painted(100, 200))
     for step in range(1, 16):
-        tracker.advance(step / 30, *SIZE)
+        tracker.predict(step / 30, *SIZE)
         follow(tracker, {1: Painted(100 + 10 * step, 200)})
     expected = crop_from_points5(Painted(260, 200).points5)
-    tracker.advance(16 / 30, *SIZE)
+    tracker.predict(16 / 30, *SIZE)
     assert tracker.tracks[0].crop.x == pytest.approx(expected.x, abs=1.5)
     assert tracker.tracks[0].crop.y == pytest.approx(expected.y, abs=0.1)
 
 
 def test_ids_survive_a_missed_detection_and_a_hand_before_the_face() -> None:
     tracker = start(Painted(100, 200), Painted(400, 200), detect_every=0.0)
-    tracker.advance(0.1, *SIZE)
+    tracker.predict(0.1, *SIZE)
     meet(tracker, Painted(402, 200))  # the detector misses the first
     follow(tracker, {1: Painted(101, 200), 2: Painted(402, 200)})
-    tracker.advance(0.2, *SIZE)
+    tracker.predict(0.2, *SIZE)
     meet(tracker, Painted(403, 200))  # a hand: neither sees the first
     follow(tracker, {2: Painted(403, 200)})
     assert ids(tracker) == [1, 2] and [t.predicted for t in tracker.tracks] == [True, False]
-    tracker.advance(0.35, *SIZE)
+    tracker.predict(0.35, *SIZE)
     follow(tracker, {2: Painted(403, 200)})
     assert ids(tracker) == [2]  # not shown for long
-    tracker.advance(0.4, *SIZE)
+    tracker.predict(0.4, *SIZE)
     meet(tracker, Painted(110, 205), Painted(404, 200))
     follow(tracker, {1: Painted(110, 205), 2: Painted(404, 200)})
     assert ids(tracker) == [1, 2] and not tracker.tracks[0].predicted
@@ -89,15 +89,15 @@ def test_ids_survive_a_missed_detection_and_a_hand_before_the_face() -> None:
 def test_a_face_that_nobody_confirms_is_lost_and_its_id_is_not_reused() -> None:
     tracker = start(Painted(100, 200))
     for at, shown in ((0.1, [1]), (0.3, []), (0.49, [])):
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         meet(tracker)
         follow(tracker, {})
         assert ids(tracker) == shown and len(tracker.tracks) == 1
-    tracker.advance(0.6, *SIZE)
+    tracker.predict(0.6, *SIZE)
     meet(tracker)
     follow(tracker, {})
     assert tracker.tracks == []
-    tracker.advance(3.2, *SIZE)
+    tracker.predict(3.2, *SIZE)
     meet(tracker, Painted(100, 200))
     assert ids(tracker) == [2]
 
@@ -106,14 +106,14 @@ def test_a_face_that_nobody_looked_for_stays_for_half_a_second() -> None:
     """The engine and the detector do not fit the budget."""
     tracker = start(Painted(100, 200))
     for at, shown in ((0.1, [1]), (0.3, [1]), (0.5, [1]), (0.6, [1]), (0.7, [])):
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         assert ids(tracker) == shown
 
 
 def test_a_slow_stream_keeps_its_ids() -> None:
     tracker = start(Painted(100, 200))
     for second in range(1, 5):
-        tracker.advance(float(second), *SIZE)
+        tracker.predict(float(second), *SIZE)
         assert tracker.wants_detection
         face = Painted(100 + 10 * second, 200)
         meet(tracker, face)
@@ -123,21 +123,21 @@ def test_a_slow_stream_keeps_its_ids() -> None:
 
 def judge(tracker: Tracker, face: Painted, sure: float) -> None:
     """The engine's word on the only track."""
-    tracker.follow([crop_from_points5(face.points5)], face.points5[None], [sure])
+    tracker.update_landmarks([crop_from_points5(face.points5)], face.points5[None], [sure])
 
 
 def test_a_false_detection_is_tried_unseen_and_given_up() -> None:
     tracker = Tracker()
     for at in (0.0, 0.1, 0.2):
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         assert tracker.wants_detection
         meet(tracker, Painted(100, 100))
         judge(tracker, Painted(100, 100), sure=0.1)
-        assert len(tracker.tracks) == 1 and tracker.shown() == []
-    tracker.advance(0.3, *SIZE)
+        assert len(tracker.tracks) == 1 and tracker.confirm() == []
+    tracker.predict(0.3, *SIZE)
     judge(tracker, Painted(100, 100), sure=0.1)
     assert tracker.tracks == []
-    tracker.advance(0.4, *SIZE)
+    tracker.predict(0.4, *SIZE)
     meet(tracker, Painted(300, 100))
     judge(tracker, Painted(300, 100), sure=0.9)
     assert ids(tracker) == [1]  # no id went to the false one
@@ -145,7 +145,7 @@ def test_a_false_detection_is_tried_unseen_and_given_up() -> None:
 
 def look(tracker: Tracker, face: Painted, sure: float) -> None:
     """The engine looks at the one track and sees `face`, more or less."""
-    tracker.follow([crop_from_points5(face.points5)], face.points5[None], [sure])
+    tracker.update_landmarks([crop_from_points5(face.points5)], face.points5[None], [sure])
 
 
 def test_what_is_clearly_a_face_is_shown_at_once_and_the_doubtful_when_it_is_detected_again() -> None:
@@ -153,7 +153,7 @@ def test_what_is_clearly_a_face_is_shown_at_once_and_the_doubtful_when_it_is_det
     for sure, shown in ((0.95, [[1], [1], [1]]), (0.6, [[], [], [1]]), (0.4, [[], [], [1]])):
         tracker, seen = Tracker(), []
         for frame, detected in enumerate((True, False, True)):
-            tracker.advance(frame / 30, *SIZE)
+            tracker.predict(frame / 30, *SIZE)
             if tracker.wants_detection:  # as long as nothing is certain, it looks again on every frame
                 meet(tracker, *([face] if detected else []))
             assert tracker.tracks[0].detected == (detected and (frame == 0 or sure < 0.9))
@@ -165,14 +165,14 @@ def test_what_is_clearly_a_face_is_shown_at_once_and_the_doubtful_when_it_is_det
 def test_a_doubtful_one_that_is_not_detected_again_was_never_there() -> None:
     face, tracker = Painted(100, 200), Tracker()
     for frame in range(10):
-        tracker.advance(frame / 30, *SIZE)
+        tracker.predict(frame / 30, *SIZE)
         assert tracker.wants_detection
         meet(tracker, *([face] if frame == 0 else []))
         if tracker.tracks:
             look(tracker, face, 0.6)  # as the engine goes on to think
         assert ids(tracker) == []
     assert not tracker.tracks
-    tracker.advance(10 / 30, *SIZE)
+    tracker.predict(10 / 30, *SIZE)
     meet(tracker, face)
     look(tracker, face, 0.95)
     assert ids(tracker) == [1]  # it had used up no id
@@ -183,9 +183,9 @@ def test_where_both_doubt_no_number_of_looks_makes_a_face(score: float, sure: fl
     """The dot of an i in lettering, seen by the detector on frame after frame."""
     face, tracker = Painted(100, 200), Tracker()
     for frame in range(6):
-        tracker.advance(frame / 30, *SIZE)
+        tracker.predict(frame / 30, *SIZE)
         box, points = np.array([face.box], np.float32), face.points5[None]
-        tracker.meet(box, np.array([score], np.float32), points)
+        tracker.update_detections(box, np.array([score], np.float32), points)
         look(tracker, face, sure)
         assert ids(tracker) == ([1] if shown and frame else [])
 
@@ -196,18 +196,20 @@ def test_what_stays_doubtful_takes_nobodys_place_and_little_time(max_faces: int,
     poster, person, tracker = Painted(100, 200), Painted(400, 200), Tracker(max_faces=max_faces)
     looked, shown = 0, 0
     for frame in range(180):
-        tracker.advance(frame / 30, *SIZE)
+        tracker.predict(frame / 30, *SIZE)
         there = {poster: (0.55, 0.4)} | ({person: (0.9, 1.0)} if frame >= comes_at else {})
         if tracker.wants_detection:
             looked += 1
             boxes, points = [face.box for face in there], np.array([face.points5 for face in there])
-            tracker.meet(
+            tracker.update_detections(
                 np.array(boxes, np.float32), np.array([score for score, _ in there.values()], np.float32), points
             )
         seen = [min(there, key=lambda face: abs(face.x - track.crop.x)) for track in tracker.tracks]
         if seen:
             points5 = np.array([face.points5 for face in seen])
-            tracker.follow([crop_from_points5(five) for five in points5], points5, [there[face][1] for face in seen])
+            tracker.update_landmarks(
+                [crop_from_points5(five) for five in points5], points5, [there[face][1] for face in seen]
+            )
         shown += ids(tracker) == [1]
     assert shown >= 180 - comes_at - 2 - (max_faces == 1) * 30
     assert max_faces == 1 or looked < 100
@@ -216,7 +218,7 @@ def test_what_stays_doubtful_takes_nobodys_place_and_little_time(max_faces: int,
 def test_where_the_detector_seldom_looks_a_doubtful_one_waits_for_it() -> None:
     face, tracker = Painted(100, 200), Tracker()
     for frame in range(13):  # 0.4 s
-        tracker.advance(frame / 30, *SIZE)
+        tracker.predict(frame / 30, *SIZE)
         if frame in (0, 12):
             meet(tracker, face)
         look(tracker, face, 0.6)
@@ -226,32 +228,32 @@ def test_where_the_detector_seldom_looks_a_doubtful_one_waits_for_it() -> None:
 def test_a_poor_first_crop_is_mended_by_its_own_landmarks() -> None:
     """The engine denies the detector's crop, but its landmarks lead to one that it confirms."""
     tracker = Tracker()
-    tracker.advance(0.0, *SIZE)
+    tracker.predict(0.0, *SIZE)
     meet(tracker, Painted(115, 100))
     judge(tracker, Painted(102, 100), sure=0.1)
-    assert tracker.shown() == [] and tracker.tracks[0].crop.x == pytest.approx(102)
-    tracker.advance(0.03, *SIZE)
+    assert tracker.confirm() == [] and tracker.tracks[0].crop.x == pytest.approx(102)
+    tracker.predict(0.03, *SIZE)
     meet(tracker, Painted(115, 100))
     assert tracker.tracks[0].crop.x == pytest.approx(102)  # not back to the poor one
     judge(tracker, Painted(100, 100), sure=0.9)
-    (track,) = tracker.shown()
+    (track,) = tracker.confirm()
     assert track.crop.x == pytest.approx(100) and not track.predicted
 
 
 def test_without_the_engine_the_detectors_word_counts() -> None:
     tracker = Tracker()
     for at in (0.0, 0.1):
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         meet(tracker, Painted(100 + 100 * at, 100))
         assert ids(tracker) == [1]
 
 
 def test_a_newcomer_on_a_known_face_is_not_shown() -> None:
     tracker = start(Painted(100, 200))
-    tracker.advance(0.1, *SIZE)
+    tracker.predict(0.1, *SIZE)
     meet(tracker, Painted(100, 200), Painted(190, 200))
     points = np.stack([Painted(100, 200).points5, Painted(102, 200).points5])
-    tracker.follow([crop_from_points5(five) for five in points], points, [0.9, 0.9])
+    tracker.update_landmarks([crop_from_points5(five) for five in points], points, [0.9, 0.9])
     assert ids(tracker) == [1] and len(tracker.tracks) == 2
 
 
@@ -264,7 +266,7 @@ def test_crossing_faces_keep_their_ids(front: int) -> None:
         left, right = Painted(100 + 400 * step / 60, 200), Painted(500 - 400 * step / 60, 200)
         hidden = abs(left.x - right.x) < 90
         shown = [(left, right)[front - 1]] if hidden else [left, right]
-        tracker.advance(step / 30, *SIZE)
+        tracker.predict(step / 30, *SIZE)
         if tracker.wants_detection:
             meet(tracker, *shown)
         follow(tracker, {track.track_id: nearest(track.crop.x, shown) for track in tracker.tracks})
@@ -277,7 +279,7 @@ def test_a_face_that_vanished_does_not_take_over_one_that_passes_by() -> None:
     tracker = start(Painted(100, 200), Painted(300, 200))
     for step in range(1, 15):
         passing = Painted(100 + 1.0 * step * step, 200)  # ever faster, so that it is always ahead of its prediction
-        tracker.advance(step / 30, *SIZE)
+        tracker.predict(step / 30, *SIZE)
         reached = abs(tracker.tracks[1].crop.x - passing.x) < 60 if len(tracker.tracks) > 1 else False
         follow(tracker, {1: passing, 2: passing} if reached else {1: passing})
     assert tracker.tracks[0].track_id == 1 and tracker.tracks[0].crop.x == pytest.approx(296, abs=3)
@@ -298,7 +300,7 @@ def test_a_face_behind_another_is_not_shown_on_it_and_keeps_its_id_where_it_come
         front = Painted(400 - 20 * step, 200)  # before the other at step 10
         hidden = abs(front.x - behind.x) < 60
         out = Painted(behind.x + 70, 200)  # where it went meanwhile, not foreseen
-        tracker.advance(at, *SIZE)
+        tracker.predict(at, *SIZE)
         seen = {2: front} if hidden else {1: behind if step < 10 else out, 2: front}
         meet(tracker, *seen.values())
         follow(tracker, seen) if step < 10 else engine_sees(tracker, list(seen.values()))
@@ -313,7 +315,7 @@ def engine_sees(tracker: Tracker, faces: list[Painted]) -> None:
     found = [next((face for face in faces if abs(face.x - t.crop.x) < face.half), None) for t in tracker.tracks]
     points = [face.points5 if face else t.points5 for face, t in zip(found, tracker.tracks, strict=True)]
     sure = [0.95 if face else 0.05 for face in found]
-    tracker.follow([crop_from_points5(five) for five in points], np.array(points, np.float32), sure)
+    tracker.update_landmarks([crop_from_points5(five) for five in points], np.array(points, np.float32), sure)
 
 
 def test_of_boxes_that_overlap_alike_the_nearer_points_win() -> None:
@@ -329,7 +331,7 @@ def test_of_boxes_that_overlap_alike_the_nearer_points_win() -> None:
 def test_two_tracks_on_one_face_become_one() -> None:
     tracker = start(Painted(100, 200), Painted(300, 200))
     for step in range(1, 25):
-        tracker.advance(step / 30, *SIZE)
+        tracker.predict(step / 30, *SIZE)
         follow(tracker, {1: Painted(100, 200), 2: Painted(100, 200)})
     assert ids(tracker) == [1]
 
@@ -337,37 +339,37 @@ def test_two_tracks_on_one_face_become_one() -> None:
 def test_a_face_that_leaves_the_picture_is_dropped() -> None:
     tracker = start(Painted(600, 200))
     for step in range(1, 12):
-        tracker.advance(step / 30, *SIZE)
+        tracker.predict(step / 30, *SIZE)
         follow(tracker, {1: Painted(600 + 6 * step, 200)} if step < 8 else {})
     assert ids(tracker) == []
 
 
 def test_when_the_detector_is_wanted() -> None:
     tracker = Tracker(detect_every=0.3)
-    tracker.advance(0.0, *SIZE)
+    tracker.predict(0.0, *SIZE)
     assert tracker.wants_detection  # no face yet
     meet(tracker, Painted(100, 200))
     follow(tracker, {1: Painted(100, 200)})
-    tracker.advance(0.1, *SIZE)
+    tracker.predict(0.1, *SIZE)
     assert not tracker.wants_detection
     follow(tracker, {1: Painted(100, 200)}, sure=0.4)
     assert tracker.wants_detection  # in doubt
-    tracker.advance(0.2, *SIZE)
+    tracker.predict(0.2, *SIZE)
     assert tracker.wants_detection
     meet(tracker, Painted(100, 200))
     follow(tracker, {1: Painted(100, 200)}, sure=0.4)
     assert not tracker.tracks[0].predicted  # engine in doubt, detector certain
     follow(tracker, {1: Painted(100, 200)})
-    tracker.advance(0.49, *SIZE)
+    tracker.predict(0.49, *SIZE)
     assert not tracker.wants_detection
-    tracker.advance(0.51, *SIZE)
+    tracker.predict(0.51, *SIZE)
     assert tracker.wants_detection  # its time has come
 
 
 def test_a_clock_set_back_starts_a_new_stream() -> None:
     tracker = start(Painted(100, 200))
-    tracker.advance(5.0, *SIZE)
-    tracker.advance(1.0, *SIZE)
+    tracker.predict(5.0, *SIZE)
+    tracker.predict(1.0, *SIZE)
     assert ids(tracker) == [] and tracker.wants_detection
     meet(tracker, Painted(100, 200))
     assert ids(tracker) == [2]
@@ -375,7 +377,7 @@ def test_a_clock_set_back_starts_a_new_stream() -> None:
 
 def test_no_more_tracks_than_allowed() -> None:
     tracker = Tracker(max_faces=2)
-    tracker.advance(0.0, *SIZE)
+    tracker.predict(0.0, *SIZE)
     meet(tracker, Painted(100, 100), Painted(300, 100), Painted(500, 100))
     assert ids(tracker) == [1, 2]
 
@@ -383,8 +385,10 @@ def test_no_more_tracks_than_allowed() -> None:
 def test_a_detector_without_points() -> None:
     tracker = Tracker()
     for at, x in ((0.0, 100), (0.1, 112)):
-        tracker.advance(at, *SIZE)
-        tracker.meet(Painted(x, 100).box[None], np.ones(1, np.float32), np.full((1, 5, 2), np.nan, np.float32))
+        tracker.predict(at, *SIZE)
+        tracker.update_detections(
+            Painted(x, 100).box[None], np.ones(1, np.float32), np.full((1, 5, 2), np.nan, np.float32)
+        )
         assert ids(tracker) == [1]
         assert tracker.tracks[0].crop.x == pytest.approx(x, abs=1)
         assert np.isnan(tracker.tracks[0].points5).all()
@@ -392,9 +396,9 @@ def test_a_detector_without_points() -> None:
 
 def test_landmarks_that_are_not_numbers_deny_the_face() -> None:
     tracker = start(Painted(100, 200))
-    tracker.advance(0.1, *SIZE)
+    tracker.predict(0.1, *SIZE)
     broken = np.full((1, 5, 2), np.nan, np.float32)
-    tracker.follow([crop_from_points5(broken[0])], broken, [0.99])
+    tracker.update_landmarks([crop_from_points5(broken[0])], broken, [0.99])
     assert tracker.tracks[0].predicted and tracker.tracks[0].crop.finite
 
 
@@ -404,7 +408,7 @@ def test_the_detector_looks_more_seldom_where_no_place_is_left(max_faces: int, l
     tracker = start(face, detect_every=0.25, max_faces=max_faces)
     seen = 0
     for step in range(1, 65):  # two seconds
-        tracker.advance(step / 32, *SIZE)
+        tracker.predict(step / 32, *SIZE)
         if tracker.wants_detection:
             seen += 1
             meet(tracker, face)
