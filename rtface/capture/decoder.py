@@ -61,7 +61,7 @@ class Decoder:
         self.partial = self.last_failed = False
         self._fed = self._leading = 0
         self._key_pts: int | None = None
-        self._interlaced = False
+        self._interlaced = self._ended = False
         packets = self._read()
         begin, size = deque[Any](), 0
         for packet in packets:
@@ -75,7 +75,9 @@ class Decoder:
 
     @property
     def failed(self) -> int:
-        """Frames that were tried and did not come; final once the last frame was handed out."""
+        """Frames that were tried and did not come. Those that the decoder still holds may: they count at the end."""
+        if not self._ended:
+            return self.raised
         silent = self._fed - self.frames - self.raised - self._leading
         if self._interlaced and self.frames + self.raised >= self._fed // 2:
             silent = 0  # a packet a field
@@ -93,6 +95,7 @@ class Decoder:
                 yield from self._decode(packet)
             packet = following
         yield from self._decode(_end(self._stream))
+        self._ended = True
 
     def _read(self) -> Iterator[Any]:
         """Packets with something in them, over damaged places of the file."""

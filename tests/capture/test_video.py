@@ -366,3 +366,11 @@ def test_cuda_decodes_what_the_cpu_does(tmp_path: Path) -> None:
             frame = source.read()
             assert frame is not None and frame.media_time == other.media_time
             assert np.abs(frame.image.astype(int) - other.image).mean() < 2.0
+
+
+def test_a_run_that_ends_early_counts_no_frame_that_the_decoder_still_holds(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", sliding(30), "libx264", options={"bf": "3"})
+    with open_source(path) as source:
+        for _ in range(10):
+            source.read()
+            assert source.corrupt == 0
