@@ -120,6 +120,7 @@ def _engine(models_dir: Path | None, measure: bool) -> str:
     from rtface.networks.speed_test import measure as time_engines
     from rtface.networks.speeds import installed_backends, recall
     from rtface.options import Options
+    from rtface.system.machine import runs_int8_fast
 
     options = Options.load(models_dir=models_dir)
     try:
@@ -130,7 +131,8 @@ def _engine(models_dir: Path | None, measure: bool) -> str:
         backend = choose_backend(options, catalogue)
     except RtfaceError as error:  # a damaged model has its own line
         return f"unknown: {error}"
-    return f"{backend.name} {backend.precision}: {backend.why}"
+    slow = "" if backend.precision != "fp32" or runs_int8_fast() else "; int8 would be slower on this CPU (no VNNI)"
+    return f"{backend.name} {backend.precision}: {backend.why}{slow}"
 
 
 def _gpu() -> str:
