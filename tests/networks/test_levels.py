@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from rtface.networks import open as networks
 from rtface.networks.selection import SelectedNetwork
 from rtface.options import Options
 from rtface.tasks.parsing import labels_in_frame
-from rtface.types import FrameResult
+from rtface.types import Frame, FrameResult
 from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 FACES = (Painted(110, 120, 16), Painted(330, 220, 30), Painted(540, 380, 22))
@@ -195,7 +194,7 @@ def test_the_engine_for_smaller_crops_sees_the_face_in_the_same_place() -> None:
     results = []
     for number in (0, small):
         with Analyzer(Options(budget_ms=1000, level=number)) as analyzer:
-            results.append([analyzer.video(portrait, at=time.monotonic()) for _ in range(9)][-1])
+            results.append([analyzer.process(Frame(portrait, media_time=frame / 30)) for frame in range(9)][-1])
     full, cheap = (result.faces[0] for result in results)
     assert full.parsing is not None and cheap.parsing is not None and full.landmarks is not None
     assert cheap.landmarks is not None and cheap.parsing.labels.shape == (96, 96)
