@@ -11,7 +11,6 @@ UNIT = """\
 #   systemctl status {name}      journalctl -u {name} -f
 [Unit]
 Description=rtface: {about}
-Documentation=https://pypi.org/project/rtface/
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
