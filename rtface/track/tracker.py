@@ -11,50 +11,10 @@ from numpy.typing import NDArray
 
 from rtface.geometry.crop import Crop, crop_from_box, crop_from_points5
 from rtface.track.association import associate
+from rtface.track.config import TrackerConfig
 from rtface.track.face_shape import descriptor
 from rtface.track.reid import ALIKE, REMEMBER_SECONDS, ReId
 from rtface.track.track import Track
-
-LOST_SECONDS = 0.5
-"""A face that nobody confirmed for this long is gone."""
-
-HIDE_SECONDS = 0.2
-"""A face that the engine does not find where it looks is not shown after this long; it may come back with its id."""
-
-TRIAL_SECONDS = 0.2
-"""A detection that the engine denies is tried for this long, unseen, before it is given up."""
-
-SURE = 0.5
-"""The engine's `face` probability from which its landmarks alone carry a track."""
-
-DOUBT = 0.25
-"""Below this the engine overrules even the detector; between, the detector's word decides."""
-
-CLEAR = 0.9
-"""From here on a newcomer is shown at once; a doubtful one when the detector has seen it on a second frame, and the
-engine is `SURE` or the detector `FIRM` there.
-
-Lettering looks like a face for a few frames: the dot of an i had 0.29 to 0.45 here while the detector saw it four times
-with 0.5. People have 1.0 in three clips."""
-
-FIRM = 0.7
-"""The detector's score from which its second look needs no more than the engine's `DOUBT`."""
-
-DOUBT_SECONDS = 1.0
-"""What is not certain after this long is given up …"""
-
-REJECT_SECONDS = 2.0
-"""… and begins no track again for this long, unless the detector grows `FIRM`: lettering would take the engine's time,
-and a place among the most faces, for as long as it is there."""
-
-SAME_FORM = 0.03
-"""Widths and heights of two pictures whose ratios differ by no more than this share show the same view."""
-
-ALONE = 1.2
-"""A face within this many crop sides of another may be mistaken for it while they cross."""
-
-FULL_FACTOR = 4.0
-"""So many times more seldom the detector looks while no place for another face is left; it can only confirm then."""
 
 Floats = NDArray[np.float32]
 
@@ -67,12 +27,14 @@ class Tracker:
     `tracks` are all that the engine should look at; `confirm` are those of them that are faces.
 
     Args:
-        detect_every: Longest time between two looks of the detector, in seconds; `FULL_FACTOR` times that while there
-            are `max_faces`.
+        detect_every: Longest time between two looks of the detector, in seconds; `TrackerConfig.full_factor`
+            times that while there are `max_faces`.
         max_faces: Most tracks at a time.
+        config: The tunables.
     """
 
-    def __init__(self, detect_every: float = 0.3, max_faces: int = 8) -> None:
+    def __init__(self, detect_every: float = 0.3, max_faces: int = 8, config: TrackerConfig | None = None) -> None:
+        self._config = config or TrackerConfig()
         self._detect_every, self._max_faces = detect_every, max_faces
         self._next_id = 1
         self.reset()
@@ -110,7 +72,7 @@ class Tracker:
         if before is None or before == self._size:
             return
         factor, upright = width / before[0], height / before[1]
-        if abs(upright - factor) > SAME_FORM * factor:
+        if abs(upright - factor) > self._config.same_form * factor:
             at, size = self._at, self._size
             self.reset()
             self._at, self._size = at, size
@@ -124,7 +86,7 @@ class Tracker:
     def wants_detection(self) -> bool:
         """Whether the detector should look at this frame: its time has come, or a track is missing or in doubt."""
         full = len(self.tracks) >= self._max_faces
-        due = self._at - self._detected_at >= self._detect_every * (FULL_FACTOR if full else 1.0)
+        due = self._at - self._detected_at >= self._detect_every * (self._config.full_factor if full else 1.0)
         proven = [track for track in self.tracks if track.proven]
         return due or not proven or any(track.unsure or not track.certain for track in proven)
 
@@ -164,12 +126,12 @@ class Tracker:
         landmarks = points5 if points is None else points
         seen = zip(looked, crops, points5, face, landmarks, looks or [None] * len(looked), strict=True)
         for track, crop, five, sure, all_points, look in seen:
-            track.unsure = not sure >= SURE
-            if crop.finite and (sure >= SURE or (sure >= DOUBT and track.detected)):
+            track.unsure = not sure >= self._config.sure
+            if crop.finite and (sure >= self._config.sure or (sure >= self._config.doubt and track.detected)):
                 # Landmarks of a face that is half hidden have not its shape.
-                shape = descriptor(all_points, crop) if sure >= SURE else None
+                shape = descriptor(all_points, crop) if sure >= self._config.sure else None
                 track.update_landmarks(crop, five, shape, look, alone=self._alone(track, crop))
-                track.certain = track.certain or sure >= CLEAR or self._twice_seen(track, sure)
+                track.certain = track.certain or sure >= self._config.clear or self._twice_seen(track, sure)
             else:
                 track.reject(crop)
         self._resolve_duplicates()
@@ -179,9 +141,10 @@ class Tracker:
         self._prune()
         self.confirm()
 
-    @staticmethod
-    def _twice_seen(track: Track, sure: float) -> bool:
-        return track.detected and track.sightings > 1 and (sure >= SURE or track.score >= FIRM)
+    def _twice_seen(self, track: Track, sure: float) -> bool:
+        return (
+            track.detected and track.sightings > 1 and (sure >= self._config.sure or track.score >= self._config.firm)
+        )
 
     def confirm(self) -> list[Track]:
         """The tracks that are faces, each with its id: seen just now, or nobody has looked since.
@@ -190,7 +153,7 @@ class Tracker:
         """
 
         def seen(track: Track) -> bool:
-            lately = not track.predicted or self._at - track.seen_at <= HIDE_SECONDS
+            lately = not track.predicted or self._at - track.seen_at <= self._config.hide_s
             doubtful = track.vetoed or (track.proven and not track.certain)
             return not doubtful and (lately or not track.unsure) and not self._covered(track)
 
@@ -208,7 +171,7 @@ class Tracker:
 
     def _alone(self, track: Track, crop: Crop) -> bool:
         others = (other for other in self.tracks if other is not track)
-        return not any(crop.near(other.crop, centre=ALONE, ratio=4.0) for other in others)
+        return not any(crop.near(other.crop, centre=self._config.alone, ratio=4.0) for other in others)
 
     def _covered(self, track: Track) -> bool:
         others = (other for other in self.tracks if not other.predicted)
@@ -227,7 +190,7 @@ class Tracker:
 
     def _known_false(self, crop: Crop, score: float) -> bool:
         lately = (place for place, until in self._rejected if until >= self._at)
-        return score < FIRM and any(crop.near(place, centre=0.4, ratio=1.8) for place in lately)
+        return score < self._config.firm and any(crop.near(place, centre=0.4, ratio=1.8) for place in lately)
 
     def _begin(self, crop: Crop, score: float) -> Track:
         track = Track(score, crop, self._at)
@@ -254,14 +217,14 @@ class Tracker:
     def _prune(self) -> None:
         def lives(track: Track) -> bool:
             if track.vetoed:
-                return self._at - track.born_at <= TRIAL_SECONDS
+                return self._at - track.born_at <= self._config.trial_s
             if track.proven and not track.certain and track.misses:  # where it seldom looks, wait for its next word
-                return self._at - track.born_at <= TRIAL_SECONDS
-            return not track.predicted or self._at - track.seen_at <= LOST_SECONDS
+                return self._at - track.born_at <= self._config.trial_s
+            return not track.predicted or self._at - track.seen_at <= self._config.lost_s
 
-        doubted = [t for t in self.tracks if t.proven and not t.certain and self._at - t.born_at > DOUBT_SECONDS]
+        doubted = [t for t in self.tracks if t.proven and not t.certain and self._at - t.born_at > self._config.doubt_s]
         self._rejected = [(place, until) for place, until in self._rejected if until >= self._at]
-        self._rejected += [(track.crop, self._at + REJECT_SECONDS) for track in doubted]
+        self._rejected += [(track.crop, self._at + self._config.reject_s) for track in doubted]
         self._keep([lives(track) and track not in doubted for track in self.tracks])
 
     def _keep(self, which: Sequence[bool], *, outside: bool = False) -> None:
