@@ -183,7 +183,6 @@ def _work(paths: list[str], seeds: list[int], folder: Path) -> Iterator[dict[str
 
 def worker(copy: str, paths: list[str]) -> None:
     """Reads a damaged video a seed on stdin, and prints what came of it."""
-    import resource
 
     for line in sys.stdin:
         seed = int(line)
@@ -204,7 +203,7 @@ def worker(copy: str, paths: list[str]) -> None:
             record |= {"end": "traceback", "error": f"{type(error).__name__}: {error}"}
         signal.alarm(0)
         record["seconds"] = time.monotonic() - began
-        record["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        record["peak_mb"] = machine.peak_resident_mb() or 0.0
         print(json.dumps(record), flush=True)
 
 
@@ -258,7 +257,6 @@ def disk(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
 
 def pictures(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
     """Damaged pictures."""
-    import resource
 
     from tests.reliability.inputs import read_damaged_picture, summarised, whole_pictures
 
@@ -267,7 +265,7 @@ def pictures(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
         data, began = damaged(rng.choice(made), rng), time.monotonic()
         ends[read_damaged_picture(data)] += 1
         slowest = max(slowest, time.monotonic() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = machine.peak_resident_mb() or 0.0
     figures = summarised(ends)
     ok = not figures["traceback"] and slowest <= SLOW_S and peak <= PEAK_MB
     return {"inputs": count, **figures, "slowest_s": round(slowest, 2), "peak_mb": round(peak, 1), "ok": ok}
