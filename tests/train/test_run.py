@@ -224,7 +224,7 @@ def test_a_killed_run_loses_at_most_five_minutes(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("rtface.train.run.time.monotonic", lambda: now[0])
     run = started(tmp_path, steps=10**6)
     saved: list[float] = []
-    monkeypatch.setattr(torch, "save", lambda state, part: (saved.append(now[0]), part.write_bytes(b"")))
+    monkeypatch.setattr(torch, "save", lambda state, file: (saved.append(now[0]), file.write(b"")))
     for _ in range(130):
         now[0] += 10.0
         train(run, 1)
