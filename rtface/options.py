@@ -15,8 +15,7 @@ from typing import Any
 
 from rtface import option_rules as rules
 from rtface.audience.rules import AudienceOptions
-from rtface.errors import OptionError
-from rtface.errors import unknown as unknown
+from rtface.errors import OptionError, unknown
 from rtface.labels import TASKS
 from rtface.option_rules import Rule
 from rtface.system.paths import expanded

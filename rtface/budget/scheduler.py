@@ -81,10 +81,6 @@ class FrameScheduler:
         self._from, self._every = began, began - self._from
         self._short = False
 
-    def skip_reason(self, task: str, stage: str, *later: str) -> Skip | None:
-        """As `Budget.skip_reason`, for stages that may be left out without counting against the level."""
-        return self.budget.skip_reason(task, stage, *later)
-
     def _over_budget(self, task: str, stage: str) -> Skip | None:
         """Why a stage that the level promises does not fit; this counts against the level."""
         skip = self.budget.skip_reason(task, stage)

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from rtface.cli import lazy
-from rtface.errors import UsageError
-from rtface.options import unknown
+from rtface.errors import UsageError, unknown
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
