@@ -23,7 +23,15 @@ NEEDED = ("id", "source", "split", "image")
 #: Encoded pixels: read when a picture is looked at, not with the labels.
 HEAVY = ("image", "parsing")
 #: Shapes of a face's arrays; in the file they are flat lists of float32.
-SHAPES = {"box_xyxy": (4,), "points5": (5, 2), "landmarks68": (68, 2), "mesh478": (478, 2), "pose": (3,)}
+SHAPES = {
+    "box_xyxy": (4,),
+    "points5": (5, 2),
+    "landmarks68": (68, 2),
+    "mesh478": (478, 2),
+    "pose": (3,),
+    "gaze": (2,),
+    "blendshapes52": (52,),
+}
 _TEXTS = ("parsing_scheme", "parsing_source", "licence")
 _FACE_FIELDS = tuple(field.name for field in fields(FaceLabel))
 _FACE_TEXTS = ("box_source", "points5_source", "landmarks68_source")

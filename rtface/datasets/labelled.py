@@ -42,6 +42,9 @@ class FaceLabel:
         mesh478: (478, 2) MediaPipe's mesh, x and y only.
         pose: (3,) yaw, pitch, roll in degrees; ``pose_spread`` how far its sources lie apart, degrees.
         yaw_true: Measured yaw in degrees.
+        gaze: (2,) yaw, pitch in degrees of the line of sight, mean of both eyes, in the camera's frame: 0, 0 looks into
+            the camera, yaw + to the image's right, pitch + up; not relative to the head.
+        blendshapes52: (52,) 0..1 in MediaPipe's order (`_neutral`, then 51 of ARKit's shapes).
     """
 
     box_xyxy: Array | None = None
@@ -56,6 +59,8 @@ class FaceLabel:
     pose: Array | None = None
     pose_spread: float | None = None
     yaw_true: float | None = None
+    gaze: Array | None = None
+    blendshapes52: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

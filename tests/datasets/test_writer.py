@@ -19,6 +19,7 @@ from tests.datasets.made import picture, points
 from tests.evaluate.made import SCHEMA
 
 WHOLE = Settings(max_side=0)
+GAZE, SHAPES = np.array((-12.5, 4.0), np.float32), np.linspace(0, 1, 52, dtype=np.float32)
 
 
 def a_record(folder: Path, name: str = "a", width: int = 200, height: int = 150, **more: object) -> LabelledImage:
@@ -29,7 +30,10 @@ def a_record(folder: Path, name: str = "a", width: int = 200, height: int = 150,
         id=name,
         source="made",
         picture=picture(folder / f"{name}.png", width, height),
-        faces=(replace(face, box_source="human", yaw_true=15.0), FaceLabel(points5=points(5), points5_source="human")),
+        faces=(
+            replace(face, box_source="human", yaw_true=15.0, gaze=GAZE, blendshapes52=SHAPES),
+            FaceLabel(points5=points(5), points5_source="human"),
+        ),
         mask=lambda: mask,
         parsing_scheme="celebamask19",
         parsing_source="human",
@@ -40,8 +44,9 @@ def a_record(folder: Path, name: str = "a", width: int = 200, height: int = 150,
 
 def test_the_schema_is_the_corpus_and_more() -> None:
     own, corpus = (list(one.field("faces").type.value_type) for one in (schema(), SCHEMA))
-    assert {field.name for field in own} - {field.name for field in corpus} == {"landmarks68_spread"}
-    assert [field for field in own if field.name != "landmarks68_spread"] == corpus
+    added = {"landmarks68_spread", "gaze", "blendshapes52"}
+    assert {field.name for field in own} - {field.name for field in corpus} == added
+    assert [field for field in own if field.name not in added] == corpus
     more = {"faces", "ignore_xyxy", "licence"}
     assert [field for field in schema() if field.name not in more] == [
         field for field in SCHEMA if field.name not in more
@@ -67,6 +72,7 @@ def test_training_and_evaluation_read_what_was_written(tmp_path: Path) -> None:
     first, second = one.faces
     np.testing.assert_allclose(first.landmarks68, points(68), atol=1e-5)
     assert first.landmarks68_source == "human" and first.yaw_true == 15.0
+    assert np.array_equal(first.gaze, GAZE) and np.array_equal(first.blendshapes52, SHAPES)
     assert first.pose is not None and first.pose.tolist() == [10.0, -5.0, 2.0]
     assert second.box_xyxy is None and second.points5 is not None and second.points5.tolist() == points(5).tolist()
 
