@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,18 @@ BOX_BLEND = 0.5
 """Weight of a new detection's box against the track's: detectors breathe by a few per cent from frame to frame."""
 
 Floats = NDArray[np.float32]
+
+
+class TrackState(Enum):
+    """What detector and engine have said of a face so far; it begins as TENTATIVE.
+
+    The engine's first look makes it DENIED or DOUBTFUL; it may find a denied face later. CONFIRMED stays.
+    """
+
+    TENTATIVE = "the detector saw it, the engine has not looked"
+    DENIED = "the engine has looked, and never found a face"
+    DOUBTFUL = "the engine has found a face, but both have said too little for it to be shown"
+    CONFIRMED = "engine and detector have said enough; see `Tracker.update_landmarks`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,36 +106,29 @@ class Track:
         score: The detector's score when it last saw the face.
         crop: The face's square at `at`: a prediction until detector or engine confirm it.
         at: The present, in seconds.
+        state: What detector and engine have said of it.
+        confidence: The engine's last opinion of the crop, 0..1: the probability of a well-placed face.
         predicted: Neither detector nor engine have confirmed the face at `at`.
         detected: The detector saw the face at `at`.
         born_at: When the detector first saw the face.
-        proven: The engine has confirmed the face at some time.
-        vetoed: The engine has looked, and never confirmed it.
-        certain: Engine and detector together have said enough for it to be shown; see `Tracker.update_landmarks`.
         sightings: Frames on which the detector saw it.
-        misses: Frames on which the detector looked and did not, as long as it is not certain.
-        unsure: The engine doubts the crop; the detector should look again.
-        recent: The face was confirmed on the frame before.
+        misses: Frames on which the detector looked and did not, as long as it is not CONFIRMED.
         shape: The shape of its landmarks before `at`; None = not known.
-        replaced: Another face has taken its place.
     """
 
     score: float
     crop: Crop
     at: float
     track_id: int = 0
+    state: TrackState = TrackState.TENTATIVE
+    confidence: float = 1.0
     predicted: bool = False
     detected: bool = True
-    proven: bool = False
-    vetoed: bool = False
-    certain: bool = False
     sightings: int = 0
     misses: int = 0
-    unsure: bool = False
-    recent: bool = True
     shape: Floats | None = None
-    replaced: bool = False
     born_at: float = field(init=False)
+    _before: float = field(init=False)  # the time of the frame before
     _last: Motion = field(init=False)
     _box: Floats | None = field(default=None, init=False)  # in sides of the crop, about its centre
     _points: Floats = field(init=False)  # in sides of the crop, about its centre
@@ -133,7 +139,7 @@ class Track:
     _change: _Change | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.born_at = self.at
+        self.born_at = self._before = self.at
         self._last = Motion(self.crop, self.at)
         self._points = np.full((5, 2), np.nan, np.float32)
 
@@ -146,6 +152,22 @@ class Track:
     def seen_at(self) -> float:
         """When the face was last confirmed."""
         return self._last.at if self.predicted else self.at
+
+    @property
+    def found(self) -> bool:
+        """Whether the engine has found the face at some time."""
+        return self.state in (TrackState.DOUBTFUL, TrackState.CONFIRMED)
+
+    @property
+    def confirmed_before(self) -> bool:
+        """Whether the face was confirmed on the frame before."""
+        return self._last.at >= self._before
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another face has taken its place: it changed at once, was seen again, and has stayed so."""
+        change = self._change
+        return change is not None and change.times > 1 and self.at - change.since >= CHANGE_SECONDS
 
     @property
     def shape_now(self) -> Floats | None:
@@ -180,13 +202,14 @@ class Track:
         if not self.predicted:
             self._learn(self.at - self._last.at)
             self._last = self._last.seen(self.crop, self.at)
-        self.at, self.crop = at, self._last.extrapolate(at)
-        self.recent, self.predicted, self.detected = not self.predicted, True, False
+        self._before, self.at, self.crop = self.at, at, self._last.extrapolate(at)
+        self.predicted, self.detected = True, False
 
-    def update_detections(self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float) -> None:
-        """The detector sees the face. The engine's own crop stays, unless it is in doubt or far from the detector's."""
-        engines_own = self.vetoed or (self.proven and not self.unsure)
-        if not (engines_own and self.crop.near(crop, centre=0.25, ratio=1.4)):
+    def update_detections(
+        self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float, *, keep_crop: bool = False
+    ) -> None:
+        """The detector sees the face; `keep_crop`: the engine's own crop stays, unless it is far from the detector's."""
+        if not (keep_crop and self.crop.near(crop, centre=0.25, ratio=1.4)):
             self.crop = crop
         box = _relative(box_xyxy.reshape(2, 2), self.crop).reshape(4)
         self._box = box if self._box is None else self._box + np.float32(BOX_BLEND) * (box - self._box)
@@ -209,7 +232,9 @@ class Track:
         if self.shape is None:
             self.shape = shape
         self._points = _relative(points5, crop)
-        self.predicted, self.proven, self.vetoed = False, True, False
+        self.predicted = False
+        if not self.found:
+            self.state = TrackState.DOUBTFUL
 
     def _watch(self, shape: Floats | None, look: Floats | None, alone: bool) -> None:
         """Notice that another face is in this one's place: shape and look change at once, and stay so."""
@@ -222,7 +247,6 @@ class Track:
                 self._change = None
                 return
             change.times += 1
-            self.replaced = change.times > 1 and self.at - change.since >= CHANGE_SECONDS
         elif (
             (was_like is not None and self.shape is not None)
             and descriptor_distance(before, shape) > JUMP
@@ -232,29 +256,30 @@ class Track:
 
     def begin_anew(self) -> None:
         """From here on it is another face's track, without an id yet."""
-        self.track_id, self.born_at, self.replaced, self._change = 0, self.at, False, None
+        self.track_id, self.born_at, self._change = 0, self.at, None
         self.shape = self._new_shape
         self._last = Motion(self.crop, self.at)
 
     def scale(self, factor: float) -> None:
-        """The picture has become `factor` times as large; the detector should look."""
+        """The picture has become `factor` times as large: the crop is in doubt until somebody has looked."""
         crop, last = self.crop, self._last
         self.crop = Crop(crop.x * factor, crop.y * factor, crop.side * factor, crop.roll)
         seen = Crop(last.crop.x * factor, last.crop.y * factor, last.crop.side * factor, last.crop.roll)
         speeds = (speed * factor for speed in (last.vx, last.vy, last.stride_x, last.stride_y))
         self._last = Motion(seen, last.at, *speeds)
-        self.unsure = True
+        self.confidence = 0.0
 
     def reject(self, crop: Crop) -> None:
         """The engine sees no face, and would cut `crop` if it had to: a newcomer tries that, others fall back."""
-        if self.proven:
+        self.predicted, self._new_shape = True, None
+        if self.found:
             self.crop = self._last.extrapolate(self.at)
         else:
+            self.state = TrackState.DENIED
             # A detector's first crop may be too poor for the engine to know the face, yet lead it there.
             if crop.finite and crop.near(self.crop, centre=0.4, ratio=1.8):
                 self.crop = crop
             self._last = Motion(self.crop, self.at)
-        self.predicted, self.vetoed, self._new_shape = True, not self.proven, None
 
     def _learn(self, elapsed: float) -> None:
         """The shape of the frame before was the face's: nobody has claimed it, and nobody was before it."""

@@ -14,7 +14,7 @@ from rtface.track.association import associate
 from rtface.track.config import TrackerConfig
 from rtface.track.face_shape import descriptor
 from rtface.track.reid import ALIKE, REMEMBER_SECONDS, ReId
-from rtface.track.track import Track
+from rtface.track.track import Track, TrackState
 
 Floats = NDArray[np.float32]
 
@@ -24,7 +24,8 @@ class Tracker:
 
     A frame is `predict`, then `update_detections` when `wants_detection`, then `update_landmarks`, then `confirm`.
 
-    `tracks` are all that the engine should look at; `confirm` are those of them that are faces.
+    `tracks` are all that the engine should look at; `visible` are those of them that are faces, and `confirm` names
+    them.
 
     Args:
         detect_every: Longest time between two looks of the detector, in seconds; `TrackerConfig.full_factor`
@@ -87,8 +88,8 @@ class Tracker:
         """Whether the detector should look at this frame: its time has come, or a track is missing or in doubt."""
         full = len(self.tracks) >= self._max_faces
         due = self._at - self._detected_at >= self._detect_every * (self._config.full_factor if full else 1.0)
-        proven = [track for track in self.tracks if track.proven]
-        return due or not proven or any(track.unsure or not track.certain for track in proven)
+        found = [track for track in self.tracks if track.found]
+        return due or not found or any(self._unsure(t) or t.state is not TrackState.CONFIRMED for t in found)
 
     def update_detections(self, boxes_xyxy: Floats, scores: Floats, points5: Floats) -> None:
         """What the detector saw on this frame: (N, 4) px, (N,), (N, 5, 2) px; NaN points where it has none."""
@@ -102,9 +103,11 @@ class Tracker:
                 if full or not crop.finite or self._known_false(crop, float(scores[index])):
                     continue
                 track = self._begin(crop, float(scores[index]))
-            track.update_detections(boxes_xyxy[index], points5[index], crop, float(scores[index]))
+            engines_own = track.state is TrackState.DENIED or (track.found and not self._unsure(track))
+            score = float(scores[index])
+            track.update_detections(boxes_xyxy[index], points5[index], crop, score, keep_crop=engines_own)
         for track in self.tracks:
-            track.misses += not track.certain and not track.detected
+            track.misses += track.state is not TrackState.CONFIRMED and not track.detected
 
     def update_landmarks(
         self,
@@ -126,12 +129,13 @@ class Tracker:
         landmarks = points5 if points is None else points
         seen = zip(looked, crops, points5, face, landmarks, looks or [None] * len(looked), strict=True)
         for track, crop, five, sure, all_points, look in seen:
-            track.unsure = not sure >= self._config.sure
+            track.confidence = sure
             if crop.finite and (sure >= self._config.sure or (sure >= self._config.doubt and track.detected)):
                 # Landmarks of a face that is half hidden have not its shape.
                 shape = descriptor(all_points, crop) if sure >= self._config.sure else None
                 track.update_landmarks(crop, five, shape, look, alone=self._alone(track, crop))
-                track.certain = track.certain or sure >= self._config.clear or self._twice_seen(track, sure)
+                if sure >= self._config.clear or self._twice_seen(track, sure):
+                    track.state = TrackState.CONFIRMED
             else:
                 track.reject(crop)
         self._resolve_duplicates()
@@ -146,20 +150,28 @@ class Tracker:
             track.detected and track.sightings > 1 and (sure >= self._config.sure or track.score >= self._config.firm)
         )
 
-    def confirm(self) -> list[Track]:
-        """The tracks that are faces, each with its id: seen just now, or nobody has looked since.
+    @property
+    def visible(self) -> list[Track]:
+        """The tracks that are faces: seen just now, or nobody has looked since.
 
         Not those that the engine looked for and did not find where another face is seen: they are behind it.
         """
 
         def seen(track: Track) -> bool:
             lately = not track.predicted or self._at - track.seen_at <= self._config.hide_s
-            doubtful = track.vetoed or (track.proven and not track.certain)
-            return not doubtful and (lately or not track.unsure) and not self._covered(track)
+            doubtful = track.state in (TrackState.DENIED, TrackState.DOUBTFUL)
+            return not doubtful and (lately or not self._unsure(track)) and not self._covered(track)
 
-        faces = [track for track in self.tracks if seen(track)]
+        return [track for track in self.tracks if seen(track)]
+
+    def confirm(self) -> list[Track]:
+        """Give each visible face its id, an old one if it was here before; the faces that have one.
+
+        A track whose face has been found under another one ends here.
+        """
+        faces = self.visible
         newcomers = [track for track in faces if not track.track_id]
-        hidden = [track for track in self.tracks if track.track_id and track.predicted and not track.recent]
+        hidden = [track for track in self.tracks if track.track_id and track.predicted and not track.confirmed_before]
         crowded = [track for track in newcomers if not self._alone(track, track.crop)]
         waiting = self._memory.assign_ids(newcomers, hidden, crowded)
         self.tracks = [track for track in self.tracks if track.track_id or track not in hidden]
@@ -173,9 +185,13 @@ class Tracker:
         others = (other for other in self.tracks if other is not track)
         return not any(crop.near(other.crop, centre=self._config.alone, ratio=4.0) for other in others)
 
+    def _unsure(self, track: Track) -> bool:
+        """The engine doubts the crop (or has said no number); the detector should look again."""
+        return not track.confidence >= self._config.sure
+
     def _covered(self, track: Track) -> bool:
         others = (other for other in self.tracks if not other.predicted)
-        return track.predicted and track.unsure and any(_same_place(track, other) for other in others)
+        return track.predicted and self._unsure(track) and any(_same_place(track, other) for other in others)
 
     def _pairs(self, boxes_xyxy: Floats, points5: Floats) -> list[tuple[int, int]]:
         if not self.tracks:
@@ -208,21 +224,23 @@ class Tracker:
         held: list[Track] = []
         for track in sorted(seen, key=_claim_priority):
             if any(_same_place(track, other) for other in held):
-                track.proven = track.track_id > 0  # a newcomer there was never a face of its own
+                if not track.track_id:
+                    track.state = TrackState.DENIED  # a newcomer there was never a face of its own
                 track.reject(track.crop)
-                track.unsure = True
+                track.confidence = 0.0
             else:
                 held.append(track)
 
     def _prune(self) -> None:
         def lives(track: Track) -> bool:
-            if track.vetoed:
+            if track.state is TrackState.DENIED:
                 return self._at - track.born_at <= self._config.trial_s
-            if track.proven and not track.certain and track.misses:  # where it seldom looks, wait for its next word
+            if track.state is TrackState.DOUBTFUL and track.misses:  # where it seldom looks, wait for its next word
                 return self._at - track.born_at <= self._config.trial_s
             return not track.predicted or self._at - track.seen_at <= self._config.lost_s
 
-        doubted = [t for t in self.tracks if t.proven and not t.certain and self._at - t.born_at > self._config.doubt_s]
+        doubtful = (track for track in self.tracks if track.state is TrackState.DOUBTFUL)
+        doubted = [track for track in doubtful if self._at - track.born_at > self._config.doubt_s]
         self._rejected = [(place, until) for place, until in self._rejected if until >= self._at]
         self._rejected += [(track.crop, self._at + self._config.reject_s) for track in doubted]
         self._keep([lives(track) and track not in doubted for track in self.tracks])
@@ -249,4 +267,4 @@ def _claim_priority(track: Track) -> tuple[bool, bool, float, float]:
     """Who keeps a face that two tracks claim: the known, the one seen lately, the one whose place and shape it has,
     the older."""
     unlike = track.surprise + track.descriptor_distance / ALIKE
-    return (not track.track_id, not track.recent, round(unlike, 2), track.born_at)
+    return (not track.track_id, not track.confirmed_before, round(unlike, 2), track.born_at)
