@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 _GRAPH = 7  # of ModelProto
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE = 1, 5, 11, 12, 13  # of GraphProto
-_NODE_INPUT, _NODE_OUTPUT, _NODE_TYPE, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_GRAPHS = (6, 11)
+_NODE_INPUT, _NODE_OUTPUT, _NODE_TYPE = 1, 2, 4
 _TENSOR_NAME, _VALUE_NAME, _VALUE_TYPE = 8, 1, 2
 _TENSOR_TYPE, _ELEMENT_TYPE, _SHAPE, _DIM, _DIM_VALUE, _DIM_NAME = 1, 1, 2, 1, 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -24,6 +23,10 @@ ELEMENTS = {"tensor(float)": 1, "tensor(uint8)": 2, "tensor(int8)": 3, "tensor(f
 
 AGAIN = frozenset(("Cast", "DequantizeLinear", "Reshape", "Transpose"))
 """Operators that cost next to nothing: both halves have their own, so that what passes between them is small."""
+
+
+WITH_GRAPHS = frozenset(("If", "Loop", "Scan", "SequenceMap"))
+"""Operators that hold graphs of their own."""
 
 
 class SplitHead(NamedTuple):
@@ -58,11 +61,11 @@ def without_outputs(model: bytes, names: Collection[str]) -> bytes:
     left = [name for name in output_names(model) if name not in names]
     if not left:
         raise ValueError("expected an output that stays, got none")
-    return graph.part(*graph.needed(left), left, inputs=True)
+    return graph.part(graph.needed(left), left, inputs=True)
 
 
 def split_head(model: bytes, names: Collection[str]) -> SplitHead:
-    """The model without these outputs, as `without_outputs`, but with what the second half goes on from.
+    """The model without these outputs and the nodes that only they need, but with what the second half goes on from.
 
     Raises:
         ValueError: `model` is no ONNX file, or cannot be cut there: nothing stays, or it has inner graphs.
@@ -73,7 +76,7 @@ def split_head(model: bytes, names: Collection[str]) -> SplitHead:
     if graph.inner or not passed or not left or set(passed) & set(left):
         raise ValueError(f"expected a network with a part for {', '.join(names)} alone, got one without")
     infos = [_message(_OUTPUT, _message(_VALUE_NAME, name.encode())) for name in passed]
-    return SplitHead(graph.part(*graph.needed((*left, *passed)), left, infos, inputs=True), passed)
+    return SplitHead(graph.part(graph.needed((*left, *passed)), left, infos, inputs=True), passed)
 
 
 def split_tail(
@@ -88,69 +91,85 @@ def split_tail(
     """
     graph = _Graph(model)
     nodes, _ = graph.branch(names, [name for name in output_names(model) if name not in names])
-    read = {name for field in graph.fields if id(field) in nodes for name in _names(field, _NODE_INPUT)}
     infos = [_message(_INPUT, _value(name, *types[name])) for name in types]
-    return graph.part(nodes, read, names, infos)
+    return graph.part(nodes, names, infos)
+
+
+class _Node(NamedTuple):
+    field: _Field
+    reads: list[str]
+    makes: list[str]
+    kind: str
 
 
 class _Graph:
-    """A model's graph, whose nodes are named by the `id` of their fields."""
+    """A model's graph: its parts as they stand in the file, and what its nodes read and make."""
 
     def __init__(self, model: bytes) -> None:
-        self._model, self.fields = model, list(_fields(_graph(model)))
-        nodes = [field for field in self.fields if field.number == _NODE]
-        self.inner = any(_has_graph(list(_fields(field.value))) for field in nodes)
-        self._makers = {name: field for field in nodes for name in _names(field, _NODE_OUTPUT)}
-        weights = [field for field in self.fields if field.number == _INITIALIZER]
-        self._given = {_text(field.value, _TENSOR_NAME) for field in weights}
+        self._model, self._fields = model, list(_fields(_graph(model)))
+        self._nodes = [_node(field) for field in self._fields if field.number == _NODE]
+        self._makers = {name: node for node in self._nodes for name in node.makes}
+        self._weights = {_text(field.value, _TENSOR_NAME) for field in self._fields if field.number == _INITIALIZER}
+        self.inner = any(node.kind in WITH_GRAPHS for node in self._nodes)
 
-    def needed(self, names: Collection[str]) -> tuple[set[int], set[str]]:
-        """Nodes that compute these tensors, and all tensors that they read."""
-        read, nodes = _needed(self.fields, set(names))
-        return nodes, read
+    def needed(self, names: Collection[str]) -> list[_Node]:
+        """Nodes that compute these tensors. One with an inner graph may read any tensor of the graph around it."""
+        if self.inner:
+            return self._nodes
+        asked, kept = set(names), list[_Node]()
+        for node in reversed(self._nodes):  # they stand in the order in which they run
+            if not asked.isdisjoint(node.makes):
+                kept.append(node)
+                asked.update(node.reads)
+        return kept
 
-    def branch(self, names: Collection[str], others: Collection[str]) -> tuple[set[int], tuple[str, ...]]:
+    def branch(self, names: Collection[str], others: Collection[str]) -> tuple[list[_Node], tuple[str, ...]]:
         """Nodes that only `names` need, with copies of cheap ones before them; and the tensors that they go on from."""
-        nodes = self.needed(names)[0] - self.needed(others)[0]
-        asked = [name for field in self.fields if id(field) in nodes for name in _names(field, _NODE_INPUT)]
+        shared = {id(node) for node in self.needed(others)}
+        nodes = {id(node): node for node in self.needed(names) if id(node) not in shared}
+        asked = [name for node in self._nodes if id(node) in nodes for name in node.reads]
         passed = dict[str, None]()
         while asked:
             name = asked.pop(0)
             maker = self._makers.get(name)
-            if not name or name in self._given or (maker is not None and id(maker) in nodes):
+            if not name or name in self._weights or (maker is not None and id(maker) in nodes):
                 continue
-            if maker is not None and _text(maker.value, _NODE_TYPE) in AGAIN:
-                nodes.add(id(maker))
-                asked += _names(maker, _NODE_INPUT)
+            if maker is not None and maker.kind in AGAIN:
+                nodes[id(maker)] = maker
+                asked += maker.reads
             else:
                 passed[name] = None
-        return nodes, tuple(passed)
+        return list(nodes.values()), tuple(passed)
 
     def part(
-        self,
-        nodes: set[int],
-        read: set[str],
-        outputs: Collection[str],
-        infos: Sequence[bytes] = (),
-        *,
-        inputs: bool = False,
+        self, nodes: Sequence[_Node], outputs: Collection[str], infos: Sequence[bytes] = (), *, inputs: bool = False
     ) -> bytes:
         """A model of these nodes, the weights that they read, and these outputs; `infos` are more inputs or outputs."""
+        own = {id(node.field) for node in nodes}
+        read = self._weights if self.inner else {name for node in nodes for name in node.reads}
 
         def stays(field: _Field) -> bool:
             if field.number == _NODE:
-                return id(field) in nodes
+                return id(field) in own
             if field.number == _INITIALIZER:
                 return _text(field.value, _TENSOR_NAME) in read
             if field.number == _OUTPUT:
                 return _text(field.value, _VALUE_NAME) in outputs
             return field.number != _VALUE and (inputs or field.number != _INPUT)
 
-        return _with_graph(self._model, b"".join((*(field.whole for field in self.fields if stays(field)), *infos)))
+        return _with_graph(self._model, b"".join((*(field.whole for field in self._fields if stays(field)), *infos)))
 
 
-def _names(node: _Field, number: int) -> list[str]:
-    return [_str(part.value) for part in _fields(node.value) if part.number == number]
+def _node(field: _Field) -> _Node:
+    reads, makes, kind = list[str](), list[str](), ""
+    for part in _fields(field.value):
+        if part.number == _NODE_INPUT:
+            reads.append(_str(part.value))
+        elif part.number == _NODE_OUTPUT:
+            makes.append(_str(part.value))
+        elif part.number == _NODE_TYPE:
+            kind = _str(part.value)
+    return _Node(field, reads, makes, kind)
 
 
 def _value(name: str, kind: str, shape: Sequence[int | str | None]) -> bytes:
@@ -183,8 +202,9 @@ def with_weights(model: bytes, lender: bytes) -> bytes:
     held = {_text(field.value, _TENSOR_NAME) for field in _fields(_graph(model)) if field.number == _INITIALIZER}
     lent = [field for field in _fields(_graph(lender)) if field.number == _INITIALIZER]
     read: set[str] = set()
-    for node in (field.value for field in _fields(_graph(model)) if field.number == _NODE):
-        read |= {_str(part.value) for part in _fields(node) if part.number == _NODE_INPUT}
+    for field in _fields(_graph(model)):
+        if field.number == _NODE:
+            read.update(_node(field).reads)
     names = [_text(field.value, _TENSOR_NAME) for field in lent]
     more = [field.whole for name, field in zip(names, lent, strict=True) if name in read - held]
     return _with_graph(model, b"".join((_graph(model), *more)))
@@ -194,28 +214,6 @@ def _with_graph(model: bytes, body: bytes) -> bytes:
     return b"".join(
         _message(_GRAPH, body) if field.number == _GRAPH else bytes(field.whole) for field in _fields(memoryview(model))
     )
-
-
-def _needed(graph: list[_Field], needed: set[str]) -> tuple[set[str], set[int]]:
-    """Tensors that `needed` are computed from, and (by `id`) the nodes that do it."""
-    kept: set[int] = set()
-    for field in reversed(graph):  # a graph's nodes stand in the order in which they run
-        if field.number != _NODE:
-            continue
-        node = list(_fields(field.value))
-        if _has_graph(node) or any(_str(part.value) in needed for part in node if part.number == _NODE_OUTPUT):
-            kept.add(id(field))
-            needed |= {_str(part.value) for part in node if part.number == _NODE_INPUT}
-        if _has_graph(node):  # it may read any tensor of the graph around it
-            everything = [other for other in graph if other.number in (_NODE, _INITIALIZER)]
-            names = {_text(other.value, _TENSOR_NAME) for other in everything if other.number == _INITIALIZER}
-            return needed | names, {id(other) for other in everything}
-    return needed, kept
-
-
-def _has_graph(node: list[_Field]) -> bool:
-    attributes = (part.value for part in node if part.number == _NODE_ATTRIBUTE)
-    return any(inner.number in _ATTRIBUTE_GRAPHS for attribute in attributes for inner in _fields(attribute))
 
 
 def _graph(model: bytes) -> memoryview:

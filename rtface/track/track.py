@@ -208,7 +208,7 @@ class Track:
     def update_detections(
         self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float, *, keep_crop: bool = False
     ) -> None:
-        """The detector sees the face; `keep_crop`: the engine's own crop stays, unless it is far from the detector's."""
+        """The detector sees the face; `keep_crop`: the engine's crop stays, unless it is far from the detector's."""
         if not (keep_crop and self.crop.near(crop, centre=0.25, ratio=1.4)):
             self.crop = crop
         box = _relative(box_xyxy.reshape(2, 2), self.crop).reshape(4)
