@@ -60,10 +60,12 @@ def open_waiting(
     on_wait: Callable[[SourceError], None],
     stop: threading.Event,
 ) -> Source:
-    """As `open_source`, but a camera, stream or pipeline that is not there is waited for.
+    """Open a source; a camera, stream or pipeline that is not there yet is waited for.
 
     Args:
-        source, clock, settings: As for `open_source`.
+        source: What `open_source` takes.
+        clock: For the times, and for how long it is waited.
+        settings: What a camera is asked for, and how pictures are turned.
         reconnect: How often it is tried, and when it is given up.
         on_wait: Called once, with why it cannot be opened, when it is waited for.
         stop: Set when nobody waits any more.

@@ -40,7 +40,9 @@ class Reconnect(Backoff):
     """How a lost source is tried again; a connection that gave frames for a second starts the next loss at `first_s`.
 
     Attributes:
-        first_s, longest_s, jitter, chance: As ``Backoff``: pauses that double, from 0.5 s to 8 s.
+        first_s, longest_s: First and longest pause between two tries; they double.
+        jitter: A pause is shortened by up to this share of it (0..1), by `chance`.
+        chance: Of the jitter.
         give_up_s: End with an error once the source was away for so long; 0 = at once, None = never.
         stall_s: A source that gives no frame for so long, or does not open within it, counts as lost.
     """

@@ -71,7 +71,7 @@ class Cropping(Protocol):
         """Whether that is to be had now, and the better way for so many faces."""
 
     def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
-        """As `Engine.run`, on crops of a frame (H, W, 3) BGR.
+        """Cut these squares out of a frame (H, W, 3) BGR, feed them to the network; the outputs asked for, by name.
 
         Raises:
             EngineError: the device or the network cannot run this.

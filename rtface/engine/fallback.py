@@ -37,7 +37,7 @@ class FallbackEngine:
 
     @property
     def prunes(self) -> bool:
-        """As the engine that runs now."""
+        """Whether the engine that runs now saves time when a call does not ask for an output."""
         return prunes(self._now)
 
     @property
@@ -46,7 +46,7 @@ class FallbackEngine:
         return self._now.outputs
 
     def prepare(self, *names: Sequence[str]) -> None:
-        """Get what runs now ready for a stream; raises as the spare does, once the first has failed.
+        """Get what runs now ready for a stream; the spare where the first has failed.
 
         Raises:
             EngineError: Neither can.
@@ -70,11 +70,11 @@ class FallbackEngine:
         return self._now.run(batch, names)
 
     def crops_itself(self, count: int) -> bool:
-        """As the engine that runs now."""
+        """Whether the engine that runs now cuts faces out better than the CPU, for so many of them."""
         return isinstance(self._now, Cropping) and self._now.crops_itself(count)
 
     def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
-        """As `run`. The spare gets crops that the CPU cut.
+        """Cut these squares out of a frame, and run; the spare gets crops that the CPU cut.
 
         Raises:
             EngineError: The spare fails too.

@@ -43,7 +43,7 @@ class HotSwapEngine:
 
     @property
     def prunes(self) -> bool:
-        """As the engine that runs now."""
+        """Whether the engine that runs now saves time when a call does not ask for an output."""
         return prunes(self._now)
 
     @property
@@ -52,17 +52,27 @@ class HotSwapEngine:
         return self._now.outputs
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
-        """Swap where the second is ready, then run; raises as the engine that runs."""
+        """Swap where the second is ready, then run.
+
+        Raises:
+            EngineError: The network cannot run this batch.
+            DeviceFailed: The GPU fails.
+        """
         if self._next is not None:
             self._swap()
         return self._now.run(batch, names)
 
     def crops_itself(self, count: int) -> bool:
-        """As the engine that runs now."""
+        """Whether the engine that runs now cuts faces out better than the CPU, for so many of them."""
         return isinstance(self._now, Cropping) and self._now.crops_itself(count)
 
     def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
-        """As `run`; the engine that runs now has said that it can."""
+        """Cut these squares out of a frame (H, W, 3) BGR, and run; only where `crops_itself` has said yes.
+
+        Raises:
+            EngineError: The network cannot run this.
+            DeviceFailed: The GPU fails.
+        """
         assert isinstance(self._now, Cropping)
         return self._now.run_crops(image, crops, names)
 

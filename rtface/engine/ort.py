@@ -104,7 +104,12 @@ class OrtEngine:
         return self.feed({self._input: batch}, names, passing=passing)
 
     def feed(self, inputs: Tensors, names: Sequence[str], *, passing: Sequence[str] = ()) -> Tensors:
-        """As `run`, for a network of several inputs, by name."""
+        """Feed a network of several inputs, by name; the outputs asked for, and those passed on.
+
+        Raises:
+            EngineError: The engine is closed, or ONNX Runtime refuses an input.
+            DeviceFailed: A GPU fails.
+        """
         if self._session is None:
             raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
         wanted = [*names, *passing]
@@ -132,7 +137,8 @@ class OrtEngine:
         """Run every shape that was announced, the largest first: TensorRT's plan then reaches to all of them.
 
         Raises:
-            EngineError: as `run`.
+            EngineError: The engine is closed, or ONNX Runtime refuses a shape.
+            DeviceFailed: A GPU fails.
         """
         for shape in sorted(self._shapes, key=np.prod, reverse=True):
             self.run(np.zeros(shape, np.uint8), self._outputs)

@@ -48,7 +48,11 @@ class SplitSession:
         self._second.feed({name: made[name] for name in self._passed}, self._expensive)
 
     def first(self, batch: NDArray[Any], names: Sequence[str], handoff: Channel) -> Tensors:
-        """What of these outputs is not expensive, as `Engine.run`."""
+        """What of these outputs is not expensive, by name; the second half's input goes into `handoff`.
+
+        Raises:
+            EngineError: ONNX Runtime refuses the batch.
+        """
         made = self._first.run(batch, [name for name in names if name not in self._expensive], passing=self._passed)
         handoff.put(made)
         return {name: value for name, value in made.items() if name in names}

@@ -168,7 +168,7 @@ class TrtEngine:
         return self._crops is not None and count >= (1 if self._cuda.integrated else CROPS_FROM)
 
     def run_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
-        """As `run`, on crops of a frame (H, W, 3) BGR, which are sampled on the GPU.
+        """Sample these squares of a frame (H, W, 3) BGR on the GPU, and run; the outputs asked for, by name.
 
         Raises:
             EngineError: The engine is closed, or has no output of that name.

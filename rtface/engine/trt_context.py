@@ -124,7 +124,7 @@ class ShapeContext:
         return self._answers(graph, copies_in, names)
 
     def run_filled(self, fill: Callable[[int], None], names: Sequence[str]) -> Tensors:
-        """As `run`, with an input that `fill` puts at an address, by work in the stream."""
+        """Compute and copy out, with an input that `fill` puts at an address of the GPU, by work in the stream."""
         graph = self._ready(copies_in=False)
         fill(self._in.device.device_address)
         return self._answers(graph, False, names)

@@ -116,7 +116,7 @@ class VisitStore:
         """Keep windows as they may be published; `since` tells two runs within one window apart.
 
         Raises:
-            OutputError: As `add`.
+            OutputError: The disk is full, or the like; what was kept before stays.
         """
         with self._transaction():
             self._db.executemany(

@@ -85,7 +85,7 @@ def add_model(path: Path, folder: Path, terms: str, name: str | None = None, ite
         iterations: Rounds of interaction of a multi-task network.
 
     Raises:
-        ModelError: As `signature`.
+        ModelError: The file is missing, ONNX Runtime cannot run it, or it is no network of rtface.
         UsageError: tomlkit is not installed.
     """
     found = signature(path)

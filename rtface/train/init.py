@@ -27,7 +27,7 @@ def initialize(net: nn.Module, model: Path, run: Callable[[], object]) -> None:
     """`continue_from` a run's `last.pt`, or `warm_start` from an exported network, whose `run` then makes a batch.
 
     Raises:
-        ModelError: As these two.
+        ModelError: The file is missing, is neither a checkpoint nor an ONNX file, or is of another network.
     """
     if model.suffix == ".pt":
         continue_from(net, model)

@@ -107,7 +107,7 @@ class AdversarialRun(Run):
         self.critic_optimizer = torch.optim.Adam(critic.parameters(), rate, betas=(0.0, 0.9))
 
     def resume(self) -> bool:
-        """As `Run.resume`; a critic that was not saved begins again."""
+        """Go on where the run stopped, where it has a checkpoint; a critic that was not saved begins again."""
         resumed, path = super().resume(), self.folder / "critic.pt"
         if resumed and path.is_file():
             saved = read_checkpoint(path, ("net", "optimizer"))
@@ -116,7 +116,7 @@ class AdversarialRun(Run):
         return resumed
 
     def save(self) -> None:
-        """As `Run.save`, and the critic."""
+        """Write the checkpoint, and the critic beside it."""
         super().save()
         with atomic_write(self.folder / "critic.pt") as file:
             torch.save({"net": self.critic.state_dict(), "optimizer": self.critic_optimizer.state_dict()}, file)

@@ -28,7 +28,11 @@ def check_parts(network: str, residual: bool, association: bool, reencode: bool)
 def build_engine(
     network: str = "fast", residual: bool = False, association: bool = False, reencode: bool = True
 ) -> Network:
-    """A fresh network by name, with the fast one's optional parts. Raises OptionError as `check_parts`."""
+    """A fresh network by name, with the fast one's optional parts.
+
+    Raises:
+        OptionError: The network is unknown, or has no such part.
+    """
     check_parts(network, residual, association, reencode)
     return EngineNet(residual, association, reencode) if network == "fast" else PaperNet()
 
