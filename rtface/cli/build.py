@@ -80,9 +80,9 @@ def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
 
 def _plan(model: ModelEntry, precision: str, profile: Profile, options: Options) -> None:
     from rtface.engine.plan_cache import PlanCache
-    from rtface.networks.tensorrt import allowed, make_plan
+    from rtface.networks.tensorrt import make_plan, precision_for
 
-    precision, began, said = allowed(model, precision, options), time.monotonic(), [-1]
+    precision, began, said = precision_for(model, precision, options), time.monotonic(), [-1]
 
     def progress(phase: str, done: float) -> None:
         tenth = int(done * 10)

@@ -80,7 +80,7 @@ def _open(chosen: SelectedNetwork, options: Options) -> Engine:
         from rtface.networks.tensorrt import open_trt
 
         on_cpu = chosen.on_cpu or model
-        return open_trt(model, chosen.precision, options, lambda: _on_ort(on_cpu, "onnx", options))
+        return open_trt(model, chosen.precision, options, lambda: _on_ort(on_cpu, "onnx", options), chosen.gate)
     if backend == "openvino":
         from rtface.engine.openvino import OpenVinoEngine
 

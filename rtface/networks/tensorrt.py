@@ -24,7 +24,7 @@ from rtface.engine.trt_build import NotBuilt, Progress, Shapes, build_plan, targ
 from rtface.errors import EngineError, RtfaceError
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry
-from rtface.networks.gates import gate_of
+from rtface.networks.gates import AccuracyGate, gate_of
 from rtface.networks.profiles import Profile, default_profile, read_profile
 from rtface.networks.roles import DETECTOR
 from rtface.networks.shapes import warm_shapes
@@ -73,16 +73,22 @@ def _called(on: Gpu) -> str:
     return f"{on.name}, {on.processors} processors"
 
 
-def allowed(model: ModelEntry, precision: str, options: Options) -> str:
-    """The precision that the accuracy gate leaves a network: a measured failure of INT8 makes it FP16, said aloud."""
-    if precision != "int8":
+def gated_precision(model: ModelEntry, precision: str, gate: AccuracyGate | None) -> str:
+    """The precision that its gate in INT8 leaves a network: a measured failure makes it FP16, said aloud."""
+    if precision != "int8" or gate is None or gate.passed:
         return precision
-    gate = gate_of(model.sha256, "trt", "int8", options.calibration_dir)
-    if gate is None or gate.passed:
-        return "int8"
     worst = ", ".join(str(head["name"]) for head in gate.failed)
     log.warning("%s runs in fp16: in int8 it loses more than its gate allows (%s)", model.name, worst)
     return "fp16"
+
+
+def precision_for(model: ModelEntry, precision: str, options: Options) -> str:
+    """`gated_precision` by the gates that the options name.
+
+    Raises:
+        ModelError: They cannot be read.
+    """
+    return gated_precision(model, precision, gate_of(model.sha256, "trt", "int8", options.calibration_dir))
 
 
 def make_plan(
@@ -149,13 +155,19 @@ def plan_ready(model: ModelEntry, precision: str, options: Options) -> bool:
     """Whether the plan for this machine is there, and a GPU to run it."""
     try:
         profile = read_profile(options.profile or default_profile(precision))
-        key = key_for(model, allowed(model, precision, options), profile, options, find_api(), gpu())
+        key = key_for(model, precision_for(model, precision, options), profile, options, find_api(), gpu())
         return PlanCache().load(key) is not None
     except RtfaceError:
         return False
 
 
-def open_trt(model: ModelEntry, precision: str, options: Options, first: Callable[[], Engine]) -> Engine:
+def open_trt(
+    model: ModelEntry,
+    precision: str,
+    options: Options,
+    first: Callable[[], Engine],
+    gate: AccuracyGate | None = None,
+) -> Engine:
     """The network on TensorRT; where its plan is missing or does not load, on `first` while it is built.
 
     Args:
@@ -163,6 +175,7 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
         precision: fp32, fp16 or int8.
         options: For the calibration.
         first: Opens the network on ONNX Runtime: it runs until the plan is there, and after the GPU failed.
+        gate: What was measured of the network in this precision; None = nothing.
 
     Raises:
         EngineError: TensorRT or cuda-bindings is not installed, there is no GPU, or the plan lies where others could
@@ -170,7 +183,7 @@ def open_trt(model: ModelEntry, precision: str, options: Options, first: Callabl
         ModelError: INT8 is asked for, and there are no ranges of this network.
     """
     api, on = find_api(), gpu()
-    precision = allowed(model, precision, options)
+    precision = gated_precision(model, precision, gate)
     profile = read_profile(options.profile or default_profile(precision))
     key = key_for(model, precision, profile, options, api, on)
     cache = PlanCache()

@@ -189,10 +189,10 @@ def test_a_failed_gate_makes_int8_fp16(tmp_path: Path, caplog: pytest.LogCapture
     gate |= {"float_layers": [], "heads": heads, "passed": False, "measured_by": "test"}
     (tmp_path / FILE).write_text(json.dumps({"gates": [gate]}))
     options = Options(calibration_dir=str(tmp_path))
-    assert tensorrt.allowed(MODEL, "int8", options) == "fp16" and "parsing components_f" in caplog.text
-    assert "emotion" not in caplog.text and tensorrt.allowed(MODEL, "fp32", options) == "fp32"
+    assert tensorrt.precision_for(MODEL, "int8", options) == "fp16" and "parsing components_f" in caplog.text
+    assert "emotion" not in caplog.text and tensorrt.precision_for(MODEL, "fp32", options) == "fp32"
     (tmp_path / FILE).unlink()
-    assert tensorrt.allowed(MODEL, "int8", options) == "int8"
+    assert tensorrt.precision_for(MODEL, "int8", options) == "int8"
 
 
 def test_sizes_of_a_profile() -> None:
