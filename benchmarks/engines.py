@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -93,8 +92,8 @@ def work(engine: str, precision: str, threads: int | None, iterations: int) -> N
             networks[role].run(batch, networks[role].outputs)
             times.append((time.perf_counter() - began) * 1e3)
         cpu = (time.process_time() - cpu) * 1e3 / calls
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
-        print(json.dumps({"ms": times, "cpu_ms": cpu, "rss_mb": machine.resident_mb(), "peak_mb": peak}), flush=True)
+        memory = {"rss_mb": machine.resident_mb(), "peak_mb": machine.peak_resident_mb()}
+        print(json.dumps({"ms": times, "cpu_ms": cpu, **memory}), flush=True)
 
 
 class Runner:

@@ -29,6 +29,34 @@ def nice_ticks(most: float, count: int = 4) -> list[float]:
     return [step * number for number in range(math.ceil(most / step - 1e-9) + 1)]
 
 
+class _Plot:
+    """What bars and lines have in common: the scale, the grid and the labels under it."""
+
+    def __init__(self, labels: Sequence[str], series: Sequence[Series], unit: str, width: int, height: int) -> None:
+        self._labels, self._unit, self._width, self._height = labels, unit, width, height
+        self._ticks = nice_ticks(max((value or 0.0 for one in series for value in one.values), default=0.0))
+        self.slot = (width - LEFT - RIGHT) / max(len(labels), 1)
+        self.floor = height - BOTTOM
+        self.parts = [_axis(self._ticks, self.floor - TOP, width, unit), _labels(labels, self.slot, height)]
+
+    def x(self, row: int) -> float:
+        """The middle of a label's place."""
+        return LEFT + self.slot * (row + 0.5)
+
+    def y(self, value: float) -> float:
+        """The height of a value."""
+        return TOP + (self.floor - TOP) * (1 - value / self._ticks[-1])
+
+    def told(self, row: int, value: float | None, name: str) -> str:
+        """The tooltip of a value."""
+        if value is None:
+            return f"{self._labels[row]}: not told (too few visits)"
+        return f"{self._labels[row]}: {_number(value)}{self._unit} {name}"
+
+    def svg(self, title: str) -> str:
+        return _svg(title, self._width, self._height, self.parts)
+
+
 def bars(
     labels: Sequence[str],
     series: Sequence[Series],
@@ -39,22 +67,17 @@ def bars(
     height: int = HEIGHT,
 ) -> str:
     """Bars side by side for each label; None is hatched: not told."""
-    ticks = nice_ticks(max((value or 0.0 for one in series for value in one.values), default=0.0))
-    plot_h = height - TOP - BOTTOM
-    slot = (width - LEFT - RIGHT) / max(len(labels), 1)
-    bar = min(slot * 0.8 / len(series), 38)
-    parts = [_axis(ticks, plot_h, width, unit), _labels(labels, slot, height)]
+    plot = _Plot(labels, series, unit, width, height)
+    bar = min(plot.slot * 0.8 / len(series), 38)
     for place, one in enumerate(series):
         for row, value in enumerate(one.values):
-            x = LEFT + slot * (row + 0.5) + bar * (place - len(series) / 2)
-            tall = plot_h * (value or 0.0) / ticks[-1]
-            if value is None:
-                told = f"{labels[row]}: not told (too few visits)"
-                parts.append(_bar(x, TOP + plot_h - 6, bar, 6, "hidden", told))
-            elif value:
-                told = f"{labels[row]}: {_number(value)}{unit} {one.name}"
-                parts.append(_bar(x, TOP + plot_h - tall, bar, tall, one.colour, told))
-    return _svg(title, width, height, parts)
+            if value == 0.0:
+                continue
+            x, told = plot.x(row) + bar * (place - len(series) / 2), plot.told(row, value, one.name)
+            top = plot.floor - 6 if value is None else plot.y(value)
+            colour = "hidden" if value is None else one.colour
+            plot.parts.append(_bar(x, top, bar, plot.floor - top, colour, told))
+    return plot.svg(title)
 
 
 def lines(
@@ -67,25 +90,21 @@ def lines(
     height: int = HEIGHT,
 ) -> str:
     """A line a series with a dot for each value; None breaks it."""
-    ticks = nice_ticks(max((value or 0.0 for one in series for value in one.values), default=0.0))
-    plot_h = height - TOP - BOTTOM
-    slot = (width - LEFT - RIGHT) / max(len(labels), 1)
-    parts = [_axis(ticks, plot_h, width, unit), _labels(labels, slot, height)]
+    plot = _Plot(labels, series, unit, width, height)
     for one in series:
         path, pen = [], "M"
         for row, value in enumerate(one.values):
             if value is None:
                 pen = "M"
                 continue
-            x, y = LEFT + slot * (row + 0.5), TOP + plot_h * (1 - value / ticks[-1])
+            x, y, told = plot.x(row), plot.y(value), escape(plot.told(row, value, one.name))
             path.append(f"{pen}{x:.1f} {y:.1f}")
             pen = "L"
-            told = escape(f"{labels[row]}: {_number(value)}{unit} {one.name}")
-            parts.append(
+            plot.parts.append(
                 f'<circle class="{one.colour}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{told}</title></circle>'
             )
-        parts.insert(2, f'<path class="line {one.colour}" d="{" ".join(path)}"/>')
-    return _svg(title, width, height, parts)
+        plot.parts.insert(2, f'<path class="line {one.colour}" d="{" ".join(path)}"/>')
+    return plot.svg(title)
 
 
 def heat_map(cells: Sequence[Sequence[float]], columns: int, rows: int, *, title: str, unit: str) -> str:
