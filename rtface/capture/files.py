@@ -23,7 +23,8 @@ def expand(source: Named | Iterable[Named], *, recursive: bool = False, videos: 
     """Every source that was named, in order: files of patterns and folders by name, ``img2`` before ``img10``.
 
     Args:
-        source: A source as ``rtface.run`` takes it, a pattern such as ``"holiday/*.jpg"``, or several of those.
+        source: A source as ``rtface.run`` takes it, a pattern such as ``"holiday/*.jpg"``, a .txt file with a source a
+            line, or several of those.
         recursive: Also the sub-folders of folders; ``**`` in a pattern means them too.
         videos: Also the videos of folders, not only their pictures.
 
@@ -43,6 +44,8 @@ def _expanded(source: Named, recursive: bool, videos: bool) -> list[Named]:
     if isinstance(source, (int, Source)):
         return [source]
     path = expanded(source)
+    if is_list(path):
+        return [one for name in _listed(path) for one in _expanded(name, recursive, videos)]
     if path.is_dir():
         suffixes = SUFFIXES | VIDEOS if videos else SUFFIXES
         return list(pictures_in(path, recursive=recursive, suffixes=suffixes))
@@ -53,6 +56,33 @@ def _expanded(source: Named, recursive: bool, videos: bool) -> list[Named]:
     if not matches:
         raise SourceError(name, "matches no file", "Check the pattern; quote it, or the shell expands it")
     return [one for match in matches for one in _expanded(Path(match), recursive, videos)]
+
+
+def is_list(source: object) -> bool:
+    """Whether it is a text file that names sources, a line each."""
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    path = expanded(str(source))
+    return path.suffix.lower() == ".txt" and path.is_file()
+
+
+def _listed(path: Path) -> list[str]:
+    """The sources that a list names, as if they stood on the command line; # begins a comment.
+
+    Raises:
+        SourceError: It cannot be read, names none, or names a list.
+    """
+    try:
+        lines = path.read_text("utf-8-sig", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read ({error.strerror})", "Check its permissions") from error
+    names = [name for line in lines if (name := line.strip()) and not name.startswith("#")]
+    if not names:
+        raise SourceError(str(path), "names no source", "Write the path of a file on each line")
+    for name in names:
+        if is_list(name):
+            raise SourceError(str(path), f"names another list, {name}", "Name both lists on the command line")
+    return names
 
 
 def one_source(sources: Named | Sequence[Named], *, recursive: bool = False, clock: Clock | None = None) -> Named:
@@ -71,7 +101,7 @@ def one_source(sources: Named | Sequence[Named], *, recursive: bool = False, clo
         return found[0]
     others = [one for one in found if not is_picture(one)]
     if others:
-        mend = "Run them one by one, or take rtface.frames in Python"
+        mend = "Give each an output of its own: -o 'out/{stem}.jsonl' (rtface.frames in Python)"
         raise UsageError(f"{len(found)} sources", f"not all are pictures ({others[0]})", mend)
     name = str(several[0]) if len(several) == 1 else f"{len(found)} pictures"
     return PictureSource(name, [Path(str(one)) for one in found], clock or SystemClock())
@@ -85,7 +115,9 @@ def is_picture(source: object) -> bool:
 
 
 def _plain(source: Named) -> bool:
-    """No pattern; what is there by that name is no pattern."""
+    """No pattern and no list; what is there by that name is no pattern."""
+    if is_list(source):
+        return False
     return isinstance(source, (int, Source)) or not glob.has_magic(str(source)) or expanded(source).exists()
 
 

@@ -113,6 +113,11 @@ class PictureSource(Source):
         return tuple(str(error) for error in self._errors)
 
     @property
+    def errors(self) -> dict[str, str]:
+        """Why pictures could not be read, by their path."""
+        return {error.what: str(error) for error in self._errors}
+
+    @property
     def corrupt(self) -> int:
         return len(self._errors)
 

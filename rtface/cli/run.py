@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rtface.archive.names import has_fields
 from rtface.cli import flags
 
 run = typer.Typer(add_completion=False)
@@ -27,6 +29,10 @@ Examples:
   rtface run visit.mp4 -o visit.csv --columns openface
 
   rtface run visit.mp4 -o visit.jsonl --started-at 2026-11-30T10:00:00+01:00
+
+  rtface run 'visits/**/*.mp4' list.txt -o 'out/{stem}.jsonl' -o 'out/{stem}.parquet' --jobs 4
+
+  rtface run archive/ -r -o 'out/{parent}/{stem}.jsonl'     # the same again goes on where it broke off
 """
 
 
@@ -36,7 +42,8 @@ def run_command(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="A video, a picture, a folder of pictures, a URL, a camera index, or demo; or several pictures.",
+            help="A video, a picture, a folder of pictures, a URL, a camera index, or demo; or several pictures. "
+            "With {stem} in -o also many videos, folders, patterns and .txt lists.",
         ),
     ],
     output: flags.Outputs = None,
@@ -64,13 +71,26 @@ def run_command(
     rotate: flags.Rotate = None,
     mirror: flags.Mirror = None,
     wait: flags.Wait = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=1, help="Processes, with {stem} in -o; default one a core, 8 at most."
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="FILE", help="What is done; default .rtface-archive beside the outputs."),
+    ] = None,
     config: flags.Config = None,
     settings: flags.Set = None,
-) -> None:
+) -> int:
     """Analyse every frame of SOURCE; drop none.
 
     Results go to each -o: JSON lines (.jsonl), an annotated video (.mp4), or, where SOURCE is one picture, an annotated
     picture (.jpg, .png). Without -o, JSON lines go to stdout.
+
+    {stem}, {parent} or {index} in -o: each file has outputs of its own, named after its name, its folder or its number;
+    several processes share the work, and the same command goes on where an earlier one broke off.
     """
     options = flags.options_from(
         config,
@@ -94,6 +114,20 @@ def run_command(
     )
     if options.budget_ms is not None:
         print("rtface: budget_ms is left out: run keeps no deadline; `rtface live --budget` does", file=sys.stderr)
+    if jobs is not None or state is not None or any(map(has_fields, output or [])):
+        from rtface.cli.archive import archive
+
+        return archive(
+            sources,
+            flags.with_columns(output, columns),
+            options=options,
+            jobs=jobs,
+            recursive=recursive,
+            overwrite=overwrite,
+            max_frames=max_frames,
+            started_at=started_at,
+            state=state,
+        )
     from rtface.capture.files import one_source
     from rtface.outputs.sink import Sink
     from rtface.stream import Stream
@@ -119,3 +153,4 @@ def run_command(
             pass
     flags.say_left_out(stream.summary)
     print(f"{stream.source.name}: {flags.format_summary(stream.summary)}", file=sys.stderr)
+    return 0

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix, frame_to_crop_matrix
 from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
-from rtface.labels import PARSING_CLASSES
 from rtface.types import Parsing
 
 Tensors = dict[str, NDArray[Any]]
@@ -79,11 +78,21 @@ def majority_vote(labels: Sequence[NDArray[np.uint8]], looks: Sequence[Crop], cr
     side = len(labels[0])
     size = side if crop.side <= side else 2 * side
     to_grid = frame_to_crop_matrix(crop, size)
-    votes = np.zeros((len(PARSING_CLASSES), size, size), np.uint16)
+    present = np.flatnonzero(np.sum([np.bincount(seen.ravel(), minlength=256) for seen in labels], axis=0))
+    present = np.union1d(0, present)  # where no look has been, nothing has more votes than it
+    fours = [present[at : at + 4] for at in range(0, len(present), 4)]  # warped at once: as many as a picture may have
+    votes = np.zeros((len(fours), size, size, 4), np.uint16)
     for seen, look in zip(labels, looks, strict=True):
         into = to_grid[:, :2] @ crop_to_frame_matrix(look, side)
         into[:, 2] += to_grid[:, 2]
-        for label in np.unique(seen):
-            mask = np.where(seen == label, np.uint8(255), np.uint8(0))
-            votes[label] += cv2.warpAffine(mask, into, (size, size), flags=cv2.INTER_LINEAR)
-    return Parsing(votes.argmax(axis=0).astype(np.uint8), crop_to_frame_matrix(crop, size))
+        for number, four in enumerate(fours):
+            masks = np.zeros((256, 4), np.uint8)
+            masks[four, range(len(four))] = 255
+            mask = masks.view(np.uint32)[seen].view(np.uint8).reshape(side, side, 4)
+            votes[number] += cv2.warpAffine(mask, into, (size, size), flags=cv2.INTER_LINEAR)
+    most, winner = votes[0, :, :, 0].copy(), np.zeros((size, size), np.uint8)
+    for number, label in enumerate(present[1:], 1):  # several times as fast as argmax over so few
+        count = votes[number // 4, :, :, number % 4]
+        winner[count > most] = label
+        np.maximum(most, count, out=most)
+    return Parsing(winner, crop_to_frame_matrix(crop, size))
