@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from rtface.audience.events import Audience as Audience
     from rtface.audience.rules import AudienceOptions as AudienceOptions
     from rtface.audience.visits import Visit as Visit
+    from rtface.cameras import Cameras as Cameras
     from rtface.capture.source import Source as Source
     from rtface.drawing import blur as blur
     from rtface.drawing import draw as draw
@@ -77,6 +78,7 @@ _HOMES = {
     "audience.events": "Audience",
     "audience.rules": "AudienceOptions",
     "audience.visits": "Visit",
+    "cameras": "Cameras",
     "capture.source": "Source",
     "drawing": "blur draw",
     "errors": "BudgetMissed EngineError InputError ModelError OptionError OutputError RtfaceError SourceError"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from rtface.analyzer import Analyzer
+from rtface.cameras import Cameras
 from rtface.capture.files import Named, one_source
 from rtface.capture.source import Source
 from rtface.options import Options
@@ -59,6 +60,7 @@ def analyze(
         )
 
 
+@overload
 def live(
     source: int | str | Path | Source = 0,
     *,
@@ -71,11 +73,39 @@ def live(
     on_event: Callable[[Event], None] | None = None,
     on_idle: Callable[[float], None] | None = None,
     wait: bool | None = None,
-) -> Stream:
+) -> Stream: ...
+@overload
+def live(
+    source: list[Any] | tuple[Any, ...] | Mapping[str, Named],
+    *,
+    budget_ms: float | None = None,
+    tasks: Iterable[str] | None = None,
+    outputs: Iterable[Output] = (),
+    options: Options | None = None,
+    overwrite: bool = False,
+    max_frames: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    on_idle: Callable[[float], None] | None = None,
+    wait: bool | None = None,
+) -> Cameras: ...
+def live(
+    source: Any = 0,
+    *,
+    budget_ms: float | None = None,
+    tasks: Iterable[str] | None = None,
+    outputs: Iterable[Output] = (),
+    options: Options | None = None,
+    overwrite: bool = False,
+    max_frames: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    on_idle: Callable[[float], None] | None = None,
+    wait: bool | None = None,
+) -> Stream | Cameras:
     """Results of a camera or stream as they come; the newest frame wins. A file plays as if it were a camera.
 
     Args:
-        source: Camera index, file, folder of pictures, URL, or "demo".
+        source: Camera index, file, folder of pictures, URL, or "demo". A list of them, or a mapping of names to them:
+            several cameras on one set of networks, as `Cameras`; each result then has its ``camera``.
         budget_ms: Milliseconds from grab to result; what does not fit is carried over. None = as the options say.
         tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
         outputs: Paths, addresses (``rtface outputs`` lists them) or sinks.
@@ -98,16 +128,17 @@ def live(
         1
     """
     options = _with(options, tasks=tasks, budget_ms=budget_ms, wait=wait)
-    return Stream(
-        source,
-        live=True,
-        options=options,
-        outputs=outputs,
-        overwrite=overwrite,
-        max_frames=max_frames,
-        on_event=on_event,
-        on_idle=on_idle,
-    )
+    given: dict[str, Any] = {
+        "options": options,
+        "outputs": outputs,
+        "overwrite": overwrite,
+        "max_frames": max_frames,
+        "on_event": on_event,
+        "on_idle": on_idle,
+    }
+    if isinstance(source, (list, tuple, Mapping)):
+        return Cameras(source, **given)
+    return Stream(source, live=True, **given)
 
 
 def run(

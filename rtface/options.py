@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import textwrap
 import warnings
 from collections.abc import Mapping
@@ -19,11 +18,7 @@ from rtface.errors import OptionError, unknown
 from rtface.labels import TASKS
 from rtface.option_rules import Rule
 from rtface.system.paths import expanded
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from rtface.system.toml import read_toml
 
 ENV_PREFIX = "RTFACE_"
 #: Variables with our prefix that are not options.
@@ -395,12 +390,7 @@ Options.__doc__ = (Options.__doc__ or "").replace("Raises:", _reference(), 1)
 
 
 def _from_toml(path: Path) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise OptionError(str(path), error.strerror or "cannot be read", "Name a TOML file that exists") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OptionError(str(path), f"is not TOML ({error})", "Mend the file or leave it out") from error
+    content = read_toml(path)
     table = content.get("rtface", content)
     if not isinstance(table, dict):
         raise OptionError(str(path), "expected a table [rtface]", "Write the options below a line [rtface]")

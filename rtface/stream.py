@@ -64,6 +64,7 @@ class Stream:
         on_idle: Called about twice a second while no frame comes, with the seconds since the last one, in the thread
             that iterates; a kiosk answers its watchdog here, or calls ``stop``.
         started_at: When the first frame of a file was recorded, a datetime or ISO 8601; results then have a ``time``.
+        camera: Which of several cameras it is; empty where there is one.
 
     Raises:
         OptionError: ``max_frames`` is not positive, or ``started_at`` is no time.
@@ -90,8 +91,10 @@ class Stream:
         reconnect: Reconnect | None = None,
         on_idle: Callable[[float], None] | None = None,
         started_at: datetime | str | None = None,
+        camera: str = "",
     ) -> None:
         self._wanted = check_source(source)
+        self.camera = camera
         self._live = live
         if max_frames is not None and max_frames < 1:
             raise OptionError(
@@ -128,13 +131,8 @@ class Stream:
             source = self._open(wanted)
             not_started = stack.enter_context(ExitStack())
             not_started.callback(source.close)
-            if self._analyzer is None:
-                self._analyzer = stack.enter_context(Analyzer(self._options))
-            if not source.stills:
-                self._analyzer.claim(self)
-                stack.callback(self._analyzer.release, self)
-                self._analyzer.prepare()
-            info = self._run_info(source, self._analyzer)
+            analyzer = self._attach(stack, source)
+            info = self._run_info(source, analyzer)
             self._fanout = Fanout(sinks, info, live=self._live, privacy=self._options.privacy)
             self._source = source
             self._grabber = self._new_grabber(source)
@@ -146,6 +144,16 @@ class Stream:
         if self._stopping.is_set():  # before there was anything to stop
             self.stop()
         return self
+
+    def _attach(self, stack: ExitStack, source: Source) -> Analyzer:
+        """The analyzer, ready for frames of the source; released by the stack."""
+        if self._analyzer is None:
+            self._analyzer = stack.enter_context(Analyzer(self._options))
+        if not source.stills:
+            self._analyzer.claim(self)
+            stack.callback(self._analyzer.release, self)
+            self._analyzer.prepare()
+        return self._analyzer
 
     def _open(self, wanted: int | str | Path | Source) -> Source:
         options = self._options
@@ -163,20 +171,25 @@ class Stream:
         if not options.wait:
             return open_source(wanted, self._clock, settings)
 
-        def say(error: SourceError) -> None:
-            self._note(Event("source_awaited", self._clock.now(), f"{error.what} {error.why}"))
+        return open_waiting(wanted, self._clock, settings, self._reconnect, self._awaited, self._stopping)
 
-        return open_waiting(wanted, self._clock, settings, self._reconnect, say, self._stopping)
+    def _awaited(self, error: SourceError) -> None:
+        self._note(Event("source_awaited", self._clock.now(), f"{error.what} {error.why}"))
 
     def _new_grabber(self, source: Source) -> Grabber | LiveGrabber:
         # What is live cannot wait, not even for `run`: a queue would only make it late.
-        mailbox: Mailbox[Grabbed] = Mailbox()
+        mailbox = self._new_mailbox()
         self._handoff: Channel[Grabbed] = mailbox if self._live or source.live else BoundedQueue()
         if source.reopen is not None and (self._live or source.live):  # `run` takes a video that breaks off as it is
             return LiveGrabber(source, mailbox, self._clock, self._reconnect, self._note)
         return Grabber(source, self._handoff, self._clock, paced=self._live and not source.live)
 
+    def _new_mailbox(self) -> Mailbox[Grabbed]:
+        return Mailbox()
+
     def _note(self, event: Event) -> None:
+        if self.camera:
+            event = replace(event, camera=self.camera)
         self._happened.append(event)
         self._stats.add_event(event)
         if self._on_event is not None:
@@ -227,20 +240,33 @@ class Stream:
 
     def _analyse(self, grabbed: Grabbed, dropped: int) -> FrameResult:
         assert self._analyzer is not None
-        frame, options = grabbed.frame, self._control.options
-        budget_ms = options.budget_ms
+        at, deadline, tasks = self._terms(grabbed.frame)
+        if self._source.stills:
+            result = self._analyzer.image(grabbed.frame.image, tasks=tasks)
+        else:
+            result = self._analyzer.process(grabbed.frame, deadline, at=at, tasks=tasks, owner=self)
+        return self._completed(result, grabbed, dropped)
+
+    def _terms(self, frame: Frame) -> tuple[float, float, tuple[str, ...]]:
+        """A frame's time for ids and smoothing, its deadline, and what is asked for."""
+        options = self._control.options
         captured_at = frame.captured_at or 0.0  # the capture has stamped it
         # A file's own time where it is not played but read as fast as it goes.
         at = captured_at if self._live or frame.media_time is None else frame.media_time
-        # Without an end rather than None, which the analyzer takes for the budget that it was opened with.
-        deadline = captured_at + budget_ms / 1000.0 if self._live and budget_ms is not None else math.inf
-        if self._source.stills:
-            result = self._analyzer.image(frame.image, tasks=options.tasks)
-        else:
-            result = self._analyzer.process(frame, deadline, at=at, tasks=options.tasks, owner=self)
+        if not self._live or options.budget_ms is None:
+            return at, math.inf, options.tasks  # not None, which the analyzer takes for the budget it was opened with
+        return at, captured_at + options.budget_ms / 1000.0, options.tasks
+
+    def _completed(self, result: FrameResult, grabbed: Grabbed, dropped: int) -> FrameResult:
+        """The result as it is handed over: with its time and age, and what happened since the one before."""
+        frame = grabbed.frame
+        at, deadline, _ = self._terms(frame)
+        if self.camera:
+            result = replace(result, camera=self.camera)
         visitors = self._audience.observe(result, at=at) if self._audience is not None else ()
+        events = self._take_events() + result.events + visitors
         now = self._clock.now()
-        age_ms = (now - captured_at) * 1000.0
+        age_ms = (now - (frame.captured_at or 0.0)) * 1000.0
         return replace(
             result,
             frame=frame if frame.source else replace(frame, source=self._source.name),
@@ -248,7 +274,7 @@ class Stream:
             timing=replace(result.timing, capture_ms=grabbed.capture_ms, age_ms=age_ms),
             late=now > deadline,
             dropped=dropped,
-            events=self._take_events() + result.events + visitors,
+            events=tuple(replace(event, camera=self.camera) for event in events) if self.camera else events,
         )
 
     def _time_of(self, frame: Frame, age_ms: float) -> datetime | None:
@@ -323,6 +349,7 @@ class Stream:
             emotions=EMOTIONS,
             parsing_classes=PARSING_CLASSES,
             started_at=utc_text(self._started_at or (utc_now() if live else None)),
+            camera=self.camera,
         )
         facts = source.name, live, source.stills, source.fps, source.frame_count
         return RunInfo(*facts, header, self._note, self._control)

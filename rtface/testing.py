@@ -18,7 +18,7 @@ Example:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -134,23 +134,38 @@ class FakeCamera(Source):
 
 
 class FakeDetector:
-    """Answers with the faces it was told; counts its `calls`. Change `faces` between two frames as you like."""
+    """Answers with the faces it was told; counts its `calls`. Change `faces` between two frames as you like.
 
-    def __init__(self, faces: Sequence[Painted] = ()) -> None:
-        self.faces = list(faces)
+    Args:
+        faces: What it finds in every picture; or what tells the faces of a picture, where several cameras show others.
+
+    Attributes:
+        calls: Pictures that it looked at.
+        batches: The lengths of the calls with pictures of several cameras.
+    """
+
+    def __init__(self, faces: Sequence[Painted] | Callable[[Array], Sequence[Painted]] = ()) -> None:
+        self.faces = faces if callable(faces) else list(faces)
         self.calls = 0
+        self.batches: list[int] = []
 
     def detect(self, image: Array, *, still: bool = False) -> Detections:
         """`faces`, whatever the picture shows."""
         self.calls += 1
-        if not self.faces:
+        faces = self.faces(image) if callable(self.faces) else self.faces
+        if not faces:
             return Detections.none()
         return Detections(
-            boxes_xyxy=np.stack([face.box for face in self.faces]),
-            scores=np.full(len(self.faces), 0.9, np.float32),
-            points5=np.stack([face.points5 for face in self.faces]),
-            pose=np.zeros((len(self.faces), 3), np.float32),
+            boxes_xyxy=np.stack([face.box for face in faces]),
+            scores=np.full(len(faces), 0.9, np.float32),
+            points5=np.stack([face.points5 for face in faces]),
+            pose=np.zeros((len(faces), 3), np.float32),
         )
+
+    def detect_batch(self, images: Sequence[Array]) -> list[Detections]:
+        """As `detect` of each."""
+        self.batches.append(len(images))
+        return [self.detect(image) for image in images]
 
 
 class FakeEngine:

@@ -246,13 +246,16 @@ class Event:
             picture again and again), of a camera or stream; "output_lost" or "output_back", of an output's receiver;
             "part_left", a file of a killed run; "emotion_onset" or "emotion_offset", of a face; those
             of `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
-            "nobody", of a camera; "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
+            "nobody", of a camera; "camera_on" (it is open), "camera_off" (it was switched off) and "camera_failed" (it
+            is given up), of one of several cameras, and "cameras_unread", of the file that lists them;
+            "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
         what: Why the source was lost; the emotion's label; whether a visitor was "near" or "far"; by what a look was
             measured, "pose" or "gaze"; what ran the network before, and what runs it now.
         track_id: Whose; None for a source.
         duration_s: How long the source was away, the emotion or the look lasted, the visitor was in view; None where
             it only begins.
+        camera: Of which of several cameras; empty where there is one.
     """
 
     kind: str
@@ -260,10 +263,13 @@ class Event:
     what: str
     track_id: int | None = None
     duration_s: float | None = None
+    camera: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a frame's record and in the summary."""
         record: dict[str, Any] = {"kind": self.kind, "at_s": round(self.at, 6), "what": self.what}
+        if self.camera:
+            record["camera"] = self.camera
         if self.track_id is not None:
             record["track_id"] = self.track_id
         if self.duration_s is not None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtface.analyzer.crops import timing_of
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.still import STILL_BATCH, Stills
+from rtface.analyzer.together import Together
 from rtface.analyzer.video import VideoPipeline, engine_name
 from rtface.budget import Budget, ladder_levels
 from rtface.detect import Detector
@@ -56,6 +57,7 @@ class Analyzer:
         enhancer: Super-resolves small faces; None = the network that ships when `Options.enhance` is on, else none.
         clock: Time of deadlines and measurements.
         size: Side in px of the crops that `engine` takes.
+        streams: How many streams share it (`together`): with several the detector takes several frames at once.
 
     Raises:
         ModelError: A model is missing or damaged.
@@ -79,6 +81,7 @@ class Analyzer:
         enhancer: Engine | None = None,
         clock: Clock | None = None,
         size: int = CROP_SIZE,
+        streams: int = 1,
     ) -> None:
         self.options = options = options or Options()
         self._clock = clock or SystemClock()
@@ -92,7 +95,7 @@ class Analyzer:
         self.enhancer = enhancer
         if enhancer is None and selection is not None and selection.enhancer is not None:
             self.enhancer = self._opened(open_network(selection.enhancer, options))
-        self.detector = self._own_detector() if detector is None else detector
+        self.detector = self._own_detector(streams) if detector is None else detector
         batch = max(STILL_BATCH, options.max_faces)  # all faces of a stream's frame go in one call
         self._engines = EngineLadder(options, selection, engine, size=size, batch=batch)
         self._levels = ladder_levels(
@@ -109,9 +112,9 @@ class Analyzer:
         self._one_thread = OneThread()
         self.reset()
 
-    def _own_detector(self) -> Detector:
+    def _own_detector(self, streams: int) -> Detector:
         assert self._selection is not None
-        return self._opened(open_detector(self._selection.detector, self.options))
+        return self._opened(open_detector(self._selection.detector, self.options, streams))
 
     def _opened(self, opened: tuple[T, ModelEntry]) -> T:
         network, model = opened
@@ -175,6 +178,18 @@ class Analyzer:
             if self.options.tasks:
                 full = outputs_for(self.options.tasks, places=True)
                 self._engines.prepare(full, tuple(name for name in full if name != parsing.OUTPUT))
+
+    def together(self) -> Together:
+        """Several streams on these networks, beside the one of `process`; see `rtface.live` with several sources.
+
+        Raises:
+            EngineError: A network cannot be opened.
+        """
+        with self._lock:
+            if not self._prepared:
+                self.prepare()
+            networks = self.detector, self._engines, self.enhancer
+            return Together(self.options, *networks, self._levels, self._clock, self._lock)
 
     def __enter__(self) -> Analyzer:
         return self

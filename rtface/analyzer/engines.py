@@ -15,6 +15,26 @@ from rtface.networks.selection import SelectedNetwork, Selection
 from rtface.options import Options
 
 
+class CropBuffers:
+    """Memory for crops, by number of the engine; made when first asked for.
+
+    Args:
+        sizes: Side in px of the crops that each engine takes.
+        batch: Most crops in one call.
+    """
+
+    def __init__(self, sizes: Sequence[int], batch: int) -> None:
+        self._sizes, self._batch = sizes, batch
+        self._made: dict[int, NDArray[np.uint8]] = {}
+
+    def __call__(self, number: int) -> NDArray[np.uint8]:
+        """(batch, size, size, 3); the same at every call."""
+        size = self._sizes[number]
+        if size not in self._made:
+            self._made[size] = np.zeros((self._batch, size, size, 3), np.uint8)
+        return self._made[size]
+
+
 class EngineLadder:
     """Engines by number, 0 = the best, each with a buffer for the crops that it takes.
 
@@ -29,13 +49,13 @@ class EngineLadder:
     def __init__(
         self, options: Options, selection: Selection | None, engine: Engine | None, *, size: int, batch: int
     ) -> None:
-        self._options, self._batch = options, batch
+        self._options = options
         self._chosen: tuple[SelectedNetwork, ...] = ()
         if engine is None and selection is not None:
             self._chosen = (selection.multitask, *selection.fallbacks)
         self._opened = [] if engine is None else [engine]
         self._sizes = [size] if engine is not None else [one.size for one in self._chosen]
-        self._buffers: dict[int, NDArray[np.uint8]] = {}
+        self._buffers = CropBuffers(self._sizes, batch)
         self.models: list[ModelEntry] = []
 
     @property
@@ -59,10 +79,11 @@ class EngineLadder:
 
     def buffer(self, number: int) -> NDArray[np.uint8]:
         """(batch, size, size, 3) for an engine's crops, kept between frames."""
-        size = self._sizes[number]
-        if size not in self._buffers:
-            self._buffers[size] = np.zeros((self._batch, size, size, 3), np.uint8)
-        return self._buffers[size]
+        return self._buffers(number)
+
+    def new_buffers(self, batch: int) -> CropBuffers:
+        """Further ones, for a stream whose crops wait for others'."""
+        return CropBuffers(self._sizes, batch)
 
     def engine(self, number: int) -> Engine:
         """One of them; opened here when no budget foretold that it would be needed.

@@ -6,16 +6,25 @@ frame ──► detector ──► tracker ──► crops ──► engine ─�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.analyzer.crops import enhance_small, matrices, run_parsing_some, timing_of
 from rtface.analyzer.engines import EngineLadder
-from rtface.budget import FrameScheduler, Level, ResultCache, faces_stage, parsing_matters_most
-from rtface.detect import Detector
+from rtface.budget import (
+    BoxLadder,
+    Costs,
+    FrameScheduler,
+    Level,
+    ResultCache,
+    faces_stage,
+    parsing_matters_most,
+)
+from rtface.detect import Detections, Detector
 from rtface.engine import Cropping, Engine, Tensors
 from rtface.geometry.crop import Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
 from rtface.options import Options
@@ -30,6 +39,42 @@ PLACE, PARSED_PLACE = "place", "parsed_place"
 """What is carried over beside the tasks: landmarks, of the last look and of the last mask."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FindFaces:
+    """A pipeline asks for the detector's answer on `image` (H, W, 3) BGR."""
+
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LookAtFaces:
+    """A pipeline asks for tensors by name; the parsing's of the first `parsed` crops only.
+
+    Attributes:
+        network: Which of the engines.
+        crops: (N, side, side, 3) uint8 BGR.
+        names: Outputs.
+        parsed: How many of the crops are parsed.
+    """
+
+    network: int
+    crops: NDArray[np.uint8]
+    names: tuple[str, ...]
+    parsed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """What the streams of a machine share beside the networks: the quality level, and what stages cost."""
+
+    ladder: BoxLadder
+    costs: Costs
+
+
+Request: TypeAlias = "FindFaces | LookAtFaces"
+Steps: TypeAlias = Generator[Request, Any, FrameResult]
+
+
 class VideoPipeline:
     """The pipeline of one stream, and all that is remembered of it.
 
@@ -40,6 +85,7 @@ class VideoPipeline:
         enhancer: Super-resolves small faces; None = they stay as they are.
         levels: The rungs of the quality ladder, the full level first.
         clock: Time of deadlines and measurements.
+        box: What several streams on the same networks share; None = it is alone.
     """
 
     def __init__(
@@ -50,6 +96,7 @@ class VideoPipeline:
         enhancer: Engine | None,
         levels: Sequence[Level],
         clock: Clock,
+        box: Box | None = None,
     ) -> None:
         self._options, self._detector, self._engines, self._enhancer = options, detector, engines, enhancer
         self._tracker = Tracker(options.detect_every_ms / 1e3, options.max_faces)
@@ -59,7 +106,11 @@ class VideoPipeline:
             max_level=options.max_level,
             fixed=options.level,
             parsing_first=parsing_matters_most(options.tasks, options.priority),
+            ladder=None if box is None else box.ladder,
+            costs=None if box is None else box.costs,
         )
+        # Crops wait for those of other streams: then each has a place of its own for them.
+        self._buffer = engines.buffer if box is None else engines.new_buffers(options.max_faces)
         self._cache, self._smoother = ResultCache(), Smoother()
         self._possible_xyxy: NDArray[np.float32] | None = None  # None: the detector did not look at this frame
         self._ran_on: dict[int, str] = {}  # network of the ladder → what ran it last
@@ -68,23 +119,48 @@ class VideoPipeline:
         """What stages cost lately; see `Costs.table`."""
         return self._scheduler.budget.costs.table()
 
+    @property
+    def scheduler(self) -> FrameScheduler:
+        """What is done for each frame."""
+        return self._scheduler
+
     def process(self, frame: Frame, at: float, deadline: float | None, wanted: tuple[str, ...]) -> FrameResult:
         """The next frame at `at` seconds, by the clock's second `deadline` (None = none), with the tasks `wanted`.
 
         Raises:
             EngineError: A network cannot run.
         """
+        steps, answer = self.steps(frame, at, deadline, wanted), None
+        try:
+            while True:
+                answer = self._answer(steps.send(answer))
+        except StopIteration as end:
+            result: FrameResult = end.value
+            return result
+
+    def _answer(self, request: Request) -> Any:
+        """What the networks make of this stream's request alone."""
+        if isinstance(request, FindFaces):
+            return self._detector.detect(request.image)
+        return look_at_faces(self._engines.engine(request.network), request)
+
+    def steps(self, frame: Frame, at: float, deadline: float | None, wanted: tuple[str, ...]) -> Steps:
+        """As `process`, step by step: it yields what it asks the networks, and goes on with the answer.
+
+        Between two steps other streams may have theirs, on the same networks; their turns cost this frame nothing but
+        time. `scheduler.budget.resume` says how much of it.
+        """
         scheduler, skips = self._scheduler, list[Skip]()
         self._possible_xyxy = None
         scheduler.begin(deadline, frame.captured_at)
-        level, rest = scheduler.ladder.level, scheduler.frame_skip_reason()
+        level, rest = scheduler.number, scheduler.frame_skip_reason()
         self._track_on(frame, at)
         if rest is not None:
             skips += [rest.of(task) for task in ("detect", *wanted)]
         else:
-            self._find(frame, wanted, skips)
+            yield from self._find(frame, wanted, skips)
             if wanted:
-                self._understand(frame, at, wanted, skips)
+                yield from self._understand(frame, at, wanted, skips)
         faces = tuple(self._face(track, wanted, at) for track in self._tracker.confirm())
         self._forget()
         scheduler.budget.stop_stage("tasks")
@@ -115,7 +191,7 @@ class VideoPipeline:
         self._tracker.predict(at, width, height)
         self._scheduler.budget.stop_stage("track")
 
-    def _find(self, frame: Frame, wanted: tuple[str, ...], skips: list[Skip]) -> None:
+    def _find(self, frame: Frame, wanted: tuple[str, ...], skips: list[Skip]) -> Generator[Request, Any, None]:
         """Let the detector look when it should, may, and there is time.
 
         On every frame if nothing else is wanted, or faces are blurred: that goes by what was seen on the very frame.
@@ -125,19 +201,21 @@ class VideoPipeline:
         if skip := self._scheduler.detector_skip_reason():
             skips.append(skip)
             return
-        found = self._detector.detect(frame.image)
+        found: Detections = yield FindFaces(frame.image)
         if self._options.privacy == "blur":  # a detector of one's own need not know what else may be a face
             self._possible_xyxy = found.boxes_xyxy if found.possible_xyxy is None else found.possible_xyxy
         self._scheduler.budget.stop_stage("detect", stage="detect")
         self._tracker.update_detections(found.boxes_xyxy, found.scores, found.points5)
         self._scheduler.budget.stop_stage("track")
 
-    def _understand(self, frame: Frame, at: float, wanted: tuple[str, ...], skips: list[Skip]) -> None:
+    def _understand(
+        self, frame: Frame, at: float, wanted: tuple[str, ...], skips: list[Skip]
+    ) -> Generator[Request, Any, None]:
         """Run the engine on the faces whose turn it is and that there is time for; remember, and follow them."""
         tracks, budget = self._tracker.tracks, self._scheduler.budget
         if not tracks:
             return
-        since = budget.last_stop
+        since = budget.worked_until
         sizes = [track.crop.side for track in tracks]
         plan = self._scheduler.schedule(tracks, sizes, at, parsing="parsing" in wanted)
         if plan.skip is not None:
@@ -146,7 +224,7 @@ class VideoPipeline:
         skips += plan.skips
         looked = [tracks[row] for row in plan.rows]
         crops = [track.crop for track in looked]
-        tensors = self._look(frame, crops, outputs_for(wanted, places=True), plan.parsed, skips)
+        tensors = yield from self._look(frame, crops, outputs_for(wanted, places=True), plan.parsed, skips)
         to_frame = matrices(crops, self._engines.size(self._scheduler.level.network))
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
         values = decode(wanted, tensors, crops, to_frame, points)
@@ -167,28 +245,26 @@ class VideoPipeline:
         self._scheduler.record(looked, plan.parsed, at, since + enhancing)
 
     def _look(
-        self, frame: Frame, crops: Sequence[Crop], names: Sequence[str], parsed: int, skips: list[Skip]
-    ) -> Tensors:
+        self, frame: Frame, crops: Sequence[Crop], names: tuple[str, ...], parsed: int, skips: list[Skip]
+    ) -> Generator[Request, Any, Tensors]:
         """The engine's answers for every crop, by name; the parsing's for the first `parsed` of them only."""
         network, budget = self._scheduler.level.network, self._scheduler.budget
         engine = self._engines.engine(network)
+        tensors: Tensors
         if self._enhancer is None and isinstance(engine, Cropping) and engine.crops_itself(len(crops)):
             on_gpu = engine
 
             def run(rows: slice, asked: Sequence[str]) -> Tensors:
                 return on_gpu.run_crops(frame.image, crops[rows], asked)
 
+            tensors = run_parsing_some(run, engine, names, len(crops), parsed)
         else:
-            batch = warp_crops(frame.image, crops, out=self._engines.buffer(network))
+            batch = warp_crops(frame.image, crops, out=self._buffer(network))
             budget.stop_stage("crop")
             rest = faces_stage(len(crops), parsed, network)
             if skip := enhance_small(self._enhancer, frame, crops, batch, budget, rest):
                 skips.append(skip)
-
-            def run(rows: slice, asked: Sequence[str]) -> Tensors:
-                return engine.run(batch[rows], asked)
-
-        tensors = run_parsing_some(run, engine, names, len(crops), parsed)
+            tensors = yield LookAtFaces(network, batch, names, parsed)
         budget.stop_stage("engine")
         return tensors
 
@@ -220,6 +296,19 @@ class VideoPipeline:
         self._cache.keep(alive)
         self._smoother.keep(alive)
         self._scheduler.keep(self._tracker.tracks)
+
+
+def look_at_faces(engine: Engine, asked: LookAtFaces) -> Tensors:
+    """What an engine makes of crops.
+
+    Raises:
+        EngineError: It cannot run.
+    """
+
+    def run(rows: slice, names: Sequence[str]) -> Tensors:
+        return engine.run(asked.crops[rows], names)
+
+    return run_parsing_some(run, engine, asked.names, len(asked.crops), asked.parsed)
 
 
 def engine_name(engine: Engine) -> str:

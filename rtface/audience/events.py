@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from rtface.audience.rules import AudienceOptions
 from rtface.audience.visits import OpenVisit, Visit
@@ -70,7 +71,7 @@ class Audience:
             utc = result.time.timestamp()
         if utc is None:
             utc = time.time() - time.monotonic() + result.captured_at
-        return self._told(*self._cameras[name].observe(result, at, utc))
+        return self._told(name, *self._cameras[name].observe(result, at, utc))
 
     def tick(self, at: float) -> tuple[Event, ...]:
         """No frame came by `at` seconds: visits whose grace is over end."""
@@ -96,9 +97,11 @@ class Audience:
         return sum(visit.looking for visit in self.present())
 
     def _each(self, step: Callable[[_Camera], tuple[list[Event], list[Visit]]]) -> tuple[Event, ...]:
-        return tuple(event for camera in self._cameras.values() for event in self._told(*step(camera)))
+        return tuple(event for name, camera in self._cameras.items() for event in self._told(name, *step(camera)))
 
-    def _told(self, events: list[Event], visits: list[Visit]) -> tuple[Event, ...]:
+    def _told(self, camera: str, events: list[Event], visits: list[Visit]) -> tuple[Event, ...]:
+        if camera:
+            events = [replace(event, camera=camera) for event in events]
         if self._on_event is not None:
             for event in events:
                 self._on_event(event)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
+from rtface.budget.box import BoxLadder
 from rtface.budget.config import SchedulerConfig
-from rtface.budget.costs import faces_stage
+from rtface.budget.costs import Costs, faces_stage
 from rtface.budget.ladder import Ladder
 from rtface.budget.levels import Level
 from rtface.budget.rotation import FaceRotation
@@ -44,6 +45,8 @@ class FrameScheduler:
         fixed: The level to stay at; None = the ladder moves.
         parsing_first: When time is short, faces are left out before their parsing is.
         config: The tunables.
+        ladder: Of several streams together, which `max_level` is then this one's part of; None = of its own.
+        costs: Of several streams together; None = of its own.
     """
 
     def __init__(
@@ -55,11 +58,15 @@ class FrameScheduler:
         fixed: int | None = None,
         parsing_first: bool = False,
         config: SchedulerConfig | None = None,
+        ladder: BoxLadder | None = None,
+        costs: Costs | None = None,
     ) -> None:
         self._levels, self._parsing_first = levels, parsing_first
         self._config = config or SchedulerConfig()
-        self.budget = Budget(clock)
-        self.ladder = Ladder(len(levels), max_level, fixed, self._config.ladder)
+        self.budget = Budget(clock, costs)
+        self.ladder = ladder or Ladder(len(levels), max_level, fixed, self._config.ladder)
+        self.max_level = max_level
+        self.judged = True
         self._rotation = FaceRotation(self._config.rotation)
         self._frame = -1
         self._detected: int | None = None  # number of the frame
@@ -69,9 +76,15 @@ class FrameScheduler:
         self._short = False
 
     @property
+    def number(self) -> int:
+        """Of the present level, 0 = full."""
+        number = self.ladder.level
+        return number if self.max_level is None else min(number, self.max_level)
+
+    @property
     def level(self) -> Level:
         """The present one."""
-        return self._levels[self.ladder.level]
+        return self._levels[self.number]
 
     def begin(self, deadline: float | None, captured_at: float | None = None) -> None:
         """Start a frame; `captured_at` is when its time began to run, None = now."""
@@ -84,6 +97,8 @@ class FrameScheduler:
     def _over_budget(self, task: str, stage: str) -> Skip | None:
         """Why a stage that the level promises does not fit; this counts against the level."""
         skip = self.budget.skip_reason(task, stage)
+        if skip is None:
+            self.budget.reserve(stage)
         self._short = self._short or skip is not None
         return skip
 
@@ -98,8 +113,11 @@ class FrameScheduler:
         last = self._detected
         if last is not None and self._frame - last < self.level.detect_every:
             return self._by_level("detect", "detect_every")
+        late = self._too_long(self._detected_at)
+        if not late and (skip := self.budget.company_skip_reason("detect", "detect")):
+            return skip  # one of the next frames will do: that breaks no promise of the level
         skip = self._over_budget("detect", "detect")
-        if skip is not None and not self._too_long(self._detected_at):
+        if skip is not None and not late:
             return skip
         self._detected, self._detected_at = self._frame, self.budget.started_at
         return None
@@ -173,7 +191,7 @@ class FrameScheduler:
             return False
         now = budget.clock.now()
         late = now > budget.deadline
-        if not rested:
+        if not rested and self.judged:
             if self._every > 0.0:
                 self._busy += self._config.busy_blend * ((now - budget.started_at) / self._every - self._busy)
             spent = (now - self._from) / max(budget.deadline - self._from, 1e-6)
@@ -199,4 +217,4 @@ class FrameScheduler:
         """The level, and the name of the rung on which the `knob` got its value."""
         value = getattr(self.level, knob)
         rung = next(level for level in self._levels if getattr(level, knob) == value)
-        return Skip(task, reason, f"level {self.ladder.level}: {rung.name}")
+        return Skip(task, reason, f"level {self.number}: {rung.name}")

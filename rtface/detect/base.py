@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,18 @@ class Detector(Protocol):
 
     def detect(self, image: NDArray[np.uint8], *, still: bool = False) -> Detections:
         """Faces of `image` (H, W, 3) BGR; `still` allows more time for small and for odd framings.
+
+        Raises:
+            EngineError: the network cannot run.
+        """
+
+
+@runtime_checkable
+class BatchDetector(Protocol):
+    """A detector that looks at frames of several streams in one call."""
+
+    def detect_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """As `Detector.detect` of each, in their order.
 
         Raises:
             EngineError: the network cannot run.

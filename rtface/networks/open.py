@@ -23,14 +23,14 @@ ORT_DEVICES = {"onnx": "cpu", "onnx-cuda": "cuda", "onnx-trt": "tensorrt"}
 log = logging.getLogger(__name__)
 
 
-def open_detector(chosen: SelectedNetwork, options: Options) -> tuple[Detector, ModelEntry]:
-    """The face detector, and the file that runs in it.
+def open_detector(chosen: SelectedNetwork, options: Options, streams: int = 1) -> tuple[Detector, ModelEntry]:
+    """The face detector, and the file that runs in it; for so many `streams` at once.
 
     Raises:
         ModelError: The file is missing or damaged.
         EngineError: The backend is not installed, or cannot load it.
     """
-    network, model = open_network(chosen, options)
+    network, model = open_network(chosen, options, streams)
     return detector_on(network, options), model
 
 
@@ -52,8 +52,8 @@ def detector_on(network: Engine, options: Options) -> Detector:
     )
 
 
-def open_network(chosen: SelectedNetwork, options: Options) -> tuple[Engine, ModelEntry]:
-    """A network, and the file that runs in it.
+def open_network(chosen: SelectedNetwork, options: Options, streams: int = 1) -> tuple[Engine, ModelEntry]:
+    """A network, and the file that runs in it; a detector takes frames of so many `streams` at once.
 
     What `auto` chose by an old measurement and cannot start any more is replaced by ONNX Runtime, with a warning.
 
@@ -62,15 +62,15 @@ def open_network(chosen: SelectedNetwork, options: Options) -> tuple[Engine, Mod
         EngineError: The backend is not installed, or cannot load it.
     """
     try:
-        return _open(chosen, options), chosen.model
+        return _open(chosen, options, streams), chosen.model
     except RtfaceError as error:
         if chosen.otherwise is None:
             raise
         log.warning("%s; ONNX Runtime runs instead", error)
-        return _open(chosen.otherwise, options), chosen.otherwise.model
+        return _open(chosen.otherwise, options, streams), chosen.otherwise.model
 
 
-def _open(chosen: SelectedNetwork, options: Options) -> Engine:
+def _open(chosen: SelectedNetwork, options: Options, streams: int) -> Engine:
     model, backend = chosen.model, chosen.backend
     if chosen.gate is not None and not chosen.gate.passed and backend != "trt":  # TensorRT has its own way out
         worst = ", ".join(f"{head['name']} {head['fp32']} → {head['value']}" for head in chosen.gate.failed)
@@ -86,10 +86,10 @@ def _open(chosen: SelectedNetwork, options: Options) -> Engine:
 
         half = chosen.precision == "fp16"
         return OpenVinoEngine(load(model), model.name, options.threads, half=half, decoders=DECODERS)
-    return _on_ort(model, backend, options)
+    return _on_ort(model, backend, options, streams)
 
 
-def _on_ort(model: ModelEntry, backend: str, options: Options) -> Engine:
+def _on_ort(model: ModelEntry, backend: str, options: Options, streams: int = 1) -> Engine:
     if backend != "onnx":
         gpu = OrtEngine(
             load(model),
@@ -103,7 +103,7 @@ def _on_ort(model: ModelEntry, backend: str, options: Options) -> Engine:
     if model.role == ENHANCER:
         return CpuEngine(load(model), model.name, options.threads)
     if model.role == DETECTOR:
-        return CpuEngine(load(model), model.name, options.threads, rows=1)
+        return CpuEngine(load(model), model.name, options.threads, rows=streams)
     names, rows = outputs_for(options.tasks, places=True), options.max_faces
     return CpuEngine(
         load(model),

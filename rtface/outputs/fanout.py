@@ -29,6 +29,24 @@ class _Newest(Mailbox[FrameResult]):
             return super().put(item)
 
 
+MANY = 64
+"""Results of several cameras that an output may lag behind by: eight cameras' quarter of a second."""
+
+
+class _NewestOfMany(Channel[FrameResult]):
+    """The newest results of several cameras, with the events of those that nobody took."""
+
+    def __init__(self) -> None:
+        super().__init__(MANY)
+
+    def _make_room(self) -> None:
+        while len(self._items) >= self._capacity:
+            _, gone = self._items.popleft()
+            if gone.events:  # each says of which camera it is
+                sequence, oldest = self._items[0]
+                self._items[0] = sequence, replace(oldest, events=gone.events + oldest.events)
+
+
 class _Outlet:
     """One sink and the thread that writes it, to its end."""
 
@@ -158,16 +176,27 @@ class Fanout:
         info: The run, for their ``open``.
         privacy: How pictures may leave the process (`Options.privacy`).
         live: Each output keeps only the newest result that it has not written; else all are kept.
+        many_cameras: Results are of several cameras: of the newest a few are kept.
 
     Raises:
         OutputError: An output cannot be opened; those opened before it are closed.
     """
 
-    def __init__(self, sinks: Sequence[Sink], info: RunInfo, *, live: bool, privacy: str = "full") -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        info: RunInfo,
+        *,
+        live: bool,
+        privacy: str = "full",
+        many_cameras: bool = False,
+    ) -> None:
         if privacy == "aggregate":
             check_groups_only(tuple(sinks))
         self._privacy = privacy
         handoff: Callable[[], Channel[FrameResult]] = _Newest if live else BoundedQueue
+        if many_cameras:
+            handoff = _NewestOfMany
         with ExitStack() as opened:
             for sink in sinks:
                 opened.enter_context(sink)

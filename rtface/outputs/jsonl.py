@@ -108,6 +108,8 @@ class LineSink(Sink):
 class JsonlSink(LineSink):
     """A header, a line a frame, a summary: schema ``rtface.result/1``."""
 
+    many_cameras = True
+
     def first(self, info: RunInfo) -> str:
         return records.to_line(info.header)
 

@@ -47,6 +47,33 @@ def choose(
     return tuple(sinks)
 
 
+CAMERA = "{camera}"
+
+
+def is_for_each_camera(output: str | Path) -> bool:
+    """Whether an output is opened once for each of several cameras: its name has ``{camera}`` in it."""
+    return CAMERA in str(output)
+
+
+def for_camera(output: str, camera: str, session: int = 1) -> str:
+    """The output's name for one camera.
+
+    Args:
+        output: With ``{camera}`` in it.
+        camera: Name of the camera.
+        session: How often the camera was opened in this run, this time among it: a file of before is left alone, and
+            the next one is called door-2.
+    """
+    first = output.replace(CAMERA, camera)
+    if session == 1 or not find(first).is_file or find(first).continues:
+        return first
+    while True:
+        name = output.replace(CAMERA, f"{camera}-{session}")
+        if not expanded(split_settings(name)[0]).exists():
+            return name
+        session += 1
+
+
 def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink:
     folder = str(output).endswith(("/", os.sep))
     kind = None if Path(output).is_dir() and not folder else find(str(output))

@@ -32,6 +32,7 @@ def header_record(
     emotions: Sequence[str],
     parsing_classes: Sequence[str],
     started_at: str | None = None,
+    camera: str = "",
 ) -> dict[str, Any]:
     """The first line: what ran on what, and the order of the names that later lines leave out.
 
@@ -43,12 +44,14 @@ def header_record(
         emotions: Order of ``emotion_probs``.
         parsing_classes: Names of the ids in ``parsing``.
         started_at: UTC, ISO 8601: of a live run its start, of a file the moment of its first frame where it is known.
+        camera: Which of several cameras it is; empty where there is one.
     """
     return {
         "schema": SCHEMA,
         "kind": "header",
         "version": version,
         "started_at": started_at,
+        **({"camera": camera} if camera else {}),
         "source": dict(source),
         "models": analyzer["models"],
         "runtime": {name: fact for name, fact in analyzer.items() if name != "models"},

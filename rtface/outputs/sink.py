@@ -53,6 +53,7 @@ class Sink(ABC):
         picture: Which frames it gets where faces have to be blurred: "private", as they may leave the process; "none",
             black ones, as it shows none; "original", as it sees to it itself.
         tells_groups_only: It tells of many people together only, and may run with ``privacy="aggregate"``.
+        many_cameras: It takes results of several cameras, and tells them apart.
         lost: Results that it left out by itself, because its receiver was not there or too slow.
     """
 
@@ -61,6 +62,7 @@ class Sink(ABC):
     done: bool = False
     picture: Literal["private", "none", "original"] = "private"
     tells_groups_only: bool = False
+    many_cameras: bool = False
     lost: int = 0
 
     def __init_subclass__(cls) -> None:

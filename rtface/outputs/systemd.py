@@ -26,6 +26,7 @@ class SystemdSink(Sink):
     own_thread = False  # what hangs must not be vouched for by another thread
     picture = "none"
     tells_groups_only = True
+    many_cameras = True
 
     def __init__(self, tell: Callable[[str], object] = sd_notify, clock: Callable[[], float] = time.monotonic) -> None:
         self._tell, self._clock = tell, clock

@@ -49,6 +49,7 @@ class VisitsSink(Sink):
 
     picture = "none"
     tells_groups_only = True  # in that mode
+    many_cameras = True
 
     def __init__(
         self,

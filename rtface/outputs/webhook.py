@@ -60,6 +60,7 @@ class WebhookSink(NetworkSink[None]):
     own_thread = True  # its mailbox and the disk's pace are no business of the analysis
     beat_s = 1.0
     picture = "none"
+    many_cameras = True
 
     def __init__(self, url: OutputUrl) -> None:
         super().__init__(_without_ours(url).shown)

@@ -74,6 +74,11 @@ class Channel(Generic[T]):
                 raise self._error
             return None
 
+    def peek(self) -> T | None:
+        """The item that `take` would give, which stays here; None = there is none just now."""
+        with self._changed:
+            return self._items[0][1] if self._items else None
+
     @property
     def ended(self) -> bool:
         """True where nothing more will be handed over."""

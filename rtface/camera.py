@@ -1,0 +1,362 @@
+"""One of several cameras: opened, read, delivered and closed without holding the others up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from rtface.analyzer import Analyzer
+from rtface.analyzer.together import StreamFrame, StreamPipeline, Together
+from rtface.budget.turns import Waiting
+from rtface.capture.named import NamedSource
+from rtface.capture.reader import Grabbed
+from rtface.capture.reconnecting import Reconnect
+from rtface.capture.source import Source
+from rtface.errors import OutputError, RtfaceError, SourceError
+from rtface.options import Options
+from rtface.outputs.sink import Sink
+from rtface.stream import Stream
+from rtface.system.clock import Clock
+from rtface.system.handoff import Mailbox
+from rtface.types import Event, FrameResult
+
+MOST_FPS = 240.0
+"""A source that gives more frames than this is held back: its thread would keep the others from running Python. What a
+network has piled up in a second is through in an eighth of one."""
+
+LATE_SHARE = 0.5
+"""A frame whose decoding took so much of its budget says nothing of the quality level of the box."""
+
+CLOSE_S = 15.0
+"""A camera that is not closed after so long is left behind: a driver may block for ever."""
+
+
+class Camera:
+    """A camera of a run; see `rtface.cameras.Cameras`.
+
+    Args:
+        spec: What it is; with a name.
+        session: How often it was opened before in this run, and once more.
+        from_file: The file lists it.
+
+    Attributes:
+        tried: It was opened, or could not be at the first try.
+        may_come: It was not there, and is tried again.
+        failed: It is given up, and that was said.
+        error: Why it is not there.
+        closed: Everything of it is released.
+    """
+
+    def __init__(self, spec: NamedSource, *, session: int = 1, from_file: bool = False) -> None:
+        self.spec, self.name, self.from_file = spec, spec.name, from_file
+        self._session = session
+        self.tried = threading.Event()
+        self.may_come = self.failed = self.closed = False
+        self.error: RtfaceError | None = None
+        self._lock = threading.Lock()
+        self._stream: CameraStream | None = None
+        self._entered = False
+        self._opening: threading.Thread | None = None
+        self._closing: threading.Thread | None = None
+        self._served_at = 0.0
+
+    def again(self, spec: NamedSource) -> Camera:
+        """The same camera once more: a new connection, with outputs of its own."""
+        return Camera(spec, session=self._session + (self._opening is not None), from_file=self.from_file)
+
+    @property
+    def state(self) -> str:
+        """ "off", "opening", "on", "over" or "failed"."""
+        if self.failed or (self.error is not None and not self.may_come):
+            return "failed"
+        if self._closing is not None:
+            return "over"
+        if self._opening is None:
+            return "off"
+        return "on" if self._entered else "opening"
+
+    def open(
+        self,
+        options: Options,
+        *,
+        analyzer: Analyzer,
+        together: Together,
+        outputs: Callable[[int], Iterable[Sink]],
+        on_event: Callable[[Event], None],
+        clock: Clock,
+        reconnect: Reconnect | None,
+        wake: Callable[[], None],
+    ) -> None:
+        """Open it in a thread of its own; `tried` tells when that has come to something.
+
+        Args:
+            options: Of the box.
+            analyzer, together: The networks.
+            outputs: Its outputs, by the number of this session.
+            on_event: Takes what happens to it.
+            clock, reconnect: As for `Stream`.
+            wake: Called when it has a frame, or is over.
+        """
+        spec = self.spec
+        changes: dict[str, Any] = {"wait": True, **spec.options}
+        if spec.max_level is not None:
+            changes["max_level"] = spec.max_level
+
+        def work() -> None:
+            try:
+                own = replace(options, **changes)
+                stream = self._stream = CameraStream(
+                    spec.source,
+                    together=together,
+                    wake=wake,
+                    on_awaited=self._await,
+                    live=True,
+                    options=own,
+                    outputs=outputs(self._session),
+                    analyzer=analyzer,
+                    on_event=on_event,
+                    clock=clock,
+                    reconnect=reconnect,
+                    camera=spec.name,
+                )
+                if self._closing is not None:
+                    return
+                stream.__enter__()
+                self._served_at = clock.now()
+                self.error, self.may_come, self._entered = None, False, True
+                on_event(Event("camera_on", clock.now(), stream.source.name, camera=spec.name))
+            except Exception as error:
+                self.error, self.may_come = self.as_error(error), False
+            finally:
+                self.tried.set()
+                wake()
+
+        self._opening = threading.Thread(target=work, name=f"rtface-open-{spec.name}", daemon=True)
+        self._opening.start()
+
+    def _await(self, error: SourceError) -> None:
+        self.error, self.may_come = error, True
+        self.tried.set()
+
+    def waiting(self) -> Waiting | None:
+        """Its frame that waits; None = there is none."""
+        stream = self._stream
+        if stream is None or not self._entered or self._closing is not None:
+            return None
+        deadline = stream.deadline
+        if deadline is None:
+            return None
+        return Waiting(deadline, stream.pipeline.usual_s, self._served_at, self.spec.priority)
+
+    def take(self, now: float) -> StreamFrame | None:
+        """The frame that waits, to be analysed; None = it is gone, or not wanted."""
+        assert self._stream is not None
+        self._served_at = now
+        return self._stream.take_frame()
+
+    def deliver(self, result: FrameResult) -> FrameResult:
+        """The result of the frame that was taken, whole, and handed to the camera's own outputs.
+
+        Raises:
+            OutputError: One of them failed.
+        """
+        assert self._stream is not None
+        return self._stream.deliver(result)
+
+    def idle(self) -> None:
+        """No frame has come from any camera for a while."""
+        if self._stream is not None and self._entered and self._closing is None:
+            self._stream.idle()
+
+    def has_ended(self) -> bool:
+        """Whether it gives no more frames, of itself; `error` then says why, if it should not have."""
+        stream = self._stream
+        if stream is None or not self._entered or self._closing is not None:
+            return False
+        try:
+            return stream.has_ended()
+        except Exception as error:
+            self.error = self.as_error(error)
+            return False
+
+    def as_error(self, error: Exception) -> RtfaceError:
+        """What was met, as ours: of a source or an output of one's own anything may come."""
+        if isinstance(error, RtfaceError):
+            return error
+        met = SourceError(self.name, f"failed with {type(error).__name__}: {error}", "Mend its source")
+        met.__cause__ = error
+        return met
+
+    def change(self, spec: NamedSource) -> None:
+        """Another priority, or another floor, from the next frame on."""
+        self.spec = spec
+        if self._stream is not None and self._entered:
+            self._stream.pipeline.set_floor(spec.max_level)
+
+    def update(self, changes: dict[str, Any]) -> None:
+        """Another budget, other tasks; see `Stream.update`."""
+        own = {name: value for name, value in changes.items() if name not in self.spec.options}
+        if self._stream is not None and self._entered and own:
+            self._stream.update(**own)
+
+    def summary(self) -> dict[str, Any] | None:
+        """Its figures so far, or whole; None = it was never open."""
+        return self._stream.summary if self._stream is not None and self._entered else None
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Close it in a thread of its own; idempotent."""
+        with self._lock:
+            if self._closing is not None:
+                return
+            self._closing = threading.Thread(
+                target=self._close, args=(error,), name=f"rtface-close-{self.name}", daemon=True
+            )
+        if self._stream is not None:
+            self._stream.stop()
+        self._closing.start()
+
+    def _close(self, error: BaseException | None) -> None:
+        if self._opening is not None:
+            self._opening.join()
+        try:
+            if self._stream is not None and self._entered:
+                error = error or self.error
+                self._stream.__exit__(None if error is None else type(error), error, None)
+        except RtfaceError as met:
+            self.error = self.error or met
+        self.closed = True
+
+    def wait_closed(self) -> None:
+        """Until it is closed.
+
+        Raises:
+            OutputError: One of its outputs could not be made whole.
+        """
+        if self._closing is not None:
+            self._closing.join(CLOSE_S)
+        if isinstance(self.error, OutputError):
+            raise self.error
+
+
+class CameraStream(Stream):
+    """A stream whose frames are analysed together with those of others.
+
+    Args:
+        args, given: As for `Stream`.
+        together: The networks.
+        wake: Called when there is a frame, or will be none.
+        on_awaited: Called when the source is not there and waited for.
+    """
+
+    pipeline: StreamPipeline
+
+    def __init__(
+        self,
+        *args: Any,
+        together: Together,
+        wake: Callable[[], None],
+        on_awaited: Callable[[SourceError], None],
+        **given: Any,
+    ) -> None:
+        super().__init__(*args, **given)
+        self._together, self._wake, self._on_awaited = together, wake, on_awaited
+        self._taken: tuple[Grabbed, int] | None = None
+
+    def _attach(self, stack: ExitStack, source: Source) -> Analyzer:
+        if source.stills:
+            raise SourceError(self.camera, f"{source.name} is pictures, not a camera", "rtface run takes pictures")
+        assert self._analyzer is not None
+        self.pipeline = self._together.stream(self._options)
+        return self._analyzer
+
+    def _awaited(self, error: SourceError) -> None:
+        super()._awaited(error)
+        self._on_awaited(error)
+
+    def _new_mailbox(self) -> Mailbox[Grabbed]:
+        return CameraMailbox(self._clock, self._wake)
+
+    @property
+    def deadline(self) -> float | None:
+        """Of the frame that waits; None = none does."""
+        grabbed = self._handoff.peek()
+        return None if grabbed is None else self._terms(grabbed.frame)[1]
+
+    def take_frame(self) -> StreamFrame | None:
+        """The frame that waits; None where frames pass unseen."""
+        taken = self._handoff.take(0.0)
+        if taken is None or not self._control.enabled:
+            return None
+        self._last_at = self._clock.now()
+        grabbed = taken.item
+        self._taken = grabbed, taken.dropped
+        at, deadline, tasks = self._terms(grabbed.frame)
+        budget_s = deadline - (grabbed.frame.captured_at or 0.0)
+        judged = grabbed.capture_ms / 1e3 <= LATE_SHARE * budget_s
+        return StreamFrame(self.pipeline, grabbed.frame, at, deadline, tasks, judged)
+
+    def deliver(self, result: FrameResult) -> FrameResult:
+        """The result of the frame that was taken, with its times, counted and handed to the outputs.
+
+        Raises:
+            OutputError: One of them failed.
+        """
+        assert self._taken is not None
+        whole = self._completed(result, *self._taken)
+        self._stats.add(whole)
+        self._fanout.put(whole)
+        return whole
+
+    def idle(self) -> None:
+        """No frame has come for a while."""
+        self._idle()
+
+    def has_ended(self) -> bool:
+        """Whether no more frames come.
+
+        Raises:
+            RtfaceError: The source broke off.
+        """
+        if self._fanout.done:
+            return True
+        if not self._handoff.ended:
+            return False
+        self._handoff.take(0.0)  # raises what ended it
+        return True
+
+
+class CameraMailbox(Mailbox[Grabbed]):
+    """Keeps the newest frame, wakes who takes it, and holds a source back that floods.
+
+    Args:
+        clock: For the times.
+        wake: Called after each change.
+    """
+
+    def __init__(self, clock: Clock, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._clock, self._wake = clock, wake
+        self._over = threading.Event()
+        self._put_at = float("-inf")
+
+    def put(self, item: Grabbed) -> bool:
+        wanted = super().put(item)
+        self._wake()
+        early_s = self._put_at + 1.0 / MOST_FPS - self._clock.now()
+        if wanted and early_s > 0.0:
+            self._clock.wait(self._over, early_s)
+        self._put_at = self._clock.now()
+        return wanted
+
+    def close(self) -> None:
+        super().close()
+        self._over.set()
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        super().fail(error)
+        self._over.set()
+        self._wake()

@@ -1,0 +1,333 @@
+"""Several cameras on one set of networks, through all threads; no networks, no sleeping."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rtface
+from rtface.cameras import Cameras
+from rtface.capture.named import NamedSource
+from rtface.errors import OutputError, SourceError, UsageError
+from rtface.options import Options
+from rtface.outputs.sink import RunInfo, Sink
+from rtface.testing import FakeCamera, FakeDetector, FakeEngine, Painted, paint
+from rtface.types import Event, FrameResult
+
+PLACES = [Painted(160, 240), Painted(320, 240), Painted(480, 240)]
+PICTURES = [paint([place]) for place in PLACES]
+
+
+def faces_of(image: Any) -> Sequence[Painted]:
+    return [place for place, picture in zip(PLACES, PICTURES, strict=True) if np.array_equal(image, picture)]
+
+
+def analyzer(options: Options | None = None) -> rtface.Analyzer:
+    return rtface.Analyzer(options or Options(), detector=FakeDetector(faces_of), engine=FakeEngine())
+
+
+def camera(row: int = 0, **facts: Any) -> FakeCamera:
+    return FakeCamera([PLACES[row]], **{"live": True, "frames": 12, **facts})
+
+
+def by_camera(results: Iterable[FrameResult]) -> dict[str, list[FrameResult]]:
+    found: dict[str, list[FrameResult]] = defaultdict(list)
+    for result in results:
+        found[result.camera].append(result)
+    return found
+
+
+class Collect(Sink):
+    own_thread = False
+    many_cameras = True
+
+    def __init__(self, name: str = "collect") -> None:
+        self.name = name
+        self.results: list[FrameResult] = []
+        self.info: RunInfo | None = None
+        self.summary: dict[str, Any] = {}
+
+    def open(self, info: RunInfo) -> None:
+        self.info = info
+
+    def write(self, result: FrameResult) -> None:
+        self.results.append(result)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        self.summary = summary
+
+
+class Gated(FakeCamera):
+    """Gives its frames only while it may."""
+
+    def __init__(self, row: int = 0, **facts: Any) -> None:
+        super().__init__([PLACES[row]], live=True, **facts)
+        self.may = threading.Event()
+        self.over = False
+
+    def read(self) -> rtface.Frame | None:
+        self.may.wait(20)
+        return None if self.over else super().read()
+
+    def close(self) -> None:
+        super().close()
+        self.over = True
+        self.may.set()
+
+
+def until(cameras: Cameras, happened: Callable[[], bool], most: int = 5000) -> list[FrameResult]:
+    """Results until something holds."""
+    seen = []
+    for result in cameras:
+        seen.append(result)
+        if happened():
+            return seen
+        assert len(seen) < most
+    assert happened()
+    return seen
+
+
+def test_each_result_has_its_camera_and_ids_are_of_each() -> None:
+    with analyzer() as own, Cameras([camera(0), camera(1), camera(2)], analyzer=own) as cameras:
+        found = by_camera(cameras)
+    assert list(found) and set(found) == {"fake-camera", "fake-camera-2", "fake-camera-3"}
+    for row, name in enumerate(("fake-camera", "fake-camera-2", "fake-camera-3")):
+        assert found[name][-1].frame.index == 11
+        (face,) = found[name][-1].faces
+        assert face.track_id == 1
+        assert face.box_xyxy[:2] == pytest.approx(PLACES[row].box[:2], abs=25)
+    assert cameras.summary["frames"] == sum(len(results) for results in found.values())
+    assert set(cameras.summary["cameras"]) == set(found)
+
+
+def test_live_with_a_list_is_cameras_and_with_names_too() -> None:
+    assert isinstance(rtface.live([camera(0), camera(1)]), Cameras)
+    with_names = rtface.live({"door": camera(0), "hall": camera(1)}, budget_ms=50)
+    assert isinstance(with_names, Cameras) and with_names.names == ("door", "hall")
+    assert with_names.options.budget_ms == 50
+
+
+def test_outputs_by_camera_and_of_all(tmp_path: Path) -> None:
+    every = Collect()
+    outputs: list[str | Path | Sink] = [str(tmp_path / "{camera}.jsonl"), tmp_path / "all.jsonl", every]
+    with (
+        analyzer() as own,
+        Cameras({"door": camera(0), "hall": camera(1)}, analyzer=own, outputs=outputs) as cameras,
+    ):
+        count = sum(1 for _ in cameras)
+    for name in ("door", "hall"):
+        header, *frames, summary = map(json.loads, (tmp_path / f"{name}.jsonl").read_text().splitlines())
+        assert header["camera"] == name and header["kind"] == "header"
+        assert {frame["camera"] for frame in frames} == {name}
+        assert summary["complete"] and frames[-1]["index"] == 11
+    header, *frames, summary = map(json.loads, (tmp_path / "all.jsonl").read_text().splitlines())
+    assert header["source"]["cameras"] == ["door", "hall"]
+    assert {frame["camera"] for frame in frames} == {"door", "hall"}
+    assert summary["frames"] == count == len(every.results)
+    assert set(summary["cameras"]) == {"door", "hall"}
+    assert {event["camera"] for frame in frames for event in frame["events"]} <= {"door", "hall"}
+
+
+def test_an_output_of_one_camera_only_is_refused_before_the_start(tmp_path: Path) -> None:
+    with (
+        analyzer() as own,
+        pytest.raises(OutputError, match=r"\{camera\}"),
+        Cameras([camera(0), camera(1)], analyzer=own, outputs=[tmp_path / "faces.mp4"]),
+    ):
+        pass
+    assert not (tmp_path / "faces.mp4").exists()
+
+
+def test_a_camera_that_breaks_off_harms_no_other() -> None:
+    events: list[Event] = []
+    sources = {"door": camera(0, fails_at=3), "hall": camera(1, frames=40)}
+    with analyzer() as own, Cameras(sources, analyzer=own, on_event=events.append) as cameras:
+        found = by_camera(cameras)
+        assert cameras.state("door") == "failed"
+    assert found["hall"][-1].frame.index == 39
+    (failed,) = [event for event in events if event.kind == "camera_failed"]
+    assert failed.camera == "door" and "broke off" in failed.what
+    assert cameras.summary["cameras"]["door"]["error"] is not None
+    assert cameras.summary["cameras"]["hall"]["error"] is None
+
+
+def test_a_camera_whose_source_raises_nonsense_harms_no_other() -> None:
+    class Nonsense(FakeCamera):
+        def read(self) -> rtface.Frame | None:
+            raise ZeroDivisionError("nonsense")
+
+    sources = {"door": Nonsense(PLACES[:1], live=True), "hall": camera(1, frames=40)}
+    with analyzer() as own, Cameras(sources, analyzer=own) as cameras:
+        found = by_camera(cameras)
+    assert found["hall"][-1].frame.index == 39 and "door" not in found
+
+
+def test_when_the_only_camera_fails_the_run_does() -> None:
+    with (
+        analyzer() as own,
+        pytest.raises(SourceError, match="broke off"),
+        Cameras([camera(0, fails_at=0)], analyzer=own) as cameras,
+    ):
+        list(cameras)
+
+
+def test_a_file_that_is_not_there_is_said_before_the_start(tmp_path: Path) -> None:
+    with (
+        analyzer() as own,
+        pytest.raises(SourceError, match=r"nothing\.mp4"),
+        Cameras([camera(0), str(tmp_path / "nothing.mp4")], analyzer=own),
+    ):
+        pass
+
+
+def test_a_camera_that_is_not_there_is_waited_for_while_others_run() -> None:
+    events: list[Event] = []
+    with (
+        analyzer() as own,
+        Cameras({"door": "/dev/video97", "hall": camera(1)}, analyzer=own, on_event=events.append) as cameras,
+    ):
+        first = next(iter(cameras))
+        assert first.camera == "hall"
+        assert cameras.state("door") == "opening"
+    assert [event.camera for event in events if event.kind == "source_awaited"] == ["door"]
+
+
+def test_where_no_camera_is_there_it_is_an_error_unless_they_are_waited_for() -> None:
+    with analyzer() as own, pytest.raises(SourceError, match="97"), Cameras(["/dev/video97"], analyzer=own):
+        pass
+
+
+def test_cameras_come_and_go_while_it_runs(tmp_path: Path) -> None:
+    first, second = Gated(0), Gated(1)
+    first.may.set()
+    second.may.set()
+    with (
+        analyzer() as own,
+        Cameras({"door": first}, analyzer=own, outputs=[str(tmp_path / "{camera}.jsonl")]) as cameras,
+    ):
+        assert next(cameras).camera == "door"
+        assert cameras.add(second, "hall") == "hall"
+        seen = until(cameras, lambda: cameras.summary["cameras"].get("hall", {}).get("frames", 0) > 2)
+        assert {result.camera for result in seen} == {"door", "hall"}
+        cameras.remove("door")
+        assert cameras.names == ("hall",)
+        until(cameras, lambda: first.closed)
+        with pytest.raises(UsageError, match="Its cameras are: hall"):
+            cameras.remove("door")
+    assert second.closed
+    for name in ("door", "hall"):
+        lines = (tmp_path / f"{name}.jsonl").read_text().splitlines()
+        assert json.loads(lines[-1])["complete"]
+
+
+def test_a_camera_switched_off_is_closed_and_its_file_is_left_whole_when_it_is_on_again(tmp_path: Path) -> None:
+    clip, hall = FakeCamera([PLACES[0]], live=True), Gated(1)
+    hall.may.set()
+    with (
+        analyzer() as own,
+        Cameras({"door": clip, "hall": hall}, analyzer=own, outputs=[str(tmp_path / "{camera}.jsonl")]) as cameras,
+    ):
+        until(cameras, lambda: cameras.summary["cameras"].get("door", {}).get("frames", 0) > 1)
+        cameras.enable("door", False)
+        assert cameras.state("door") == "off"
+        until(cameras, lambda: clip.closed)
+        cameras.enable("door", True)
+        until(cameras, lambda: (tmp_path / "door-2.jsonl").exists() and cameras.state("door") == "on")
+    assert json.loads((tmp_path / "door.jsonl").read_text().splitlines()[-1])["kind"] == "summary"
+    assert json.loads((tmp_path / "door-2.jsonl").read_text().splitlines()[0])["camera"] == "door"
+
+
+def test_the_file_is_watched(tmp_path: Path) -> None:
+    from rtface import cameras as module
+
+    events: list[Event] = []
+    file = tmp_path / "cameras.toml"
+    file.write_text('[a]\nsource = "demo"\nloop = true\n')
+    with analyzer() as own, Cameras(file=file, analyzer=own, on_event=events.append) as cameras:
+        cameras._watched_at = -module.WATCH_S  # do not wait for the next look
+        next(cameras)
+        file.write_text('[b]\nsource = "demo"\nloop = true\npriority = 2\n[c]\nsource = "demo"\nenabled = false\n')
+
+        def look() -> bool:
+            cameras._watched_at = float("-inf")
+            return cameras.names == ("b", "c") and cameras.state("b") == "on"
+
+        until(cameras, look)
+        assert cameras.state("c") == "off"
+        file.write_text("[b\n")
+
+        def unread() -> bool:
+            cameras._watched_at = float("-inf")
+            return any(event.kind == "cameras_unread" for event in events)
+
+        until(cameras, unread)
+        assert cameras.names == ("b", "c")  # as it was
+
+
+def test_a_stop_from_another_thread_ends_it_and_all_sources() -> None:
+    sources = [Gated(0), Gated(1)]  # give nothing
+    with analyzer() as own, Cameras(sources, analyzer=own) as cameras:
+
+        def end() -> None:
+            cameras.stop()
+            for source in sources:
+                source.over = True
+                source.may.set()
+
+        threading.Timer(0.05, end).start()
+        assert list(cameras) == []
+    assert all(source.closed for source in sources)
+
+
+def test_an_output_that_fails_ends_its_camera_only() -> None:
+    class Full(Collect):
+        def write(self, result: FrameResult) -> None:
+            raise OutputError("door.jsonl", "cannot be written (disk full)", "Make room")
+
+    sinks: dict[str, Sink] = {"door": Full("door"), "hall": Collect("hall")}
+    sources = {"door": camera(0, frames=30), "hall": camera(1, frames=30)}
+    with (
+        analyzer() as own,
+        pytest.raises(OutputError, match="disk full"),
+        Cameras(sources, analyzer=own, sinks_of=lambda name: [sinks[name]]) as cameras,
+    ):
+        found = by_camera(cameras)
+    assert found["hall"][-1].frame.index == 29
+
+
+def test_another_budget_and_other_tasks_for_all() -> None:
+    with analyzer() as own, Cameras([Gated(0), Gated(1)], analyzer=own) as cameras:
+        for source in cameras._cameras.values():
+            source.spec.source.may.set()  # type: ignore[union-attr]
+        next(cameras)
+        cameras.update(budget_ms=200, tasks=["pose"])
+        seen = until(cameras, lambda: cameras.options.tasks == ("pose",))
+        while seen[-1].tasks != ("pose",):
+            seen.append(next(cameras))
+        assert cameras.options.budget_ms == 200
+
+
+def test_there_must_be_a_camera_and_each_must_be_one() -> None:
+    with pytest.raises(UsageError, match="there is none"):
+        Cameras([])
+    with pytest.raises(UsageError):
+        Cameras([None])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="names two cameras"):
+        Cameras([NamedSource(0, "door"), "door=1"])
+    with pytest.raises(UsageError, match="not open"):
+        next(Cameras([0]))
+
+
+def test_pictures_are_no_camera(tmp_path: Path) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "a.png"), PICTURES[0])
+    with analyzer() as own, pytest.raises(SourceError, match="rtface run"), Cameras([str(tmp_path)], analyzer=own):
+        pass
