@@ -65,6 +65,10 @@ Budget = Annotated[str | None, option("budget_ms")]
 Priority = Annotated[str | None, option("priority")]
 Audience = Annotated[bool | None, option("audience")]
 Privacy = Annotated[str | None, option("privacy")]
+CamerasFile = Annotated[
+    Path | None,
+    typer.Option("--cameras", metavar="FILE", help="A TOML file that lists cameras; what changes in it is taken over."),
+]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
 Set = Annotated[
     list[str] | None,
@@ -110,21 +114,23 @@ def with_columns(outputs: list[str] | None, columns: str | None) -> list[str]:
 
 
 def print_event(event: Event) -> None:
-    """A lost source, and that it is back, for people."""
-    if event.kind == "source_lost":
-        print(f"rtface: the source is lost ({event.what}); trying again", file=sys.stderr, flush=True)
-    elif event.kind == "source_awaited":
-        print(f"rtface: {event.what}; waiting for it", file=sys.stderr, flush=True)
-    elif event.kind == "source_frozen":
-        print(f"rtface: the source seems frozen ({event.what})", file=sys.stderr, flush=True)
-    elif event.kind == "source_back":
-        print(f"rtface: the source is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
-    elif event.kind == "part_left":
-        print(f"rtface: {event.what}", file=sys.stderr, flush=True)
-    elif event.kind == "output_lost":
-        print(f"rtface: output {event.what}", file=sys.stderr, flush=True)
-    elif event.kind == "output_back":
-        print(f"rtface: output {event.what} is back after {event.duration_s:.1f} s", file=sys.stderr, flush=True)
+    """What happened to a source or an output, for people; nothing of faces."""
+    lasted = f" after {event.duration_s or 0.0:.1f} s"
+    said = {
+        "source_lost": f"the source is lost ({event.what}); trying again",
+        "source_awaited": f"{event.what}; waiting for it",
+        "source_frozen": f"the source seems frozen ({event.what})",
+        "source_back": f"the source is back{lasted}",
+        "camera_on": "on",
+        "camera_off": "off",
+        "camera_failed": f"given up ({event.what})",
+        "cameras_unread": event.what,
+        "part_left": event.what,
+        "output_lost": f"output {event.what}",
+        "output_back": f"output {event.what} is back{lasted}",
+    }.get(event.kind)
+    if said is not None:
+        print(f"rtface: {f'{event.camera}: ' * bool(event.camera)}{said}", file=sys.stderr, flush=True)
 
 
 def say_notes(source: Source) -> None:

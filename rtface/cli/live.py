@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,8 @@ Examples:
 
   rtface live rtsp://camera.local/stream --no-show -o faces.jsonl
 
+  rtface live 0 1 door=rtsp://door.local/stream --budget 66ms -o '{camera}.jsonl'
+
   rtface live demo --no-show --max-frames 100
 
   rtface live -o opentrack:// -o mqtt://broker.local/rtface/door
@@ -30,8 +33,14 @@ Examples:
 @live.command(epilog=EXAMPLES)
 def live_command(
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="A URL, a video that plays as a camera would, or demo.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="A URL, a camera, a video that plays as one would, or demo. Several run side by side, NAME=SOURCE "
+            "names one.",
+        ),
     ] = None,
+    cameras: flags.CamerasFile = None,
     camera: Annotated[int | None, typer.Option("--camera", min=0, metavar="INDEX", help="A camera; default 0.")] = None,
     show: Annotated[bool, typer.Option("--show/--no-show", help="A window; Esc or q ends the run.")] = True,
     budget: Annotated[
@@ -64,11 +73,13 @@ def live_command(
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> None:
-    """Analyse a camera or stream as it comes; the newest frame wins.
+    """Analyse a camera or stream as it comes, or several; the newest frame wins.
 
     Shows a window, and writes to each -o. With --no-show and without -o, JSON lines go to stdout.
+
+    Several cameras share the networks and one quality level. An -o with {camera} in its name is one for each.
     """
-    if source is not None and camera is not None:
+    if source and camera is not None:
         raise UsageError("rtface live", "both a SOURCE and --camera are given", "Give one of them")
     options = flags.options_from(
         config,
@@ -95,32 +106,65 @@ def live_command(
         max_level=max_level,
         priority=priority,
     )
+    several = cameras is not None or len(source or ()) > 1 or is_named((source or [""])[0])
     from rtface.outputs.sink import Sink
-    from rtface.stream import Stream
 
     outputs: list[str | Sink] = [*(flags.with_columns(output, columns) or ([] if show else ["-"]))]
     outputs += flags.service_outputs()
+    given: dict[str, Any] = {
+        "options": options,
+        "outputs": outputs,
+        "overwrite": overwrite,
+        "max_frames": max_frames,
+        "on_event": flags.print_event,
+    }
+    if several:
+        _run_several(source or [], cameras, show, given)
+    else:
+        _run_one(source[0] if source else camera or 0, show, given)
+
+
+def is_named(source: str) -> bool:
+    """Whether a camera is given as NAME=SOURCE."""
+    from rtface.capture.named import named
+
+    return bool(named(source).name)
+
+
+def _run_one(source: int | str, show: bool, given: dict[str, Any]) -> None:
+    from rtface.stream import Stream
+
     if show:
         from rtface.outputs.window import WindowSink
 
-        outputs.append(WindowSink())
-    stream = Stream(
-        source if source is not None else camera or 0,
-        live=True,
-        options=options,
-        outputs=outputs,
-        overwrite=overwrite,
-        max_frames=max_frames,
-        on_event=flags.print_event,
-    )
+        given["outputs"].append(WindowSink())
+    stream = Stream(source, live=True, **given)
     with stream:
         flags.say_notes(stream.source)
         for _ in stream:
             pass
-    summary = stream.summary
+    print(_line(stream.summary), file=sys.stderr)
+
+
+def _run_several(sources: list[str], file: Path | None, show: bool, given: dict[str, Any]) -> None:
+    from rtface.cameras import Cameras
+
+    if show:
+        from rtface.outputs.wall import WallSink
+
+        given["outputs"].append(WallSink())
+    with Cameras(sources, file=file, **given) as cameras:
+        for _ in cameras:
+            pass
+    summary = cameras.summary
+    for name, one in summary["cameras"].items():
+        print(f"{name}: {_line(one)}", file=sys.stderr)
+    print(f"all: {_line(summary)}, {summary['level_moves']} level moves", file=sys.stderr)
+
+
+def _line(summary: dict[str, Any]) -> str:
     age = summary["age_ms"]
-    print(
+    return (
         f"{flags.format_summary(summary)}, age p50 {age['p50']} p95 {age['p95']} p99 {age['p99']} ms, "
-        f"{summary['late']} late, {summary['dropped']} dropped",
-        file=sys.stderr,
+        f"{summary['late']} late, {summary['dropped']} dropped"
     )

@@ -14,9 +14,11 @@ Array = NDArray[Any]
 TILE_PX, CAPTION_PX = 224, 18
 
 
-def sheet(tiles: Sequence[tuple[Array, str]], columns: int = 6) -> Array | None:
-    """One picture of all (picture, caption) tiles, row by row; None when there are none."""
-    drawn = [_tile(image, caption) for image, caption in tiles]
+def sheet(
+    tiles: Sequence[tuple[Array, str]], columns: int = 6, size_wh: tuple[int, int] = (TILE_PX, TILE_PX)
+) -> Array | None:
+    """One picture of all (picture, caption) tiles of `size_wh` px, row by row; None when there are none."""
+    drawn = [_tile(image, caption, size_wh) for image, caption in tiles]
     if not drawn:
         return None
     columns = min(columns, len(drawn))
@@ -24,12 +26,12 @@ def sheet(tiles: Sequence[tuple[Array, str]], columns: int = 6) -> Array | None:
     return np.vstack([np.hstack(drawn[at : at + columns]) for at in range(0, len(drawn), columns)])
 
 
-def _tile(image: Array, caption: str) -> Array:
+def _tile(image: Array, caption: str, size_wh: tuple[int, int]) -> Array:
     height, width = image.shape[:2]
-    scale = TILE_PX / max(height, width)
+    scale = min(size_wh[0] / width, size_wh[1] / height)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1.0 else cv2.INTER_NEAREST)
-    tile = np.zeros((TILE_PX + CAPTION_PX, TILE_PX, 3), np.uint8)
+    tile = np.zeros((size_wh[1] + CAPTION_PX, size_wh[0], 3), np.uint8)
     tile[CAPTION_PX : CAPTION_PX + size[1], : size[0]] = small
     cv2.putText(tile, caption, (3, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
     return tile
