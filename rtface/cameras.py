@@ -455,6 +455,19 @@ class Cameras:
         return self._together.level
 
     @property
+    def moves(self) -> int:
+        """How often that level has moved."""
+        return self._together.moves
+
+    def costs(self) -> dict[str, dict[str, float]]:
+        """What stages cost a camera lately, its share of those done for several; see `Analyzer.costs`."""
+        return self._together.costs()
+
+    def describe(self) -> dict[str, Any]:
+        """What runs; see `Analyzer.describe`."""
+        return self._analyzer.describe()
+
+    @property
     def summary(self) -> dict[str, Any]:
         """Figures of the run: of all cameras, and below ``cameras`` of each by its name."""
         with self._lock:

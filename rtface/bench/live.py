@@ -104,7 +104,7 @@ def run_live(
     try:
         with Load(setup.load), Stream(camera, live=True, options=options, analyzer=own, clock=clock) as stream:
             for result in stream:
-                one = _seen(result, camera.began or 0.0)
+                one = seen_of(result, camera.began or 0.0)
                 if one.at >= setup.warmup_s:
                     if not seen:
                         cpu_0, rss_0, missed_0 = cpu(), machine.resident_mb(), camera.missed
@@ -120,7 +120,8 @@ def run_live(
             own.close()
 
 
-def _seen(result: FrameResult, began: float) -> Seen:
+def seen_of(result: FrameResult, began: float) -> Seen:
+    """What is kept of a result, `began` being when the first frame was due."""
     return Seen(
         at=result.captured_at - began,
         age_ms=result.timing.age_ms,

@@ -32,10 +32,12 @@ Examples:
   rtface bench demo --assert-p95 33ms
 
   rtface bench --live --faces 0..8 --load 5s --budget 33ms --timeline age.png
+
+  rtface bench --live --cameras 4 --budget 33ms
 """
 
 
-LIVE_ONLY = ("seconds", "fps", "faces", "load", "budget", "timeline", "max_level", "priority")
+LIVE_ONLY = ("seconds", "fps", "faces", "cameras", "load", "budget", "timeline", "max_level", "priority")
 STAGES_ONLY = ("frames", "warmup")
 
 
@@ -62,6 +64,9 @@ def bench_command(
     ] = 20.0,
     fps: Annotated[float, typer.Option(min=1.0, max=1000.0, help="Live: frames a second.")] = 30.0,
     faces: Annotated[str, typer.Option(metavar="N", help="Live: faces in a frame; 0,3,8 or 0..8 = 3 s of each.")] = "1",
+    cameras: Annotated[
+        int, typer.Option(min=1, max=64, metavar="N", help="Live: so many cameras on one set of networks.")
+    ] = 1,
     load: Annotated[
         str | None,
         typer.Option(
@@ -106,10 +111,15 @@ def bench_command(
             check_writable(file, overwrite)
     if timeline is not None and (not live or timeline.suffix.lower() != ".png"):
         raise OptionError("--timeline", "expected a .png file and --live", "rtface bench --live --timeline age.png")
+    if timeline is not None and cameras > 1:
+        raise OptionError("--timeline", "is of one camera", "Leave it out, or --cameras")
     if live:
-        from rtface.cli.bench_live import live_figures
+        from rtface.cli.bench_live import cameras_figures, live_figures
 
-        record, text = live_figures(source, options, seconds, fps, faces, load, timeline)
+        if cameras > 1:
+            record, text = cameras_figures(source, options, seconds, fps, faces, load, cameras)
+        else:
+            record, text = live_figures(source, options, seconds, fps, faces, load, timeline)
         what, p95 = "a result's age", record["age_ms"]["p95"]
     else:
         record = _record(source, frames, warmup, options)

@@ -50,6 +50,42 @@ def live_figures(
     return whole, live_text(figures)
 
 
+def cameras_figures(
+    source: str, options: Options, seconds: float, fps: float, faces: str, load: str | None, count: int
+) -> tuple[dict[str, Any], str]:
+    """The same with several cameras on one set of networks.
+
+    Raises:
+        InputError: `faces` are no numbers.
+        OptionError: `load` is no time.
+        SourceError: The clip cannot be opened, or not one frame was analysed.
+    """
+    from rtface.bench.cameras import SCHEMA, cameras_record, cameras_table, run_cameras, steady
+    from rtface.bench.live_report import live_text
+    from rtface.bench.load import Load
+    from rtface.bench.scene import parse_bursts, scene_of
+    from rtface.system import machine
+    from rtface.version import __version__
+
+    plans = steady(count, fps, parse_bursts(faces))
+    facts = machine.facts()
+    with Load(_load(load)):
+        run = run_cameras(plans, options, scene_of(source), seconds)
+    if not run.whole.seen:
+        raise SourceError(source, "not one frame was analysed", "Give more --seconds")
+    figures = cameras_record(run)
+    whole = {
+        "schema": SCHEMA,
+        "version": __version__,
+        "source": source,
+        **figures,
+        "tasks": list(options.tasks),
+        "analyzer": run.whole.analyzer,
+        "machine": facts,
+    }
+    return whole, f"{live_text(figures)}; {figures['threads']} threads\n{cameras_table(figures)}"
+
+
 def _load(text: str | None) -> LoadPlan | None:
     from rtface.bench.load import LoadPlan
 

@@ -13,7 +13,8 @@ from rtface.analyzer.together import StreamFrame, StreamPipeline, Together
 from rtface.errors import EngineError
 from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
-FACES: tuple[list[Painted], ...] = ([Painted(160, 240)], [Painted(200, 160), Painted(460, 300)], [], [Painted(320, 240, 20)])
+TWO = [Painted(200, 160), Painted(460, 300)]
+FACES: tuple[list[Painted], ...] = ([Painted(160, 240)], TWO, [], [Painted(320, 240, 20)])
 PICTURES = [paint(faces) for faces in FACES]
 
 
