@@ -12,6 +12,8 @@ from rtface.types import Face
 
 #: Of a webcam, where nothing else is known: the picture's width in degrees.
 DEFAULT_FOV_DEG = 60.0
+#: A step to neutral, of a head that is gone: a game's view or an avatar glides back and does not jump.
+GLIDE = 0.85
 #: Height of a detector's box around an adult's face, forehead to chin.
 BOX_MM = 180.0
 
@@ -32,6 +34,19 @@ class Head(NamedTuple):
     def mirrored(self) -> Head:
         """As in a mirror: left and right exchanged."""
         return self._replace(x=-self.x, yaw=-self.yaw, roll=-self.roll)
+
+    def upright(self) -> Head:
+        """In the same place, looking ahead."""
+        return self._replace(yaw=0.0, pitch=0.0, roll=0.0)
+
+    def glided_to(self, goal: Head) -> Head:
+        """A step nearer to `goal`."""
+        return Head(*(end + (now - end) * GLIDE for now, end in zip(self, goal, strict=True)))
+
+    @property
+    def is_finite(self) -> bool:
+        """No value is NaN or infinite, which no receiver takes."""
+        return all(map(math.isfinite, self))
 
 
 NEUTRAL = Head(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -2,7 +2,8 @@
 face.
 
 The program sends a fixed greeting to UDP port 49983 here, and gets text packets back on its own port 49983: ARKit's
-blend shapes as ``name-0…100``, then the head as degrees and metres (ifacialmocap.com, "for developers").
+blend shapes as ``name-0…100``, then the head as degrees and metres (ifacialmocap.com, "for developers"). After a
+greeting that ends in ``|sendDataVersion=v2`` the sign between name and value is ``&``.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from collections.abc import Iterable, Mapping
 
 from rtface.outputs.blend_shapes import BLEND_SHAPES, NEUTRAL, BlendShapes
 from rtface.outputs.follow import FaceFollower, frame_time
-from rtface.outputs.head import NEUTRAL as NEUTRAL_HEAD
-from rtface.outputs.head import Head, head_of
+from rtface.outputs.head import GLIDE, Head, head_of
 from rtface.outputs.network import NetworkSink
 from rtface.outputs.output_url import OutputUrl
 from rtface.types import FrameResult
 
 PORT = 49983
 GREETING = b"iFacialMocap_sahuasouryya9218sauhuiayeta91555dy3719"
-#: Somebody who has asked gets packets for so long, then must ask again; programs do so all the time.
-HEED_S = 60.0
-#: Programs that are served at a time, and seconds between looks at who asks while nothing is sent.
+VERSION_2 = b"sendDataVersion=v2"
+#: Programs that are served at a time, and seconds between looks at who asks while nothing is sent. A program may ask
+#: once and then listen for hours, so nobody is given up but for one who asks.
 LISTENERS, LOOK_S = 8, 0.1
+#: A head where nobody was seen yet: half a metre ahead.
+BEFORE_ANYBODY = Head(0.0, 0.0, 50.0, 0.0, 0.0, 0.0)
 
 
 class IFacialMocapSink(NetworkSink[FrameResult]):
@@ -31,8 +33,7 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
 
     Args:
         url: ``ifacialmocap://127.0.0.1:49983?face=ID&mirror=1&reply=PORT``; `reply` is the port that answers go to
-            where it
-            is not 49983, 0 = the one the greeting came from.
+            where it is not 49983, 0 = the one the greeting came from.
     """
 
     beat_s = LOOK_S
@@ -46,8 +47,10 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
         self._mirror = url.switch("mirror")
         self._follower = FaceFollower(url.whole("face", None))
         self._shapes = BlendShapes(self._mirror)
-        self._listeners: dict[tuple[str, int], float] = {}
+        self._separators: dict[tuple[str, int], str] = {}  # who has asked, in that order
         self._socket: socket.socket | None = None
+        self._values: Mapping[str, float] = NEUTRAL
+        self._head = BEFORE_ANYBODY
         self._rest: Head | None = None
 
     @property
@@ -71,25 +74,26 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
         face = self._follower.update(item, at)
         height, width = item.frame.image.shape[:2]
         if face is None:
-            packet = packet_of(NEUTRAL, NEUTRAL_HEAD, NEUTRAL_HEAD)
+            self._values = {name: value * GLIDE for name, value in self._values.items()}
+            self._head = self._head.glided_to(self._rest or BEFORE_ANYBODY)
         else:
             head = head_of(face, (width, height))
-            self._rest = self._rest or head
-            rest = self._rest
-            if self._mirror:
-                head, rest = head.mirrored(), rest.mirrored()
-            packet = packet_of(self._shapes.of(face, at), head, rest)
+            head = head.mirrored() if self._mirror else head
+            if not head.is_finite:  # no program could read it
+                return
+            self._values, self._head = self._shapes.of(face, at), head
+            self._rest = self._rest or head.upright()
         assert self._socket is not None
-        for listener in self._listeners:
+        for address, between in self._separators.items():
+            packet = packet_of(self._values, self._head, seen=face is not None, between=between)
             try:
-                self._socket.sendto(packet, listener)
+                self._socket.sendto(packet, address)
             except (BlockingIOError, ConnectionRefusedError):
                 self._dropped += 1
 
     def beat(self) -> None:
-        """Look who asks, and forget who asked long ago."""
+        """Look who asks."""
         assert self._socket is not None
-        now = self._clock.now()
         for _ in range(100):
             try:
                 data, (host, port) = self._socket.recvfrom(2048)
@@ -97,9 +101,10 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
                 break
             if data.startswith(GREETING):
                 address = (host, self._reply_port or port)
-                if address in self._listeners or len(self._listeners) < LISTENERS:
-                    self._listeners[address] = now
-        self._listeners = {who: since for who, since in self._listeners.items() if now - since < HEED_S}
+                self._separators.pop(address, None)
+                self._separators[address] = "&" if VERSION_2 in data else "-"
+                while len(self._separators) > LISTENERS:
+                    del self._separators[next(iter(self._separators))]
 
     def disconnect(self) -> None:
         if self._socket is not None:
@@ -107,15 +112,21 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
             self._socket = None
 
 
-def packet_of(shapes: Mapping[str, float], head: Head, rest: Head) -> bytes:
+def packet_of(shapes: Mapping[str, float], head: Head, *, seen: bool = True, between: str = "-") -> bytes:
     """The text of a face; eyes look ahead, since 68 points show no irises.
 
     ``head#`` has degrees about x (+ down), y (+ to the owner's left) and z (+ to the owner's right shoulder), then
-    metres from where the head was first: to the owner's left, up, towards the camera.
+    metres from the camera: to the owner's left, up, and the distance negative, as the phone's ARKit says them.
+
+    Args:
+        shapes: All 52.
+        head: Where it is.
+        seen: Whether a face is there; newer phones begin with it.
+        between: What stands between a name and its value.
     """
-    values = "|".join(f"{_their_name(name)}-{round(shapes[name] * 100)}" for name in BLEND_SHAPES)
-    moved = ((rest.x - head.x) / 100.0, (head.y - rest.y) / 100.0, (rest.z - head.z) / 100.0)
-    numbers = (-head.pitch, -head.yaw, head.roll, *moved)
+    shown = {"trackingStatus": int(seen)} | {_their_name(name): round(shapes[name] * 100) for name in BLEND_SHAPES}
+    values = "|".join(f"{name}{between}{value}" for name, value in shown.items())
+    numbers = (-head.pitch, -head.yaw, head.roll, -head.x / 100.0, head.y / 100.0, -head.z / 100.0)
     whole = ",".join(f"{number + 0.0:.4f}" for number in numbers)
     return f"{values}|=head#{whole}|rightEye#0,0,0|leftEye#0,0,0|".encode()
 

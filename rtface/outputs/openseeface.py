@@ -63,6 +63,7 @@ class OpenSeeFaceSink(DatagramSink):
             face_bytes(face, slot, (width, height), now, self._shapes.of(face, at))
             for slot, face in sorted(faces.items())
             if face.landmarks is not None and np.isfinite(face.landmarks.points).all()
+            if face.pose is None or np.isfinite((face.pose.yaw, face.pose.pitch, face.pose.roll)).all()
         ]
         return (b"".join(packed),) if packed else ()
 

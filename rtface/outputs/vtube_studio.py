@@ -7,6 +7,7 @@ token that it gives is kept in the cache folder, for this user's eyes only.
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from rtface.errors import require
 from rtface.labels import EMOTIONS
 from rtface.outputs.blend_shapes import BlendShapes
 from rtface.outputs.follow import FaceFollower, frame_time
-from rtface.outputs.head import Head, head_of
+from rtface.outputs.head import GLIDE, Head, head_of
 from rtface.outputs.network import NetworkSink
 from rtface.outputs.output_url import OutputUrl
 from rtface.system.files import cache_dir, write_private
@@ -45,12 +46,20 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "BrowLeftY": (0, 1),
     "BrowRightY": (0, 1),
 }
+#: Inputs of a face at rest that are not 0.
+REST: Mapping[str, float] = {
+    **dict.fromkeys(("EyeOpenLeft", "EyeOpenRight"), 1.0),
+    **dict.fromkeys(("Brows", "BrowLeftY", "BrowRightY"), 0.5),
+}
 #: Added to its inputs, from 0 to 1: what rtface knows besides.
 OWN = tuple(f"Rtface{name.capitalize()}" for name in EMOTIONS)
 
 
 class VTubeStudioSink(NetworkSink[FrameResult]):
     """One person's head and face as VTube Studio's inputs.
+
+    As its own trackers do, the avatar moves like a mirror image: turned to the owner's right is to the screen's right
+    (+ of Live2D's angles X and Z). `mirror` exchanges left and right.
 
     Args:
         url: ``vts://host:8001?face=ID&mirror=1``.
@@ -127,16 +136,23 @@ class VTubeStudioSink(NetworkSink[FrameResult]):
         self._found = face is not None
         if face is not None:
             height, width = item.frame.image.shape[:2]
-            self._values = self._inputs(face, head_of(face, (width, height)), at)
+            head = head_of(face, (width, height))
+            if head.is_finite:  # else it keeps what it has
+                self._values = self._inputs(face, head, at)
         else:
-            self._values = dict.fromkeys(self._values, 0.0) | {"EyeOpenLeft": 1.0, "EyeOpenRight": 1.0}
+            goals = ((name, REST.get(name, 0.0), value) for name, value in self._values.items())
+            self._values = {name: goal + (value - goal) * GLIDE for name, goal, value in goals}
         self._inject()
 
     def beat(self) -> None:
         self._inject()
 
     def _inject(self) -> None:
-        values = [{"id": name, "value": round(value, 4)} for name, value in self._values.items() if name in self._known]
+        values = [
+            {"id": name, "value": round(value, 4)}
+            for name, value in self._values.items()
+            if name in self._known and math.isfinite(value)  # one that is not makes it refuse the whole message
+        ]
         if values:
             data = {"faceFound": self._found, "mode": "set", "parameterValues": values}
             self._ask("InjectParameterDataRequest", data)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,25 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def listening(host: str = "127.0.0.1", port: int = 0, timeout: float = 5.0) -> Iterator[socket.socket]:
+    """A UDP socket that waits at most `timeout` seconds for a datagram; port 0 = a free one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.bind((host, port))
+        own.settimeout(timeout)
+        yield own
+
+
+def datagrams(own: socket.socket) -> list[bytes]:
+    """All that have arrived."""
+    found = []
+    own.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.append(own.recv(65536))
+    return found
 
 
 def wait_for(what: Callable[[], object], seconds: float = 15.0) -> None:

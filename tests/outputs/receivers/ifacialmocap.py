@@ -3,7 +3,7 @@
 The program sends `HELLO` to the device's port 49983, from any port; the device answers to port 49983 of the program's
 address, 60 times a second. A packet is text: `name-value|` for each blend shape (0..100), then `=head#` three degrees
 and three metres, `rightEye#` and `leftEye#` three degrees. With `|sendDataVersion=v2` after `HELLO`, `&` stands between
-name and value.
+name and value. Newer phones begin with `trackingStatus` (1 = a face is there).
 
 Axes are ARKit's, in which the page's own sample agrees with itself (both eyes look down 17 and have x = +6; the right
 one looks in 6 and has y = +2.4, the left one looks in 4 and has y = -1.7): x to the picture's right, y up, z to the
@@ -13,9 +13,7 @@ face in front of the camera has a negative z.
 
 from __future__ import annotations
 
-import contextlib
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 PORT = 49983
@@ -38,6 +36,7 @@ NAMES = {f"{name}_{side}" for name in _PAIRS for side in "LR"} | set(_SINGLE)
 @dataclass(frozen=True, slots=True)
 class Packet:
     blend_shapes: dict[str, int]
+    tracks: bool
     head_degrees: tuple[float, float, float]
     head_metres: tuple[float, float, float]
     right_eye: tuple[float, float, float]
@@ -48,8 +47,12 @@ def decode(datagram: bytes, between: str = "-") -> Packet:
     """The packet. Raises ValueError for anything that a program reading it by the page would trip over."""
     text = datagram.decode("ascii")
     shapes, tail = text.split("|=", 1)
-    blend_shapes = dict(_shape(part, between) for part in shapes.split("|"))
-    if blend_shapes.keys() != NAMES or shapes.count("|") + 1 != len(NAMES):
+    fields = shapes.split("|")
+    status = fields.pop(0) if fields[0].startswith("trackingStatus") else f"trackingStatus{between}1"
+    if status not in (f"trackingStatus{between}0", f"trackingStatus{between}1"):
+        raise ValueError(status)
+    blend_shapes = dict(_shape(part, between) for part in fields)
+    if blend_shapes.keys() != NAMES or len(fields) != len(NAMES):
         raise ValueError(f"not the 52 names once each: {sorted(blend_shapes.keys() ^ NAMES)}")
     if not tail.endswith("|"):
         raise ValueError("no | at the end")
@@ -57,16 +60,14 @@ def decode(datagram: bytes, between: str = "-") -> Packet:
     if list(parts) != ["head", "rightEye", "leftEye"]:
         raise ValueError(f"not head, rightEye, leftEye: {list(parts)}")
     head = _numbers(parts["head"], 6)
-    return Packet(blend_shapes, head[:3], head[3:], _numbers(parts["rightEye"], 3), _numbers(parts["leftEye"], 3))
-
-
-@contextlib.contextmanager
-def listening(host: str = "127.0.0.1", port: int = PORT, timeout: float = 5.0) -> Iterator[socket.socket]:
-    """The program's own socket; it waits at most `timeout` seconds for a packet."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-        own.bind((host, port))
-        own.settimeout(timeout)
-        yield own
+    return Packet(
+        blend_shapes,
+        status[-1] == "1",
+        head[:3],
+        head[3:],
+        _numbers(parts["rightEye"], 3),
+        _numbers(parts["leftEye"], 3),
+    )
 
 
 def ask(device: tuple[str, int], host: str = "127.0.0.1", hello: bytes = HELLO) -> None:
