@@ -15,6 +15,11 @@ from rtface.types import Event, FrameResult
 KINDS = ("arrived", "left", "look_start", "look_end", "smile", "nobody", "someone")
 
 
+def other_events(result: FrameResult) -> tuple[Event, ...]:
+    """The events of a result that no audience made, for an output that observes it with an audience of its own."""
+    return tuple(event for event in result.events if event.kind not in KINDS)
+
+
 class Audience:
     """Who is here, who looks, and for how long. One for a stream, or for all cameras of a box.
 

@@ -24,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from rtface.audience.events import Audience
+from rtface.audience.events import Audience, other_events
 from rtface.errors import RtfaceError, UsageError, require
 from rtface.outputs.follow import FaceFollower, frame_time
 from rtface.outputs.home_assistant import discovery_payload
 from rtface.outputs.network import NetworkSink
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.secrets import secret_of
+from rtface.outputs.sink import RunInfo
 from rtface.types import Event, FrameResult
 
 PORT, TLS_PORT = 1883, 8883
@@ -98,8 +99,12 @@ class MqttSink(NetworkSink[FrameResult]):
         self._heard_at = float("-inf")
         self._born_again = False
 
+    def open(self, info: RunInfo) -> None:
+        self._audience = Audience(info.control.options.audience_rules)
+        super().open(info)
+
     def items(self, result: FrameResult) -> Iterable[FrameResult]:
-        self._events.extend(result.events)  # a result may be dropped, what happened may not
+        self._events.extend(other_events(result))  # a result may be dropped, what happened may not
         return (result,)
 
     # The connection

@@ -101,6 +101,22 @@ KINDS: tuple[OutputKind, ...] = (
         systems=("linux",),
     ),
     OutputKind(("vts",), "vtube_studio", "VTube Studio's plugin API, Live2D avatars", "vts://", "vts", ("websockets",)),
+    OutputKind(
+        ("ws",),
+        "result_server",
+        "listens: results as JSON over a WebSocket, for web pages and programs",
+        "ws://:8766",
+        "serve",
+        ("starlette", "uvicorn", "websockets"),
+    ),
+    OutputKind(
+        ("sse",),
+        "result_server",
+        "listens: results as JSON in Server-Sent Events, for an EventSource or curl",
+        "sse://:8767?what=results,events",
+        "serve",
+        ("starlette", "uvicorn"),
+    ),
     OutputKind(("ifacialmocap",), "ifacialmocap", "plays the iFacialMocap phone for who asks", "ifacialmocap://"),
     OutputKind(
         ("mqtt", "mqtts"),
@@ -158,9 +174,6 @@ def _is_scheme(name: str) -> bool:
 
 def _unknown(output: str, name: str) -> UsageError:
     address = "://" in output
-    if name in ("ws", "wss", "sse"):
-        mend = "rtface serve gives results over WebSocket (/ws) and Server-Sent Events (/events), and takes -o as well"
-        return UsageError(shown_address(output), "is what rtface serve does", mend)
     known = [name for kind in KINDS for name in kind.names if address != kind.is_file and name not in "-/"]
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     why = (

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from rtface.audience.events import Audience
+from rtface.audience.events import Audience, other_events
 from rtface.audience.publish import WindowPublisher
 from rtface.errors import UsageError
 from rtface.outputs.cloud_events import cloud_event, http_message, signature_headers
@@ -88,7 +88,8 @@ class WebhookSink(NetworkSink[None]):
 
     def open(self, info: RunInfo) -> None:
         self._spool = Spool(self._folder, self._target.raw, self._spool_bytes)
-        self._audience = Audience(on_visit=self._windows.add if self._windows else None, live=info.live)
+        on_visit = self._windows.add if self._windows else None
+        self._audience = Audience(info.control.options.audience_rules, on_visit=on_visit, live=info.live)
         self._began = time.time()
         super().open(info)
 
@@ -97,7 +98,7 @@ class WebhookSink(NetworkSink[None]):
     def items(self, result: FrameResult) -> Iterable[None]:
         at = frame_time(result.frame, self.info.live)
         utc = self._utc(at)
-        events = (*result.events, *self._audience.observe(result, at=at, utc=utc))
+        events = (*other_events(result), *self._audience.observe(result, at=at, utc=utc))
         before = self._count
         if "events" in self._what:
             for event in events:

@@ -21,11 +21,10 @@ from rtface.serve.hub import Camera, Hub
 from rtface.serve.openapi import document
 from rtface.serve.pages import TYPES, page_file
 from rtface.serve.pictures import Pictures, Shot
-from rtface.serve.security import Access, App, Guard, TooLarge
+from rtface.system.http_access import Access, App, Guard, TooLarge
+from rtface.system.http_server import HEARTBEAT_S, sse_message
 from rtface.types import FrameResult
 
-#: A silent stream of events says that it lives.
-HEARTBEAT_S = 15.0
 #: Viewers of pictures and events at a time.
 VIEWERS = 32
 #: Most pictures a second of /stream.mjpg.
@@ -187,10 +186,12 @@ class Server:
         self._enter(1)
         try:
             yield b"retry: 2000\n\n"
+            if last is not None and last > self._newest():  # of an earlier run
+                last = None
             while not self._hub.stopped:
                 news = self._hub.since(last)
                 for told in news:
-                    yield f"id: {told.number}\nevent: {told.kind}\ndata: {json.dumps(told.record)}\n\n".encode()
+                    yield sse_message(told.number, told.kind, json.dumps(told.record))
                 last = news[-1].number if news else last or 0
                 if not await self._hub.until(lambda last=last: self._newest() > last, HEARTBEAT_S):  # type: ignore[misc]
                     yield b": still here\n\n"

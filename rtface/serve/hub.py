@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from rtface.audience.events import KINDS, Audience
+from rtface.audience.events import Audience, other_events
 from rtface.audience.publish import WindowPublisher
 from rtface.audience.rules import AudienceOptions
 from rtface.audience.visits import Visit
@@ -21,6 +19,7 @@ from rtface.outputs.control import RunControl
 from rtface.outputs.records import event_record
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.serve.metrics import Metrics
+from rtface.system.http_server import Bell
 from rtface.types import Event, FrameResult
 
 #: Results that the hub's thread may lag behind; more are left out of the audience, not of the analysis.
@@ -105,9 +104,8 @@ class Hub:
         self._lock = threading.Lock()  # of the audience and the visits
         self.stopped = False
         self._number = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed = asyncio.Event()
-        self.waiting = 0
+        self._bell = Bell()
+        self.until = self._bell.until
         self._thread = threading.Thread(target=self._work, name="rtface-hub", daemon=True)
         self._thread.start()
 
@@ -138,14 +136,14 @@ class Hub:
         one = self.cameras[camera]
         one.up, one.why = False, why
         self.metrics.up.labels(camera).set(0)
-        self._wake()
+        self._bell.ring()
 
     def close(self) -> None:
         """The end: the hub's thread stops."""
         self.stopped = True
         self._arrived.set()
         self._thread.join(5.0)
-        self._wake()
+        self._bell.stop()
 
     # The hub's thread.
 
@@ -171,10 +169,10 @@ class Hub:
         self.metrics.add(name, result, aggregate=self.privacy == "aggregate")
         with self._lock:
             events = self._audience.observe(result, at=result.captured_at, utc=utc)
-        for event in (*(one for one in result.events if one.kind not in KINDS), *events):
+        for event in (*other_events(result), *events):
             self._tell(name, event)
         camera.newest = (camera.sequence + 1, result)
-        self._wake()
+        self._bell.ring()
 
     def _idle(self) -> None:
         now = time.monotonic()
@@ -212,12 +210,7 @@ class Hub:
     def _append(self, kind: str, record: dict[str, Any]) -> None:
         self._number += 1
         self.events.append(Told(self._number, kind, record))
-        self._wake()
-
-    def _wake(self) -> None:
-        if self.waiting and self._loop is not None:
-            with suppress(RuntimeError):  # the server is closed
-                self._loop.call_soon_threadsafe(self._ring)
+        self._bell.ring()
 
     # The server's side.
 
@@ -256,24 +249,6 @@ class Hub:
         """The events after that one; of None the latest few."""
         events = list(self.events)
         return events[-FIRST_EVENTS:] if number is None else [one for one in events if one.number > number]
-
-    async def until(self, happened: Callable[[], bool], timeout: float) -> bool:
-        """Wait until something holds; False = it does not after `timeout` seconds."""
-        self._loop = asyncio.get_running_loop()
-        self.waiting += 1  # before the first look: what changes after it rings
-        end = self._loop.time() + timeout
-        try:
-            while not (happened() or self.stopped):
-                await asyncio.wait_for(self._changed.wait(), end - self._loop.time())
-        except asyncio.TimeoutError:
-            return happened()
-        finally:
-            self.waiting -= 1
-        return happened()
-
-    def _ring(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
 
 
 class HubSink(Sink):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import socket
 import sys
@@ -11,9 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import uvicorn
-
-from rtface.errors import RtfaceError, UsageError
+from rtface.errors import RtfaceError
 from rtface.options import Options
 from rtface.outputs.private import private_picture
 from rtface.outputs.sink import Sink
@@ -22,15 +19,13 @@ from rtface.serve.app import BODIES, Server
 from rtface.serve.control import Control
 from rtface.serve.hub import Hub, HubSink
 from rtface.serve.pictures import Pictures
-from rtface.serve.security import LOOPBACK, Access
 from rtface.stream import Stream
+from rtface.system.http_access import LOOPBACK, WILDCARDS, access_to
+from rtface.system.http_server import HttpServer, listen
 from rtface.types import Event
 
 #: A thread that only runs Python holds the others up for so long, s; Python's own 5 ms would be in every frame's age.
 SWITCH_S = 0.0005
-#: How long open streams may take to end.
-GOODBYE_S = 1
-WILDCARDS = ("0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,37 +80,31 @@ class Serving:
 
     def __enter__(self) -> Serving:
         how = self._how
-        self._socket = _listen(how.host, how.port)
-        self.port = int(self._socket.getsockname()[1])
+        mend = f"Name another: --port {how.port + 1}" if how.port < 65535 else "Name another --port"
+        listening = listen(how.host, how.port, mend)
+        self.port = int(listening.getsockname()[1])
         self._switch = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         self.hub = Hub(privacy=self._options.privacy, rules=self._options.audience_rules)
         self._pictures = Pictures(lambda result: private_picture(result, self.hub.privacy))
         self._analyze = Analyze(self._options)
         control = Control(self._options, self.hub, self._update)
-        app = Server(self.hub, control, self._pictures, self._analyze).app(self._access())
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # or a client could choose the address that its rate is counted for
-            lifespan="off",
-            ws_max_size=4096,
-            ws_per_message_deflate=False,  # JPEG does not shrink
-            limit_concurrency=256,
-            timeout_graceful_shutdown=GOODBYE_S,
+        access = access_to(
+            how.host,
+            self.port,
+            hosts=how.allow_hosts,
+            origins=how.allow_origins,
+            token=self.token,
+            body_bytes=BODIES,
         )
-        self._uvicorn = uvicorn.Server(config)
-        logging.getLogger("uvicorn.error").addFilter(_no_refusals)
         self._sinks = {name: HubSink(self.hub, name) for name in self._sources}
         for name in self._sources:
             self.hub.add(name)
-        work: list[tuple[Callable[..., None], tuple[Any, ...], str]] = [
-            (self._uvicorn.run, ([self._socket],), "rtface-http"),
-            *((self._watch, (name, number == 0), f"rtface-{name}") for number, name in enumerate(self._sources)),
+        self._http = HttpServer(Server(self.hub, control, self._pictures, self._analyze).app(access), listening)
+        self._threads = [
+            threading.Thread(target=self._watch, args=(name, number == 0), name=f"rtface-{name}", daemon=True)
+            for number, name in enumerate(self._sources)
         ]
-        self._threads = [threading.Thread(target=run, args=args, name=name, daemon=True) for run, args, name in work]
         for thread in self._threads:
             thread.start()
         return self
@@ -137,16 +126,6 @@ class Serving:
             pass
         if self.failed is not None:
             raise self.failed
-
-    def _access(self) -> Access:
-        how = self._how
-        wildcard = how.host in WILDCARDS
-        names = {*LOOPBACK, *how.allow_hosts, *([] if wildcard else [how.host])}
-        if wildcard:
-            own = socket.gethostname().lower()
-            names |= {own, f"{own}.local", own.partition(".")[0]}
-        hosts = frozenset(name.lower().strip("[]") for name in names)
-        return Access(self.port, hosts, wildcard, frozenset(how.allow_origins), self.token, BODIES)
 
     def _watch(self, name: str, first: bool) -> None:
         """Analyse one source until it ends."""
@@ -188,31 +167,9 @@ class Serving:
         for sink in self._sinks.values():
             sink.stop()
         self.hub.close()
-        self._uvicorn.should_exit = True
         for thread in self._threads:
             thread.join(5.0)
+        self._http.close()
         self._pictures.close()
         self._analyze.close()
-        self._socket.close()
         sys.setswitchinterval(self._switch)
-
-
-def _no_refusals(record: logging.LogRecord) -> bool:
-    """Leaves out what uvicorn says of each WebSocket that was refused: others could fill the log with it."""
-    return "without completing handshake" not in record.getMessage()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    mend = f"Name another: --port {port + 1}" if port < 65535 else "Name another --port"
-    try:
-        family, kind, *_, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"{host}:{port}", f"is no address to listen on ({error})", mend) from error
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(address)
-    except OSError as error:
-        listening.close()
-        raise UsageError(f"{host}:{port}", f"cannot be listened on ({error.strerror})", mend) from error
-    return listening

@@ -39,7 +39,7 @@ def test_every_extra_installs_what_its_outputs_need() -> None:
     [
         ("opentrak://host:1", "no output is named opentrak://. Did you mean opentrack://?"),
         ("vmx://host", "Did you mean vmc://?"),
-        ("ws://:8765", "is what rtface serve does. rtface serve gives results over WebSocket (/ws)"),
+        ("wss://:8766", "no output is named wss://. Did you mean ws://?"),
         ("zzzzz://me:secret@host", "zzzzz://…@host: no output is named zzzzz://. Use opentrack://"),
         ("faces.jsnl", "no output is written to .jsnl. Did you mean .jsonl?"),
         ("faces", "no output is written to a name without an ending. Use .jsonl"),

@@ -129,6 +129,17 @@ def test_events_arrive_as_cloud_events(receiver: Receiver, tmp_path: Path) -> No
     assert first.get_time().tzinfo is not None
 
 
+def test_what_an_audience_of_the_run_made_is_not_posted_twice(receiver: Receiver, tmp_path: Path) -> None:
+    with sink_to(receiver, tmp_path) as sink:
+        sink.open(a_file())
+        for index in range(25):
+            events = (Event("arrived", 0.8, "near", 1), Event("source_back", 0.8, "camera 0")) if index == 20 else ()
+            sink.write(a_result(a_face(track_id=1), index=index, media_time=index * 0.04, events=events))
+        sink.finish({})
+    kinds = [json.loads(body)["type"].rpartition(".")[2] for _, _, body in receiver.got]
+    assert kinds.count("arrived") == 1 and kinds.count("source_back") == 1
+
+
 def test_binary_mode_has_the_attributes_in_headers(receiver: Receiver, tmp_path: Path) -> None:
     http = pytest.importorskip("cloudevents.core.bindings.http", reason="needs cloudevents (pip install cloudevents)")
     from cloudevents.core.formats.json import JSONFormat

@@ -16,19 +16,20 @@ import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="needs pip install 'rtface[serve]'")
-uvicorn = pytest.importorskip("uvicorn", reason="needs pip install 'rtface[serve]'")
+pytest.importorskip("uvicorn", reason="needs pip install 'rtface[serve]'")
 pytest.importorskip("prometheus_client", reason="needs pip install 'rtface[serve]'")
 
-from rtface.bench.people import Person, results  # noqa: E402
-from rtface.options import Options  # noqa: E402
-from rtface.outputs.private import private_picture  # noqa: E402
-from rtface.serve.analyze import Analyze  # noqa: E402
-from rtface.serve.app import BODIES, Server  # noqa: E402
-from rtface.serve.control import Control  # noqa: E402
-from rtface.serve.hub import Hub  # noqa: E402
-from rtface.serve.pictures import Pictures  # noqa: E402
-from rtface.serve.security import LOOPBACK, Access  # noqa: E402
-from rtface.types import Event  # noqa: E402
+from rtface.bench.people import Person, results
+from rtface.options import Options
+from rtface.outputs.private import private_picture
+from rtface.serve.analyze import Analyze
+from rtface.serve.app import BODIES, Server
+from rtface.serve.control import Control
+from rtface.serve.hub import Hub
+from rtface.serve.pictures import Pictures
+from rtface.system.http_access import LOOPBACK, Access
+from rtface.system.http_server import HttpServer
+from rtface.types import Event
 
 PEOPLE = [Person(1, here=[(0.5, 1e9)], looks=[(0.5, 1e9)], smiles=[(2.0, 4.0)], side=80)]
 
@@ -94,28 +95,22 @@ def serving(*, fed: bool = True, privacy: str = "full", port: int = 0, **access:
         return options
 
     pictures, analyze = Pictures(lambda result: private_picture(result, hub.privacy)), Analyze(Options())
-    server = Server(hub, Control(Options(models_dir="/secret/place"), hub, update), pictures, analyze)
+    handlers = Server(hub, Control(Options(models_dir="/secret/place"), hub, update), pictures, analyze)
     known: dict[str, Any] = {"hosts": frozenset(LOOPBACK), "body_bytes": BODIES, **access}
-    app = server.app(Access(served.port, **known))
-    config = uvicorn.Config(
-        app, log_level="error", lifespan="off", ws_max_size=4096, proxy_headers=False, timeout_graceful_shutdown=1
-    )
-    runner = uvicorn.Server(config)
-    threads = [threading.Thread(target=runner.run, args=([listening],), daemon=True)]
+    app = handlers.app(Access(served.port, **known))
+    server = HttpServer(app, listening)
+    feeder = threading.Thread(target=feed, args=(hub, stop), daemon=True)
     if fed:
-        threads.append(threading.Thread(target=feed, args=(hub, stop), daemon=True))
-    for thread in threads:
-        thread.start()
+        feeder.start()
     try:
-        while not runner.started or (fed and not hub.ready):
+        while fed and not hub.ready:
             time.sleep(0.01)
         yield served
     finally:
         stop.set()
         hub.close()
-        runner.should_exit = True
-        for thread in threads:
-            thread.join(5)
+        if fed:
+            feeder.join(5)
+        server.close()
         pictures.close()
         analyze.close()
-        listening.close()

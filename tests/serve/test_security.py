@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from rtface.serve.security import COOKIE, Access, cookie_value, split_host
+from rtface.system.http_access import COOKIE, Access, cookie_value, split_host
 from tests.serve.served import serving
 
 websockets = pytest.importorskip("websockets", reason="needs pip install 'rtface[serve]'")
@@ -136,8 +136,8 @@ def test_tokens_cannot_be_tried_by_the_thousand():
 
 
 def test_too_many_requests_are_put_off(monkeypatch):
-    monkeypatch.setattr("rtface.serve.security.BURST", 20.0)
-    monkeypatch.setattr("rtface.serve.security.RATE", 0.1)
+    monkeypatch.setattr("rtface.system.http_access.BURST", 20.0)
+    monkeypatch.setattr("rtface.system.http_access.RATE", 0.1)
     with serving(fed=False) as served:
         connection = http.client.HTTPConnection("127.0.0.1", served.port)
         codes = []

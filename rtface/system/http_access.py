@@ -12,9 +12,10 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import socket
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -28,6 +29,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = "rtface_token"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: Hosts that mean every address of this machine.
+WILDCARDS = ("0.0.0.0", "::", "")
 #: Without a token these tell nothing but that it runs.
 OPEN_PATHS = ("/healthz", "/readyz")
 #: Requests a second and at once, of one address.
@@ -61,6 +64,7 @@ class Access:
         origins: Further origins, such as that of a reverse proxy.
         token: What has to be known; None = nothing.
         body_bytes: Path → most bytes of a request's body; others `BODY_BYTES`.
+        has_page: A page is served: the token in an address becomes a cookie, so that it stays in no history.
     """
 
     port: int
@@ -68,7 +72,8 @@ class Access:
     any_address: bool = False
     origins: frozenset[str] = frozenset()
     token: str | None = None
-    body_bytes: dict[str, int] = field(default_factory=dict)
+    body_bytes: Mapping[str, int] = field(default_factory=dict)
+    has_page: bool = True
 
     def host_allowed(self, header: str | None) -> bool:
         """Whether a Host header is one of ours."""
@@ -86,6 +91,26 @@ class Access:
             return False
         ours = parts.scheme in ("http", "https") and port == self.port
         return ours and self.host_allowed(parts.netloc)
+
+
+def access_to(
+    host: str,
+    port: int,
+    *,
+    hosts: Iterable[str] = (),
+    origins: Iterable[str] = (),
+    token: str | None = None,
+    body_bytes: Mapping[str, int] | None = None,
+    has_page: bool = True,
+) -> Access:
+    """Who may ask a server that listens on `host`: by this machine's names, and by `hosts` and `origins` besides."""
+    wildcard = host in WILDCARDS
+    names = {*LOOPBACK, *hosts, *([] if wildcard else [host])}
+    if wildcard:
+        own = socket.gethostname().lower()
+        names |= {own, f"{own}.local", own.partition(".")[0]}
+    known = frozenset(name.lower().strip("[]") for name in names)
+    return Access(port, known, wildcard, frozenset(origins), token, body_bytes or {}, has_page)
 
 
 def split_host(header: str) -> tuple[str, str]:
@@ -127,10 +152,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        if self._access.token is not None and "token" in query:
+        if self._access.has_page and self._access.token is not None and "token" in query:
             await _with_cookie(send, scope, query, self._access.token)
             return
-        await self._app(scope, _Body(receive, self._limit(scope["path"])), _with_headers(send))
+        reader = headers.get("origin") if headers.get("origin") in self._access.origins else None
+        await self._app(scope, _Body(receive, self._limit(scope["path"])), _with_headers(send, reader))
 
     def _limit(self, path: str) -> int:
         return self._access.body_bytes.get(path, BODY_BYTES)
@@ -138,11 +164,13 @@ class Guard:
     def _refused(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         client = (scope.get("client") or ("",))[0]
         if not self._access.host_allowed(headers.get("host")):
-            return 400, "This Host is not served here; rtface serve --allow-host NAME allows it"
+            return 400, "This Host is not served here; --allow-host NAME (of an output: allow_host=NAME) allows it"
         origin = headers.get("origin")
         if origin is not None and not self._access.origin_allowed(origin):
             return 403, "Pages of other origins may not ask"
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":
+        site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
+        # A page of an origin that is allowed says which it is; what it only embeds comes without.
+        if origin is None and site in ("cross-site", "same-site") and mode != "navigate":
             return 403, "Pages of other sites may not embed this"
         if not self._rates.allow(client):
             return 429, "Too many requests; wait a moment"
@@ -152,7 +180,7 @@ class Guard:
         if self._access.token is not None and scope["path"] not in OPEN_PATHS and not self._known(scope, headers):
             if not self._wrong.allow(client):
                 return 429, "Too many wrong tokens; wait a minute"
-            return 401, "Open the address with ?token=… that rtface serve printed, or send Authorization: Bearer …"
+            return 401, "Open the address with ?token=…, or send Authorization: Bearer …"
         return None
 
     def _known(self, scope: Scope, headers: dict[str, str]) -> bool:
@@ -218,12 +246,15 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: 
     await send({"type": f"{kind}.body", "body": body})
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, reader: str | None = None) -> Send:
+    """With the headers of every answer; `reader` is another origin whose pages may read it."""
+    more = [] if reader is None else [(b"access-control-allow-origin", reader.encode("latin-1")), (b"vary", b"Origin")]
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             there = {name.lower() for name, _ in message.get("headers", [])}
-            more = [*HEADERS, *([] if b"cache-control" in there else [(b"cache-control", b"no-store")])]
-            message = {**message, "headers": [*message.get("headers", []), *more]}
+            kept = [] if b"cache-control" in there else [(b"cache-control", b"no-store")]
+            message = {**message, "headers": [*message.get("headers", []), *HEADERS, *kept, *more]}
         await send(message)
 
     return sending
