@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import cv2
@@ -41,6 +41,17 @@ DEFINITIONS = {
     ),
 }
 
+#: The kinds of fields that are messages themselves, or lists of them.
+NESTED = {
+    "header": "std_msgs/msg/Header",
+    "stamp": "builtin_interfaces/msg/Time",
+    "landmarks": "hri_msgs/msg/NormalizedPointOfInterest2D",
+    "transforms": "geometry_msgs/msg/TransformStamped",
+    "transform": "geometry_msgs/msg/Transform",
+    "translation": "geometry_msgs/msg/Vector3",
+    "rotation": "geometry_msgs/msg/Quaternion",
+}
+
 
 class Message(NamedTuple):
     """A message: fields that are messages themselves are dictionaries."""
@@ -73,6 +84,25 @@ def messages(result: FrameResult, stamp_s: float, frame_id: str = CAMERA_FRAME) 
         if face.landmarks is not None and face.pose is not None
     ]
     yield Message("/tf", "tf2_msgs/msg/TFMessage", {"transforms": transforms})
+
+
+def build(kind: str, fields: dict[str, Any], make: Callable[[str, dict[str, Any]], Any]) -> Any:
+    """A message as an object of another library.
+
+    Args:
+        kind: Such as "hri_msgs/msg/IdsList".
+        fields: As `messages` gives them.
+        make: Makes a message of a kind and its fields, whose own messages it has made before.
+    """
+
+    def value_of(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return build(NESTED[name], value, make)
+        if isinstance(value, list) and name in NESTED:
+            return [build(NESTED[name], one, make) for one in value]
+        return value
+
+    return make(kind, {name: value_of(name, value) for name, value in fields.items()})
 
 
 def _face(topic: str, face: Face, header: dict[str, Any], size_wh: tuple[int, int]) -> Iterable[Message]:

@@ -37,7 +37,7 @@ class LslSink(NetworkSink[FrameResult]):
     def __init__(self, url: OutputUrl) -> None:
         url.only("face")
         require("pylsl", "lsl")
-        name = url.path.strip("/") or "rtface"
+        name = url.name or "rtface"
         super().__init__(f"lsl:{name}", waiting=32)
         self._stream_name = name
         self._follower = FaceFollower(url.whole("face", None))

@@ -39,6 +39,11 @@ class OutputUrl:
     settings: Mapping[str, str]
     raw: str
 
+    @property
+    def name(self) -> str:
+        """What stands in ``scheme:name`` or ``scheme://name``, before a ?; for outputs that are no places."""
+        return unquote(self.raw.partition(":")[2].partition("?")[0].strip("/"))
+
     def only(self, *names: str) -> None:
         """Refuse settings that this output does not know.
 

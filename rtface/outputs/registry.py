@@ -27,6 +27,7 @@ class OutputKind:
         example: As it is written after ``-o``.
         extra: The extra of rtface that installs what it needs; "" = nothing more.
         needs: Python packages, by the name that is imported.
+        install: What installs these where no extra of ours can.
         programs: Programs that must be there.
         continues: A file that is there is gone on with, not replaced.
         systems: Values of ``sys.platform`` it works on; empty = all.
@@ -38,6 +39,7 @@ class OutputKind:
     example: str
     extra: str = ""
     needs: tuple[str, ...] = ()
+    install: str = ""
     programs: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
     continues: bool = False
@@ -52,7 +54,7 @@ class OutputKind:
         if self.systems and sys.platform not in self.systems:
             return f"not on {sys.platform}"
         if any(find_spec(name) is None for name in self.needs):
-            return f"pip install 'rtface[{self.extra}]'"
+            return self.install or f"pip install 'rtface[{self.extra}]'"
         for program in self.programs:
             if shutil.which(program) is None:
                 return f"{program} is not installed"
@@ -92,6 +94,14 @@ KINDS: tuple[OutputKind, ...] = (
         ("openseeface",), "openseeface", "VSeeFace and others that take OpenSeeFace's packets", "openseeface://"
     ),
     OutputKind(("lsl",), "lsl", "Lab Streaming Layer, beside EEG and eye trackers", "lsl:rtface", "lsl", ("pylsl",)),
+    OutputKind(
+        ("ros2",),
+        "ros2",
+        "a ROS 2 node that publishes REP-155 messages (ROS 4 HRI)",
+        "ros2:rtface",
+        needs=("rclpy", "hri_msgs"),
+        install="needs ROS 2: source /opt/ros/$ROS_DISTRO/setup.bash, apt install ros-$ROS_DISTRO-hri-msgs",
+    ),
     OutputKind(
         ("v4l2",),
         "virtual_camera",

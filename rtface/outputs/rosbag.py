@@ -9,7 +9,7 @@ from typing import Any
 
 from rtface.errors import OutputError
 from rtface.outputs.follow import frame_time
-from rtface.outputs.hri import DEFINITIONS, messages
+from rtface.outputs.hri import CAMERA_FRAME, DEFINITIONS, build, messages
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.types import FrameResult
@@ -58,22 +58,14 @@ class RosbagSink(Sink):
             for topic, kind, fields in messages(result, stamp_s, self._frame_id):
                 if topic not in self._connections:
                     self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
-                data = self._store.serialize_cdr(self._made(kind, fields), kind)
+                data = self._store.serialize_cdr(build(kind, fields, self._made), kind)
                 self._writer.write(self._connections[topic], int(stamp_s * 1e9), data)
         except OSError as error:
             raise self._failed(error) from error
 
     def _made(self, kind: str, fields: dict[str, Any]) -> Any:
         """A message of rosbags' classes."""
-        definition = dict(self._store.fielddefs[kind][1])
-        return self._store.types[kind](**{name: self._value(definition[name], value) for name, value in fields.items()})
-
-    def _value(self, described: Any, value: Any) -> Any:
-        if isinstance(value, dict):
-            return self._made(described[1], value)
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            return [self._made(described[1][0][1], one) for one in value]
-        return value
+        return self._store.types[kind](**fields)
 
     def finish(self, summary: dict[str, Any]) -> None:
         writer, self._writer = self._writer, None
@@ -100,4 +92,4 @@ class RosbagSink(Sink):
 def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:
     """The output for a path."""
     settings.only("frame_id")
-    return RosbagSink(path, overwrite=overwrite, frame_id=settings.settings.get("frame_id", "camera_optical_frame"))
+    return RosbagSink(path, overwrite=overwrite, frame_id=settings.settings.get("frame_id", CAMERA_FRAME))

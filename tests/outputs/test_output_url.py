@@ -62,6 +62,14 @@ def test_an_address_that_cannot_be_read_does_not_show_its_password() -> None:
         assert "secret" not in str(caught.value)
 
 
+def test_a_name_is_no_host() -> None:
+    assert [parse_output_url(f"lsl:{rest}").name for rest in ("a", "//b", "//c?face=1", "", "?face=1")] == [
+        *"abc",
+        "",
+        "",
+    ]
+
+
 def test_a_drive_letter_is_no_scheme() -> None:
     assert scheme_of("C:\\faces.jsonl") is None and scheme_of("faces.jsonl") is None
     assert scheme_of("OSC://host") == "osc" and scheme_of("lsl:faces") == "lsl"

@@ -29,7 +29,7 @@ def test_every_kind_is_found_by_each_of_its_names(kind: OutputKind) -> None:
 def test_every_extra_installs_what_its_outputs_need() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for kind in KINDS:
-        assert bool(kind.extra) == bool(kind.needs)
+        assert bool(kind.extra or kind.install) == bool(kind.needs)
         if kind.extra:
             assert kind.extra in project["optional-dependencies"]
 
