@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rtface.errors import UsageError
-from rtface.options import tomllib
 from rtface.outputs import registry
 from rtface.outputs.open import choose
 from rtface.outputs.registry import KINDS, OutputKind, find
+from rtface.system.toml import read_toml
 from tests.conftest import Cli
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def test_every_kind_is_found_by_each_of_its_names(kind: OutputKind) -> None:
 
 
 def test_every_extra_installs_what_its_outputs_need() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = read_toml(ROOT / "pyproject.toml")["project"]
     for kind in KINDS:
         assert bool(kind.extra or kind.install) == bool(kind.needs)
         if kind.extra:
