@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,15 +18,24 @@ if TYPE_CHECKING:
     from rtface.types import Event
 
 
+_MODULE = re.compile(r" \(`rtface\.[\w.]+`\)")
+
+
+def help_of(text: str) -> str:
+    """What an option says to Python's users, for those of a terminal: no None, and no module to look into."""
+    return _MODULE.sub("", text).replace("None = ", "default: ")
+
+
 def option(name: str) -> Any:
     """The flag of an option, as `rtface.options` declares it."""
     about = OPTIONS[name].metadata
+    text = help_of(about["text"])
     flag = about["flag"] or f"--{name.replace('_', '-')}"
     if isinstance(OPTIONS[name].default, bool):
-        return typer.Option(f"{flag}/--no-{flag.removeprefix('--')}", help=about["text"])
+        return typer.Option(f"{flag}/--no-{flag.removeprefix('--')}", help=text)
     old = [f"--{about['was']}"] if about["was"] else []
     complete = (lambda: about["choices"]) if about["choices"] else None
-    return typer.Option(flag, *old, metavar=about["metavar"], help=about["text"], autocompletion=complete)
+    return typer.Option(flag, *old, metavar=about["metavar"], help=text, autocompletion=complete)
 
 
 Outputs = Annotated[

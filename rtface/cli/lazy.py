@@ -33,7 +33,18 @@ class LazyGroup(TyperGroup):
         if verb is None:
             return super().resolve_command(ctx, args)
         command = get_command(getattr(import_module(verb.module), verb.name))
+        _switches_take_nothing(command, ctx)
         return args[0], command, args[1:]
+
+
+def _switches_take_nothing(command: Any, ctx: Any) -> None:
+    """Leave the <bool> out of the help that Typer writes behind a switch, as if it took a value."""
+    help_switch = command.get_help_option(typer.Context(command, parent=ctx))  # made once, and kept
+    for parameter in (*command.params, help_switch):
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    for inner in getattr(command, "commands", {}).values():
+        _switches_take_nothing(inner, ctx)
 
 
 app = typer.Typer(cls=LazyGroup, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})

@@ -42,6 +42,14 @@ def test_a_verbs_help_has_examples_and_loads_no_networks(verb: str) -> None:
     assert done.stdout.splitlines()[-1] == "['typer', 'rich']"
 
 
+def test_help_speaks_the_terminals_language(cli: Cli) -> None:
+    """Switches take no <bool>, nothing is None, and no module is named: that is for Python's users."""
+    _, shown, _ = cli("live", "--help")
+    shown = " ".join(shown.replace("│", " ").split())
+    assert "--no-smooth" in shown and "<bool>" not in shown
+    assert "None" not in shown and "rtface.budget" not in shown and "default: the" in shown
+
+
 def test_every_verb_is_there_to_be_run() -> None:
     for verb, home in app.VERBS.items():
         assert home.about[0].isupper(), verb
