@@ -4,8 +4,9 @@
 
 Each clip is run as a stream, as it is and as a collage of moving tiles (a crowd in fast motion). Every face that the
 detector sees at its lowest threshold on a frame (16 px or more) is looked up in the picture that left: it counts as
-unblurred when its inner half is nearer to the original than half of what six blocks along the box are. The last line
-is JSON.
+unblurred when its inner half is nearer to the original than half of what six blocks along the box are, wherever their
+grid lies (a hard edge that lies on a block's own edge is kept by every pixelation). --keep saves those, to be looked
+at. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ class Counts:
     unblurred: int = 0
     frames: int = 0
     blur_ms: float = 0.0
+    kept: list[Picture] = field(default_factory=list)
 
 
 def frames_of(clip: str) -> Iterator[Picture]:
@@ -88,13 +91,29 @@ def add(box: NDArray[Any], image: Picture, left: Picture, counts: Counts) -> Non
     if not inner.size:
         return
     counts.faces += 1
-    # How far it is from the original, against how far six blocks over the box would be; 0 = as it was. Not the share of
-    # pixels that are as they were: where a picture is smooth, so are its blocks.
-    box_px = max(x1 - x0, y1 - y0)
-    small = [max(round(6 * side / box_px), 1) for side in inner.shape[1::-1]]
-    coarse = cv2.resize(cv2.resize(inner, small, interpolation=cv2.INTER_AREA), inner.shape[1::-1])
-    lost, wanted = (np.abs(inner.astype(int) - other).mean() for other in (left[rows, columns], coarse))
-    counts.unblurred += bool(lost < 0.5 * wanted and inner.std() > 3)  # of one colour there is nothing to recognise
+    # How far it is from the original, against how far blocks are; 0 = as it was. Not the share of pixels that are as
+    # they were: where a picture is smooth, so are its blocks.
+    lost = np.abs(inner.astype(int) - left[rows, columns]).mean()
+    wanted = least_of_blocks(image, rows, columns, max(x1 - x0, y1 - y0) / 6)
+    if lost < 0.5 * wanted and inner.std() > 3:  # of one colour there is nothing to recognise
+        counts.unblurred += 1
+        counts.kept.append(np.hstack([image[int(y0) : int(y1), int(x0) : int(x1)] for image in (image, left)]))
+
+
+def least_of_blocks(image: Picture, rows: slice, columns: slice, block_px: float) -> float:
+    """Mean difference of a part of the picture from itself in blocks, least over 16 places of their grid."""
+    found = []
+    for down, across in product((0.0, 0.25, 0.5, 0.75), repeat=2):
+        top, left = max(int(rows.start - down * block_px), 0), max(int(columns.start - across * block_px), 0)
+        area = image[top : rows.stop, left : columns.stop]
+        size = area.shape[1::-1]
+        blocks = [max(round(side / block_px), 1) for side in size]
+        coarse = cv2.resize(
+            cv2.resize(area, blocks, interpolation=cv2.INTER_AREA), size, interpolation=cv2.INTER_NEAREST
+        )
+        inner = np.s_[rows.start - top :, columns.start - left :]
+        found.append(np.abs(area[inner].astype(int) - coarse[inner]).mean())
+    return float(min(found))
 
 
 def main() -> None:
@@ -104,6 +123,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=10000, help="go on until so many face-frames were seen")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tasks", default="all", help="none leaves masks out, which is the quicker")
+    parser.add_argument("--keep", type=Path, help="folder for what counts as unblurred, original and what left")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     tasks = () if arguments.tasks == "none" else TASKS
@@ -120,6 +140,10 @@ def main() -> None:
         print(
             f"{name:<40} {row.faces:>6} face-frames {row.unblurred:>3} unblurred {row.frames:>6} frames {cost:>6.2f} ms"
         )
+    pictures = [picture for row in rows.values() for picture in row.kept]
+    for number, picture in enumerate(pictures if arguments.keep else ()):
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(arguments.keep / f"{number}.png"), picture)
     faces, unblurred = (sum(getattr(row, name) for row in rows.values()) for name in ("faces", "unblurred"))
     print(f"{unblurred} unblurred of {faces} face-frames of {LEAST_PX} px or more")
     print(json.dumps({"benchmark": "blur", "faces": faces, "unblurred": unblurred}))
