@@ -1,7 +1,8 @@
 """TensorRT 10, 11 and TensorRT-RTX: a plan, run by tensor name.
 
 Every input shape has a context of its own (`rtface.engine.trt_context`). A stream of one camera uses one or two of the
-detector's and one a number of faces; those used least recently are given back beyond `max_contexts`.
+detector's and one for each number of faces that the plan was tuned for: a batch in between is padded. Those used least
+recently are given back beyond `max_contexts`.
 """
 
 from __future__ import annotations
@@ -100,10 +101,10 @@ class TrtEngine:
         self._kernels = RtxKernels(self._api, engine, kernels) if is_rtx(self._api) else None
         self._plan = self._opened(engine)
         self._outputs = self._plan.outputs
-        least, _, most = engine.get_tensor_profile_shape(self._plan.input, 0)
-        self._least, self._largest = tuple(least), tuple(most)
+        least, most = zip(*self._plan.profiles, strict=True)
+        self._least, self._largest = tuple(map(min, zip(*least, strict=True))), tuple(map(max, zip(*most, strict=True)))
         shapes = [(min(rows, self._largest[0]), *sides) for rows, *sides in self._warm]  # longer ones go in parts
-        self._warm = tuple(shape for shape in dict.fromkeys(shapes) if self._fits(shape))
+        self._warm = tuple(dict.fromkeys(self._plan.padded(shape) for shape in shapes if self._fits(shape)))
         self._contexts = ContextPool(self._plan, self._warm, self._max_contexts, graphs=self._graphs)
 
     def _opened(self, engine: Any) -> Plan:
@@ -127,6 +128,12 @@ class TrtEngine:
             scratch=Scratch(self._cuda),
             make_context=context,
             own_graphs=self._kernels is not None,
+            profiles=tuple(
+                (tuple(least), tuple(most))
+                for least, _, most in (
+                    engine.get_tensor_profile_shape(inputs[0], at) for at in range(engine.num_optimization_profiles)
+                )
+            ),
         )
 
     @property
@@ -185,9 +192,10 @@ class TrtEngine:
 
     def _cropped(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
         assert self._crops is not None
-        shape, put = (len(crops), *self._largest[1:]), self._crops.put
+        rows, put = len(crops), self._crops.put
+        shape = self._plan.padded((rows, *self._largest[1:]))
         with self._working(shape):
-            return self._contexts[shape].run_filled(lambda address: put(image, crops, address), names)
+            return self._contexts[shape].run_filled(lambda address: put(image, crops, address), names, rows)
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
@@ -215,6 +223,7 @@ class TrtEngine:
             DeviceFailed: TensorRT or the GPU fails.
         """
         self.run(np.zeros(shape, self._plan.dtypes[self._plan.input]), ())
+        shape = self._plan.padded(shape)
         with self._working(shape):
             spans = [self._contexts[shape].spans_ms() for _ in range(runs)]
         return {part: median(span[part] for span in spans if part in span) for part in spans[-1]}
@@ -250,7 +259,7 @@ class TrtEngine:
 
     def _one(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         with self._working(batch.shape):
-            return self._contexts[batch.shape].run(batch, names)
+            return self._contexts[self._plan.padded(batch.shape)].run(batch, names)
 
     @contextmanager
     def _working(self, shape: tuple[int, ...]) -> Iterator[None]:
@@ -276,8 +285,7 @@ class TrtEngine:
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         """Whether the plan takes it; more rows go in several calls."""
-        sides = zip(self._least[1:], shape[1:], self._largest[1:], strict=False)
-        return len(shape) == len(self._largest) and shape[0] >= 1 and all(a <= b <= c for a, b, c in sides)
+        return bool(shape) and self._plan.profile_for((min(shape[0], self._largest[0]), *shape[1:])) is not None
 
     def _version(self) -> str:
         return f"{self._api.__name__} {self._api.__version__}"

@@ -1,4 +1,4 @@
-"""An ONNX file into a TensorRT plan: strongly typed, so the file's own types are the precision; one dynamic profile.
+"""An ONNX file into a TensorRT plan: strongly typed, so the file's own types are the precision.
 
 TensorRT-RTX builds without a GPU, for every card from Ampere's on or for Turing's; TensorRT builds on the GPU that will
 run the plan.
@@ -6,7 +6,7 @@ run the plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,11 @@ class Shapes:
     usual: tuple[int, ...]
     most: tuple[int, ...]
 
+    @classmethod
+    def only(cls, *shape: int) -> Shapes:
+        """One size and no other."""
+        return cls(shape, shape, shape)
+
     def __str__(self) -> str:
         return " ".join("x".join(map(str, shape)) for shape in (self.least, self.usual, self.most))
 
@@ -40,7 +45,7 @@ class Shapes:
 def build_plan(
     model: bytes,
     name: str,
-    shapes: Shapes,
+    profiles: Sequence[Shapes],
     *,
     workspace_mb: int = 1024,
     capability: str | None = None,
@@ -53,7 +58,7 @@ def build_plan(
     Args:
         model: The ONNX file.
         name: What messages call it.
-        shapes: Of its one input.
+        profiles: Of its one input: TensorRT chooses kernels for each. One size only is best where it comes often.
         workspace_mb: Most memory of the GPU that building and running may use for scratch.
         capability: Of TensorRT-RTX's plans: the one compute capability that the plan is for; None = all that such a
             plan can be for.
@@ -83,10 +88,11 @@ def build_plan(
     _small_scratch(api, config)
     if capability is not None:
         _for_one(api, config, name, capability)
-    profile = builder.create_optimization_profile()
-    profile.set_shape(network.get_input(0).name, shapes.least, shapes.usual, shapes.most)
-    if config.add_optimization_profile(profile) < 0:
-        raise EngineError(name, f"{version} refuses the shapes {shapes}", "Choose smaller ones in engines/*.toml")
+    for shapes in profiles:
+        profile = builder.create_optimization_profile()
+        profile.set_shape(network.get_input(0).name, shapes.least, shapes.usual, shapes.most)
+        if config.add_optimization_profile(profile) < 0:
+            raise EngineError(name, f"{version} refuses the shapes {shapes}", "Choose smaller ones in engines/*.toml")
     monitor = None
     if progress is not None and hasattr(config, "progress_monitor"):
         config.progress_monitor = monitor = _monitor(api, progress)  # the name keeps it alive: TensorRT does not

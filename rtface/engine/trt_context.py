@@ -43,6 +43,7 @@ class Plan:
         scratch: The contexts' working memory.
         make_context: A new execution context, which brings no memory of its own; for a shape that comes often, or not.
         own_graphs: Whether TensorRT records graphs by itself.
+        profiles: Of every optimisation profile, the smallest and the largest input.
     """
 
     name: str
@@ -53,6 +54,24 @@ class Plan:
     scratch: Scratch
     make_context: Callable[[bool], Any]
     own_graphs: bool
+    profiles: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+
+    def profile_for(self, shape: tuple[int, ...]) -> int | None:
+        """The narrowest profile that takes an input of this shape, if need be with more rows; None = there is none."""
+        rows, *sides = shape
+
+        def takes(least: tuple[int, ...], most: tuple[int, ...]) -> bool:
+            bounds = zip(least[1:], sides, most[1:], strict=False)
+            return len(shape) == len(most) and 1 <= rows <= most[0] and all(a <= b <= c for a, b, c in bounds)
+
+        fitting = [at for at, (least, most) in enumerate(self.profiles) if takes(least, most)]
+        return min(fitting, key=lambda at: int(np.prod(self.profiles[at][1])), default=None)
+
+    def padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape with as many rows as the narrowest profile takes at least: kernels are chosen for a few numbers of
+        faces, and three faces run as four."""
+        at = self.profile_for(shape)
+        return shape if at is None else (max(shape[0], self.profiles[at][0][0]), *shape[1:])
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -87,6 +106,7 @@ class ShapeContext:
         self._in, self._out = MirroredBlock(self._cuda), MirroredBlock(self._cuda)
         self._hosts: dict[str, NDArray[Any]] = {}
         self._context: Any = None
+        self._profile = 0  # a new context has the first
         with ExitStack() as undo:
             undo.callback(self.close)
             with SETUP:
@@ -99,6 +119,11 @@ class ShapeContext:
         plan, sizes = self._plan, dict[str, int]()
         self._drop_graphs()
         self.shape, self._calls, self._scratch_at = shape, 0, 0
+        profile = plan.profile_for(shape) or 0
+        if profile != self._profile:
+            chosen = self._context.set_optimization_profile_async(profile, self._cuda.stream)
+            plan.must(chosen, "refuses the profile for", shape)
+            self._profile = profile
         plan.must(self._context.set_input_shape(plan.input, shape), "refuses the shape", shape)
         for tensor, dtype in plan.dtypes.items():
             dims = tuple(self._context.get_tensor_shape(tensor))
@@ -118,16 +143,16 @@ class ShapeContext:
                 plan.must(done, "refuses the buffer of", tensor)
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
-        """Copy in, compute, copy out; the arrays returned are copies."""
+        """Copy in, compute, copy out; the arrays returned are copies. Rows beyond the batch's hold what was there."""
         graph = self._ready(copies_in := not self._cuda.integrated)
-        self._hosts[self._plan.input][...] = batch
-        return self._answers(graph, copies_in, names)
+        self._hosts[self._plan.input][: len(batch)] = batch
+        return self._answers(graph, copies_in, names, len(batch))
 
-    def run_filled(self, fill: Callable[[int], None], names: Sequence[str]) -> Tensors:
-        """Compute and copy out, with an input that `fill` puts at an address of the GPU, by work in the stream."""
+    def run_filled(self, fill: Callable[[int], None], names: Sequence[str], rows: int) -> Tensors:
+        """Compute and copy out, with `rows` of input that `fill` puts at an address, by work in the stream."""
         graph = self._ready(copies_in=False)
         fill(self._in.device.device_address)
-        return self._answers(graph, False, names)
+        return self._answers(graph, False, names, rows)
 
     def spans_ms(self) -> dict[str, float]:
         """What a call on nothing takes on the GPU: its parts one by one, and all in a graph where there is one."""
@@ -151,10 +176,10 @@ class ShapeContext:
         self._calls += 1
         return self._graphs.get(copies_in)
 
-    def _answers(self, graph: Graph | None, copies_in: bool, names: Sequence[str]) -> Tensors:
+    def _answers(self, graph: Graph | None, copies_in: bool, names: Sequence[str], rows: int) -> Tensors:
         self._launch(graph, copies_in)
         self._cuda.wait()
-        return {name: self._hosts[name].copy() for name in names}
+        return {name: self._hosts[name][:rows].copy() for name in names}
 
     def _launch(self, graph: Graph | None, copies_in: bool) -> None:
         if graph is None:

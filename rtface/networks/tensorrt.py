@@ -27,22 +27,29 @@ from rtface.models import ModelEntry
 from rtface.networks.gates import AccuracyGate, gate_of
 from rtface.networks.profiles import Profile, default_profile, read_profile
 from rtface.networks.roles import DETECTOR
-from rtface.networks.shapes import warm_shapes
+from rtface.networks.shapes import stream_shapes, warm_shapes
 from rtface.options import Options
 from rtface.precision.convert import derive, recipe
 
 log = logging.getLogger(__name__)
 
 
-def shapes_for(model: ModelEntry, profile: Profile) -> Shapes:
-    """The input sizes of a network in a profile."""
-    if model.role in ("engine", "small-engine"):
-        size = model.size or CROP_SIZE
-        least, usual, most = ((faces, size, size, 3) for faces in profile.faces)
-        return Shapes(least, usual, most)
-    low, usual_width, high = profile.detector_px
-    usual_height = max(low, usual_width * 4 // 5 // 32 * 32)  # a 5:4 canvas lies between 4:3 and portrait
-    return Shapes((1, low, low, 3), (1, usual_height, usual_width, 3), (1, high, high, 3))
+def profiles_for(model: ModelEntry, profile: Profile) -> tuple[Shapes, ...]:
+    """The input sizes that a network's plan is tuned for.
+
+    The multi-task network: 1, 2, 4 … faces, the usual and the largest number, each a size of its own. The detector: the
+    canvases of a stream, each its own, and for stills every canvas between the smallest and the largest.
+    """
+    if model.role != DETECTOR:
+        size, (least, usual, most) = model.size or CROP_SIZE, profile.faces
+        twice = (1 << power for power in range(most.bit_length()))
+        counts = sorted({least, usual, most, *(count for count in twice if least <= count <= most)})
+        return tuple(Shapes.only(count, size, size, 3) for count in counts)
+    low, width, high = profile.detector_px
+    usual_height = max(low, width * 4 // 5 // 32 * 32)  # a 5:4 canvas lies between 4:3 and portrait
+    canvases = (shape for shape in stream_shapes(width) if low <= min(shape[1:3]) and max(shape[1:3]) <= high)
+    stills = Shapes((1, low, low, 3), (1, usual_height, width, 3), (1, high, high, 3))
+    return (*(Shapes.only(*shape) for shape in canvases), stills)
 
 
 def key_for(model: ModelEntry, precision: str, profile: Profile, options: Options, api: Any, on: Gpu | None) -> PlanKey:
@@ -61,7 +68,7 @@ def key_for(model: ModelEntry, precision: str, profile: Profile, options: Option
         name=model.name,
         recipe=recipe(model, precision, options.calibration_dir),
         precision=precision,
-        shapes=str(shapes_for(model, profile)),
+        shapes="; ".join(map(str, profiles_for(model, profile))),
         tensorrt=f"{api.__name__} {api.__version__}",
         capability=one or "any" if on is None or portable else on.capability,
         gpu="any" if on is None or portable else _called(on),
@@ -115,13 +122,13 @@ def make_plan(
     with cache.locked(key):
         if cache.load(key) is not None:
             return key, False
-        shapes, one = shapes_for(model, profile), target(api, on, model.name)
+        profiles, one = profiles_for(model, profile), target(api, on, model.name)
 
         def built(precision: str) -> bytes:
             return build_plan(
                 derive(model, precision, options.calibration_dir),
                 model.name,
-                shapes,
+                profiles,
                 workspace_mb=profile.workspace_mb,
                 capability=one,
                 timings=cache.timings(key),

@@ -173,10 +173,18 @@ class Context:
 
     def __init__(self, engine: NetworkEngine) -> None:
         self.engine, self.shape, self.addresses, self.scratch = engine, None, {}, None
+        self.profile = 0
+
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        cuda = self.engine.cuda
+        assert stream_handle == cuda.stream and cuda.recording is None and profile_index != self.profile
+        self.profile, self.shape, self.scratch, self.addresses = profile_index, None, None, {}
+        return 0 <= profile_index < self.engine.num_optimization_profiles
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         assert name == "crops"
-        if len(shape) != 4 or not 1 <= shape[0] <= self.engine.most or tuple(shape[1:]) != (SIDE, SIDE, 3):
+        least, most = self.engine.profiles[self.profile]
+        if len(shape) != 4 or not least <= shape[0] <= most or tuple(shape[1:]) != (SIDE, SIDE, 3):
             return False
         self.shape, self.scratch = tuple(shape), None  # a larger input needs more
         return True
@@ -234,7 +242,12 @@ class NetworkEngine:
     num_io_tensors = 3
 
     def __init__(self, cuda: FakeCuda, most: int) -> None:
-        self.cuda, self.most, self.fails, self.ran, self.contexts = cuda, most, False, False, 0
+        self.cuda, self.fails, self.ran, self.contexts = cuda, False, False, 0
+        self.profiles = ((1, most),)
+
+    @property
+    def num_optimization_profiles(self) -> int:
+        return len(self.profiles)
 
     def get_tensor_name(self, index: int) -> str:
         return list(DTYPES)[index]
@@ -246,8 +259,9 @@ class NetworkEngine:
         return DTYPES[name]
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
-        assert (name, profile_index) == ("crops", 0)
-        return [(count, SIDE, SIDE, 3) for count in (1, 1, self.most)]
+        assert name == "crops" and 0 <= profile_index < len(self.profiles)
+        least, most = self.profiles[profile_index]
+        return [(count, SIDE, SIDE, 3) for count in (least, least, most)]
 
     def create_execution_context(self, strategy: Strategy) -> Context:
         assert self.cuda.depth, "a context is made where the GPU is current"
@@ -358,6 +372,8 @@ class FakeTrt:
         self.cuda, self.most, self.loads = cuda, most, loads
         self.engine: NetworkEngine | None = None
         self.built: SimpleNamespace | None = None
+        self.profiles: tuple[tuple[int, int], ...] = ()
+        """Least and most faces of each; none = one for 1 to `most`."""
         self.readable = self.buildable = True
         self.driver_too_old = False
 
@@ -377,6 +393,8 @@ class FakeTrt:
 
         def deserialize(serialized_engine: bytes) -> NetworkEngine | None:
             self.engine = self.Engine(self.cuda, self.most) if serialized_engine == self.loads else None
+            if self.engine is not None and self.profiles:
+                self.engine.profiles = self.profiles
             return self.engine
 
         return SimpleNamespace(deserialize_cuda_engine=deserialize)
@@ -385,8 +403,18 @@ class FakeTrt:
         if self.driver_too_old:
             raise TypeError(NULL.format("Builder"))
         built = self.built = SimpleNamespace(
-            flags=None, shapes=None, tf32=True, workspace=0, profiles=0, features=[], capability=None, timings=None
+            flags=None,
+            shapes=None,
+            tf32=True,
+            workspace=0,
+            profiles=0,
+            features=[],
+            all_shapes=[],
+            capability=None,
+            timings=None,
         )
+
+        built.all_shapes = []
 
         def create_network(flags: int) -> Any:
             built.flags = flags
@@ -395,9 +423,10 @@ class FakeTrt:
         def set_shape(input: str, min: tuple[int, ...], opt: tuple[int, ...], max: tuple[int, ...]) -> None:
             assert input == "crops"
             built.shapes = min, opt, max
+            built.all_shapes.append(built.shapes)
 
         def build(network: Any, config: Any) -> bytes | None:
-            assert built.profiles == 1, "a dynamic network needs a profile"
+            assert built.profiles >= 1, "a dynamic network needs a profile"
             if config.progress_monitor is not None:
                 monitor = config.progress_monitor
                 monitor.phase_start("Building", None, 2)

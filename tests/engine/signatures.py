@@ -31,6 +31,7 @@ ENUMS = (
 ATTRIBUTES = (
     ("IBuilderConfig", "progress_monitor"),
     ("ICudaEngine", "num_io_tensors"),
+    ("ICudaEngine", "num_optimization_profiles"),
     ("OnnxParser", "num_errors"),
 )
 

@@ -16,7 +16,7 @@ from rtface.engine.plan_cache import PlanCache
 from rtface.engine.trt_build import build_plan
 from rtface.errors import EngineError
 from rtface.networks.profiles import names, read_profile
-from rtface.networks.tensorrt import shapes_for
+from rtface.networks.tensorrt import profiles_for
 from rtface.precision import fp16, graph, int8
 
 api = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (pip install 'rtface[rtx]')")
@@ -46,7 +46,7 @@ def made(model: models.ModelEntry, precision: str) -> bytes:
 @pytest.mark.parametrize("model", FULL, ids=lambda model: model.name)
 def test_every_file_is_parsed_and_built(model: models.ModelEntry, precision: str) -> None:
     steps = []
-    shapes = shapes_for(model, read_profile("desktop-fp16"))
+    shapes = profiles_for(model, read_profile("desktop-fp16"))
     data = made(model, precision)
     plan = build_plan(data, model.name, shapes, progress=lambda *s: steps.append(s), api=api)
     assert steps and len(plan) > SHARE_OF_FILE * len(data), "the weights are in the plan"
@@ -54,7 +54,7 @@ def test_every_file_is_parsed_and_built(model: models.ModelEntry, precision: str
 
 def test_a_plan_for_turing_is_another_one() -> None:
     model = next(model for model in FULL if model.role == "detector")
-    data, shapes = made(model, "fp16"), shapes_for(model, read_profile("desktop-fp16"))
+    data, shapes = made(model, "fp16"), profiles_for(model, read_profile("desktop-fp16"))
     for_all = build_plan(data, model.name, shapes, api=api)
     for_turing = build_plan(data, model.name, shapes, capability="7.5", api=api)
     assert len(for_turing) > SHARE_OF_FILE * len(data) and for_turing != for_all
@@ -65,13 +65,13 @@ def test_every_profile_fits(name: str) -> None:
     profile = read_profile(name)
     detector = next(model for model in FULL if model.role == "detector")
     data = made(detector, "fp16")
-    assert build_plan(data, "detector", shapes_for(detector, profile), workspace_mb=profile.workspace_mb, api=api)
+    assert build_plan(data, "detector", profiles_for(detector, profile), workspace_mb=profile.workspace_mb, api=api)
 
 
 def test_a_file_that_tensorrt_cannot_read_is_named() -> None:
     model = FULL[0]
     with pytest.raises(EngineError, match=f"{model.name}: tensorrt_rtx .* cannot read it: .*UInt8"):
-        build_plan(models.load(model), model.name, shapes_for(model, read_profile("desktop-fp16")), api=api)
+        build_plan(models.load(model), model.name, profiles_for(model, read_profile("desktop-fp16")), api=api)
 
 
 def test_rtface_build_makes_plans_once(

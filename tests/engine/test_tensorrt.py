@@ -22,10 +22,16 @@ SHAPES = Shapes((1, 4, 4, 3), (2, 4, 4, 3), (8, 4, 4, 3))
 
 
 def opened(
-    most: int = 8, graphs: bool = True, integrated: bool = False, api: type[FakeTrt] = FakeTrt, **given: Any
+    most: int = 8,
+    graphs: bool = True,
+    integrated: bool = False,
+    api: type[FakeTrt] = FakeTrt,
+    profiles: tuple[tuple[int, int], ...] = (),
+    **given: Any,
 ) -> tuple[TrtEngine, FakeTrt, FakeCuda]:
     cuda = FakeCuda(graphs, integrated)
     made = api(cuda, most)
+    made.profiles = profiles
     return TrtEngine(PLAN, "net", api=made, cuda=cuda, **{"warm": shapes(3), **given}), made, cuda
 
 
@@ -75,6 +81,39 @@ def test_prepare_leaves_nothing_for_the_stream_to_wait_for() -> None:
     for count in (1, 8, 3, 5, 2, 4, 7, 6):
         assert is_right(engine.run(batch := crops(count, count), engine.outputs), batch)
     assert (api.engine.contexts, set(cuda.blocks), cuda.launched) == (contexts, blocks, launched + 8)
+    engine.close()
+
+
+FIXED = ((1, 1), (2, 2), (4, 4), (8, 8))
+
+
+@pytest.mark.parametrize("api", [FakeTrt, FakeRtx])
+def test_a_batch_runs_in_the_next_size_that_the_plan_is_tuned_for(api: type[FakeTrt]) -> None:
+    engine, made, cuda = opened(api=api, profiles=FIXED, warm=shapes(8))
+    engine.prepare()
+    assert made.engine is not None and made.engine.contexts == len(FIXED)
+    blocks = set(cuda.blocks)
+    for call, count in enumerate((1, 8, 3, 5, 2, 4, 7, 6, 11)):
+        out = engine.run(batch := crops(count, call), engine.outputs)
+        assert len(out["mean"]) == count and is_right(out, batch)
+    assert made.engine.contexts == len(FIXED) and set(cuda.blocks) == blocks
+    engine.close()
+
+
+def test_an_open_profile_takes_what_no_other_does() -> None:
+    engine, made, _ = opened(profiles=((4, 4), (1, 8)), warm=shapes(8))
+    engine.prepare()
+    assert made.engine is not None and made.engine.contexts == 5  # up to four faces as four; 5, 6, 7 and 8 as they are
+    for count in (2, 6, 4, 1, 8):
+        assert is_right(engine.run(batch := crops(count, count), engine.outputs), batch)
+    engine.close()
+
+
+def test_stills_of_one_context_change_its_profile() -> None:
+    engine, made, _ = opened(profiles=FIXED, warm=())
+    for count in (8, 1, 3, 1, 8):
+        assert is_right(engine.run(batch := crops(count, count), engine.outputs), batch)
+    assert made.engine is not None and made.engine.contexts == 1
     engine.close()
 
 
@@ -216,7 +255,7 @@ def test_a_driver_too_old_for_tensorrt_is_an_error_of_ours(what: str) -> None:
         if what == "load":
             TrtEngine(PLAN, "net", api=api, cuda=api.cuda)
         else:
-            build_plan(b"onnx", "net", SHAPES, api=api)
+            build_plan(b"onnx", "net", [SHAPES], api=api)
     assert api.cuda.closed == (what == "load")
 
 
@@ -287,7 +326,7 @@ def test_facts() -> None:
 
 def test_a_plan_is_built_strongly_typed_without_tf32() -> None:
     api, told = FakeTrt(FakeCuda()), []
-    plan = build_plan(b"onnx", "net", SHAPES, workspace_mb=3, progress=lambda *step: told.append(step), api=api)
+    plan = build_plan(b"onnx", "net", [SHAPES], workspace_mb=3, progress=lambda *step: told.append(step), api=api)
     assert plan == PLAN and api.built is not None
     assert (api.built.flags, api.built.tf32, api.built.workspace) == (2, False, 3 << 20)
     assert api.built.shapes == (SHAPES.least, SHAPES.usual, SHAPES.most)
@@ -302,25 +341,27 @@ def test_what_cannot_be_built_is_named(broken: str, why: str) -> None:
     api = FakeTrt(FakeCuda())
     setattr(api, broken, False)
     with pytest.raises(EngineError, match=why):
-        build_plan(b"onnx", "net", Shapes((1, 4, 4, 3), (1, 4, 4, 3), (1, 4, 4, 3)), api=api)
+        build_plan(b"onnx", "net", [Shapes.only(1, 4, 4, 3)], api=api)
 
 
 def test_a_plan_for_one_compute_capability(tmp_path: Path) -> None:
     api = FakeRtx(FakeCuda())
-    build_plan(b"onnx", "net", SHAPES, capability="7.5", timings=tmp_path / "timings", api=api)
+    sizes = [Shapes.only(2, 4, 4, 3), SHAPES]
+    build_plan(b"onnx", "net", sizes, capability="7.5", timings=tmp_path / "timings", api=api)
+    assert api.built is not None and api.built.all_shapes == [(one.least, one.usual, one.most) for one in sizes]
     assert api.built is not None and api.built.capability is Compute.SM75
     assert api.built.timings is None and not (tmp_path / "timings").exists(), "TensorRT-RTX measures nothing"
     with pytest.raises(EngineError, match=r"builds nothing for compute capability 9\.0"):
-        build_plan(b"onnx", "net", SHAPES, capability="9.0", api=api)
+        build_plan(b"onnx", "net", [SHAPES], capability="9.0", api=api)
 
 
 def test_what_was_measured_is_kept_for_the_next_plan(tmp_path: Path) -> None:
     path = tmp_path / "own" / "gpu.timings"
     for known in (b".", b"..", b"..."):
-        build_plan(b"onnx", "net", SHAPES, timings=path, api=FakeTrt(FakeCuda()))
+        build_plan(b"onnx", "net", [SHAPES], timings=path, api=FakeTrt(FakeCuda()))
         assert path.read_bytes() == known
     path.write_bytes(b"other version")
-    build_plan(b"onnx", "net", SHAPES, timings=path, api=FakeTrt(FakeCuda()))
+    build_plan(b"onnx", "net", [SHAPES], timings=path, api=FakeTrt(FakeCuda()))
     assert path.read_bytes() == b"."
 
 

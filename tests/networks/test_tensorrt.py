@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from rtface.errors import EngineError
 from rtface.networks import tensorrt
 from rtface.networks.gates import FILE
 from rtface.networks.profiles import default_profile, read_profile
-from rtface.networks.tensorrt import key_for, make_plan, open_trt, shapes_for, warm_shapes
+from rtface.networks.shapes import stream_shapes
+from rtface.networks.tensorrt import key_for, make_plan, open_trt, profiles_for, warm_shapes
 from rtface.options import Options
 from tests.engine.fake_trt import PLAN, SIDE, FakeCuda, FakeRtx, FakeTrt
 
@@ -197,9 +199,13 @@ def test_a_failed_gate_makes_int8_fp16(tmp_path: Path, caplog: pytest.LogCapture
 
 def test_sizes_of_a_profile() -> None:
     profile = read_profile("orin-fp16")
-    engine, detector = (shapes_for(models.find(role, None, "fp32"), profile) for role in ("engine", "detector"))
-    assert str(engine) == "1x128x128x3 1x128x128x3 8x128x128x3"
-    assert str(detector) == "1x64x64x3 1x256x320x3 1x1280x1280x3"
+    engine, detector = (profiles_for(models.find(role, None, "fp32"), profile) for role in ("engine", "detector"))
+    assert [(one.least, one.most) for one in engine] == [((count, 128, 128, 3),) * 2 for count in (1, 2, 4, 8)]
+    *fixed, stills = detector
+    assert [one.usual for one in fixed] == stream_shapes(320) == [one.most for one in fixed]
+    assert str(stills) == "1x64x64x3 1x256x320x3 1x1280x1280x3"
+    few = profiles_for(models.find("engine", None, "fp32"), replace(profile, faces=(2, 3, 6)))
+    assert [one.usual[0] for one in few] == [2, 3, 4, 6]
 
 
 def test_what_a_stream_brings_is_ready_before_it_comes() -> None:
