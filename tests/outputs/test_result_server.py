@@ -149,6 +149,21 @@ def test_a_client_that_does_not_read_costs_its_own_results_only(capfd: pytest.Ca
     assert not capfd.readouterr().err
 
 
+def test_each_camera_keeps_its_newest_result() -> None:
+    with serving() as sink, connect(f"ws://127.0.0.1:{sink.port}") as client:
+        client.recv(10)
+        hears(sink)
+        for index, camera in enumerate(("door", "hall", "door")):
+            sink.write(a_result(index=index, camera=camera))
+        assert [(told.kind, json.loads(told.text)["index"]) for told in sink._feed.since(0)] == [
+            ("frame", 1),
+            ("frame", 2),
+        ]
+        while (last := json.loads(client.recv(10)))["index"] < 2:
+            pass
+        assert last["camera"] == "door"
+
+
 def test_a_client_that_is_gone_is_forgotten() -> None:
     with serving() as sink:
         for _ in range(40):  # more than there is room for at a time
