@@ -1,4 +1,4 @@
-"""`rtface train detector|engine|teacher|superfan|caches`. Torch loads only once a command runs.
+"""`rtface train detector|engine|teacher|superfan|synth|caches`. Torch loads only once a command runs.
 
 Each command's flags are options of its network's configuration class, by the same names: what a flag, or the TOML file,
 does not say is that class's default, which the help repeats.
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtface.cli.synth import EXAMPLES as _SYNTH_EXAMPLES
+from rtface.cli.synth import synth_command
 from rtface.errors import UsageError, require
 from rtface.system.files import cache_dir
 from rtface.train.settings import build
@@ -292,6 +294,9 @@ def _offer_stale(cache: Path) -> None:
     if stale > 50_000_000:
         mend = f"rtface train caches --cache {cache} --delete"
         print(f"{cache}: {stale / 1e9:.1f} GB of pixels of files that changed or are gone; {mend}", file=sys.stderr)
+
+
+train.command("synth", epilog=_SYNTH_EXAMPLES)(synth_command)
 
 
 @train.command("caches", epilog="Example: rtface train caches --delete")
