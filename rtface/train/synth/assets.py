@@ -31,7 +31,7 @@ ROOT = "makehuman_head"
 _TEXTURE = 1024  # px; a face has some 300 of them
 _LOWEST, _SEEN, _WIDE = 3.0, 4.3, 2.4  # dm; what is lower is never seen, nor what is further aside
 #: What a picture made of these assets carries; hat and glasses ask for credit.
-TERMS = "CC0 (MakeHuman); MIT (ICT-FaceKit); CC BY 3.0 (glasses: punkduck); CC BY 4.0 (hat: Mindfront)"
+TERMS = "CC0 (MakeHuman); MIT (ICT-FaceKit); CC BY 3.0 (glasses by punkduck); CC BY 4.0 (hat by Mindfront)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def photographed(rng: np.random.Generator, linear: Array, night: bool) -> Array:
 
 def _grain(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Noise of a sensor; coarser where the camera smooths or enlarges."""
-    noise = rng.normal(size=shape)
+    noise: Array = rng.normal(size=shape)
     if rng.random() < 0.5:
         noise = 1.8 * np.asarray(cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.4, 0.9)))
     return noise

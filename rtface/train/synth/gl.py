@@ -6,6 +6,7 @@ is linear light, a class per pixel and how much of each pixel is covered.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -253,10 +254,9 @@ class Renderer:
 
     def _read(self, pixels: int, side: int) -> Rendered:
         box = (0, 0, pixels, pixels)
-        colour = np.frombuffer(self._target.read(box, 4, attachment=0, dtype="f2"), np.float16)
-        label = np.frombuffer(self._target.read(box, 4, attachment=1), np.uint8)
-        lens = np.frombuffer(self._lens_target.read(box, 4, attachment=0), np.uint8)
-        colour, label, lens = (one.reshape(pixels, pixels, 4)[::-1] for one in (colour, label, lens))
+        colour = _square(self._target.read(box, 4, attachment=0, dtype="f2"), np.float16)
+        label = _square(self._target.read(box, 4, attachment=1), np.uint8)
+        lens = _square(self._lens_target.read(box, 4, attachment=0), np.uint8)
         cover = (label[..., 3] > 0).astype(np.float32)
         linear = colour[..., :3].astype(np.float32) * cover[..., None]
         half, step = self.oversampling // 2, self.oversampling
@@ -267,6 +267,13 @@ class Renderer:
             np.ascontiguousarray((label[..., 0] * (label[..., 3] > 0))[half::step, half::step]),
             np.asarray(cv2.resize((lens[..., 3] > 0).astype(np.float32), small, interpolation=cv2.INTER_AREA)),
         )
+
+
+def _square(data: bytes, kind: Any) -> Array:
+    """(S, S, 4) pixels, first row at the top."""
+    pixels: Array = np.frombuffer(data, kind)
+    side = math.isqrt(len(pixels) // 4)
+    return pixels.reshape(side, side, 4)[::-1]
 
 
 def _set(program: Any, name: str, value: Any) -> None:

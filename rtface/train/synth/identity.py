@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def sample(rng: np.random.Generator, assets: Assets) -> Person:
     )
 
 
-def _worn(rng: np.random.Generator, woman: bool) -> dict[str, object]:
+def _worn(rng: np.random.Generator, woman: bool) -> dict[str, Any]:
     hat = str(rng.choice(HATS, p=(0.2, 0.35, 0.3, 0.15))) if rng.random() < 0.14 else ""
     clinical = np.array(((0.75, 0.85, 0.95), (0.85, 0.85, 0.85), (0.03, 0.03, 0.035), (0.4, 0.65, 0.75)))
     mask = clinical[rng.integers(4)] if rng.random() < 0.7 else rng.uniform(0.05, 0.8, 3)

@@ -47,7 +47,7 @@ def sample(rng: np.random.Generator) -> Scene:
 def background(rng: np.random.Generator, width: int, height: int, pictures: Sequence[Array]) -> Array:
     """(H, W, 3) linear RGB: a part of a picture, or made of colours, patches and noise."""
     if pictures and rng.random() < 0.65:
-        made = _part(rng, pictures[rng.integers(len(pictures))], width, height)
+        made = _part(rng, pictures[int(rng.integers(len(pictures)))], width, height)
     else:
         made = _MADE[rng.integers(len(_MADE))](rng, width, height)
     if rng.random() < 0.5:

@@ -54,7 +54,7 @@ class Proxy:
         """What of it lies above a height and not too far aside on a body."""
         rest = self.fit(base)
         seen = ((rest[:, 1] > low) & (np.abs(rest[:, 0]) < wide))[self.mesh.faces].any(1)
-        faces, old, chosen = kept(self.mesh.faces, seen)
+        faces, old, chosen = kept(self.mesh.faces, np.asarray(seen))
         mesh = Mesh(self.mesh.vertices[old], faces, self.mesh.uv[chosen], self.mesh.groups[chosen])
         return Proxy(mesh, self.refs[old], self.weights[old], self.offsets[old], self.scales)
 
@@ -86,9 +86,9 @@ def read_obj(path: Path) -> Mesh:
                     names.append(group)
     except (OSError, ValueError) as error:
         raise SourceError(str(path), f"is not a mesh that can be read ({error})", "Unpack the assets again") from error
-    at = np.asarray(corners, np.int64).reshape(-1, 3, 2)
-    uv = np.asarray(places or [[0.0, 0.0]], np.float32)[np.maximum(at[:, :, 1], 0)]
-    return Mesh(np.asarray(vertices, np.float32), at[:, :, 0], uv, np.asarray(names))
+    index = np.asarray(corners, np.int64).reshape(-1, 3, 2)
+    uv = np.asarray(places or [[0.0, 0.0]], np.float32)[np.maximum(index[:, :, 1], 0)]
+    return Mesh(np.asarray(vertices, np.float32), index[:, :, 0], uv, np.asarray(names))
 
 
 def _corner(text: str) -> tuple[int, int]:
@@ -122,7 +122,7 @@ def read_proxy(path: Path) -> Proxy:
             weights.append([float(word) for word in words[3:6]] if three else [1.0, 0.0, 0.0])
             offsets.append([float(word) for word in words[6:9]] if len(words) >= 9 else [0.0, 0.0, 0.0])
     mesh = read_obj(path.with_suffix(".obj"))
-    return Proxy(mesh, np.asarray(refs), np.float32(weights), np.float32(offsets), scales)
+    return Proxy(mesh, np.asarray(refs), np.asarray(weights, np.float32), np.asarray(offsets, np.float32), scales)
 
 
 def normals(positions: Array, faces: Array) -> Array:

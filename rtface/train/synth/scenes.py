@@ -13,11 +13,11 @@ from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.train.synth import expression, identity, lights
 from rtface.train.synth.assets import TERMS, Assets
 from rtface.train.synth.camera import Camera, photographed
+from rtface.train.synth.classes import GLASSES
 from rtface.train.synth.gl import Rendered
-from rtface.train.synth.head import LENS, Heads, Shot
+from rtface.train.synth.head import Heads, Shot
 from rtface.train.synth.truth import SOURCE
 
-_SKIN, _NOSE, _BROWS = 1, 2, (6, 7)
 _FACE = (1, 2, 3, 4, 5, 6, 7, 10, 11, 12)
 _SHOWN, _WHOLE = 0.35, 0.6  # of a face that must be seen for a label at all, and for points
 _GLANCE = 0.4  # how often eyes seek the camera
@@ -142,7 +142,7 @@ def _visible(faces: list[FaceLabel], areas: list[int], owner: Array) -> tuple[li
             ignored.append(face.box_xyxy)
     height, width = owner.shape
     last = np.array((width - 1, height - 1, width - 1, height - 1), np.float32)
-    return [replace(face, box_xyxy=np.clip(face.box_xyxy, 0, last)) for face in told], ignored
+    return [replace(face, box_xyxy=np.clip(np.asarray(face.box_xyxy), 0, last)) for face in told], ignored
 
 
 def _overlap(corner: tuple[int, int], side: int, width: int, height: int) -> tuple[tuple[slice, slice], ...]:
@@ -158,7 +158,6 @@ def _laid(
     """A head's tile over a picture and its class map; glasses darken what is behind their lenses."""
     height, width = labels.shape
     here, there = _overlap(corner, len(rendered.labels), width, height)
-    rendered = replace(rendered, labels=_smoothed(rendered.labels))
     light, classes = rendered.linear, rendered.labels
     if rendered.lens.any():
         light, classes = _behind_lenses(rendered, rng)
@@ -167,21 +166,6 @@ def _laid(
     covered = rendered.cover[there] > 0.5
     labels[here][covered] = classes[there][covered]
     return linear, labels
-
-
-def _smoothed(labels: Array) -> Array:
-    """Brows without the gaps between their hairs, as people draw them, and a nose without the mesh's teeth."""
-    out = labels.copy()
-    reach = max(3, len(labels) // 40 | 1)
-    kernel = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    for brow in _BROWS:
-        hairs = cv2.dilate((labels == brow).astype(np.uint8), np.ones((2, 2), np.uint8))
-        out[(cv2.morphologyEx(hairs, cv2.MORPH_CLOSE, kernel) > 0) & np.isin(labels, (_SKIN, _NOSE))] = brow
-    inside = np.isin(out, (_SKIN, _NOSE))
-    soft = np.asarray(cv2.GaussianBlur((out == _NOSE).astype(np.float32), (0, 0), len(labels) / 90))
-    share = soft / np.maximum(np.asarray(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), len(labels) / 90)), 1e-3)
-    out[inside] = np.where(share[inside] > 0.5, _NOSE, _SKIN)
-    return out
 
 
 def _behind_lenses(rendered: Rendered, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -197,4 +181,4 @@ def _behind_lenses(rendered: Rendered, rng: np.random.Generator) -> tuple[Array,
         veil = np.maximum(veil, 0.25 * rendered.lens[..., None] * np.clip(shine - 0.4, 0, 1)[..., None])
     light = rendered.linear * (1 - veil) + veil * tint * rendered.cover[..., None]
     hidden = (rendered.lens > 0.5) & np.isin(rendered.labels, (1, 2) if not dark else (1, 2, 4, 5, 6, 7))
-    return light, np.where(hidden, LENS, rendered.labels).astype(np.uint8)
+    return light, np.where(hidden, GLASSES, rendered.labels).astype(np.uint8)

@@ -20,6 +20,12 @@ from rtface.train.synth.scenes import Plan, shot
 from tests.conftest import Cli
 
 SIDE = 96
+#: A grown-up of no particular kind: the base mesh itself is nobody.
+AVERAGE = {
+    f"macrodetails/{kind}": 0.5
+    for sex in ("female", "male")
+    for kind in (f"caucasian-{sex}-young", f"universal-{sex}-young-averagemuscle-averageweight")
+}
 PLAN = Plan(side=SIDE, scene_share=0.4, seed=5)
 
 
@@ -41,7 +47,7 @@ def heads(assets: Assets, renderer: Renderer) -> Heads:
 @pytest.fixture(scope="module")
 def person(assets: Assets) -> identity.Person:
     plain = {"hair": "", "hat": "", "mask": False, "glasses": 0, "hand": False, "earrings": "", "necklace": False}
-    return replace(identity.sample(np.random.default_rng(1), assets), shape={}, **plain)
+    return replace(identity.sample(np.random.default_rng(1), assets), shape=AVERAGE, **plain)
 
 
 def a_shot(pose: tuple[float, float, float] = (0, 0, 0), eyes: tuple[float, float] = (0, 0), **weights: float) -> Shot:

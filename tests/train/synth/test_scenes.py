@@ -6,8 +6,9 @@ import numpy as np
 
 from rtface.datasets.labelled import FaceLabel
 from rtface.train.synth import lights
+from rtface.train.synth.classes import LASH, cleaned
 from rtface.train.synth.gl import Rendered
-from rtface.train.synth.scenes import _behind_lenses, _laid, _smoothed, _visible
+from rtface.train.synth.scenes import _behind_lenses, _laid, _visible
 
 RNG = np.random.default_rng
 
@@ -46,9 +47,10 @@ def test_brows_are_closed_and_other_classes_stay() -> None:
     labels = np.ones((120, 120), np.uint8)
     labels[40:44, 20:60:2] = 6  # hairs with gaps
     labels[60:64, 70:90] = 5
-    out = _smoothed(labels)
+    labels[62, 74:80] = labels[50, 70:90] = LASH
+    out = cleaned(labels)
     assert (out[41, 22:58] == 6).all()
-    assert ((out == 5) == (labels == 5)).all()
+    assert (out[60:64, 70:90] == 5).all() and (out == 5).sum() == 80  # lashes over the eye are eye, others skin
     assert set(np.unique(out)) == {1, 5, 6}
 
 
