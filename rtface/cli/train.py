@@ -63,6 +63,10 @@ Workers = Annotated[
 SkipBad = Annotated[
     bool | None, typer.Option("--skip-bad", help="Leave out pictures that do not decode, and say how many.")
 ]
+OnlyOpen = Annotated[
+    bool | None,
+    typer.Option("--only-open", help="Refuse pictures and networks whose terms forbid commercial use."),
+]
 
 _ENGINE_EXAMPLES = """
 Example: rtface train engine --data corpus --run runs/engine --minutes 120
@@ -89,6 +93,7 @@ def train_engine_command(
     threads: Threads = None,
     workers: Workers = None,
     skip_bad: SkipBad = None,
+    only_open: OnlyOpen = None,
     init: Init = None,
     teacher: Teacher = None,
     network: Annotated[str | None, typer.Option(help="fast or ifan-paper (slow).", show_default="fast")] = None,
@@ -178,6 +183,7 @@ def train_detector_command(
     device: Device = None,
     threads: Threads = None,
     skip_bad: SkipBad = None,
+    only_open: OnlyOpen = None,
     init: Init = None,
     cross_stitch: Annotated[
         bool | None,

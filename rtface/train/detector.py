@@ -22,8 +22,9 @@ from rtface.train.data.scene_sources import build_sources
 from rtface.train.data.scenes import Scene, SceneMaker
 from rtface.train.detection_losses import Truth, UncertaintyWeights, detection_losses
 from rtface.train.init import initialize
-from rtface.train.manifest import describe, write
+from rtface.train.manifest import describe
 from rtface.train.nets.mos import DetectorNet, cells, decode
+from rtface.train.open_set import note
 from rtface.train.run import Run, RunConfig, Schedule, autocast, pick_device, prefetch, prepare, run_session
 from rtface.train.sources import of_folder
 
@@ -108,7 +109,7 @@ def train_detector(config: DetectorConfig) -> Path:
     prepare(config)
     pick_device(config.device)  # a wrong name is said before minutes of reading
     sources = config.sources or of_folder(config.data, has_boxes)
-    write(describe("detector", sources, has_boxes, init=config.init), config.run)
+    note(describe("detector", sources, has_boxes, init=config.init), config.run, config.only_open)
     rng = np.random.default_rng(config.seed)
     if config.sources:
         groups, shares = mixed_scenes(config.sources, config.cache)

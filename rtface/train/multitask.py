@@ -27,11 +27,12 @@ from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
 from rtface.train.data.samples import Sample, teaches
 from rtface.train.init import initialize
 from rtface.train.losses import Targets, engine_losses
-from rtface.train.manifest import describe, write
+from rtface.train.manifest import describe
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.nets.registry import Network, build_engine, check_parts
+from rtface.train.open_set import note
 from rtface.train.run import Run, RunConfig, Schedule, autocast, load, optimizer, pick_device, prepare, run_session
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.sources import of_folder
@@ -166,7 +167,8 @@ def averaged(
 def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
     """What is drawn from, and the samples to validate on by group."""
     sources = config.sources or of_folder(config.data, teaches)
-    write(describe("multitask", sources, teaches, init=config.init, teacher=config.teacher), config.run)
+    learned = describe("multitask", sources, teaches, init=config.init, teacher=config.teacher)
+    note(learned, config.run, config.only_open)
     validation = grouped_samples(sources, config.cache, ("val",), config.skip_bad)
     if not config.sources:
         return Mixed(grouped_samples(sources, config.cache, skip_bad=config.skip_bad), MIX), validation

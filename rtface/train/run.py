@@ -78,6 +78,7 @@ class RunConfig:
     validate_minutes: float = 10.0
     skip_bad: bool = False  # leave out pictures that do not decode
     workers: int = 0  # processes that make batches; 0 = a thread
+    only_open: bool = False  # refuse sets and networks whose terms do not allow commercial use
     sources: tuple[Source, ...] = ()  # drawn from instead of the corpus' own files in `data`
 
 
