@@ -169,6 +169,7 @@ class Cameras:
             camera = self._known(name)
             del self._cameras[name]
         self._close(camera)
+        self._note(Event("camera_removed", self._clock.now(), "", camera=name))
 
     def enable(self, name: str, on: bool) -> None:
         """Switch a camera off (it is closed: its light goes out) or on again. From any thread.
@@ -198,6 +199,12 @@ class Cameras:
         """Of the cameras, those that are off among them."""
         with self._lock:
             return tuple(self._cameras)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Of the cameras that the file lists: those that may be switched on and off from afar."""
+        with self._lock:
+            return tuple(name for name, camera in self._cameras.items() if camera.from_file)
 
     def state(self, name: str) -> str:
         """What a camera does: "opening", "on", "off", "over" or "failed".

@@ -246,9 +246,9 @@ class Event:
             picture again and again), of a camera or stream; "output_lost" or "output_back", of an output's receiver;
             "part_left", a file of a killed run; "emotion_onset" or "emotion_offset", of a face; those
             of `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
-            "nobody", of a camera; "camera_on" (it is open), "camera_off" (it was switched off) and "camera_failed" (it
-            is given up), of one of several cameras, and "cameras_unread", of the file that lists them;
-            "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
+            "nobody", of a camera; "camera_on" (it is open), "camera_off" (it was switched off), "camera_failed" (it
+            is given up) and "camera_removed", of one of several cameras, and "cameras_unread", of the file that lists
+            them; "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
         what: Why the source was lost; the emotion's label; whether a visitor was "near" or "far"; by what a look was
             measured, "pose" or "gaze"; what ran the network before, and what runs it now.

@@ -78,9 +78,12 @@ class Audience:
             utc = time.time() - time.monotonic() + result.captured_at
         return self._told(name, *self._cameras[name].observe(result, at, utc))
 
-    def tick(self, at: float) -> tuple[Event, ...]:
-        """No frame came by `at` seconds: visits whose grace is over end."""
-        return self._each(lambda camera: camera.tick(at))
+    def tick(self, at: float, camera: str | None = None) -> tuple[Event, ...]:
+        """No frame came by `at` seconds, from one camera or from all: visits whose grace is over end."""
+        if camera is not None:
+            known = self._cameras.get(camera)
+            return () if known is None else self._told(camera, *known.tick(at))
+        return self._each(lambda one: one.tick(at))
 
     def finish(self) -> tuple[Event, ...]:
         """The stream is over, and with it every visit."""
@@ -95,6 +98,11 @@ class Audience:
         """The visits of now, of one camera or of all; those in their grace are among them."""
         cameras = self._cameras.values() if camera is None else [self._cameras[camera]]
         return tuple(visit for one in cameras for visit in one.visits.values() if visit.confirmed)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras that results came from."""
+        return tuple(self._cameras)
 
     @property
     def looking(self) -> int:

@@ -133,6 +133,7 @@ def print_event(event: Event) -> None:
         "source_back": f"the source is back{lasted}",
         "camera_on": "on",
         "camera_off": "off",
+        "camera_removed": "removed",
         "camera_failed": f"given up ({event.what})",
         "cameras_unread": event.what,
         "part_left": event.what,

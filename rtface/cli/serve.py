@@ -22,6 +22,8 @@ Examples:
 
   rtface serve rtsp://door.local/stream --privacy blur --host 0.0.0.0
 
+  rtface serve --cameras cameras.toml -o '{camera}.jsonl'
+
   curl http://127.0.0.1:8765/api/v1/faces
 """
 
@@ -30,8 +32,12 @@ Examples:
 def serve_command(
     source: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Cameras, URLs, videos, or demo; default camera 0."),
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="Cameras, URLs, videos, or demo; default camera 0. Several share the networks, NAME=SOURCE names one.",
+        ),
     ] = None,
+    cameras: flags.CamerasFile = None,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; elsewhere than here needs a token.")
     ] = "127.0.0.1",
@@ -98,7 +104,13 @@ def serve_command(
     )
     outputs = [*(output or ()), *flags.service_outputs()]
     with Serving(
-        source or [0], given, how, outputs=outputs, overwrite=overwrite, on_event=flags.print_event
+        source or ([] if cameras else [0]),
+        given,
+        how,
+        outputs=outputs,
+        overwrite=overwrite,
+        cameras=cameras,
+        on_event=flags.print_event,
     ) as serving:
         print(f"rtface: look at {serving.url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
         serving.wait()

@@ -30,6 +30,8 @@ VIEWERS = 32
 #: Most pictures a second of /stream.mjpg.
 MJPEG_FPS = 15.0
 BOUNDARY = "frame"
+#: Asks the WebSocket for the cameras' results by turns.
+EVERY = "*"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -67,6 +69,7 @@ class Server:
         }
         routes: list[Any] = [Route(path, handler, methods=["GET"]) for path, handler in get.items()]
         routes.append(Route("/api/v1/options", self.options, methods=["GET", "PATCH"]))
+        routes.append(Route("/api/v1/cameras/{camera}", self.switch, methods=["PATCH"]))
         routes.append(Route(PATH, self.analyze, methods=["POST"]))
         routes.append(WebSocketRoute("/ws", self.websocket))
         routes += [Route(path, self.page, methods=["GET"]) for path in TYPES]
@@ -112,7 +115,18 @@ class Server:
 
     async def cameras(self, request: Request) -> Response:
         """The sources' health."""
-        return JSONResponse([_camera_record(one) for one in list(self._hub.cameras.values())])
+        return JSONResponse([self._state_of(one) for one in list(self._hub.cameras.values())])
+
+    def _state_of(self, camera: Camera) -> dict[str, Any]:
+        return {**_camera_record(camera), "off": camera.off, "switchable": self._control.may_switch(camera.name)}
+
+    async def switch(self, request: Request) -> Response:
+        """A camera on or off."""
+        camera = self._hub.cameras.get(request.path_params["camera"])
+        if camera is None:
+            raise HTTPException(404, "There is no such camera; GET /api/v1/cameras lists them")
+        self._control.switch(camera.name, await _json_of(request))
+        return JSONResponse(self._state_of(camera))
 
     async def timeline(self, request: Request) -> Response:
         """Age, level and faces of the last minutes' results."""
@@ -128,13 +142,7 @@ class Server:
         """What the analysis does; another budget, other tasks, stricter privacy."""
         if request.method != "PATCH":
             return JSONResponse(self._control.record())
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise HTTPException(415, "Send Content-Type: application/json")
-        try:
-            wanted = json.loads(await request.body())
-        except ValueError as error:
-            raise HTTPException(400, f"The body is not JSON ({error})") from error
-        return JSONResponse(self._control.change(wanted))
+        return JSONResponse(self._control.change(await _json_of(request)))
 
     async def analyze(self, request: Request) -> Response:
         """The faces of a picture that is sent."""
@@ -222,15 +230,29 @@ class Server:
             if asked is None:
                 await socket.send_text(json.dumps({"kind": "error", "error": 'Ask with {"next": true}'}))
                 continue
-            camera = self._named(str(asked.get("camera", "")))
+            camera, news = self._next(str(asked.get("camera", "")), last)
             if camera is None:
                 await socket.send_text(json.dumps({"kind": "waiting", "error": "There is no such camera"}))
                 continue
-            before = last.get(camera.name, 0)
-            if not await self._hub.until(lambda c=camera, b=before: c.sequence > b, 2.0):  # type: ignore[misc]
+            if not await self._hub.until(lambda news=news: news() is not None, 2.0):  # type: ignore[misc]
                 await socket.send_text(json.dumps({"kind": "waiting", "camera": _camera_record(camera)}))
                 continue
-            last[camera.name] = await self._send(socket, camera, asked)
+            fresh = news() or camera
+            last[fresh.name] = last.pop(fresh.name, 0)  # its next turn comes after the others'
+            last[fresh.name] = await self._send(socket, fresh, asked)
+
+    def _next(self, name: str, last: dict[str, int]) -> tuple[Camera | None, Callable[[], Camera | None]]:
+        """A camera, and what gives the one whose result a viewer has not had: of all (``*``) each has its turn."""
+        if name != EVERY:
+            camera = self._named(name)
+            return camera, lambda: camera if camera is not None and camera.sequence > last.get(camera.name, 0) else None
+
+        def news() -> Camera | None:
+            cameras = self._hub.cameras
+            turns = [*(one for one in list(cameras) if one not in last), *(one for one in last if one in cameras)]
+            return next((cameras[one] for one in turns if cameras[one].sequence > last.get(one, 0)), None)
+
+        return self._named(""), news
 
     async def _send(self, socket: WebSocket, camera: Camera, asked: dict[str, Any]) -> int:
         if self._hub.privacy == "aggregate":
@@ -283,6 +305,15 @@ class Server:
     def _enter(self, count: int) -> None:
         self._viewers += count
         self._hub.metrics.viewers.set(self._viewers)
+
+
+async def _json_of(request: Request) -> Any:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "Send Content-Type: application/json")
+    try:
+        return json.loads(await request.body())
+    except ValueError as error:
+        raise HTTPException(400, f"The body is not JSON ({error})") from error
 
 
 def _asked(text: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rtface.cameras import Cameras
 from rtface.errors import InputError
 from rtface.options import PRIVACY, Options
 from rtface.serve.hub import Hub
@@ -21,10 +22,17 @@ class Control:
         options: As it began.
         hub: Whose privacy is made stricter.
         update: Takes new options into the running analysis, by name.
+        cameras: Whose cameras may be switched, those that a file lists; None = none may.
     """
 
-    def __init__(self, options: Options, hub: Hub, update: Callable[[dict[str, Any]], Options]) -> None:
-        self._options, self._hub, self._update = options, hub, update
+    def __init__(
+        self,
+        options: Options,
+        hub: Hub,
+        update: Callable[[dict[str, Any]], Options],
+        cameras: Cameras | None = None,
+    ) -> None:
+        self._options, self._hub, self._update, self._cameras = options, hub, update, cameras
 
     def record(self) -> dict[str, Any]:
         """The options by name, without paths."""
@@ -52,3 +60,22 @@ class Control:
             self._options = self._update(others)
         self._hub.privacy = privacy
         return self.record()
+
+    def may_switch(self, camera: str) -> bool:
+        """Whether a camera may be switched on and off from here: the file of `--cameras` lists it."""
+        return self._cameras is not None and camera in self._cameras.listed
+
+    def switch(self, camera: str, wanted: Any) -> None:
+        """Switch a camera on or off.
+
+        Raises:
+            InputError: It is not ``{"enabled": true}`` or false, or this camera may not be switched.
+        """
+        if not isinstance(wanted, dict) or list(wanted) != ["enabled"] or not isinstance(wanted["enabled"], bool):
+            raise InputError("camera", "expected a JSON object", 'Send {"enabled": false}')
+        if self._cameras is None or not self.may_switch(camera):
+            mend = "List it in the file of rtface serve --cameras"
+            raise InputError(camera, "may not be switched from here", mend)
+        if wanted["enabled"]:
+            self._hub.add(camera)
+        self._cameras.enable(camera, wanted["enabled"])

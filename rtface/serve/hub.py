@@ -15,7 +15,6 @@ from rtface.audience.publish import WindowPublisher
 from rtface.audience.rules import AudienceOptions
 from rtface.audience.visits import Visit
 from rtface.audience.windows import bounds, window_of, windows
-from rtface.outputs.control import RunControl
 from rtface.outputs.records import event_record
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.serve.metrics import Metrics
@@ -52,6 +51,7 @@ class Camera:
         updated_at: Monotonic seconds of the newest.
         fps: Results in a second, lately.
         up: The source gives frames.
+        off: It was switched off.
         why: Why it does not.
         timeline: Time since 1970, age in ms, level and faces of results.
     """
@@ -61,6 +61,7 @@ class Camera:
     updated_at: float = 0.0
     fps: float = 0.0
     up: bool = False
+    off: bool = False
     why: str = "no frame yet"
     timeline: deque[tuple[float, float, int, int]] = field(default_factory=lambda: deque(maxlen=TIMELINE))
 
@@ -112,9 +113,15 @@ class Hub:
     # From the analysis' side.
 
     def add(self, camera: str) -> None:
-        """A camera that will come."""
-        self.cameras.setdefault(camera, Camera(camera))
+        """A camera that will come, or that is switched on again."""
+        self.cameras.setdefault(camera, Camera(camera)).off = False
         self.metrics.up.labels(camera).set(0)
+
+    def remove(self, camera: str) -> None:
+        """A camera that is no more."""
+        self.cameras.pop(camera, None)
+        self.metrics.forget(camera)
+        self._wake()
 
     def put(self, camera: str, result: FrameResult) -> None:
         """A result; returns at once."""
@@ -123,17 +130,24 @@ class Hub:
 
     def note(self, camera: str, event: Event) -> None:
         """Something happened to a source."""
-        one = self.cameras[camera]
-        if event.kind == "source_lost":
+        one = self.cameras.get(camera)
+        if one is None:
+            return
+        if event.kind in ("source_lost", "source_awaited", "camera_failed", "camera_off"):
+            one.off = event.kind == "camera_off"
             self.down(camera, event.what)
         elif event.kind == "source_back":
             one.up, one.why = True, ""
             self.metrics.up.labels(camera).set(1)
         self._tell(camera, event)
+        if event.kind == "camera_removed":
+            self.remove(camera)
 
     def down(self, camera: str, why: str) -> None:
         """A source gives no more frames."""
-        one = self.cameras[camera]
+        one = self.cameras.get(camera)
+        if one is None:
+            return
         one.up, one.why = False, why
         self.metrics.up.labels(camera).set(0)
         self._bell.ring()
@@ -157,12 +171,16 @@ class Hub:
 
     def _take(self, name: str, result: FrameResult) -> None:
         now = time.monotonic()
-        camera = self.cameras[name]
+        camera = self.cameras.get(name)
+        if camera is None:  # removed meanwhile
+            return
         if camera.result is not None and now > camera.updated_at:
             # Of intervals, not of rates: two results at once are no thousand a second.
             before, interval_s = 1.0 / camera.fps if camera.fps else 0.0, now - camera.updated_at
             camera.fps = 1.0 / (before + FPS_WEIGHT * (interval_s - before) if before else interval_s)
-        camera.up, camera.why, camera.updated_at = True, "", now
+        camera.updated_at = now
+        if not camera.off:
+            camera.up, camera.why = True, ""
         utc = self._clock() - (now - result.captured_at)
         if not camera.timeline or utc - camera.timeline[-1][0] >= TIMELINE_S:
             camera.timeline.append((utc, result.timing.age_ms, result.level, len(result.faces)))
@@ -176,17 +194,23 @@ class Hub:
 
     def _idle(self) -> None:
         now = time.monotonic()
-        silent = [camera for camera in self.cameras.values() if camera.up and now - camera.updated_at > DOWN_S]
+        silent = [camera for camera in list(self.cameras.values()) if camera.up and now - camera.updated_at > DOWN_S]
         for camera in silent:
             self.down(camera.name, f"no frame for {DOWN_S:.0f} s")
-        if not any(camera.up for camera in self.cameras.values()):
-            with self._lock:
-                events = self._audience.tick(now)
-            for event in events:
-                self._tell(next(iter(self.cameras), ""), event)
+        self._end_visits(now)
         for window, record in self._publisher.close(self._clock()) if self.privacy == "aggregate" else ():
             self.published.append(record)
             self._append("window", {"kind": "window", **record, "span": window.span})
+
+    def _end_visits(self, now: float) -> None:
+        """Whoever was before a camera that gives no more frames leaves."""
+        up = {camera.name for camera in list(self.cameras.values()) if camera.up}
+        with self._lock:
+            # A run of one source does not name it.
+            silent = [name for name in self._audience.cameras if (name not in up if name else not up)]
+            events = [event for name in silent for event in self._audience.tick(now, name)]
+        for event in events:
+            self._tell(event.camera or next(iter(self.cameras), ""), event)
 
     def _note_visit(self, visit: Visit) -> None:
         self.metrics.visits.labels(visit.camera).inc()
@@ -216,8 +240,9 @@ class Hub:
 
     @property
     def ready(self) -> bool:
-        """Whether every source has given a result and goes on."""
-        return bool(self.cameras) and all(one.up and one.result is not None for one in self.cameras.values())
+        """Whether every source that is on has given a result and goes on."""
+        on = [one for one in list(self.cameras.values()) if not one.off]
+        return bool(on) and all(one.up and one.result is not None for one in on)
 
     def audience(self) -> dict[str, Any]:
         """Who is here now, and today's figures; in aggregate mode only windows that may be told."""
@@ -230,6 +255,7 @@ class Hub:
                 "looking": sum(one.looking for one in present),
                 "visitors": [
                     {
+                        **({"camera": one.camera} if one.camera else {}),
                         "track_id": one.track_id,
                         "looking": one.looking,
                         "near": one.near,
@@ -261,10 +287,8 @@ class HubSink(Sink):
     def __init__(self, hub: Hub, camera: str) -> None:
         self.name = f"serve {camera}"
         self._hub, self._camera = hub, camera
-        self.control = RunControl()  # until the run hands in its own
 
     def open(self, info: RunInfo) -> None:
-        self.control = info.control
         self._hub.add(self._camera)
 
     def write(self, result: FrameResult) -> None:
@@ -272,7 +296,3 @@ class HubSink(Sink):
 
     def idle(self) -> None:
         """The hub notices by itself."""
-
-    def stop(self) -> None:
-        """Let the stream end."""
-        self.done = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -69,6 +70,12 @@ class Metrics:
             seconds = getattr(result.timing, f"{stage}_ms") / 1e3
             if seconds:
                 self.stage.labels(camera, stage).observe(seconds)
+
+    def forget(self, camera: str) -> None:
+        """A camera is no more: what it does now goes; what was counted stays."""
+        for gauge in (self.faces, self.level, self.up):
+            with suppress(KeyError):
+                gauge.remove(camera)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

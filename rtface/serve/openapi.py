@@ -58,6 +58,7 @@ def document() -> dict[str, Any]:
             "/api/v1/cameras": {
                 "get": _get("The sources and their health", _json({"type": "array", "items": _OBJECT}))
             },
+            "/api/v1/cameras/{camera}": {"patch": _switch()},
             "/api/v1/timeline": {"get": _get("Age, level and faces lately", _json(_OBJECT), 404, camera=True)},
             "/api/v1/snapshot.jpg": {"get": _get("The newest picture", {"image/jpeg": {}}, 403, 404, 503, camera=True)},
             "/api/v1/options": {"get": _get("What the analysis does", _json(_OBJECT)), "patch": _patch()},
@@ -108,6 +109,24 @@ def _patch() -> dict[str, Any]:
         "responses": {
             "200": {"description": "The options now", "content": _json(_OBJECT)},
             **_errors(400, 413, 415, 422),
+        },
+    }
+
+
+def _switch() -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["enabled"],
+        "additionalProperties": False,
+        "properties": {"enabled": {"type": "boolean"}},
+    }
+    return {
+        "summary": "Switch a camera on or off, one that the file of --cameras lists",
+        "parameters": [{"name": "camera", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "requestBody": {"required": True, "content": _json(schema)},
+        "responses": {
+            "200": {"description": "Its state", "content": _json(_OBJECT)},
+            **_errors(400, 404, 413, 415, 422),
         },
     }
 

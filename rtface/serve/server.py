@@ -1,4 +1,4 @@
-"""The threads of `rtface serve`: one analyses each source, one answers, and the caller waits."""
+"""The threads of `rtface serve`: one analyses, one answers, and the caller waits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from rtface.cameras import Cameras
+from rtface.capture.named import named
 from rtface.errors import RtfaceError
 from rtface.options import Options
 from rtface.outputs.private import private_picture
@@ -20,6 +23,7 @@ from rtface.serve.control import Control
 from rtface.serve.hub import Hub, HubSink
 from rtface.serve.pictures import Pictures
 from rtface.stream import Stream
+from rtface.system.addresses import shown_address
 from rtface.system.http_access import LOOPBACK, WILDCARDS, access_to
 from rtface.system.http_server import HttpServer, listen
 from rtface.types import Event
@@ -50,11 +54,12 @@ class Serving:
     """A running server and its analysis; a context manager.
 
     Args:
-        sources: Cameras, files, URLs.
+        sources: Cameras, files, URLs; ``door=rtsp://…`` names one. Several share the networks.
         options: Of the analysis.
         how: Of the server.
-        outputs: Further outputs of the first source.
+        outputs: Further outputs; of several cameras as `rtface.cameras.Cameras` has them.
         overwrite: Whether those may be replaced.
+        cameras: TOML file that lists cameras, and is watched.
         on_event: Called when a source is lost and back.
 
     Raises:
@@ -69,9 +74,11 @@ class Serving:
         *,
         outputs: Iterable[str | Sink] = (),
         overwrite: bool = False,
+        cameras: Path | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        self._sources, self._options, self._how = [str(source) for source in sources], options, how
+        self._sources, self._options, self._how = list(sources), options, how
+        self._file = cameras
         self._outputs, self._overwrite, self._on_event = tuple(outputs), overwrite, on_event
         local = how.host in LOOPBACK
         self.token = how.token or (None if local else secrets.token_urlsafe(24))
@@ -80,15 +87,17 @@ class Serving:
 
     def __enter__(self) -> Serving:
         how = self._how
+        self.hub = Hub(privacy=self._options.privacy, rules=self._options.audience_rules)
+        several = self._file is not None or len(self._sources) > 1 or any(named(one).name for one in self._sources)
+        self._run = run = self._several() if several else self._single()
         mend = f"Name another: --port {how.port + 1}" if how.port < 65535 else "Name another --port"
         listening = listen(how.host, how.port, mend)
         self.port = int(listening.getsockname()[1])
         self._switch = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
-        self.hub = Hub(privacy=self._options.privacy, rules=self._options.audience_rules)
         self._pictures = Pictures(lambda result: private_picture(result, self.hub.privacy))
         self._analyze = Analyze(self._options)
-        control = Control(self._options, self.hub, self._update)
+        control = Control(self._options, self.hub, self._update, run if isinstance(run, Cameras) else None)
         access = access_to(
             how.host,
             self.port,
@@ -97,16 +106,9 @@ class Serving:
             token=self.token,
             body_bytes=BODIES,
         )
-        self._sinks = {name: HubSink(self.hub, name) for name in self._sources}
-        for name in self._sources:
-            self.hub.add(name)
         self._http = HttpServer(Server(self.hub, control, self._pictures, self._analyze).app(access), listening)
-        self._threads = [
-            threading.Thread(target=self._watch, args=(name, number == 0), name=f"rtface-{name}", daemon=True)
-            for number, name in enumerate(self._sources)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._watch, args=(run,), name="rtface-analysis", daemon=True)
+        self._thread.start()
         return self
 
     @property
@@ -127,48 +129,63 @@ class Serving:
         if self.failed is not None:
             raise self.failed
 
-    def _watch(self, name: str, first: bool) -> None:
-        """Analyse one source until it ends."""
+    def _single(self) -> Stream:
+        """One source, which goes by its own name."""
+        name = shown_address(str(self._sources[0]))
+        self.hub.add(name)
+        return Stream(
+            self._sources[0],
+            live=True,
+            options=self._options,
+            outputs=[*self._outputs, HubSink(self.hub, name)],
+            overwrite=self._overwrite,
+            on_event=lambda event: self._note(name, event),
+        )
+
+    def _several(self) -> Cameras:
+        cameras = Cameras(
+            self._sources,
+            file=self._file,
+            options=self._options,
+            outputs=self._outputs,
+            overwrite=self._overwrite,
+            sinks_of=lambda name: [HubSink(self.hub, name)],
+            on_event=lambda event: self._note(event.camera, event),
+        )
+        for name in cameras.names:
+            self.hub.add(name)
+        return cameras
+
+    def _watch(self, run: Stream | Cameras) -> None:
+        """Analyse until all is over."""
         try:
-            stream = Stream(
-                name,
-                live=True,
-                options=self._options,
-                outputs=[*(self._outputs if first else ()), self._sinks[name]],
-                overwrite=self._overwrite,
-                on_event=lambda event: self._note(name, event),
-            )
-            with stream:
-                for _ in stream:
+            with run:
+                for _ in run:
                     pass
-            self.hub.down(name, "the source is over")
+            for name in list(self.hub.cameras):
+                self.hub.down(name, "the source is over")
         except RtfaceError as error:
-            self.hub.down(name, error.why)
-            if self.failed is None:
-                self.failed = error
+            for name in list(self.hub.cameras):
+                self.hub.down(name, error.why)
+            self.failed = self.failed or error
             self.over.set()
 
     def _note(self, name: str, event: Event) -> None:
-        self.hub.note(name, event)
+        if name:
+            self.hub.note(name, event)
         if self._on_event is not None:
             self._on_event(event)
 
     def _update(self, changes: dict[str, Any]) -> Options:
-        options = replace(self._options, **changes)  # refused as a whole, or taken by every stream
-        for sink in self._sinks.values():
-            if "budget_ms" in changes:
-                sink.control.set_budget(options.budget_ms)
-            if "tasks" in changes:
-                sink.control.set_tasks(options.tasks)
+        options = replace(self._options, **changes)  # refused as a whole, or taken by every camera
+        self._run.update(**changes)
         self._options = options
         return options
 
     def __exit__(self, *_: object) -> None:
-        for sink in self._sinks.values():
-            sink.stop()
+        self._run.stop()
         self.hub.close()
-        for thread in self._threads:
-            thread.join(5.0)
+        self._thread.join(5.0)
         self._http.close()
         self._pictures.close()
         self._analyze.close()

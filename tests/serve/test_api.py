@@ -248,7 +248,7 @@ def test_everything_that_is_served_is_documented(served):
     for path, methods in document["paths"].items():
         for method in methods:
             if path not in ("/stream.mjpg", "/api/v1/events"):
-                assert served.ask(path, method.upper()).status not in (404, 405), path
+                assert served.ask(path.replace("{camera}", "made"), method.upper()).status not in (404, 405), path
     assert served.ask("/api/v1/options", "DELETE").status == 405
 
 

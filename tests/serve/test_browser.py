@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 
 import pytest
 
-from tests.serve.served import serving
+from tests.serve.served import feed, serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -134,3 +135,24 @@ def test_aggregate_mode_shows_no_picture(page):
         wait(page, "document.getElementById('veil').textContent.includes('no picture leaves')")
         assert "aggregate" in page.locator("#privacy").inner_text()
         assert page.said == []
+
+
+def test_several_cameras_are_shown_side_by_side(page):
+    with serving() as served:
+        stop = threading.Event()
+        second = threading.Thread(target=feed, args=(served.hub, stop, "yard"), daemon=True)
+        second.start()
+        try:
+            page.goto(f"http://127.0.0.1:{served.port}/")
+            wait(page, "wall.size === 2")
+            wait(page, "document.getElementById('view').width === 2 * TILE")
+            left, right = page.evaluate(MIDDLE, [10, 60]), page.evaluate(MIDDLE, [650, 60])
+            assert abs(left[1] - 80) < 6 and abs(right[1] - 80) < 6  # both show their picture
+            wait(page, "document.querySelectorAll('#faces li b').length === 2")
+            assert {"made #1", "yard #1"} == set(page.locator("#faces b").all_inner_texts())
+            page.get_by_label("Camera", exact=True).select_option("yard")
+            wait(page, "document.getElementById('view').width === 320 && latest.camera === 'yard'")
+            assert page.said == []
+        finally:
+            stop.set()
+            second.join(5)

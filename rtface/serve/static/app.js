@@ -4,7 +4,10 @@ const $ = (id) => document.getElementById(id);
 const canvas = $("view"), context = canvas.getContext("2d");
 const layers = { picture: true, box: true, landmarks: true, pose: true, parsing: false, label: true };
 const timeline = new Timeline($("timeline")), hours = new Hours($("hours"));
-let camera = "", socket = null, retry = 500, paused = false, pending = null, bitmap = null, latest = null, described = 0, asked = false;
+const EVERY = "*", TILE = 640; // all cameras side by side, and how wide each is, px
+const wall = new Map(); // camera → its newest result and picture
+const silent = new Map(); // camera → why it gives nothing
+let several = false, camera = "", socket = null, retry = 500, paused = false, pending = null, bitmap = null, latest = null, described = 0, asked = false;
 
 // The picture: ask for the next frame, draw it, ask again. Nothing is asked for while the page is not seen.
 
@@ -43,6 +46,16 @@ async function pictured(blob) {
 function show(picture) {
   asked = false;
   if (!pending) return;
+  if (camera === EVERY) {
+    wall.get(pending.camera)?.picture?.close();
+    wall.set(pending.camera, { result: pending, picture });
+    [latest, pending] = [pending, null];
+    veil("");
+    drawWall();
+    summarize();
+    requestAnimationFrame(ask);
+    return;
+  }
   bitmap?.close();
   [bitmap, latest, pending] = [picture, pending, null];
   veil(picture || !layers.picture ? "" : "This frame's picture may not be shown.");
@@ -51,8 +64,39 @@ function show(picture) {
   requestAnimationFrame(ask);
 }
 
+function drawWall() {
+  const names = [...wall.keys()].sort(), columns = Math.ceil(Math.sqrt(names.length)) || 1;
+  const shapes = names.map((name) => wall.get(name).result), rows = Math.ceil(names.length / columns);
+  const height = Math.round(TILE * Math.max(...shapes.map((one) => one.height_px / one.width_px)));
+  const size = { width: columns * TILE, height: rows * height };
+  if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
+  context.fillStyle = "#07090d";
+  context.fillRect(0, 0, size.width, size.height);
+  names.forEach((name, number) => {
+    const { result, picture } = wall.get(name), down = silent.get(name);
+    context.save();
+    context.translate((number % columns) * TILE, Math.floor(number / columns) * height);
+    context.beginPath();
+    context.rect(0, 0, TILE, height);
+    context.clip();
+    if (picture && layers.picture && !down) context.drawImage(picture, 0, 0, TILE, Math.round(TILE * result.height_px / result.width_px));
+    if (!down) drawOverlay(context, result, layers, TILE);
+    caption(down ? `${name}: ${down}` : `${name}  ${result.fps.toFixed(0)} fps  ${result.timing_ms.age.toFixed(0)} ms`);
+    context.restore();
+  });
+}
+
+function caption(text) {
+  context.font = "600 20px system-ui, sans-serif";
+  context.fillStyle = "#07090dcc";
+  context.fillRect(0, 0, context.measureText(text).width + 20, 32);
+  context.fillStyle = "#e9edf4";
+  context.fillText(text, 10, 23);
+}
+
 function draw() {
   if (!latest) return;
+  if (camera === EVERY) { drawWall(); return; }
   const width = Math.min(latest.width_px, 1280), height = Math.round(latest.height_px * width / latest.width_px);
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   context.fillStyle = "#07090d";
@@ -62,14 +106,16 @@ function draw() {
 }
 
 function summarize() {
-  const { timing_ms: timing, faces, level, late, fps } = latest;
+  const every = camera === EVERY, all = every ? [...wall.values()].map((one) => one.result) : [latest];
+  const { timing_ms: timing, level, late } = latest, fps = all.reduce((sum, one) => sum + one.fps, 0);
+  const faces = all.flatMap((one) => one.faces.map((face) => (every ? { ...face, camera: one.camera } : face)));
   timeline.add(Date.now() / 1000, timing.age, level);
   $("figures").textContent = `${fps.toFixed(0)} fps · age ${timing.age.toFixed(1)} ms · work ${timing.total.toFixed(1)} ms · `
     + `level ${level}${late ? " · late" : ""} · ${faces.length} ${faces.length === 1 ? "face" : "faces"}`;
   if (Date.now() - described < 250) return;
   described = Date.now();
   listFaces(faces);
-  const words = faces.map((face) => `face ${face.track_id}${face.emotion ? `, ${face.emotion}` : ""}`);
+  const words = faces.map((face) => `${face.camera ? `${face.camera}, ` : ""}face ${face.track_id}${face.emotion ? `, ${face.emotion}` : ""}`);
   canvas.setAttribute("aria-label", `Live picture. ${words.join("; ") || "Nobody in view"}.`);
 }
 
@@ -79,7 +125,7 @@ function listFaces(faces) {
   list.replaceChildren(...faces.map((face, row) => {
     const card = item("li");
     card.style.setProperty("--face", faceColour(face, row));
-    card.append(item("b", `#${face.track_id}`), face.emotion ?? (face.predicted ? "predicted" : ""));
+    card.append(item("b", `${face.camera ? `${face.camera} ` : ""}#${face.track_id}`), face.emotion ?? (face.predicted ? "predicted" : ""));
     if (face.emotion_probs) {
       const bar = item("div", "", "meter"), fill = item("i");
       fill.style.width = `${100 * Math.max(...face.emotion_probs)}%`;
@@ -97,7 +143,8 @@ function listFaces(faces) {
 // Events as they happen, by Server-Sent Events; the browser reconnects and asks for what it missed.
 
 const WORDS = { arrived: "came", left: "left", look_start: "looks", look_end: "looked away", smile: "smiles",
-  engine_changed: "engine changed", output_lost: "output lost", output_back: "output is back", someone: "someone is here", nobody: "nobody is here", source_lost: "source lost", source_back: "source is back" };
+  engine_changed: "engine changed", output_lost: "output lost", output_back: "output is back", someone: "someone is here", nobody: "nobody is here", source_lost: "source lost", source_back: "source is back",
+  camera_on: "on", camera_off: "off", camera_failed: "given up", camera_removed: "removed", source_awaited: "is not there" };
 
 function listen() {
   const source = new EventSource("/api/v1/events");
@@ -113,7 +160,8 @@ function event(record) {
     : record.kind === "window" ? `${record.span}: ${record.visits} visits` : WORDS[record.kind] ?? record.kind;
   const long = record.duration_s == null ? "" : ` after ${record.duration_s.toFixed(1)} s`;
   const line = item("li");
-  line.append(when, item("span", who + what + long));
+  const where = several && record.camera ? `${record.camera}: ` : "";
+  line.append(when, item("span", where + who + what + long));
   const list = $("events");
   list.prepend(line);
   while (list.children.length > 60) list.lastChild.remove();
@@ -158,24 +206,48 @@ function tiles(values) {
   }));
 }
 
+function switching({ name, off }) {
+  const button = item("button", off ? "Switch on" : "Switch off");
+  button.setAttribute("aria-label", `${button.textContent}: ${name}`);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    await fetch(`/api/v1/cameras/${encodeURIComponent(name)}`, { method: "PATCH",
+      headers: { "content-type": "application/json" }, body: JSON.stringify({ enabled: off }) });
+    showCameras(await get("/api/v1/cameras"));
+  });
+  return button;
+}
+
 function showCameras(cameras) {
+  silent.clear();
+  for (const one of cameras) if (!one.up) silent.set(one.name, one.off ? "off" : one.why);
+  for (const name of [...wall.keys()]) if (!cameras.some((one) => one.name === name)) wall.delete(name);
   $("cameras").replaceChildren(...cameras.map((one) => {
     const row = item("tr");
-    row.append(item("td", one.name), item("td", one.up ? "up" : `down: ${one.why}`, one.up ? "good" : "bad"), item("td", one.fps.toFixed(0)),
+    const words = one.off ? "off" : one.up ? "up" : `down: ${one.why}`, state = item("td", words, one.up ? "good" : one.off ? "" : "bad");
+    if (one.switchable) state.append(" ", switching(one));
+    row.append(item("td", one.name), state, item("td", one.fps.toFixed(0)),
       item("td", one.age_p95_ms == null ? "–" : `${one.age_p95_ms} ms`), item("td", one.level ?? "–"));
     return row;
   }));
-  const pick = $("camera"), names = cameras.map((one) => one.name);
+  several = cameras.length > 1;
+  const pick = $("camera"), names = [...(several ? [EVERY] : []), ...cameras.map((one) => one.name)];
   if ([...pick.options].map((option) => option.value).join("\n") !== names.join("\n")) {
-    pick.replaceChildren(...names.map((name) => new Option(name, name, false, name === camera)));
-    camera ||= names[0] ?? "";
+    if (!names.includes(camera)) choose(names[0] ?? "");
+    pick.replaceChildren(...names.map((name) => new Option(name === EVERY ? "all" : name, name, false, name === camera)));
   }
+}
+
+function choose(name) {
+  camera = name;
+  wall.clear();
+  refresh();
 }
 
 async function refresh() {
   try {
     setBudget((await get("/api/v1/options")).budget_ms);
-    timeline.fill(await get(`/api/v1/timeline?camera=${encodeURIComponent(camera)}`));
+    timeline.fill(await get(`/api/v1/timeline?camera=${encodeURIComponent(camera === EVERY ? "" : camera)}`));
   } catch { /* with the next connection */ }
 }
 
@@ -221,7 +293,7 @@ $("pause").addEventListener("click", () => {
   $("pause").textContent = paused ? "Go on" : "Pause";
   ask();
 });
-$("camera").addEventListener("change", ({ target }) => { camera = target.value; refresh(); });
+$("camera").addEventListener("change", ({ target }) => choose(target.value));
 $("budget").addEventListener("input", ({ target }) => {
   $("budget-value").textContent = Number(target.value) >= NO_BUDGET ? "none" : `${target.value} ms`;
 });

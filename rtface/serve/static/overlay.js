@@ -10,8 +10,8 @@ const LINES = [[0, 16], [17, 21], [22, 26], [27, 30], [31, 35], [36, 41, true], 
 
 const faceColour = (face, row) => PALETTE[((face.track_id ?? row + 1) - 1) % PALETTE.length];
 
-function drawOverlay(context, result, layers) {
-  const scale = context.canvas.width / result.width_px;
+function drawOverlay(context, result, layers, width = context.canvas.width) {
+  const scale = width / result.width_px;
   context.save();
   context.scale(scale, scale);
   const unit = Math.max(result.width_px / 640, 0.5);
