@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -29,6 +30,11 @@ network has piled up in a second is through in an eighth of one."""
 
 LATE_SHARE = 0.5
 """A frame whose decoding took so much of its budget says nothing of the quality level of the box."""
+
+EVERY_WEIGHT = 0.1
+"""Weight of a frame in how far apart a camera's frames are; longer than `LONGEST_S` it was away."""
+
+LONGEST_S = 2.0
 
 CLOSE_S = 15.0
 """A camera that is not closed after so long is left behind: a driver may block for ever."""
@@ -149,7 +155,15 @@ class Camera:
         deadline = stream.deadline
         if deadline is None:
             return None
-        return Waiting(deadline, stream.pipeline.usual_s, self._served_at, self.spec.priority)
+        return Waiting(deadline, stream.pipeline.usual_s, self._served_at, self.spec.priority, stream.arrivals.last_at)
+
+    @property
+    def expected_at(self) -> float:
+        """When its next frame is expected; minus infinity = nothing is known."""
+        stream = self._stream
+        if stream is None or not self._entered or self._closing is not None:
+            return -math.inf
+        return stream.arrivals.next_at
 
     def take(self, now: float) -> StreamFrame | None:
         """The frame that waits, to be analysed; None = it is gone, or not wanted."""
@@ -252,6 +266,7 @@ class CameraStream(Stream):
     """
 
     pipeline: StreamPipeline
+    arrivals: CameraMailbox
 
     def __init__(
         self,
@@ -277,7 +292,8 @@ class CameraStream(Stream):
         self._on_awaited(error)
 
     def _new_mailbox(self) -> Mailbox[Grabbed]:
-        return CameraMailbox(self._clock, self._wake)
+        self.arrivals = CameraMailbox(self._clock, self._wake)
+        return self.arrivals
 
     @property
     def deadline(self) -> float | None:
@@ -340,15 +356,22 @@ class CameraMailbox(Mailbox[Grabbed]):
         super().__init__()
         self._clock, self._wake = clock, wake
         self._over = threading.Event()
-        self._put_at = float("-inf")
+        self.last_at, self._every_s = -math.inf, 0.0
+
+    @property
+    def next_at(self) -> float:
+        """When the next frame is expected."""
+        return self.last_at + self._every_s
 
     def put(self, item: Grabbed) -> bool:
+        before, self.last_at = self.last_at, self._clock.now()
+        every_s = self.last_at - before
+        if every_s < LONGEST_S:
+            self._every_s += (every_s - self._every_s) * (EVERY_WEIGHT if self._every_s else 1.0)
         wanted = super().put(item)
         self._wake()
-        early_s = self._put_at + 1.0 / MOST_FPS - self._clock.now()
-        if wanted and early_s > 0.0:
-            self._clock.wait(self._over, early_s)
-        self._put_at = self._clock.now()
+        if wanted and every_s < 1.0 / MOST_FPS:
+            self._clock.wait(self._over, 1.0 / MOST_FPS - every_s)
         return wanted
 
     def close(self) -> None:

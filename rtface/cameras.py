@@ -17,7 +17,7 @@ from typing import Any
 
 from rtface.analyzer import Analyzer
 from rtface.analyzer.together import StreamFrame, Together
-from rtface.budget.turns import Waiting, whose_turn
+from rtface.budget.turns import Waiting, whose_turn, worth_waiting_s
 from rtface.camera import Camera
 from rtface.capture.named import NamedSource, name_for, named, read_cameras
 from rtface.capture.reconnecting import Reconnect
@@ -36,6 +36,9 @@ from rtface.types import Event, FrameResult, utc_text
 from rtface.version import __version__
 
 Named = int | str | Path | Source | NamedSource
+
+MARGIN_S = 0.0005
+"""A frame that was expected may come so much later."""
 
 WATCH_S = 1.0
 """Between two looks at the file that lists the cameras."""
@@ -320,6 +323,11 @@ class Cameras:
             if turn is not None:
                 waiting.append((camera, turn))
         now = self._clock.now()
+        others = [one.expected_at for one in cameras if all(one is not camera for camera, _ in waiting)]
+        wait_s = worth_waiting_s([turn for _, turn in waiting], others, now)
+        if wait_s > 0.0:
+            self._wake.wait(wait_s + MARGIN_S)
+            return True
         frames: dict[int, Camera] = {}
         asked: list[StreamFrame] = []
         for row in whose_turn([turn for _, turn in waiting], now):

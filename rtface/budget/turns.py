@@ -17,6 +17,14 @@ MOST_ROOM_S = 0.1
 """Frames without a deadline are not kept waiting for longer than this by those they are analysed with."""
 
 
+GATHER_S = 0.005
+"""A frame waits so long for those of other cameras that are expected by then, if its deadline allows: together they
+cost less than one after another."""
+
+SPARE = 3.0
+"""Frames do not wait for others once less than so many times what they usually take is left."""
+
+
 class Waiting(NamedTuple):
     """A camera's frame that waits; times in the clock's seconds.
 
@@ -25,12 +33,14 @@ class Waiting(NamedTuple):
         usual_s: What the camera's frames usually take.
         served_at: When the camera's last frame was taken.
         priority: Those with more go first.
+        came_at: When the frame came.
     """
 
     deadline: float
     usual_s: float = 0.0
     served_at: float = 0.0
     priority: int = 0
+    came_at: float = 0.0
 
 
 def whose_turn(waiting: Sequence[Waiting], now: float) -> list[int]:
@@ -55,6 +65,21 @@ def whose_turn(waiting: Sequence[Waiting], now: float) -> list[int]:
             chosen.append(row)
             spent_s, until = spent_s + one.usual_s, earliest
     return chosen
+
+
+def worth_waiting_s(waiting: Sequence[Waiting], expected: Sequence[float], now: float) -> float:
+    """How long the frames that wait had better wait on, for another's; 0 = not at all.
+
+    Args:
+        waiting: Frames that wait.
+        expected: When the next frames of the other cameras are expected.
+        now: The clock's seconds.
+    """
+    if not waiting:
+        return 0.0
+    spare_s = SPARE * (sum(one.usual_s for one in waiting) + max(one.usual_s for one in waiting))
+    until = min(min(one.came_at for one in waiting) + GATHER_S, min(one.deadline for one in waiting) - spare_s)
+    return max((at - now for at in expected if now < at <= until), default=0.0)
 
 
 def is_lost(one: Waiting, now: float) -> bool:

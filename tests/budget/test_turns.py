@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rtface.budget.turns import Waiting, whose_turn
+from rtface.budget.turns import GATHER_S, Waiting, whose_turn, worth_waiting_s
 
 
 def test_the_earliest_deadline_goes_first() -> None:
@@ -64,3 +64,20 @@ def test_on_an_overloaded_box_nobody_waits_for_half_a_second(cameras: int, budge
             longest[row], served[row], newest[row] = max(longest[row], now - served[row]), now, None
         now += work_s * len(turn) if turn else 0.001
     assert max(longest) < 0.5
+
+
+def test_a_frame_waits_a_little_for_those_that_are_about_to_come() -> None:
+    one = Waiting(10.060, 0.004, 9.9, came_at=10.0)
+    assert worth_waiting_s([one], [10.003, 10.004, 10.020, 9.99], 10.001) == pytest.approx(0.003)
+    assert worth_waiting_s([one], [10.003], 10.0035) == 0.0  # it is late: nobody waits on
+    assert worth_waiting_s([one], [-math.inf], 10.001) == 0.0
+    assert worth_waiting_s([], [10.003], 10.001) == 0.0
+
+
+def test_no_frame_waits_when_its_deadline_is_near() -> None:
+    assert worth_waiting_s([Waiting(10.025, 0.004, 9.9, came_at=10.0)], [10.003], 10.001) == 0.0
+
+
+def test_no_frame_waits_for_longer_than_it_may() -> None:
+    one = Waiting(11.0, 0.004, 9.9, came_at=10.0)
+    assert worth_waiting_s([one], [10.0 + GATHER_S + 0.001], 10.001) == 0.0

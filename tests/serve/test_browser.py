@@ -150,7 +150,7 @@ def test_several_cameras_are_shown_side_by_side(page):
             assert abs(left[1] - 80) < 6 and abs(right[1] - 80) < 6  # both show their picture
             wait(page, "document.querySelectorAll('#faces li b').length === 2")
             assert {"made #1", "yard #1"} == set(page.locator("#faces b").all_inner_texts())
-            page.get_by_label("Camera", exact=True).select_option("yard")
+            page.locator("#camera").select_option("yard")
             wait(page, "document.getElementById('view').width === 320 && latest.camera === 'yard'")
             assert page.said == []
         finally:
