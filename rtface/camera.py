@@ -68,6 +68,8 @@ class Camera:
         self._opening: threading.Thread | None = None
         self._closing: threading.Thread | None = None
         self._served_at = 0.0
+        self._wake: Callable[[], None] = lambda: None
+        self._met: OutputError | None = None
 
     def again(self, spec: NamedSource) -> Camera:
         """The same camera once more: a new connection, with outputs of its own."""
@@ -107,6 +109,7 @@ class Camera:
             wake: Called when it has a frame, or is over.
         """
         spec = self.spec
+        self._wake = wake
         changes: dict[str, Any] = {"wait": True, **spec.options}
         if spec.max_level is not None:
             changes["max_level"] = spec.max_level
@@ -146,6 +149,7 @@ class Camera:
     def _await(self, error: SourceError) -> None:
         self.error, self.may_come = error, True
         self.tried.set()
+        self._wake()
 
     def waiting(self) -> Waiting | None:
         """Its frame that waits; None = there is none."""
@@ -241,18 +245,16 @@ class Camera:
                 self._stream.__exit__(None if error is None else type(error), error, None)
         except RtfaceError as met:
             self.error = self.error or met
+        if isinstance(self.error, OutputError):
+            self._met = self.error
         self.closed = True
 
-    def wait_closed(self) -> None:
-        """Until it is closed.
-
-        Raises:
-            OutputError: One of its outputs could not be made whole.
-        """
+    def wait_closed(self) -> OutputError | None:
+        """Until it is closed; what one of its outputs met, once."""
         if self._closing is not None:
             self._closing.join(CLOSE_S)
-        if isinstance(self.error, OutputError):
-            raise self.error
+        met, self._met = self._met, None
+        return met
 
 
 class CameraStream(Stream):

@@ -20,6 +20,7 @@ from rtface.analyzer.together import StreamFrame, Together
 from rtface.budget.turns import Waiting, whose_turn, worth_waiting_s
 from rtface.camera import Camera
 from rtface.capture.named import NamedSource, name_for, named, read_cameras
+from rtface.capture.open import check_there
 from rtface.capture.reconnecting import Reconnect
 from rtface.capture.source import Source
 from rtface.errors import EngineError, InputError, OptionError, OutputError, RtfaceError, UsageError
@@ -39,6 +40,9 @@ Named = int | str | Path | Source | NamedSource
 
 MARGIN_S = 0.0005
 """A frame that was expected may come so much later."""
+
+OPEN_S = 10.0
+"""A camera that takes longer to open holds the others' start up no further."""
 
 WATCH_S = 1.0
 """Between two looks at the file that lists the cameras."""
@@ -232,20 +236,18 @@ class Cameras:
             self._together: Together = analyzer.together()
             sinks = choose(self._shared, source="cameras", overwrite=self._overwrite)
             _check_shared(sinks)
-            self._fanout = Fanout(sinks, self._run_info(), live=True, privacy=self._options.privacy, many_cameras=True)
-            undone = stack.enter_context(ExitStack())
-            undone.callback(lambda: self._fanout.finish(self.summary))
-            undone.callback(self._close_all)
-            self._stack = stack
+            for camera in self._cameras.values():
+                check_there(camera.spec.source)
+            stack.callback(self._close_all)  # closing again is nothing
             self._begin()
-            undone.pop_all()
+            self._fanout = Fanout(sinks, self._run_info(), live=True, privacy=self._options.privacy, many_cameras=True)
             self._stack = stack.pop_all()
         self._stats.start()
         self._last_at = self._watched_at = self._clock.now()
         return self
 
     def _begin(self) -> None:
-        """Open all cameras, side by side; return when each has been tried once.
+        """Open all cameras, side by side; return when each has been tried once, or after `OPEN_S`.
 
         Raises:
             RtfaceError: One can never be opened, or none can and they are not to be waited for.
@@ -253,8 +255,10 @@ class Cameras:
         cameras = [one for one in self._cameras.values() if one.spec.enabled]
         for camera in cameras:
             self._open(camera)
-        for camera in cameras:
-            camera.tried.wait()
+        end = self._clock.now() + OPEN_S
+        while self._clock.now() < end and not all(camera.tried.is_set() for camera in cameras):
+            self._wake.wait(WAIT_S)
+            self._wake.clear()
         failed = [one for one in cameras if one.error is not None and not one.may_come]
         if not failed and not self._options.wait and all(one.error is not None for one in cameras):
             failed = cameras
@@ -510,8 +514,9 @@ class Cameras:
             cameras = [*self._cameras.values(), *self._leaving]
         for camera in cameras:
             camera.close(error)
-        for camera in cameras:
-            camera.wait_closed()
+        failed = [met for camera in cameras if (met := camera.wait_closed()) is not None]
+        if failed:
+            raise failed[0]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -520,9 +525,11 @@ class Cameras:
             return
         stack, self._stack = self._stack, None
         with stack:
-            self._close_all(error)
-            self._stats.end(error)
-            self._fanout.finish(self.summary)
+            try:
+                self._close_all(error)
+            finally:
+                self._stats.end(error)
+                self._fanout.finish(self.summary)
 
 
 def _specs(sources: Iterable[Named] | Mapping[str, int | str | Path | Source]) -> list[NamedSource]:

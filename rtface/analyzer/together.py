@@ -142,7 +142,8 @@ class Together:
         """The frame's next step: a further request, or its end."""
         assert one.steps is not None
         try:
-            request = one.steps.throw(answer) if isinstance(answer, Exception) else one.steps.send(answer)
+            with self._lock:  # on a GPU a step may use a network
+                request = one.steps.throw(answer) if isinstance(answer, Exception) else one.steps.send(answer)
         except StopIteration as end:
             one.stream.note(end.value)
             yield one, end.value

@@ -87,6 +87,19 @@ def open_waiting(
         tries += 1
 
 
+def check_there(source: int | str | Path | Source) -> None:
+    """Find a file's name that is wrong before anything is opened; what may come later is let through.
+
+    Raises:
+        SourceError: There is no such file.
+    """
+    if isinstance(source, Source) or _may_come(source):
+        return
+    path = _path_of(str(source))
+    if not path.is_dir() and not is_camera(path):
+        check_file(path)
+
+
 def _may_come(source: int | str | Path) -> bool:
     """Whether a source that is not there may be so later: all but files."""
     name = str(source)
