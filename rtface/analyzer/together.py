@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.video import Box, FindFaces, LookAtFaces, Request, Steps, VideoPipeline, look_at_faces
@@ -89,6 +90,7 @@ class Together:
         self._clock, self._levels, self._lock = clock, levels, lock
         self._detector, self._engines, self._enhancer = detector, engines, enhancer
         ladder = Ladder(len(levels), options.max_level, options.level)
+        self._crops: dict[int, NDArray[np.uint8]] = {}  # of several streams, by their side
         self._box = Box(BoxLadder(clock, ladder), Costs())
 
     @property
@@ -187,10 +189,20 @@ class Together:
             if len(looks) == 1:
                 answers = _tried(lambda: [look_at_faces(engine, looks[0])], 1)
             else:
-                answers = _tried(lambda: _apart(look_at_faces(engine, _joined(looks)), looks), len(looks))
+                answers = _tried(lambda: _apart(look_at_faces(engine, self._joined(looks)), looks), len(looks))
             spent_s = self._clock.now() - began
         weights = [len(look.crops) + look.parsed for look in looks]  # parsing a face costs about as much as the rest
         return [(answer, spent_s * weight / sum(weights)) for answer, weight in zip(answers, weights, strict=True)]
+
+    def _joined(self, looks: Sequence[LookAtFaces]) -> LookAtFaces:
+        """One request for all: first all crops that are parsed, then all that are not; in memory that is kept."""
+        parts = [look.crops[: look.parsed] for look in looks] + [look.crops[look.parsed :] for look in looks]
+        count, size = sum(len(look.crops) for look in looks), parts[0].shape[1]
+        kept = self._crops.get(size)
+        if kept is None or len(kept) < count:
+            kept = self._crops[size] = np.zeros((count, *parts[0].shape[1:]), np.uint8)
+        crops = np.concatenate(parts, out=kept[:count])
+        return LookAtFaces(looks[0].network, crops, looks[0].names, sum(look.parsed for look in looks))
 
 
 def _company(frames: Sequence[StreamFrame], now: float) -> Company | None:
@@ -212,13 +224,6 @@ def _tried(work: Callable[[], Sequence[Any]], count: int) -> Sequence[Any]:
         return work()
     except Exception as error:
         return [error] * count
-
-
-def _joined(looks: Sequence[LookAtFaces]) -> LookAtFaces:
-    """One request for all: first all crops that are parsed, then all that are not."""
-    parts = [look.crops[: look.parsed] for look in looks] + [look.crops[look.parsed :] for look in looks]
-    parsed = sum(look.parsed for look in looks)
-    return LookAtFaces(looks[0].network, np.concatenate(parts), looks[0].names, parsed)
 
 
 def _apart(tensors: Tensors, looks: Sequence[LookAtFaces]) -> list[Tensors]:

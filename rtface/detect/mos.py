@@ -29,6 +29,9 @@ VOTE_IOU = 0.7
 """Cells whose boxes overlap a kept one by this much tell of the same face: its box is their mean."""
 
 
+VIEWS = 8
+"""Sizes of frames of several streams whose canvases are kept."""
+
 POSSIBLE_SCORE = 0.1
 """What scores less is no face to the detector at its lowest."""
 
@@ -82,6 +85,7 @@ class MosDetector:
         self._still = _Bar(still_score_threshold, still_max_faces)
         self._nms_iou, self._min_face_px = nms_iou, min_face_px
         self._possible = possible
+        self._canvases: dict[View, NDArray[np.uint8]] = {}
         self._view: View | None = None
         self._canvas = np.zeros((1, 0, 0, 3), np.uint8)
 
@@ -120,12 +124,21 @@ class MosDetector:
         found = [Detections.none()] * len(images)
         for view in dict.fromkeys(views):
             rows = [row for row, other in enumerate(views) if other == view]
-            canvases = np.zeros((len(rows), view.canvas_height, view.canvas_width, 3), np.uint8)
+            canvases = self._canvases_for(view, len(rows))
             for canvas, row in zip(canvases, rows, strict=True):
                 view.letterbox(images[row], canvas)
             for cells, row in zip(self._forward(canvases), rows, strict=True):
                 found[row] = self._best(self._read(cells, Pass(view), self._stream.score), self._stream)
         return found
+
+    def _canvases_for(self, view: View, count: int) -> NDArray[np.uint8]:
+        """So many canvases, kept between calls; their black margins are drawn once."""
+        kept = self._canvases.get(view)
+        if kept is None or len(kept) < count:
+            if len(self._canvases) >= VIEWS:
+                self._canvases.clear()
+            kept = self._canvases[view] = np.zeros((count, view.canvas_height, view.canvas_width, 3), np.uint8)
+        return kept[:count]
 
     def _groups(self, image: NDArray[np.uint8], still: bool) -> Iterable[tuple[Pass, ...]]:
         height, width = image.shape[:2]

@@ -142,3 +142,46 @@ def test_what_may_be_a_face_is_told_beside_what_is_one() -> None:
     assert len(large_only) == 0
     assert large_only.possible_xyxy is not None and len(large_only.possible_xyxy) == 2
     assert MosDetector(square_net).detect(image).possible_xyxy is None
+
+
+def each_square(canvases: np.ndarray) -> np.ndarray:
+    return np.concatenate([square_net(canvas[None]) for canvas in canvases])
+
+
+def test_frames_of_several_streams_are_answered_as_each_alone() -> None:
+    images = [square(640, 480, 50, 100, 60), square(320, 240, 30, 40, 50), square(640, 480, 300, 200, 90)]
+    calls = []
+
+    def count(canvases: np.ndarray) -> np.ndarray:
+        calls.append(len(canvases))
+        return each_square(canvases)
+
+    detector = MosDetector(count, possible=True)
+    for _ in range(2):  # canvases are kept between calls
+        together = detector.detect_batch(images)
+        assert sum(calls) == 3 and len(calls) <= 2  # frames of one form share a call
+        calls.clear()
+        for image, found in zip(images, together, strict=True):
+            alone = MosDetector(each_square, possible=True).detect(image)
+            np.testing.assert_array_equal(found.boxes_xyxy, alone.boxes_xyxy)
+            np.testing.assert_array_equal(found.points5, alone.points5)
+            assert found.possible_xyxy is not None and alone.possible_xyxy is not None
+            np.testing.assert_array_equal(found.possible_xyxy, alone.possible_xyxy)
+        images.reverse()
+
+
+def test_the_detector_that_ships_takes_a_batch() -> None:
+    import rtface
+    from rtface.capture.open import open_source
+
+    with open_source("demo") as source:
+        frames = [source.read() for _ in range(3)]
+    images = [frame.image for frame in frames if frame is not None]
+    images.append(images[0][:, ::-1].copy())
+    with rtface.Analyzer(rtface.Options(threads=1), streams=4) as analyzer:
+        found = analyzer.detector.detect_batch(images)  # type: ignore[attr-defined]
+        for image, one in zip(images, found, strict=True):
+            alone = analyzer.detector.detect(image)
+            assert len(one) == len(alone) == 1
+            np.testing.assert_allclose(one.boxes_xyxy, alone.boxes_xyxy, atol=1e-2)
+            np.testing.assert_allclose(one.scores, alone.scores, atol=1e-4)
