@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import rtface.cameras
+import rtface.cameras.cameras
 from rtface.analyzer import Analyzer
 from rtface.options import Options
 from tests.conftest import Cli
@@ -24,7 +24,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
         seen.append(options)
         return Analyzer(options, detector=FakeDetector([Painted(80, 60, 20)]), engine=FakeEngine(), streams=streams)
 
-    monkeypatch.setattr(rtface.cameras, "Analyzer", make)
+    monkeypatch.setattr(rtface.cameras.cameras, "Analyzer", make)
     return seen
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rtface
-from rtface.cameras import Cameras
+from rtface.cameras import Cameras, roster
 from rtface.capture.named import NamedSource
 from rtface.errors import OutputError, SourceError, UsageError
 from rtface.options import Options
@@ -244,30 +244,18 @@ def test_a_camera_switched_off_is_closed_and_its_file_is_left_whole_when_it_is_o
     assert json.loads((tmp_path / "door-2.jsonl").read_text().splitlines()[0])["camera"] == "door"
 
 
-def test_the_file_is_watched(tmp_path: Path) -> None:
-    from rtface import cameras as module
-
+def test_the_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "WATCH_S", 0.0)
     events: list[Event] = []
     file = tmp_path / "cameras.toml"
     file.write_text('[a]\nsource = "demo"\nloop = true\n')
     with analyzer() as own, Cameras(file=file, analyzer=own, on_event=events.append) as cameras:
-        cameras._watched_at = -module.WATCH_S  # do not wait for the next look
         next(cameras)
         file.write_text('[b]\nsource = "demo"\nloop = true\npriority = 2\n[c]\nsource = "demo"\nenabled = false\n')
-
-        def look() -> bool:
-            cameras._watched_at = float("-inf")
-            return cameras.names == ("b", "c") and cameras.state("b") == "on"
-
-        until(cameras, look)
+        until(cameras, lambda: cameras.names == ("b", "c") and cameras.state("b") == "on")
         assert cameras.state("c") == "off"
         file.write_text("[b\n")
-
-        def unread() -> bool:
-            cameras._watched_at = float("-inf")
-            return any(event.kind == "cameras_unread" for event in events)
-
-        until(cameras, unread)
+        until(cameras, lambda: any(event.kind == "cameras_unread" for event in events))
         assert cameras.names == ("b", "c")  # as it was
 
 
@@ -303,9 +291,10 @@ def test_an_output_that_fails_ends_its_camera_only() -> None:
 
 
 def test_another_budget_and_other_tasks_for_all() -> None:
-    with analyzer() as own, Cameras([Gated(0), Gated(1)], analyzer=own) as cameras:
-        for source in cameras._cameras.values():
-            source.spec.source.may.set()  # type: ignore[union-attr]
+    sources = [Gated(0), Gated(1)]
+    for source in sources:
+        source.may.set()
+    with analyzer() as own, Cameras(sources, analyzer=own) as cameras:
         next(cameras)
         cameras.update(budget_ms=200, tasks=["pose"])
         seen = until(cameras, lambda: cameras.options.tasks == ("pose",))
@@ -331,3 +320,40 @@ def test_pictures_are_no_camera(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), PICTURES[0])
     with analyzer() as own, pytest.raises(SourceError, match="rtface run"), Cameras([str(tmp_path)], analyzer=own):
         pass
+
+
+def test_a_camera_that_is_silent_lets_its_outputs_know_while_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtface.cameras.camera.WAIT_S", 0.02)
+
+    class Patient(Collect):
+        idles = 0
+
+        def idle(self) -> None:
+            self.idles += 1
+
+    sinks, silent, busy = {"door": Patient("door"), "hall": Patient("hall")}, Gated(0), Gated(1)
+    busy.may.set()
+    with (
+        analyzer() as own,
+        Cameras({"door": silent, "hall": busy}, analyzer=own, sinks_of=lambda name: [sinks[name]]) as cameras,
+    ):
+        until(cameras, lambda: sinks["door"].idles >= 2)
+        silent.may.set()
+
+
+def test_a_changed_priority_and_floor_are_taken_over_without_a_new_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "WATCH_S", 0.0)
+    events: list[Event] = []
+    file = tmp_path / "cameras.toml"
+    file.write_text('[a]\nsource = "demo"\nloop = true\n')
+    with analyzer() as own, Cameras(file=file, analyzer=own, on_event=events.append) as cameras:
+        next(cameras)
+        file.write_text('[a]\nsource = "demo"\nloop = true\npriority = 3\nmax_level = 1\n')
+        camera = cameras._roster.known("a")
+        until(cameras, lambda: camera.spec.priority == 3)
+        assert cameras._roster.known("a") is camera
+        file.write_text('[a]\nsource = "demo"\nloop = true\nmirror = true\n')
+        until(cameras, lambda: cameras._roster.known("a") is not camera and cameras.state("a") == "on")
+    assert [event.kind for event in events if event.kind.startswith("camera_")] == ["camera_on", "camera_on"]

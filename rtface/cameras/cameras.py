@@ -17,9 +17,10 @@ from typing import Any
 
 from rtface.analyzer import Analyzer
 from rtface.analyzer.together import StreamFrame, Together
-from rtface.budget.turns import Waiting, whose_turn, worth_waiting_s
-from rtface.camera import Camera
-from rtface.capture.named import NamedSource, name_for, named, read_cameras
+from rtface.budget.turns import whose_turn, worth_waiting_s
+from rtface.cameras.camera import Camera
+from rtface.cameras.roster import Roster
+from rtface.capture.named import NamedSource, named
 from rtface.capture.open import check_there
 from rtface.capture.reconnecting import Reconnect
 from rtface.capture.source import Source
@@ -43,9 +44,6 @@ MARGIN_S = 0.0005
 
 OPEN_S = 10.0
 """A camera that takes longer to open holds the others' start up no further."""
-
-WATCH_S = 1.0
-"""Between two looks at the file that lists the cameras."""
 
 
 class Cameras:
@@ -107,32 +105,18 @@ class Cameras:
         self._overwrite, self._max_frames, self._sinks_of = overwrite, max_frames, sinks_of
         self._on_event, self._on_idle = on_event, on_idle
         self._given_analyzer, self._clock, self._reconnect = analyzer, clock or SystemClock(), reconnect
-        self._file, self._file_state = None if file is None else Path(file), (0, 0)
-        self._cameras: dict[str, Camera] = {}
-        self._leaving: list[Camera] = []
-        self._lock = threading.RLock()  # of the two above
         self._wake = threading.Event()
         self._ready: deque[FrameResult] = deque()
         self._stats = RunStats(self._clock)
         self._stack: ExitStack | None = None
         self._entered, self._stopping = False, threading.Event()
-        self._error: RtfaceError | None = None
+        self._roster = Roster(None if file is None else Path(file), self._open, self._note, self._clock)
         for one in _specs(sources):
-            self._list(one)
-        for one in () if self._file is None else read_cameras(self._file):
-            self._list(one).from_file = True
-        if not self._cameras and file is None:
+            self._roster.add(one)
+        if not self._roster.cameras and file is None:
             raise UsageError("cameras", "there is none", 'Name some: rtface.live([0, "rtsp://door.local/stream"])')
-        if self._file is not None:
-            self._file_state = _state(self._file)
 
     # Coming and going.
-
-    def _list(self, spec: NamedSource) -> Camera:
-        with self._lock:
-            name = name_for(spec, self._cameras)
-            self._cameras[name] = Camera(replace(spec, name=name))
-            return self._cameras[name]
 
     def add(
         self,
@@ -161,10 +145,7 @@ class Cameras:
         spec = named(source)
         if not isinstance(source, NamedSource):
             spec = NamedSource(spec.source, name or spec.name, priority, max_level, options=dict(options or {}))
-        camera = self._list(spec)
-        if self._stack is not None:
-            self._open(camera)
-        return camera.name
+        return self._roster.add(spec)
 
     def remove(self, name: str) -> None:
         """No more of this camera: its outputs become whole beside the run. From any thread.
@@ -172,11 +153,7 @@ class Cameras:
         Raises:
             UsageError: There is none of that name.
         """
-        with self._lock:
-            camera = self._known(name)
-            del self._cameras[name]
-        self._close(camera)
-        self._note(Event("camera_removed", self._clock.now(), "", camera=name))
+        self._roster.remove(name)
 
     def enable(self, name: str, on: bool) -> None:
         """Switch a camera off (it is closed: its light goes out) or on again. From any thread.
@@ -184,34 +161,17 @@ class Cameras:
         Raises:
             UsageError: There is none of that name.
         """
-        with self._lock:
-            camera = self._known(name)
-            if camera.spec.enabled == on:
-                return
-            new = self._cameras[name] = camera.again(replace(camera.spec, enabled=on))
-        if on:
-            self._open(new)
-        else:
-            self._close(camera)
-            self._note(Event("camera_off", self._clock.now(), "switched off", camera=name))
-
-    def _known(self, name: str) -> Camera:
-        if name not in self._cameras:
-            known = ", ".join(self._cameras) or "none"
-            raise UsageError(name, "is no camera of this run", f"Its cameras are: {known}")
-        return self._cameras[name]
+        self._roster.enable(name, on)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the cameras, those that are off among them."""
-        with self._lock:
-            return tuple(self._cameras)
+        return tuple(camera.name for camera in self._roster.cameras)
 
     @property
     def listed(self) -> tuple[str, ...]:
         """Of the cameras that the file lists: those that may be switched on and off from afar."""
-        with self._lock:
-            return tuple(name for name, camera in self._cameras.items() if camera.from_file)
+        return tuple(camera.name for camera in self._roster.cameras if camera.from_file)
 
     def state(self, name: str) -> str:
         """What a camera does: "opening", "on", "off", "over" or "failed".
@@ -219,8 +179,7 @@ class Cameras:
         Raises:
             UsageError: There is none of that name.
         """
-        with self._lock:
-            return self._known(name).state
+        return self._roster.known(name).state
 
     # The run.
 
@@ -231,19 +190,19 @@ class Cameras:
         with ExitStack() as stack:
             analyzer = self._given_analyzer
             if analyzer is None:
-                analyzer = stack.enter_context(Analyzer(self._options, streams=max(len(self._cameras), 2)))
+                analyzer = stack.enter_context(Analyzer(self._options, streams=max(len(self._roster.cameras), 2)))
             self._analyzer = analyzer
             self._together: Together = analyzer.together()
             sinks = choose(self._shared, source="cameras", overwrite=self._overwrite)
             _check_shared(sinks)
-            for camera in self._cameras.values():
+            for camera in self._roster.cameras:
                 check_there(camera.spec.source)
-            stack.callback(self._close_all)  # closing again is nothing
+            stack.callback(self._roster.close_all)  # closing again is nothing
             self._begin()
             self._fanout = Fanout(sinks, self._run_info(), live=True, privacy=self._options.privacy, many_cameras=True)
             self._stack = stack.pop_all()
         self._stats.start()
-        self._last_at = self._watched_at = self._clock.now()
+        self._last_at = self._clock.now()
         return self
 
     def _begin(self) -> None:
@@ -252,16 +211,14 @@ class Cameras:
         Raises:
             RtfaceError: One can never be opened, or none can and they are not to be waited for.
         """
-        cameras = [one for one in self._cameras.values() if one.spec.enabled]
-        for camera in cameras:
-            self._open(camera)
+        cameras = self._roster.open_all()
         end = self._clock.now() + OPEN_S
         while self._clock.now() < end and not all(camera.tried.is_set() for camera in cameras):
             self._wake.wait(WAIT_S)
             self._wake.clear()
         failed = [one for one in cameras if one.error is not None and not one.may_come]
         if not failed and not self._options.wait and all(one.error is not None for one in cameras):
-            failed = cameras
+            failed = list(cameras)
         if failed:
             error = failed[0].error
             assert error is not None
@@ -285,12 +242,6 @@ class Cameras:
             wake=self._wake.set,
         )
 
-    def _close(self, camera: Camera) -> None:
-        with self._lock:
-            self._leaving.append(camera)
-        camera.close()
-        self._wake.set()
-
     def _note(self, event: Event) -> None:
         self._stats.add_event(event)
         if self._on_event is not None:
@@ -312,58 +263,49 @@ class Cameras:
                 self._stats.add(result)
                 return result
             self._wake.clear()
-            self._look_after()
+            self._roster.look_after()
             if not self._round():
-                self._idle()
+                self._end_if_over()
+                if not self._stopping.is_set():
+                    self._idle()
         raise StopIteration
 
     def _round(self) -> bool:
         """Analyse the frames whose turn it is; False = none waits."""
-        with self._lock:
-            cameras = list(self._cameras.values())
-        waiting: list[tuple[Camera, Waiting]] = []
-        for camera in cameras:
-            turn = camera.waiting()
-            if turn is not None:
-                waiting.append((camera, turn))
-        now = self._clock.now()
-        others = [one.expected_at for one in cameras if all(one is not camera for camera, _ in waiting)]
-        wait_s = worth_waiting_s([turn for _, turn in waiting], others, now)
+        cameras = self._roster.cameras
+        there = [(camera, turn) for camera in cameras if (turn := camera.waiting()) is not None]
+        turns, now = [turn for _, turn in there], self._clock.now()
+        waiting = {camera.name for camera, _ in there}
+        wait_s = worth_waiting_s(turns, [one.expected_at for one in cameras if one.name not in waiting], now)
         if wait_s > 0.0:
             self._wake.wait(wait_s + MARGIN_S)
             return True
-        frames: dict[int, Camera] = {}
-        asked: list[StreamFrame] = []
-        for row in whose_turn([turn for _, turn in waiting], now):
-            frame = waiting[row][0].take(now)
+        frames: list[StreamFrame] = []
+        owners: dict[int, Camera] = {}
+        for row in whose_turn(turns, now):
+            frame = there[row][0].take(now)
             if frame is not None:
-                asked.append(frame)
-                frames[id(frame)] = waiting[row][0]
-        for frame, result in self._together.process(asked):
-            self._hand_over(frames[id(frame)], result)
-        if asked:
+                frames.append(frame)
+                owners[id(frame)] = there[row][0]
+        for frame, result in self._together.process(frames):
+            self._hand_over(owners[id(frame)], result)
+        if frames:
             self._last_at = self._clock.now()
-        return bool(asked)
+        return bool(frames)
 
     def _hand_over(self, camera: Camera, result: FrameResult | Exception) -> None:
         if isinstance(result, EngineError):
             raise result  # the network is everybody's
         if isinstance(result, Exception):
-            self._give_up(camera, camera.as_error(result))
+            self._roster.give_up(camera, camera.as_error(result))
             return
         try:
             whole = camera.deliver(result)
         except RtfaceError as error:  # an output of its own
-            self._give_up(camera, error)
+            self._roster.give_up(camera, error)
             return
         self._fanout.put(whole)
         self._ready.append(whole)
-
-    def _give_up(self, camera: Camera, error: RtfaceError) -> None:
-        camera.error, camera.failed = error, True
-        self._error = error
-        self._note(Event("camera_failed", self._clock.now(), f"{error.why}", camera=camera.name))
-        self._close(camera)
 
     def _idle(self) -> None:
         """No frame waits."""
@@ -371,76 +313,17 @@ class Cameras:
         if self._wake.is_set():
             return
         self._fanout.idle()
-        with self._lock:
-            cameras = list(self._cameras.values())
-        for camera in cameras:
-            camera.idle()
         if self._on_idle is not None:
             self._on_idle(self._clock.now() - self._last_at)
 
-    def _look_after(self) -> None:
-        """Cameras that have ended or failed, those that are closed by now, and the file."""
-        with self._lock:
-            cameras, self._leaving = list(self._cameras.values()), [one for one in self._leaving if not one.closed]
-        for camera in cameras:
-            if camera.has_ended():
-                self._close(camera)
-            elif camera.state == "failed" and not camera.failed:
-                assert camera.error is not None
-                self._give_up(camera, camera.error)
-        self._watch()
-        # In the file a camera may come yet.
-        if self._file is None and all(one.state in ("over", "failed") for one in cameras):
-            if self._error is not None and not self._ready and all(one.state == "failed" for one in cameras):
-                raise self._error
-            self._stopping.set()
-
-    def _watch(self) -> None:
-        """Take over what has changed in the file; what is wrong in it is said, and changes nothing."""
-        now = self._clock.now()
-        if self._file is None or now - self._watched_at < WATCH_S:
+    def _end_if_over(self) -> None:
+        if not self._roster.over():
             return
-        self._watched_at = now
-        state = _state(self._file)
-        if state == self._file_state:
-            return
-        self._file_state = state
-        try:
-            wanted = {one.name: one for one in read_cameras(self._file)}
-        except RtfaceError as error:
-            self._note(Event("cameras_unread", now, f"{error.what}: {error.why}; the cameras stay as they are"))
-            return
-        with self._lock:
-            there = {name: one.spec for name, one in self._cameras.items() if one.from_file}
-        for name in there.keys() - wanted.keys():
-            self.remove(name)
-        for name, spec in wanted.items():
-            self._take_over(there.get(name), spec)
-
-    def _take_over(self, before: NamedSource | None, spec: NamedSource) -> None:
-        if before == spec:
-            return
-        if before is not None and replace(before, enabled=spec.enabled) == spec:
-            self.enable(spec.name, spec.enabled)
-            return
-        if before is not None and replace(spec, priority=before.priority, max_level=before.max_level) == before:
-            with self._lock:
-                self._cameras[spec.name].change(spec)
-            return
-        if before is not None:
-            with self._lock:
-                old = self._cameras[spec.name]
-                new = self._cameras[spec.name] = old.again(spec)
-            self._close(old)
-        else:
-            try:
-                new = self._list(spec)
-            except UsageError as error:  # a camera of the command line has that name
-                self._note(Event("cameras_unread", self._clock.now(), f"{error.what}: {error.why}"))
-                return
-            new.from_file = True
-        if spec.enabled:
-            self._open(new)
+        failed = [camera for camera in self._roster.cameras if camera.state == "failed"]
+        if failed and len(failed) == len(self._roster.cameras):
+            assert failed[-1].error is not None
+            raise failed[-1].error
+        self._stopping.set()
 
     def stop(self) -> None:
         """End the run after the frames that are being analysed. From any thread; returns at once."""
@@ -458,9 +341,7 @@ class Cameras:
         if tasks is not None:
             changes["tasks"] = tuple(tasks)
         self._options = replace(self._options, **changes)
-        with self._lock:
-            cameras = list(self._cameras.values())
-        for camera in cameras:
+        for camera in self._roster.cameras:
             camera.update(changes)
 
     @property
@@ -489,18 +370,15 @@ class Cameras:
     @property
     def summary(self) -> dict[str, Any]:
         """Figures of the run: of all cameras, and below ``cameras`` of each by its name."""
-        with self._lock:
-            each = {one.name: one.summary() for one in (*self._leaving, *self._cameras.values())}
+        each = {one.name: one.summary() for one in (*self._roster.leaving, *self._roster.cameras)}
         whole = self._stats.record(sum(one["corrupt"] for one in each.values() if one is not None))
         whole["level_moves"] = self._together.moves
         return {**whole, "cameras": {name: one for name, one in each.items() if one is not None}}
 
     def _run_info(self) -> RunInfo:
-        with self._lock:
-            names = list(self._cameras)
         header = records.header_record(
             version=__version__,
-            source={"name": "cameras", "cameras": names, "fps": None, "frame_count": None},
+            source={"name": "cameras", "cameras": list(self.names), "fps": None, "frame_count": None},
             analyzer=self._analyzer.describe(),
             options=self._options.to_dict(),
             emotions=EMOTIONS,
@@ -508,15 +386,6 @@ class Cameras:
             started_at=utc_text(utc_now()),
         )
         return RunInfo("cameras", True, False, None, None, header, self._note)
-
-    def _close_all(self, error: BaseException | None = None) -> None:
-        with self._lock:
-            cameras = [*self._cameras.values(), *self._leaving]
-        for camera in cameras:
-            camera.close(error)
-        failed = [met for camera in cameras if (met := camera.wait_closed()) is not None]
-        if failed:
-            raise failed[0]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -526,7 +395,7 @@ class Cameras:
         stack, self._stack = self._stack, None
         with stack:
             try:
-                self._close_all(error)
+                self._roster.close_all(error)
             finally:
                 self._stats.end(error)
                 self._fanout.finish(self.summary)
@@ -538,15 +407,6 @@ def _specs(sources: Iterable[Named] | Mapping[str, int | str | Path | Source]) -
     if isinstance(sources, (str, int, Path, Source)):
         raise InputError("sources", "expected several", "Pass a list: rtface.live([0, 1])")
     return [named(one) for one in sources]
-
-
-def _state(file: Path) -> tuple[int, int]:
-    """What changes when a file is written."""
-    try:
-        facts = file.stat()
-    except OSError:
-        return 0, 0
-    return facts.st_mtime_ns, facts.st_size
 
 
 def _check_shared(sinks: Iterable[Sink]) -> None:

@@ -1,0 +1,5 @@
+"""Several cameras on one set of networks."""
+
+from rtface.cameras.cameras import Cameras
+
+__all__ = ["Cameras"]

@@ -1,0 +1,224 @@
+"""The cameras of a run: which there are, and how they come and go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rtface.cameras.camera import Camera
+from rtface.capture.named import NamedSource, name_for, read_cameras
+from rtface.errors import OutputError, RtfaceError, UsageError
+from rtface.system.clock import Clock
+from rtface.types import Event
+
+WATCH_S = 1.0
+"""Between two looks at the file that lists the cameras."""
+
+
+class Roster:
+    """Cameras by name. Any thread may ask and change.
+
+    Args:
+        file: TOML that lists cameras; None = there is none.
+        open_camera: Opens one, beside the run.
+        note: Takes what happens.
+        clock: For the times.
+    """
+
+    def __init__(
+        self,
+        file: Path | None,
+        open_camera: Callable[[Camera], None],
+        note: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self._file, self._open_camera, self._note, self._clock = file, open_camera, note, clock
+        self._lock = threading.RLock()
+        self._cameras: dict[str, Camera] = {}
+        self._leaving: list[Camera] = []
+        self._opens = False  # the run has begun
+        self._watched_at = float("-inf")
+        self._state = None if file is None else _state(file)
+        for spec in () if file is None else read_cameras(file):
+            self.add(spec, from_file=True)
+
+    @property
+    def cameras(self) -> Sequence[Camera]:
+        """Those that there are now, those that are off among them."""
+        with self._lock:
+            return list(self._cameras.values())
+
+    @property
+    def leaving(self) -> Sequence[Camera]:
+        """Those that are being closed."""
+        with self._lock:
+            return list(self._leaving)
+
+    def known(self, name: str) -> Camera:
+        """A camera by its name.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        with self._lock:
+            if name not in self._cameras:
+                known = ", ".join(self._cameras) or "none"
+                raise UsageError(name, "is no camera of this run", f"Its cameras are: {known}")
+            return self._cameras[name]
+
+    def open_all(self) -> Sequence[Camera]:
+        """Open those that are on, and from now on those that come; which."""
+        with self._lock:
+            self._opens = True
+            cameras = [camera for camera in self._cameras.values() if camera.spec.enabled]
+            for camera in cameras:
+                self._open_camera(camera)
+        return cameras
+
+    def add(self, spec: NamedSource, *, from_file: bool = False) -> str:
+        """A further camera; its name.
+
+        Raises:
+            UsageError: The name is taken.
+        """
+        with self._lock:
+            name = name_for(spec, self._cameras)
+            camera = self._cameras[name] = Camera(replace(spec, name=name), from_file=from_file)
+            self._open(camera)
+            return name
+
+    def _open(self, camera: Camera) -> None:
+        if self._opens and camera.spec.enabled:
+            self._open_camera(camera)
+
+    def remove(self, name: str) -> None:
+        """No more of this camera.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        with self._lock:
+            camera = self.known(name)
+            del self._cameras[name]
+        self.close(camera)
+        self._note(Event("camera_removed", self._clock.now(), "", camera=name))
+
+    def enable(self, name: str, on: bool) -> None:
+        """Switch a camera off or on again.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        with self._lock:
+            camera = self.known(name)
+            if camera.spec.enabled == on:
+                return
+            self._replace(camera, replace(camera.spec, enabled=on))
+        if not on:
+            self._note(Event("camera_off", self._clock.now(), "switched off", camera=name))
+
+    def _replace(self, camera: Camera, spec: NamedSource) -> None:
+        self._cameras[spec.name] = camera.again(spec)
+        self._open(self._cameras[spec.name])
+        self.close(camera)
+
+    def close(self, camera: Camera) -> None:
+        """Close a camera beside the run."""
+        with self._lock:
+            self._leaving.append(camera)
+        camera.close()
+
+    def give_up(self, camera: Camera, error: RtfaceError) -> None:
+        """A camera has failed for good: it ends alone."""
+        camera.error, camera.failed = error, True
+        self._note(Event("camera_failed", self._clock.now(), error.why, camera=camera.name))
+        self.close(camera)
+
+    def look_after(self) -> None:
+        """Cameras that have ended or failed, those that are silent, those that are closed by now, and the file."""
+        with self._lock:
+            self._leaving = [camera for camera in self._leaving if not camera.closed]
+        now = self._clock.now()
+        for camera in self.cameras:
+            if camera.has_ended():
+                self.close(camera)
+            elif camera.state == "failed" and not camera.failed:
+                assert camera.error is not None
+                self.give_up(camera, camera.error)
+            else:
+                self._idle(camera, now)
+        if self._file is not None and now - self._watched_at >= WATCH_S:
+            self._watched_at = now
+            self._watch(self._file)
+
+    def _idle(self, camera: Camera, now: float) -> None:
+        try:
+            camera.idle_if_silent(now)
+        except OutputError as error:
+            self.give_up(camera, error)
+
+    def over(self) -> bool:
+        """Whether none is left that could give a frame, or ever may."""
+        return self._file is None and all(camera.state in ("over", "failed") for camera in self.cameras)
+
+    def _watch(self, file: Path) -> None:
+        """Take over what has changed in the file; what is wrong in it is said, and changes nothing."""
+        state = _state(file)
+        if state == self._state:
+            return
+        self._state = state
+        try:
+            wanted = {spec.name: spec for spec in read_cameras(file)}
+        except RtfaceError as error:
+            self._unread(f"{error.what}: {error.why}; the cameras stay as they are")
+            return
+        there = {camera.name: camera for camera in self.cameras if camera.from_file}
+        for name in there.keys() - wanted.keys():
+            self.remove(name)
+        for name, spec in wanted.items():
+            if name not in there:
+                try:
+                    self.add(spec, from_file=True)
+                except UsageError as error:  # a camera of the command line has that name
+                    self._unread(f"{error.what}: {error.why}")
+            elif there[name].spec != spec:
+                self._take_over(there[name], spec)
+
+    def _take_over(self, camera: Camera, spec: NamedSource) -> None:
+        before = camera.spec
+        if replace(before, enabled=spec.enabled) == spec:
+            self.enable(spec.name, spec.enabled)
+        elif replace(before, priority=spec.priority, max_level=spec.max_level) == spec:
+            camera.change(spec)
+        else:
+            with self._lock:
+                self._replace(camera, spec)
+
+    def _unread(self, why: str) -> None:
+        self._note(Event("cameras_unread", self._clock.now(), why))
+
+    def close_all(self, error: BaseException | None = None) -> None:
+        """Close every camera, side by side, and wait for that.
+
+        Raises:
+            OutputError: An output could not be made whole.
+        """
+        with self._lock:
+            self._opens = False
+        cameras: Iterable[Camera] = [*self.cameras, *self.leaving]
+        for camera in cameras:
+            camera.close(error)
+        failed = [met for camera in cameras if (met := camera.wait_closed()) is not None]
+        if failed:
+            raise failed[0]
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """What changes when a file is written."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_mtime_ns, facts.st_size
