@@ -121,7 +121,7 @@ class Hub:
         """A camera that is no more."""
         self.cameras.pop(camera, None)
         self.metrics.forget(camera)
-        self._wake()
+        self._bell.ring()
 
     def put(self, camera: str, result: FrameResult) -> None:
         """A result; returns at once."""

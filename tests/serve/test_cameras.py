@@ -45,7 +45,6 @@ def serving(monkeypatch: pytest.MonkeyPatch, *sources: str, file: Path | None = 
     monkeypatch.setattr(rtface.cameras.cameras, "Analyzer", make)
     options = Options(audience=True, loop=True, tasks=("pose",))
     with Serving(sources, options, ServeOptions(port=0), cameras=file) as running:
-        wait_for(lambda: running._uvicorn.started)
         yield running
 
 
