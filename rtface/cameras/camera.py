@@ -47,7 +47,7 @@ class Camera:
         self.tried = threading.Event()
         self.may_come = self.failed = self.closed = False
         self.error: RtfaceError | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stream: CameraStream | None = None
         self._entered = False
         self._opening: threading.Thread | None = None
@@ -55,6 +55,7 @@ class Camera:
         self._served_at = self._idled_at = 0.0
         self._wake: Callable[[], None] = lambda: None
         self._met: OutputError | None = None
+        self._summary: dict[str, Any] | None = None
 
     def again(self, spec: NamedSource) -> Camera:
         """The same camera once more: a new connection, with outputs of its own."""
@@ -136,38 +137,43 @@ class Camera:
         self.tried.set()
         self._wake()
 
+    def _usable(self) -> CameraStream | None:
+        """Its stream, while it is open; asked and used under the lock, as another thread may close it."""
+        return self._stream if self._entered and self._closing is None else None
+
     def waiting(self) -> Waiting | None:
         """Its frame that waits; None = there is none."""
-        stream = self._stream
-        if stream is None or not self._entered or self._closing is not None:
-            return None
-        deadline = stream.deadline
-        if deadline is None:
-            return None
-        return Waiting(deadline, stream.pipeline.usual_s, self._served_at, self.spec.priority, stream.arrivals.last_at)
+        with self._lock:
+            stream = self._usable()
+            deadline = None if stream is None else stream.deadline
+            if stream is None or deadline is None:
+                return None
+            usual_s, came_at = stream.pipeline.usual_s, stream.arrivals.last_at
+        return Waiting(deadline, usual_s, self._served_at, self.spec.priority, came_at)
 
     @property
     def expected_at(self) -> float:
         """When its next frame is expected; minus infinity = nothing is known."""
-        stream = self._stream
-        if stream is None or not self._entered or self._closing is not None:
-            return -math.inf
-        return stream.arrivals.next_at
+        with self._lock:
+            stream = self._usable()
+            return -math.inf if stream is None else stream.arrivals.next_at
 
     def take(self, now: float) -> StreamFrame | None:
         """The frame that waits, to be analysed; None = it is gone, or not wanted."""
-        assert self._stream is not None
-        self._served_at = now
-        return self._stream.take_frame()
+        with self._lock:
+            stream = self._usable()
+            self._served_at = now
+            return None if stream is None else stream.take_frame()
 
-    def deliver(self, result: FrameResult) -> FrameResult:
-        """The result of the frame that was taken, whole, and handed to the camera's own outputs.
+    def deliver(self, result: FrameResult) -> FrameResult | None:
+        """The result of the frame that was taken, whole, and handed to the camera's own outputs; None = it is closed.
 
         Raises:
             OutputError: One of them failed.
         """
-        assert self._stream is not None
-        return self._stream.deliver(result)
+        with self._lock:
+            stream = self._usable()
+            return None if stream is None else stream.deliver(result)
 
     def idle_if_silent(self, now: float) -> None:
         """About twice a second while no frame of this camera comes: its outputs and its visitors go on.
@@ -175,21 +181,23 @@ class Camera:
         Raises:
             OutputError: One of its outputs failed.
         """
-        silent = now - max(self._served_at, self._idled_at) >= WAIT_S
-        if silent and self._stream is not None and self._entered and self._closing is None:
-            self._idled_at = now
-            self._stream.idle()
+        if now - max(self._served_at, self._idled_at) < WAIT_S:
+            return
+        self._idled_at = now
+        with self._lock:
+            stream = self._usable()
+            if stream is not None:
+                stream.idle()
 
     def has_ended(self) -> bool:
         """Whether it gives no more frames, of itself; `error` then says why, if it should not have."""
-        stream = self._stream
-        if stream is None or not self._entered or self._closing is not None:
-            return False
-        try:
-            return stream.has_ended()
-        except Exception as error:
-            self.error = self.as_error(error)
-            return False
+        with self._lock:
+            stream = self._usable()
+            try:
+                return stream is not None and stream.has_ended()
+            except Exception as error:
+                self.error = self.as_error(error)
+                return False
 
     def as_error(self, error: Exception) -> RtfaceError:
         """What was met, as ours: of a source or an output of one's own anything may come."""
@@ -202,18 +210,23 @@ class Camera:
     def change(self, spec: NamedSource) -> None:
         """Another priority, or another floor, from the next frame on."""
         self.spec = spec
-        if self._stream is not None and self._entered:
-            self._stream.pipeline.set_floor(spec.max_level)
+        with self._lock:
+            stream = self._usable()
+            if stream is not None:
+                stream.pipeline.set_floor(spec.max_level)
 
     def update(self, changes: dict[str, Any]) -> None:
         """Another budget, other tasks; see `Stream.update`."""
         own = {name: value for name, value in changes.items() if name not in self.spec.options}
-        if self._stream is not None and self._entered and own:
-            self._stream.update(**own)
+        with self._lock:
+            stream = self._usable()
+            if stream is not None and own:
+                stream.update(**own)
 
     def summary(self) -> dict[str, Any] | None:
         """Its figures so far, or whole; None = it was never open."""
-        return self._stream.summary if self._stream is not None and self._entered else None
+        with self._lock:
+            return self._stream.summary if self._stream is not None and self._entered else self._summary
 
     def close(self, error: BaseException | None = None) -> None:
         """Close it in a thread of its own; idempotent."""
@@ -238,7 +251,16 @@ class Camera:
             self.error = self.error or met
         if isinstance(self.error, OutputError):
             self._met = self.error
+        self._let_go()
         self.closed = True
+
+    def _let_go(self) -> None:
+        """Release what it holds: in circles of references that would wait, frames and all, for Python's collector."""
+        self._summary = self.summary()
+        with self._lock:
+            stream, self._stream = self._stream, None
+        if stream is not None:
+            vars(stream).clear()
 
     def wait_closed(self) -> OutputError | None:
         """Until it is closed; what one of its outputs met, once."""

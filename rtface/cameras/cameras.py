@@ -304,8 +304,9 @@ class Cameras:
         except RtfaceError as error:  # an output of its own
             self._roster.give_up(camera, error)
             return
-        self._fanout.put(whole)
-        self._ready.append(whole)
+        if whole is not None:
+            self._fanout.put(whole)
+            self._ready.append(whole)
 
     def _idle(self) -> None:
         """No frame waits."""

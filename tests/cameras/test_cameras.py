@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -225,6 +227,23 @@ def test_cameras_come_and_go_while_it_runs(tmp_path: Path) -> None:
     for name in ("door", "hall"):
         lines = (tmp_path / f"{name}.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["complete"]
+
+
+def test_what_a_removed_camera_held_goes_at_once_not_when_the_collector_looks() -> None:
+    first, second = Gated(0), Gated(1)
+    first.may.set()
+    second.may.set()
+    with analyzer() as own, Cameras({"door": first, "hall": second}, analyzer=own) as cameras:
+        until(cameras, lambda: cameras.summary["cameras"].get("door", {}).get("frames", 0) > 1)
+        camera = cameras._roster.known("door")
+        assert camera._stream is not None
+        pipeline = weakref.ref(camera._stream.pipeline.pipeline)
+        gc.disable()
+        try:
+            cameras.remove("door")
+            until(cameras, lambda: camera.closed and pipeline() is None)
+        finally:
+            gc.enable()
 
 
 def test_a_camera_switched_off_is_closed_and_its_file_is_left_whole_when_it_is_on_again(tmp_path: Path) -> None:
