@@ -64,7 +64,8 @@ def test_the_same_source_twice_has_two_names(cli: Cli, opened: list[Options], tm
 def test_a_file_lists_cameras(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", frames=5)
     file = tmp_path / "cameras.toml"
-    file.write_text(f"[door]\nsource = {str(clip)!r}\nrotate = 180\n[hall]\nsource = {str(clip)!r}\nenabled = false\n")
+    door = f"[door]\nsource = {str(clip)!r}\nrotate = 180\nloop = true\n"
+    file.write_text(f"{door}[hall]\nsource = {str(clip)!r}\nenabled = false\n")
     done = cli("live", "--cameras", file, "--no-show", "--max-frames", "3")
     assert done.code == 0, done.err
     _, *frames, _ = records(done.out)
