@@ -18,6 +18,7 @@ from types import EllipsisType, TracebackType
 from typing import Any
 
 from rtface.analyzer import Analyzer
+from rtface.analyzer.lanes import StillLanes, lanes_for
 from rtface.audience.events import Audience
 from rtface.capture.open import open_source, open_waiting
 from rtface.capture.reader import Grabbed, Grabber
@@ -41,6 +42,8 @@ from rtface.version import __version__
 
 #: Ctrl-C cannot break a wait without an end on every system.
 WAIT_S = 0.5
+#: Pictures from which on it pays to open networks for each thread, which takes as long as some of them.
+MANY_STILLS = 16
 
 Output = str | Path | Sink
 
@@ -119,6 +122,7 @@ class Stream:
         self._entered = False
         self._stopping = threading.Event()
         self._grabber: Grabber | LiveGrabber | None = None
+        self._lanes: StillLanes[tuple[Grabbed, int]] | None = None
 
     def __enter__(self) -> Stream:
         if self._entered:
@@ -147,13 +151,24 @@ class Stream:
 
     def _attach(self, stack: ExitStack, source: Source) -> Analyzer:
         """The analyzer, ready for frames of the source; released by the stack."""
+        pictures = 0 if self._live or source.live or not source.stills else source.frame_count or 0
+        lanes = self._lane_count(pictures)
         if self._analyzer is None:
-            self._analyzer = stack.enter_context(Analyzer(self._options))
-        if not source.stills:
+            options = replace(self._options, threads=1) if lanes > 1 else self._options
+            self._analyzer = stack.enter_context(Analyzer(options))
+        if pictures > 1:  # the source knows how many: it does not wait for somebody to take them
+            self._lanes = stack.enter_context(StillLanes(self._analyzer, lanes, _frame_of))
+        elif not source.stills:
             self._analyzer.claim(self)
             stack.callback(self._analyzer.release, self)
             self._analyzer.prepare()
         return self._analyzer
+
+    def _lane_count(self, pictures: int) -> int:
+        """How many pictures are analysed at once: networks of their own pay for many only."""
+        if pictures < MANY_STILLS or (self._analyzer is not None and self._analyzer.is_custom):
+            return 1
+        return lanes_for(self._options)
 
     def _open(self, wanted: int | str | Path | Source) -> Source:
         options = self._options
@@ -211,8 +226,11 @@ class Stream:
             raise UsageError("stream", "is not open", "Use it in a with statement")
         if self._stopping.is_set() or self._fanout.done or self._stats.frames == self._max_frames:
             raise StopIteration
-        grabbed, dropped = self._take()
-        result = self._analyse(grabbed, dropped)
+        if self._lanes is not None:
+            (grabbed, dropped), result = self._lanes.next(self._take, self._control.options.tasks)
+            result = self._completed(result, grabbed, dropped)
+        else:
+            result = self._analyse(*self._take())
         self._stats.add(result)
         self._fanout.put(result)
         return result
@@ -367,3 +385,7 @@ class Stream:
                 self._stats.add_event(event)  # what comes after the last frame is in the summary
             self._stats.end(error)
             self._fanout.finish(self.summary)
+
+
+def _frame_of(taken: tuple[Grabbed, int]) -> Frame:
+    return taken[0].frame

@@ -63,6 +63,7 @@ def matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64
     return np.array([crop_to_frame_matrix(crop, size) for crop in crops]).reshape(-1, 2, 3)
 
 
-def timing_of(budget: Budget) -> Timing:
-    """What was spent, by stage."""
-    return Timing(**{f"{name}_ms": spent for name, spent in budget.spent_ms.items()}, total_ms=budget.total_ms)
+def timing_of(budget: Budget, frames: int = 1) -> Timing:
+    """What was spent on each of some frames that shared it, by stage."""
+    spent_ms = {f"{name}_ms": spent / frames for name, spent in budget.spent_ms.items()}
+    return Timing(**spent_ms, total_ms=budget.total_ms / frames)

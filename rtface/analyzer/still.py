@@ -1,9 +1,14 @@
-"""Faces of a still: nothing is remembered, there is no deadline, and the engine takes a second and a closer look."""
+"""Faces of stills: nothing is remembered, there is no deadline, and the engine takes a second and a closer look.
+
+Several stills go through stage by stage: a network that was just used runs faster than one that another has pushed out
+of the processor's cache, and crops of several pictures fill an engine's call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +16,7 @@ from numpy.typing import NDArray
 from rtface.analyzer.crops import enhance_small, matrices
 from rtface.analyzer.engines import EngineLadder
 from rtface.budget import Budget
-from rtface.detect import Detector, from_boxes
+from rtface.detect import Detections, Detector, from_boxes
 from rtface.detect.letterbox import CLOSEUP_PX
 from rtface.engine import Engine, Tensors
 from rtface.geometry.crop import (
@@ -21,7 +26,7 @@ from rtface.geometry.crop import (
     warp_crops,
 )
 from rtface.options import Options
-from rtface.tasks import landmarks
+from rtface.tasks import landmarks, parsing
 from rtface.tasks.decode import FACE, QUALITY, decode, outputs_for
 from rtface.tasks.tta import VIEWS, average, majority_vote, mirrored, unmirrored
 from rtface.track import first_crop
@@ -37,6 +42,35 @@ QUALITY_POWER = 0.35
 CUT_OUT_TRUST = 1.25
 """So many times `Options.still_min_confidence` is asked of a picture that is small as a whole: the detector sees it
 enlarged, where texture looks like a face."""
+
+
+class StillFaces(NamedTuple):
+    """What a still gave: its faces, and everything that may be one (`Detections.possible_xyxy`)."""
+
+    faces: tuple[Face, ...]
+    possible_xyxy: NDArray[np.float32] | None
+
+
+class _Still(NamedTuple):
+    """A picture, and what was found in it, or was `known` before."""
+
+    frame: Frame
+    found: Detections
+    known: bool
+
+    def crops(self) -> Iterator[Crop]:
+        return map(first_crop, self.found.boxes_xyxy, self.found.points5)
+
+
+class _Cut(NamedTuple):
+    """A crop, and the picture that it is of."""
+
+    frame: Frame
+    crop: Crop
+
+    def at(self, crop: Crop) -> _Cut:
+        """Another crop of the same picture."""
+        return self._replace(crop=crop)
 
 
 class Stills:
@@ -60,11 +94,10 @@ class Stills:
     ) -> None:
         self._options, self._detector, self._engines = options, detector, engines
         self._number, self._enhancer = number, enhancer
-        self.possible_xyxy: NDArray[np.float32] | None = None  # of the last picture, for blurring
 
     def faces(
         self, frame: Frame, boxes: Sequence[Any] | NDArray[Any] | None, wanted: tuple[str, ...], budget: Budget
-    ) -> tuple[Face, ...]:
+    ) -> StillFaces:
         """The faces of a picture with what is `wanted` of them; nothing wanted = what the detector says.
 
         `boxes` (N, 4) px are faces that are known already; None = detect them. `budget` keeps the time.
@@ -73,32 +106,70 @@ class Stills:
             InputError: A box is not what is expected.
             EngineError: A network cannot run.
         """
-        options = self._options
         found = self._detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
-        self.possible_xyxy = found.possible_xyxy
         budget.stop_stage("detect")
         if not wanted:
-            # The engine, whose second opinion lets a still's lower bar stand, is not asked.
-            kept = found if boxes is not None else found[found.scores >= options.score_threshold]
-            return tuple(map(_detected, kept.boxes_xyxy, kept.scores, kept.points5))
-        crops = [first_crop(box, points) for box, points in zip(found.boxes_xyxy, found.points5, strict=True)]
-        # One list for all passes: a first one without parsing would need a session of its own, 50 ms to open.
+            return self._without_tasks(found, boxes is not None)
+        return self._with_tasks([_Still(frame, found, boxes is not None)], wanted, budget)[0]
+
+    def faces_of(self, frames: Sequence[Frame], wanted: tuple[str, ...], budget: Budget) -> list[StillFaces]:
+        """The same of several pictures.
+
+        Raises:
+            EngineError: A network cannot run.
+        """
+        detections = [self._detector.detect(frame.image, still=True) for frame in frames]
+        budget.stop_stage("detect")
+        if not wanted:
+            return [self._without_tasks(found, False) for found in detections]
+        stills = [_Still(frame, found, False) for frame, found in zip(frames, detections, strict=True)]
+        return self._with_tasks(stills, wanted, budget)
+
+    def _without_tasks(self, found: Detections, known: bool) -> StillFaces:
+        """The engine, whose second opinion lets a still's lower bar stand, is not asked."""
+        kept = found if known else found[found.scores >= self._options.score_threshold]
+        return StillFaces(tuple(map(_detected, kept.boxes_xyxy, kept.scores, kept.points5)), found.possible_xyxy)
+
+    def _with_tasks(self, stills: Sequence[_Still], wanted: tuple[str, ...], budget: Budget) -> list[StillFaces]:
+        options = self._options
+        cuts = [_Cut(still.frame, crop) for still in stills for crop in still.crops()]
         names = outputs_for(wanted, places=options.still_refine > 1)
+        # Of one picture the first pass has the parsing too: a session without it would take 50 ms to open.
+        first = [name for name in names if name != parsing.OUTPUT] if len(stills) > 1 else names
         for _ in range(options.still_refine - 1):
-            crops = self._recut(frame, crops, names, budget)
-        looks = [look.crops(crops) for look in VIEWS[: options.still_tta]]
+            cuts = self._recut(cuts, first, budget)
+        looks = [look.crops([cut.crop for cut in cuts]) for look in VIEWS[: options.still_tta]]
         answers = [
-            self._look(frame, cut, names, budget, mirror=look.mirror) for look, cut in zip(VIEWS, looks, strict=False)
+            self._look([cut.at(crop) for cut, crop in zip(cuts, crops, strict=True)], names, budget, mirror=look.mirror)
+            for look, crops in zip(VIEWS, looks, strict=False)
         ]
+        results, start = [], 0
+        for still in stills:
+            rows = slice(start, start + len(still.found))
+            start = rows.stop
+            seen = [{name: answer[name][rows] for name in answer} for answer in answers]
+            crops = [cut.crop for cut in cuts[rows]]
+            results.append(self._typed(still, crops, [look[rows] for look in looks], seen, wanted))
+        budget.stop_stage("tasks")
+        return results
+
+    def _typed(
+        self,
+        still: _Still,
+        crops: list[Crop],
+        looks: Sequence[list[Crop]],
+        answers: Sequence[Tensors],
+        wanted: tuple[str, ...],
+    ) -> StillFaces:
+        """One picture's faces of what the engine answered to each look at each crop."""
+        found, known = still.found, still.known
+        if not crops:
+            return StillFaces((), found.possible_xyxy)
         tensors, to_frame = average(answers), matrices(crops, self._engines.size(self._number))
-        points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted and crops else None
+        points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted else None
         values = decode(wanted, tensors, crops, to_frame, points)
-        scores = found.scores if boxes is None else tensors.get(FACE, found.scores)
-        rows: Sequence[int] = range(len(crops))
-        if boxes is None:
-            small = max(frame.image.shape[:2]) <= CLOSEUP_PX
-            trust = options.still_min_confidence * (CUT_OUT_TRUST if small else 1.0)
-            rows = [row for row in rows if scores[row] * tensors[QUALITY][row] ** QUALITY_POWER >= trust]
+        scores = tensors.get(FACE, found.scores) if known else found.scores
+        rows = self._believed(still, tensors) if not known else range(len(crops))
         if "parsing" in wanted and len(looks) > 1:
             for row in rows:
                 maps = [answer["parsing"][row] for answer in answers]
@@ -120,25 +191,31 @@ class Stills:
             )
             for row in rows
         )
-        budget.stop_stage("tasks")
-        return faces
+        return StillFaces(faces, found.possible_xyxy)
 
-    def _recut(self, frame: Frame, crops: list[Crop], names: Sequence[str], budget: Budget) -> list[Crop]:
-        """Crops of the landmarks seen in `crops`; a crop that ran away from its face stays as it was."""
-        if not crops:
-            return crops
-        tensors = self._look(frame, crops, names, budget)
+    def _believed(self, still: _Still, tensors: Tensors) -> list[int]:
+        """Which of the detector's finds the engine takes for faces as well."""
+        small = max(still.frame.image.shape[:2]) <= CLOSEUP_PX
+        trust = self._options.still_min_confidence * (CUT_OUT_TRUST if small else 1.0)
+        trusts = still.found.scores * tensors[QUALITY] ** QUALITY_POWER
+        return [row for row, value in enumerate(trusts) if value >= trust]
+
+    def _recut(self, cuts: list[_Cut], names: Sequence[str], budget: Budget) -> list[_Cut]:
+        """Crops of the landmarks seen in `cuts`; a crop that ran away from its face stays as it was."""
+        if not cuts:
+            return cuts
+        tensors = self._look(cuts, names, budget)
+        crops = [cut.crop for cut in cuts]
         points = landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops, self._engines.size(self._number)))
         again = [crop_from_landmarks(face) for face in points]
         return [
-            new if new.finite and new.near(old, centre=0.5, ratio=2.5) else old
-            for old, new in zip(crops, again, strict=True)
+            cut.at(new) if new.finite and new.near(cut.crop, centre=0.5, ratio=2.5) else cut
+            for cut, new in zip(cuts, again, strict=True)
         ]
 
     def _look(
         self,
-        frame: Frame,
-        crops: Sequence[Crop],
+        cuts: Sequence[_Cut],
         names: Sequence[str],
         budget: Budget,
         *,
@@ -150,18 +227,27 @@ class Stills:
         """
         answers: list[Tensors] = []
         buffer, run = self._engines.buffer(self._number), self._engines.engine(self._number).run
-        most = len(buffer)
-        for start in range(0, len(crops), most):
-            some = crops[start : start + most]
-            batch = warp_crops(frame.image, some, out=buffer)
-            budget.stop_stage("crop")
-            enhance_small(self._enhancer, frame, some, batch, budget)  # a still has no deadline
-            size = self._engines.size(self._number)
+        size, most = self._engines.size(self._number), len(buffer)
+        for start in range(0, len(cuts), most):
+            some = cuts[start : start + most]
+            batch = self._warped(some, buffer, budget)
             answers.append(unmirrored(run(mirrored(batch), names), size) if mirror else run(batch, names))
             budget.stop_stage("engine")
         if len(answers) < 2:
             return answers[0] if answers else {}
         return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
+
+    def _warped(self, cuts: Sequence[_Cut], buffer: NDArray[np.uint8], budget: Budget) -> NDArray[np.uint8]:
+        """The crops (N, size, size, 3) of one frame after the other, small ones enhanced."""
+        at = 0
+        for _, group in groupby(cuts, lambda cut: id(cut.frame)):
+            frames, crops = zip(*group, strict=True)
+            frame = frames[0]
+            batch = warp_crops(frame.image, crops, out=buffer[at:])
+            budget.stop_stage("crop")
+            enhance_small(self._enhancer, frame, crops, batch, budget)  # a still has no deadline
+            at += len(crops)
+        return buffer[:at]
 
 
 def _detected(box: NDArray[Any], score: float, points5: NDArray[Any]) -> Face:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from rtface.errors import SourceError
 from rtface.system.clock import Clock
 from rtface.system.image_bytes import decode_image
 from rtface.system.images import read_image
+from rtface.system.machine import usable_cores
 from rtface.types import Frame
 
 SUFFIXES = frozenset(
@@ -24,6 +28,12 @@ SUFFIXES = frozenset(
         *(".avif", ".heic", ".heif"),
     }
 )
+
+
+DECODERS = max(1, min(4, usable_cores()))
+"""Threads that decode pictures of one source ahead: a photo of 12 MP takes longer than the networks do."""
+
+_Decoded = tuple[Path, "NDArray[np.uint8] | SourceError", float]
 
 
 def pictures_in(folder: Path, *, recursive: bool = False, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
@@ -83,6 +93,8 @@ class PictureSource(Source):
         self._clock = clock
         self._index = 0
         self._errors: list[SourceError] = []
+        self._ahead: deque[Future[_Decoded]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
         self._next = self._decode()
         if self._next is None:
             if len(paths) == 1:
@@ -94,19 +106,37 @@ class PictureSource(Source):
     def read(self) -> Frame | None:
         # The first was decoded to see whether there is one; later ones are decoded when asked for.
         frame, self._next = self._next, None
-        return replace(frame, captured_at=self._clock.now()) if frame is not None else self._decode()
+        if frame is not None:
+            return replace(frame, captured_at=self._clock.now())
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="rtface-decode")
+        return self._decode()
 
     def _decode(self) -> Frame | None:
-        for path in self._paths:
-            started = self._clock.now()
-            try:
-                image = read_image(path)
-            except SourceError as error:
-                self._errors.append(error)
+        """The next picture that can be read, and a few more begun."""
+        while (decoded := self._next_decoded()) is not None:
+            path, image, started = decoded
+            if isinstance(image, SourceError):
+                self._errors.append(image)
                 continue
             self._index += 1
             return Frame(image=image, index=self._index - 1, captured_at=started, source=str(path))
         return None
+
+    def _next_decoded(self) -> _Decoded | None:
+        if self._pool is None:
+            path = next(self._paths, None)
+            return None if path is None else self._read(path)
+        for path in islice(self._paths, DECODERS + 1 - len(self._ahead)):
+            self._ahead.append(self._pool.submit(self._read, path))
+        return self._ahead.popleft().result() if self._ahead else None
+
+    def _read(self, path: Path) -> _Decoded:
+        started = self._clock.now()
+        try:
+            return path, read_image(path), started
+        except SourceError as error:
+            return path, error, started
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -123,6 +153,9 @@ class PictureSource(Source):
 
     def close(self) -> None:
         self._paths = iter(())
+        self._ahead.clear()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 class PictureBytes(Source):
