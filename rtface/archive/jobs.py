@@ -79,7 +79,7 @@ def plan(
         SourceError: A folder or a pattern has no file.
         UsageError: A source is live; an output is no file, would be written twice, or is a source.
     """
-    names = list(dict.fromkeys(_names_of(expand(sources, recursive=recursive))))
+    names = list(dict.fromkeys(names_of(expand(sources, recursive=recursive))))
     templates = [_template(output, len(names)) for output in outputs]
     if not templates:
         raise UsageError("an archive", "goes into files, and none is named", "Name them: -o 'out/{stem}.jsonl'")
@@ -111,7 +111,7 @@ def is_still(job: Job) -> bool:
     return is_picture(job.source) and not job.source.lower().endswith(".gif")
 
 
-def _names_of(sources: Iterable[Named]) -> Iterator[str]:
+def names_of(sources: Iterable[Named]) -> Iterator[str]:
     for source in sources:
         name = str(source)
         if isinstance(source, (int, Source)) or name.startswith(("/dev/", "gst:")) or _is_live(name):

@@ -131,7 +131,7 @@ def run_archive(
         if not left:
             return report
         count = max(1, min(jobs or min(usable_cores(), MOST_JOBS), len(left)))
-        orders = Orders(_shared_out(options, count), max_frames, started_at)
+        orders = Orders(options if runner else _shared_out(options, count), max_frames, started_at)
         make = runner or (lambda *args: Pool(args[0], count, on_start=args[1], on_progress=args[2]))
 
         def on_start(bundle: Bundle) -> None:

@@ -20,9 +20,13 @@ MOST_ROWS = 40
 TELL_S = 30.0
 
 
-def archive(sources: list[str], outputs: list[str], **how: Any) -> int:
-    """Run it; the exit code is that of a source that cannot be read where one has failed."""
+def archive(sources: list[str], outputs: list[str], *, ray: str | None, **how: Any) -> int:
+    """Run it, here or on the Ray cluster at an address; the exit code tells of sources that failed."""
     began = time.monotonic()
+    if ray is not None:
+        from rtface.cluster.archive import RayRunner
+
+        how["runner"] = lambda orders, on_start, _: RayRunner(orders, on_start, address=ray, actors=how["jobs"])
     with ExitStack() as stack:
         watcher: _Lines = stack.enter_context(_Bar() if sys.stderr.isatty() else _Lines())
         report = run_archive(sources, outputs, watcher=watcher, **how)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from rtface.archive.names import has_fields
 from rtface.cli import flags
@@ -33,10 +34,24 @@ Examples:
   rtface run 'visits/**/*.mp4' list.txt -o 'out/{stem}.jsonl' -o 'out/{stem}.parquet' --jobs 4
 
   rtface run archive/ -r -o 'out/{parent}/{stem}.jsonl'     # the same again goes on where it broke off
+
+  rtface run archive/ -r -o 'out/{stem}.parquet' --ray head:6379     # on many machines, with shared folders
 """
 
 
-@run.command(epilog=EXAMPLES)
+class _RayCommand(TyperCommand):
+    """Takes ``--ray`` with an address or without one: then it is this machine alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from rtface.cluster.connection import LOCAL, is_address
+
+        for at, word in enumerate(args):
+            if word == "--ray" and not (at + 1 < len(args) and is_address(args[at + 1])):
+                args = [*args[: at + 1], LOCAL, *args[at + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+@run.command(epilog=EXAMPLES, cls=_RayCommand)
 def run_command(
     sources: Annotated[
         list[str],
@@ -81,6 +96,12 @@ def run_command(
         Path | None,
         typer.Option("--state", metavar="FILE", help="What is done; default .rtface-archive beside the outputs."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray", metavar="[ADDRESS]", help="On a Ray cluster: auto, head:6379, ray://head:10001; or here."
+        ),
+    ] = None,
     config: flags.Config = None,
     settings: flags.Set = None,
 ) -> int:
@@ -114,7 +135,7 @@ def run_command(
     )
     if options.budget_ms is not None:
         print("rtface: budget_ms is left out: run keeps no deadline; `rtface live --budget` does", file=sys.stderr)
-    if jobs is not None or state is not None or any(map(has_fields, output or [])):
+    if any(flag is not None for flag in (jobs, state, ray)) or any(map(has_fields, output or [])):
         from rtface.cli.archive import archive
 
         return archive(
@@ -127,6 +148,7 @@ def run_command(
             max_frames=max_frames,
             started_at=started_at,
             state=state,
+            ray=ray,
         )
     from rtface.capture.files import one_source
     from rtface.outputs.sink import Sink

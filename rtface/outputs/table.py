@@ -93,7 +93,7 @@ class ParquetSink(Sink):
         import pyarrow.parquet
 
         self._live = info.live
-        self._schema = _schema(self._layout)
+        self._schema = schema_of(self._layout)
         try:
             self._part = PartFile(self._path, overwrite=self._overwrite)
         except OSError as error:
@@ -159,7 +159,7 @@ class _Unseekable(io.RawIOBase):
         return True
 
 
-def _schema(layout: Columns) -> Any:
+def schema_of(layout: Columns) -> Any:
     import pyarrow
 
     def kind(name: str) -> Any:
