@@ -13,7 +13,7 @@ from rtface.version import __version__
 LOCAL = "local"
 """The address of a cluster of this machine alone, which ends with the program."""
 
-_ADDRESS = re.compile(r"local|auto|ray://\S+|[\w.\-\[\]]+:\d+")
+_ADDRESS = re.compile(r"local|auto|ray://\S+|[\w.\-]+:\d+|\[[0-9A-Fa-f:.]+\]:\d+")
 
 
 def is_address(text: str) -> bool:
