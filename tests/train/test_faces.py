@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -226,6 +227,47 @@ def test_grouping_by_what_is_labelled() -> None:
     assert sample.emotion == pytest.approx((2 / 3, 1 / 3, 0, 0, 0, 0, 0, 0))  # a lone vote is dropped
     assert one("ferplus", votes=np.eye(10, dtype=np.float32)[8] * 10) == {}  # "unknown"
     assert list(one("ferplus", votes=np.eye(10, dtype=np.float32)[9] * 10)) == ["negative"]
+
+
+def test_synthetic_labels_are_believed_to_the_profile() -> None:
+    points = placed(50, 50, 20).astype(np.float32)
+    pose = np.array((80, 5, 2), np.float32)
+    face = FaceLabel(landmarks68=points, landmarks68_source="synthetic", pose=pose, pose_spread=0.0)
+    image = np.zeros((8, 8, 3), np.uint8)
+    (sample,) = build_samples([a_picture("a", "synthetic", "train", image, [face])])["landmarks"]
+    assert sample.landmark_weight is not None and sample.landmark_weight.tolist() == [1.0] * 68
+    assert sample.pose_weight is not None and sample.pose_weight.tolist() == [1.0] * 3
+    (sample,) = build_samples([a_picture("a", "lfw", "train", image, [replace(face, landmarks68_source="teacher")])])[
+        "landmarks"
+    ]
+    assert sample.pose_weight is not None and sample.pose_weight.max() < 0.5
+
+
+def test_points_that_are_only_a_meshs_are_read_anew_where_a_map_is_known() -> None:
+    rng = np.random.default_rng(0)
+    image = np.zeros((8, 8, 3), np.uint8)
+
+    def both(source: str, n: int, off: float = 0.0) -> list[Picture]:
+        shapes = [placed(50, 50, 20) + rng.normal(0, 1, (68, 2)) @ np.diag((1, 0.5)) for _ in range(n)]
+        faces = [
+            FaceLabel(landmarks68=(s + off).astype(np.float32), landmarks68_source=source, mesh478=mesh_of(s))
+            for s in shapes
+        ]
+        return [a_picture("a", source, "train", image, [face]) for face in faces]
+
+    truth = placed(70, 60, 25, roll=30)
+    read = FaceLabel(landmarks68=truth + 9, landmarks68_source="teacher-mesh", mesh478=mesh_of(truth))
+    portrait = a_picture("b", "portraits", "train", image, [read])
+
+    def points_of(pictures: list[Picture]) -> Array:
+        (sample,) = [one for one in build_samples(pictures)["landmarks"] if one.picture.id == "b"]
+        assert sample.landmarks is not None
+        return sample.landmarks
+
+    np.testing.assert_allclose(points_of([portrait]), truth + 9, atol=1e-3)  # nothing tells how
+    assert np.abs(points_of([*both("synthetic", 201), portrait]) - truth).mean() < 1.0
+    mixed = [*both("synthetic", 201, off=9.0), *both("human", 201), portrait]
+    assert np.abs(points_of(mixed) - truth).mean() < 1.0  # hands come first
 
 
 def test_meshes_become_points_where_enough_faces_carry_both() -> None:

@@ -16,6 +16,9 @@ Float32 = npt.NDArray[np.float32]
 
 INNER = np.arange(17, 68)
 POSE_LIMIT = 50.0  # degrees: the pose teachers are good to about this yaw
+SYNTHETIC = "synthetic"  # `rtface train synth`: all labels are exact, pose to the profile
+EXACT = ("human", SYNTHETIC)  # points to believe, in this order
+MESH_READ = "teacher-mesh"  # points that are only vertices of a mesh, whose outline is not iBUG's jaw
 MESH_FACES = 200  # the map from mesh to points is fitted on more faces than this
 #: Own points weigh half when looks at the face lie this far apart, % of the outer eye corners' distance.
 HALF_TRUST = 2.0
@@ -60,14 +63,17 @@ def build_samples(pictures: Sequence[Picture]) -> dict[str, list[Sample]]:
 
 
 def fit_mesh_map(pictures: Iterable[Picture]) -> MeshToPoints | None:
-    """How a mesh tells 68 points, by faces that have both; None when there are too few."""
-    both = [
-        (face.mesh478, face.landmarks68)
-        for picture in pictures
-        for face in picture.faces
-        if face.mesh478 is not None and face.landmarks68 is not None and face.landmarks68_source == "human"
-    ]
-    return MeshToPoints([m for m, _ in both], [p for _, p in both]) if len(both) > MESH_FACES else None
+    """How a mesh tells 68 points, by faces that have both; None when there are too few.
+
+    Faces labelled by hand tell it; where there are none, as in an open mix, synthetic ones do.
+    """
+    both: dict[str | None, list[tuple[Float32, Float32]]] = {source: [] for source in EXACT}
+    for picture in pictures:
+        for face in picture.faces:
+            if face.mesh478 is not None and face.landmarks68 is not None and face.landmarks68_source in both:
+                both[face.landmarks68_source].append((face.mesh478, face.landmarks68))
+    enough = next((pairs for pairs in both.values() if len(pairs) > MESH_FACES), None)
+    return None if enough is None else MeshToPoints([m for m, _ in enough], [p for _, p in enough])
 
 
 def samples_of(pictures: Iterable[Picture], mesh_map: MeshToPoints | None = None) -> Iterator[Sample]:
@@ -109,9 +115,10 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
     """None for a bystander with teacher points only, or a mask without a face to cut it by."""
     sample = Sample(picture, _group(picture, face), points5=face.points5, box=face.box_xyxy)
     by_hand = face.points5 is not None and face.points5_source == "human"
-    if face.landmarks68 is not None:
+    of_mesh = face.landmarks68_source == MESH_READ and face.mesh478 is not None and mesh_map is not None
+    if face.landmarks68 is not None and not of_mesh:
         sample.landmarks = face.landmarks68
-        trust = 1.0 if face.landmarks68_source == "human" else 0.35
+        trust = 1.0 if face.landmarks68_source in EXACT else 0.35
         trust /= 1.0 + ((face.landmarks68_spread or 0.0) / HALF_TRUST) ** 2
         sample.landmark_weight = np.full(68, trust, np.float32)
     elif face.mesh478 is not None and mesh_map is not None:
@@ -143,7 +150,7 @@ def _label_pose(sample: Sample, face: FaceLabel) -> None:
     if face.pose is not None:
         trust = 1.0 / (1.0 + ((face.pose_spread or 0.0) / 5.0) ** 2)
         sample.pose, sample.pose_weight = face.pose.copy(), np.full(3, trust, np.float32)
-        if abs(float(face.pose[0])) > POSE_LIMIT:
+        if abs(float(face.pose[0])) > POSE_LIMIT and face.landmarks68_source != SYNTHETIC:
             sample.pose_weight *= 0.3
     if face.yaw_true is not None:
         if sample.pose is None:

@@ -17,6 +17,7 @@ def cleaned(labels: Array) -> Array:
     out = labels.copy()
     reach = max(3, len(labels) // 40 | 1)
     kernel = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    fine = max(2, len(labels) // 64)  # people draw brows around their hairs
     lash = labels == LASH
     out[lash] = SKIN
     for eye in EYES:
@@ -24,7 +25,7 @@ def cleaned(labels: Array) -> Array:
         out[(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, kernel) > 0) & lash] = eye
     bare = np.isin(out, (SKIN, NOSE))
     for brow in BROWS:
-        hairs = cv2.dilate((labels == brow).astype(np.uint8), np.ones((2, 2), np.uint8))
+        hairs = cv2.dilate((labels == brow).astype(np.uint8), np.ones((fine, fine), np.uint8))
         out[(cv2.morphologyEx(hairs, cv2.MORPH_CLOSE, kernel) > 0) & bare] = brow
     inside = np.isin(out, (SKIN, NOSE))
     sigma = len(labels) / 90

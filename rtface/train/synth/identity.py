@@ -28,20 +28,7 @@ _HAIR = np.array(
     ]
 )
 _HAIR_YOUNG, _HAIR_OLD = (0.42, 0.25, 0.14, 0.09, 0.05, 0.03, 0.02), (0.18, 0.12, 0.1, 0.05, 0.02, 0.28, 0.25)
-_HAIR_F = (
-    "bob01",
-    "bob02",
-    "bob02",
-    "short04",
-    "braid01",
-    "long01",
-    "long01",
-    "ponytail01",
-    "ponytail01",
-    "afro01",
-    "short03",
-    "short02",
-)
+_HAIR_F = ("bob01", "bob02", "braid01", "long01", "long01", "ponytail01", "ponytail01", "afro01", "short03", "short02")
 _HAIR_M = ("short01", "short02", "short03", "short04", "short02", "short04", "afro01", "long01", "", "")
 _IRIS = ("brown", "brownlight", "brown", "blue", "green", "grey", "lightblue", "deepblue", "bluegreen", "ice")
 #: Moustache, chin, cheeks: all, all, without cheeks, moustache or chin alone.

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import cv2
 import numpy as np
 
 from rtface.datasets.labelled import Array
+from rtface.datasets.mesh_mask import NOSE as NOSE_OUTLINE
 from rtface.train.synth import wear
 from rtface.train.synth.assets import Assets
 from rtface.train.synth.camera import rotation
-from rtface.train.synth.classes import GLASSES, LASH, MOUTH, SKIN
+from rtface.train.synth.classes import GLASSES, LASH, MOUTH, NOSE, SKIN
 from rtface.train.synth.gl import Part
 from rtface.train.synth.identity import Person
 from rtface.train.synth.meshes import kept, normals
 from rtface.train.synth.skin import shades
+from rtface.train.synth.truth import mesh_table
 
 #: From the head's own space to the camera's world; with True it turns with the head alone.
 Place = Callable[..., Array]
@@ -37,6 +40,8 @@ class Wardrobe:
         self.skin_classes = np.sort(classes[self.skin], 1)[:, 1]
         beside = np.isin(self.skin_classes, (8, 9)) & ~assets.uv_mask("ears", self._uv.mean(1))
         self.skin_classes[beside] = SKIN
+        face = np.isin(self.skin_classes, (SKIN, NOSE))
+        self.skin_classes[face] = np.where(_in_nose(body.vertices, body.vertices[self.skin[face]].mean(1)), NOSE, SKIN)
         self._head_faces = body.faces[(body.groups == "body") & (middle[:, 1] > 5.2) & (np.abs(middle[:, 0]) < 1.1)]
         self._head_faces = self._head_faces[(classes[self._head_faces] != MOUTH).all(1)]
         head = np.unique(self._head_faces)
@@ -199,6 +204,15 @@ class Wardrobe:
     def _part(self, moved: Array, faces: Array, uv: Array, label: int, file: str) -> Part:
         texture = partial(self._assets.texture, file) if file else _white
         return Part(moved, normals(moved, faces), faces, uv, np.full(len(faces), label), texture, file)
+
+
+def _in_nose(base: Array, places: Array) -> Array:
+    """(K,) which places (K, 3) on the base mesh at rest lie in the nose's outline as the mesh of 478 draws it."""
+    vertices, weights = mesh_table()
+    outline = (base[vertices[list(NOSE_OUTLINE)]] * weights[list(NOSE_OUTLINE)][..., None]).sum(1)
+    contour = np.ascontiguousarray(outline[:, None, :2], np.float32)
+    inside = [cv2.pointPolygonTest(contour, (float(x), float(y)), False) >= 0 for x, y, _ in places]
+    return np.array(inside) & (places[:, 2] > outline[:, 2].min() - 0.1)
 
 
 def _white() -> Array:
