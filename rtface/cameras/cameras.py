@@ -194,7 +194,7 @@ class Cameras:
             self._analyzer = analyzer
             self._together: Together = analyzer.together()
             sinks = choose(self._shared, source="cameras", overwrite=self._overwrite)
-            _check_shared(sinks)
+            check_shared(sinks)
             for camera in self._roster.cameras:
                 check_there(camera.spec.source)
             stack.callback(self._roster.close_all)  # closing again is nothing
@@ -410,7 +410,11 @@ def _specs(sources: Iterable[Named] | Mapping[str, int | str | Path | Source]) -
     return [named(one) for one in sources]
 
 
-def _check_shared(sinks: Iterable[Sink]) -> None:
+def check_shared(sinks: Iterable[Sink]) -> None:
+    """
+    Raises:
+        OutputError: One takes a single camera only.
+    """
     for sink in sinks:
         if not sink.many_cameras:
             raise OutputError(sink.name, "takes one camera only", "Name one for each, with {camera} in its name")

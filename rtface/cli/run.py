@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from rtface.archive.names import has_fields
 from rtface.cli import flags
+from rtface.cli.ray_command import RayCommand
 
 run = typer.Typer(add_completion=False)
 
@@ -39,19 +39,7 @@ Examples:
 """
 
 
-class _RayCommand(TyperCommand):
-    """Takes ``--ray`` with an address or without one: then it is this machine alone."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        from rtface.cluster.connection import LOCAL, is_address
-
-        for at, word in enumerate(args):
-            if word == "--ray" and not (at + 1 < len(args) and is_address(args[at + 1])):
-                args = [*args[: at + 1], LOCAL, *args[at + 1 :]]
-        return super().parse_args(ctx, args)
-
-
-@run.command(epilog=EXAMPLES, cls=_RayCommand)
+@run.command(epilog=EXAMPLES, cls=RayCommand)
 def run_command(
     sources: Annotated[
         list[str],

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rtface.cli import flags
+from rtface.cli.ray_command import RayCommand
 from rtface.errors import OptionError, require
 
 serve = typer.Typer(add_completion=False)
@@ -24,11 +25,13 @@ Examples:
 
   rtface serve --cameras cameras.toml -o '{camera}.jsonl'
 
+  rtface serve --cameras cameras.toml --ray head:6379 --group 6     # on many machines: docs/scale.md
+
   curl http://127.0.0.1:8765/api/v1/faces
 """
 
 
-@serve.command(epilog=EXAMPLES)
+@serve.command(epilog=EXAMPLES, cls=RayCommand)
 def serve_command(
     source: Annotated[
         list[str] | None,
@@ -53,6 +56,19 @@ def serve_command(
     allow_origin: Annotated[
         list[str] | None,
         typer.Option("--allow-origin", metavar="URL", help="A further origin, as of a reverse proxy; repeatable."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray", metavar="[ADDRESS]", help="Analyse on a Ray cluster: auto, head:6379; or on one made here."
+        ),
+    ] = None,
+    group: Annotated[int, typer.Option("--group", metavar="N", min=1, help="With --ray: cameras in an actor.")] = 4,
+    group_cpus: Annotated[float, typer.Option("--group-cpus", metavar="N", min=0.1, help="CPUs of an actor.")] = 1.0,
+    group_gpus: Annotated[float, typer.Option("--group-gpus", metavar="N", min=0.0, help="GPUs, or parts of.")] = 0.0,
+    node_label: Annotated[
+        list[str] | None,
+        typer.Option("--node-label", metavar="KEY=VALUE", help="Only on nodes with this label; repeatable."),
     ] = None,
     loop: flags.Loop = None,
     budget: Annotated[
@@ -102,6 +118,13 @@ def serve_command(
         allow_hosts=tuple(allow_host or ()),
         allow_origins=tuple(allow_origin or ()),
     )
+    cluster = None
+    if ray is not None:
+        from rtface.cluster.cameras import Placement
+        from rtface.serve.server import OnCluster
+
+        labels = dict(label.partition("=")[::2] for label in node_label or [])
+        cluster = OnCluster(ray, Placement(group, group_cpus, group_gpus, labels))
     outputs = [*(output or ()), *flags.service_outputs()]
     with Serving(
         source or ([] if cameras else [0]),
@@ -110,6 +133,7 @@ def serve_command(
         outputs=outputs,
         overwrite=overwrite,
         cameras=cameras,
+        cluster=cluster,
         on_event=flags.print_event,
     ) as serving:
         print(f"rtface: look at {serving.url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)

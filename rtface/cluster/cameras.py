@@ -9,15 +9,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from rtface.cameras.cameras import check_shared
 from rtface.capture.named import NamedSource, name_for, named, read_cameras
 from rtface.capture.source import Source
 from rtface.cluster.connection import LOCAL, connected
 from rtface.cluster.group import Batch, CameraGroup, at_head
 from rtface.errors import UsageError
+from rtface.labels import EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
-from rtface.types import Event, FrameResult
+from rtface.outputs import records
+from rtface.outputs.fanout import Fanout
+from rtface.outputs.open import choose, is_for_each_camera
+from rtface.outputs.sink import RunInfo, Sink
+from rtface.outputs.summary import RunStats
+from rtface.stream import Output
+from rtface.system.clock import SystemClock, utc_now
+from rtface.types import Event, FrameResult, utc_text
 from rtface.version import __version__
 
 TAKE_S = 0.2
@@ -79,10 +89,12 @@ class ClusterCameras:
         options: Of the analysis.
         address: Of the Ray cluster (`rtface.cluster.connection.connected`).
         placement: What a group takes.
+        outputs: Take the results of all cameras, here.
+        overwrite: Whether outputs that are there may be replaced.
         on_event: Called with what happens to cameras, in the thread that iterates.
 
     Raises:
-        UsageError: There is no camera, or a name is taken.
+        UsageError: There is no camera, a name is taken, or an output is for each camera.
 
     Example:
         >>> from rtface.cluster.cameras import ClusterCameras
@@ -99,6 +111,8 @@ class ClusterCameras:
         options: Options | None = None,
         address: str = LOCAL,
         placement: Placement | None = None,
+        outputs: Iterable[Output] = (),
+        overwrite: bool = False,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         listed = [*map(named, sources), *(read_cameras(Path(file)) if file is not None else ())]
@@ -107,11 +121,18 @@ class ClusterCameras:
             self._sources.append(replace(one, name=name_for(one, [other.name for other in self._sources])))
         if not self._sources:
             raise UsageError("cameras", "there is none", "Name some, or --cameras cameras.toml")
+        self._listed = frozenset() if file is None else frozenset(one.name for one in read_cameras(Path(file)))
+        self._outputs, self._overwrite = tuple(outputs), overwrite
+        for output in self._outputs:
+            if not isinstance(output, Sink) and is_for_each_camera(output):
+                raise UsageError(str(output), "of a cluster outputs take all cameras", "Leave {camera} out of its name")
         self._placement = placement or Placement()
         options = options or Options.load()
         self._options = replace(options, threads=options.threads or max(1, int(self._placement.cpus)))
         self._address, self._on_event = address, on_event
+        self._stats = RunStats(SystemClock())
         self._ready: deque[FrameResult] = deque()
+        self._off: set[str] = set()
         self._run, self._stopping = uuid.uuid4().hex[:8], False
         size = max(1, self._placement.cameras)
         parts = [self._sources[at : at + size] for at in range(0, len(self._sources), size)]
@@ -123,15 +144,36 @@ class ClusterCameras:
         return tuple(one.name for one in self._sources)
 
     @property
+    def listed(self) -> tuple[str, ...]:
+        """Of the cameras that the file lists."""
+        return tuple(name for name in self.names if name in self._listed)
+
+    @property
     def nodes(self) -> dict[str, str]:
         """Camera → the beginning of the id of the node that it was on last; empty = it has not told yet."""
         return {one.name: group.node for group in self._groups for one in group.sources}
 
     def __enter__(self) -> ClusterCameras:
+        sinks = choose(self._outputs, source="cameras", overwrite=self._overwrite)
+        check_shared(sinks)
         self._ray = connected(self._address)
+        self._fanout = Fanout(sinks, self._run_info(), live=True, privacy=self._options.privacy, many_cameras=True)
+        self._stats.start()
         for group in self._groups:
             self._begin(group)
         return self
+
+    def _run_info(self) -> RunInfo:
+        header = records.header_record(
+            version=__version__,
+            source={"name": "cameras", "cameras": list(self.names), "fps": None, "frame_count": None},
+            analyzer={"models": {}, "cluster": self._address, "groups": len(self._groups)},
+            options=self._options.to_dict(),
+            emotions=EMOTIONS,
+            parsing_classes=PARSING_CLASSES,
+            started_at=utc_text(utc_now()),
+        )
+        return RunInfo("cameras", True, False, None, None, header, self._note)
 
     def _begin(self, group: _Group) -> None:
         """Have Ray place a group; it may wait for room."""
@@ -161,11 +203,16 @@ class ClusterCameras:
         """
         Raises:
             UsageError: A node has another version of rtface.
+        OutputError: An output failed.
         """
         while not self._stopping:
             if self._ready:
-                return self._ready.popleft()
+                result = self._ready.popleft()
+                self._stats.add(result)
+                self._fanout.put(result)
+                return result
             self._look_after()
+            self._fanout.idle()
         raise StopIteration
 
     def _look_after(self) -> None:
@@ -216,11 +263,16 @@ class ClusterCameras:
 
     def _take(self, group: _Group, batch: Batch) -> None:
         now = time.monotonic()
+        if not group.answers:  # begun again by Ray, as it was at first: what was switched off meanwhile stays off
+            for name in self._off & {one.name for one in group.sources}:
+                group.actor.enable.remote(name, False)
         group.node, group.answers = batch.node, True
         results, events = at_head(batch, now)
         for event in events:
             self._note(event)
         for result in results:
+            if result.camera in self._off:
+                continue  # it was on its way
             if result.camera in group.returning:
                 self._back(group, result.camera, now)
             self._ready.append(result)
@@ -242,6 +294,7 @@ class ClusterCameras:
             group.lost_at = None
 
     def _note(self, event: Event) -> None:
+        self._stats.add_event(event)
         if self._on_event is not None:
             self._on_event(event)
 
@@ -253,6 +306,7 @@ class ClusterCameras:
         """
         for group in self._groups:
             if any(one.name == name for one in group.sources):
+                (self._off.discard if on else self._off.add)(name)
                 group.actor.enable.remote(name, on)
                 return
         raise UsageError(name, "is no camera of this run", f"Its cameras are: {', '.join(self.names)}")
@@ -271,8 +325,18 @@ class ClusterCameras:
         """End after the results at hand. From any thread."""
         self._stopping = True
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._stopping = True
+        self._stats.end(error)
+        try:
+            self._fanout.finish(self._stats.record(0))
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Close the cameras, and give the nodes back."""
         actors: Sequence[Any] = [group.actor for group in self._groups if group.actor is not None]
         ended = [actor.stop.remote() for actor in actors]
         self._ray.wait(ended, num_returns=len(ended), timeout=10.0)

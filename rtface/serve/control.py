@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from rtface.cameras import Cameras
 from rtface.errors import InputError
 from rtface.options import PRIVACY, Options
 from rtface.serve.hub import Hub
@@ -13,6 +12,17 @@ from rtface.serve.hub import Hub
 #: Options that name places of this machine.
 PRIVATE = ("models_dir", "calibration_dir", "profile")
 CHANGEABLE = ("budget_ms", "tasks", "privacy")
+
+
+class Switchable(Protocol):
+    """Cameras that can be switched on and off while they run."""
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Those that may be, from afar: a file lists them."""
+
+    def enable(self, name: str, on: bool) -> None:
+        """Switch one."""
 
 
 class Control:
@@ -30,7 +40,7 @@ class Control:
         options: Options,
         hub: Hub,
         update: Callable[[dict[str, Any]], Options],
-        cameras: Cameras | None = None,
+        cameras: Switchable | None = None,
     ) -> None:
         self._options, self._hub, self._update, self._cameras = options, hub, update, cameras
 

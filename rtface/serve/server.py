@@ -7,12 +7,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rtface.cameras import Cameras
 from rtface.capture.named import named
+from rtface.cluster.cameras import ClusterCameras, Placement
+from rtface.cluster.connection import LOCAL
 from rtface.errors import RtfaceError
 from rtface.options import Options
 from rtface.outputs.private import private_picture
@@ -50,6 +52,17 @@ class ServeOptions:
     allow_origins: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class OnCluster:
+    """Cameras on a Ray cluster (`rtface.cluster.cameras`): its address, and what a group of cameras takes of a node."""
+
+    address: str = LOCAL
+    placement: Placement = field(default_factory=Placement)
+
+
+Run = Stream | Cameras | ClusterCameras
+
+
 class Serving:
     """A running server and its analysis; a context manager.
 
@@ -60,6 +73,7 @@ class Serving:
         outputs: Further outputs; of several cameras as `rtface.cameras.Cameras` has them.
         overwrite: Whether those may be replaced.
         cameras: TOML file that lists cameras, and is watched.
+        cluster: Where the cameras are analysed; None = here.
         on_event: Called when a source is lost and back.
 
     Raises:
@@ -75,10 +89,11 @@ class Serving:
         outputs: Iterable[str | Sink] = (),
         overwrite: bool = False,
         cameras: Path | None = None,
+        cluster: OnCluster | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self._sources, self._options, self._how = list(sources), options, how
-        self._file = cameras
+        self._file, self._cluster = cameras, cluster
         self._outputs, self._overwrite, self._on_event = tuple(outputs), overwrite, on_event
         local = how.host in LOOPBACK
         self.token = how.token or (None if local else secrets.token_urlsafe(24))
@@ -89,7 +104,7 @@ class Serving:
         how = self._how
         self.hub = Hub(privacy=self._options.privacy, rules=self._options.audience_rules)
         several = self._file is not None or len(self._sources) > 1 or any(named(one).name for one in self._sources)
-        self._run = run = self._several() if several else self._single()
+        self._run = run = self._open(several)
         mend = f"Name another: --port {how.port + 1}" if how.port < 65535 else "Name another --port"
         listening = listen(how.host, how.port, mend)
         self.port = int(listening.getsockname()[1])
@@ -97,7 +112,7 @@ class Serving:
         sys.setswitchinterval(SWITCH_S)
         self._pictures = Pictures(lambda result: private_picture(result, self.hub.privacy))
         self._analyze = Analyze(self._options)
-        control = Control(self._options, self.hub, self._update, run if isinstance(run, Cameras) else None)
+        control = Control(self._options, self.hub, self._update, None if isinstance(run, Stream) else run)
         access = access_to(
             how.host,
             self.port,
@@ -129,6 +144,11 @@ class Serving:
         if self.failed is not None:
             raise self.failed
 
+    def _open(self, several: bool) -> Run:
+        if self._cluster is not None:
+            return self._elsewhere(self._cluster)
+        return self._several() if several else self._single()
+
     def _single(self) -> Stream:
         """One source, which goes by its own name."""
         name = shown_address(str(self._sources[0]))
@@ -156,12 +176,29 @@ class Serving:
             self.hub.add(name)
         return cameras
 
-    def _watch(self, run: Stream | Cameras) -> None:
+    def _elsewhere(self, cluster: OnCluster) -> ClusterCameras:
+        """The cameras on a cluster: results come from there, pictures stay."""
+        cameras = ClusterCameras(
+            self._sources,
+            file=self._file,
+            options=self._options,
+            address=cluster.address,
+            placement=cluster.placement,
+            outputs=self._outputs,
+            overwrite=self._overwrite,
+            on_event=lambda event: self._note(event.camera, event),
+        )
+        for name in cameras.names:
+            self.hub.add(name)
+        return cameras
+
+    def _watch(self, run: Run) -> None:
         """Analyse until all is over."""
         try:
             with run:
-                for _ in run:
-                    pass
+                for result in run:
+                    if isinstance(run, ClusterCameras):
+                        self.hub.put(result.camera, result)
             for name in list(self.hub.cameras):
                 self.hub.down(name, "the source is over")
         except RtfaceError as error:
