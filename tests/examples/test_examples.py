@@ -125,3 +125,34 @@ def test_blur_video(tmp_path: Path, clip: Path) -> None:
         changed[130:260, 270:370].mean() > 4 * changed[:40, :60].mean()
     )  # her face, and a corner that is only encoded
     assert changed[130:260, 270:370].mean() > 6
+
+
+def test_model_server_writes_a_repository_that_triton_understands(tmp_path: Path) -> None:
+    import json
+
+    import onnxruntime
+
+    assert "engine-iter0" in run("model_server.py", tmp_path)
+    served = json.loads((tmp_path / "config.json").read_text())["model_config_list"]
+    assert [one["config"]["name"] for one in served] == ["detector", "engine-iter0"]
+    pytest.importorskip("tritonclient.grpc", reason="needs pip install 'tritonclient[grpc]'")
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2
+
+    for name in ("detector", "engine-iter0"):
+        text = (tmp_path / name / "config.pbtxt").read_text()
+        config = text_format.Parse(text, model_config_pb2.ModelConfig())
+        session = onnxruntime.InferenceSession(tmp_path / name / "1/model.onnx")
+        for said, is_so in ((config.input, session.get_inputs()), (config.output, session.get_outputs())):
+            assert [one.name for one in said] == [one.name for one in is_so]
+            for one, value in zip(said, is_so, strict=True):
+                assert (
+                    model_config_pb2.DataType.Name(one.data_type).removeprefix("TYPE_")
+                    in {
+                        "tensor(uint8)": "UINT8",
+                        "tensor(float)": "FP32",
+                    }[value.type]
+                )
+                sides = [side if isinstance(side, int) else -1 for side in value.shape[1:]]
+                assert name == "detector" or list(one.dims) == (sides or [1])
+        assert config.max_batch_size == 32 and config.dynamic_batching.max_queue_delay_microseconds == 2000
