@@ -62,7 +62,7 @@ class Heads:
         camera = shot.camera
         rendered = self._renderer.render(parts, camera.projection(), shot.light, camera.side, camera.eye_z, shot.seed)
         rendered = replace(rendered, labels=cleaned(rendered.labels))
-        return rendered, self._truth(base, place, shot, gaze, weights)
+        return rendered, self._truth(person, base, place, shot, gaze, weights)
 
     def vertices(self, person: Person, shot: Shot) -> Array:
         """(V, 3) the base mesh of a person, as the camera sees it."""
@@ -85,9 +85,12 @@ class Heads:
         both = np.stack([inside, inside])
         return both, np.asarray(turn @ _direction(inside))
 
-    def _truth(self, base: Array, place: Place, shot: Shot, gaze: Array, weights: dict[str, float]) -> FaceLabel:
+    def _truth(
+        self, person: Person, base: Array, place: Place, shot: Shot, gaze: Array, weights: dict[str, float]
+    ) -> FaceLabel:
         turned, project = place(base), shot.camera.project
         points = project(turned[self._assets.landmarks68])
+        points[17:27] = project(place(self._wardrobe.brows(person.brow, base)))
         roll = np.radians(shot.pose[2])
         plane = np.array(((np.cos(roll), np.sin(roll)), (-np.sin(roll), np.cos(roll))))
         points[: truth.JAW] = truth.slid_jaw(self._curves, truth.JAW_AT_REST, turned, plane, project)

@@ -1,6 +1,7 @@
 """Labels of a rendered head, from its geometry.
 
-The 68 points are vertices of the base mesh, except that the jaw lies where the face ends on the picture: each of its 17
+The 68 points are vertices of the base mesh, but brows, which are read off the brow's own mesh (`brow_points`), and that
+the jaw lies where the face ends on the picture: each of its 17
 points may slide along a curve on the skin, from the jaw towards the middle of the face, and goes to where that curve
 reaches furthest out (as people mark it: on the visible contour; Zhu et al. 2015 call it landmark marching).
 """
@@ -18,19 +19,21 @@ from rtface.datasets.labelled import Array, FaceLabel
 from rtface.geometry.crop import points5_from_landmarks
 
 JAW = 17
+_HAIRY = 0.2  # opacity of a brow's texture that counts as hair
 _REACH, _BACK = 0.8, 0.03  # dm that a jaw point may slide forward and back
-#: The subject's right half of the jaw on the base mesh at rest, dm: heights and widths are those of
-#: `rtface.geometry.face_model.MEAN_FACE_MM`, depths follow the mandible from the ear to the chin.
+#: The subject's right half of the jaw on the base mesh at rest, dm: evenly spaced along the face's outline as seen from
+#: the front, from the height of the eyes' corners to the chin; depths follow the edge of the mandible. Set on the mesh
+#: alone: nothing here was learned from pictures that people labelled.
 _HALF = (
-    (-0.74, 7.21, 0.70),
-    (-0.73, 7.02, 0.69),
-    (-0.71, 6.84, 0.70),
-    (-0.67, 6.65, 0.73),
-    (-0.60, 6.49, 0.81),
-    (-0.48, 6.35, 0.93),
-    (-0.34, 6.24, 1.08),
-    (-0.18, 6.19, 1.27),
-    (0.0, 6.19, 1.42),
+    (-0.73, 7.29, 0.68),
+    (-0.71, 7.10, 0.69),
+    (-0.70, 6.92, 0.70),
+    (-0.65, 6.75, 0.72),
+    (-0.57, 6.58, 0.80),
+    (-0.47, 6.42, 0.91),
+    (-0.34, 6.29, 1.06),
+    (-0.18, 6.19, 1.24),
+    (0.0, 6.16, 1.42),
 )
 JAW_AT_REST: Array = np.array([*_HALF, *((-x, y, z) for x, y, z in reversed(_HALF[:-1]))])
 #: Irises in the mesh of 478, the subject's right and left: middle, the image's right, top, left, bottom.
@@ -104,6 +107,32 @@ def slid_jaw(
 def _middle(jaw: Array) -> Array:
     """(2,) where the face's axis goes through it, below the eyes."""
     return np.array((0.0, jaw[:, 1].max() - 0.2))
+
+
+def brow_points(places: Array, opacity: Array, vertices: Array) -> Array:
+    """(10,) vertices of a brow mesh at rest for iBUG's points 17 to 26: five evenly from end to end along each brow.
+
+    Args:
+        places: (K, 3) places on the mesh, x to the subject's left; ``opacity`` (K,) 0..1 of hair there.
+        vertices: (V, 3) of the mesh.
+
+    Raises:
+        ValueError: There is no hair on a side.
+    """
+    out = []
+    for side in (-1.0, 1.0):
+        hairy = (opacity > _HAIRY) & (places[:, 0] * side > 0)
+        if not hairy.any():
+            raise ValueError("a brow has no hair on a side")
+        aside, up = np.abs(places[hairy, 0]), places[hairy, 1]
+        inner, outer = np.quantile(aside, (0.01, 0.99))
+        own = np.flatnonzero(vertices[:, 0] * side > 0)
+        ends = (outer, inner) if side < 0 else (inner, outer)
+        for at in np.linspace(*ends, 5):
+            near = np.argsort(np.abs(aside - at))[: max(3, len(aside) // 20)]
+            wanted = np.array((side * at, up[near].mean()))
+            out.append(own[np.linalg.norm(vertices[own, :2] - wanted, axis=1).argmin()])
+    return np.array(out)
 
 
 @lru_cache(maxsize=1)

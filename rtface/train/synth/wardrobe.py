@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -18,8 +18,10 @@ from rtface.train.synth.gl import Part
 from rtface.train.synth.identity import Person
 from rtface.train.synth.meshes import kept, normals
 from rtface.train.synth.skin import shades
-from rtface.train.synth.truth import mesh_table
+from rtface.train.synth.truth import brow_points, mesh_table
 
+#: Places within a triangle, as weights of its corners.
+_GRID = np.array([(4 - a - b, a, b) for a in range(5) for b in range(5 - a)]) / 4.0
 #: From the head's own space to the camera's world; with True it turns with the head alone.
 Place = Callable[..., Array]
 
@@ -50,6 +52,19 @@ class Wardrobe:
         self._ears = tuple(np.flatnonzero(classes == ear) for ear in (8, 9))
         hand = (body.groups == "body") & wear.hand_faces(body.vertices, body.faces)
         self._hand, self._hand_old, self._hand_faces = kept(body.faces, hand)
+
+    def brows(self, name: str, base: Array) -> Array:
+        """(10, 3) places of iBUG's points 17 to 26 on a brow of a person at rest."""
+        return self._assets.proxy("eyebrows", name).fit(base)[self._brow_vertices(name)]
+
+    @lru_cache(maxsize=32)  # noqa: B019 one object a process
+    def _brow_vertices(self, name: str) -> Array:
+        proxy, texture = self._assets.proxy("eyebrows", name), self._assets.texture(f"eyebrows/{name}.webp")
+        rest = proxy.fit(self._assets.body.vertices)
+        places = np.einsum("gk,fkd->fgd", _GRID, rest[proxy.mesh.faces]).reshape(-1, 3)
+        uv = np.einsum("gk,fkd->fgd", _GRID, proxy.mesh.uv).reshape(-1, 2)
+        at = np.clip((uv * len(texture)).astype(np.int64), 0, len(texture) - 1)
+        return brow_points(places, texture[at[:, 1], at[:, 0], 3] / 255.0, rest)
 
     def dress(self, person: Person, base: Array, place: Place, look: Array, rng: np.random.Generator) -> list[Part]:
         """Parts of a person whose base mesh is `base` (V, 3); `look` (2, 2) yaw, pitch of left and right eye."""

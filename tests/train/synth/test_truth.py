@@ -69,3 +69,21 @@ def test_the_mesh_table_is_weights_of_vertices_and_both_sides_alike() -> None:
     vertices, weights = truth.mesh_table()
     assert vertices.shape == weights.shape == (468, 3) and vertices.max() < 19158
     np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-5)
+
+
+def test_the_jaw_at_rest_is_evenly_spaced_and_both_sides_alike() -> None:
+    steps = np.linalg.norm(np.diff(truth.JAW_AT_REST[:, :2], axis=0), axis=1)
+    assert steps.max() - steps.min() < 0.03
+    np.testing.assert_allclose(truth.JAW_AT_REST[::-1] * (-1, 1, 1), truth.JAW_AT_REST)
+
+
+def test_brow_points_run_evenly_from_the_images_left_to_its_right() -> None:
+    along, up = np.meshgrid(np.linspace(-0.6, 0.6, 121), np.linspace(0.0, 0.1, 5))
+    places = np.stack([along.ravel(), up.ravel(), np.ones(along.size)], 1)
+    opacity = np.where((np.abs(places[:, 0]) > 0.1) & (np.abs(places[:, 0]) < 0.5), 1.0, 0.0)
+    chosen = places[truth.brow_points(places, opacity, places)]
+    np.testing.assert_allclose(chosen[:5, 0], (-0.5, -0.4, -0.3, -0.2, -0.1), atol=0.02)
+    np.testing.assert_allclose(chosen[5:, 0], (0.1, 0.2, 0.3, 0.4, 0.5), atol=0.02)
+    np.testing.assert_allclose(chosen[:, 1], 0.05, atol=0.03)
+    with pytest.raises(ValueError, match="no hair"):
+        truth.brow_points(places, np.zeros(len(places)), places)
