@@ -1,9 +1,9 @@
-"""A model repository of rtface's networks for Triton or OpenVINO Model Server, both by the KServe v2 protocol.
+r"""A model repository of rtface's networks for Triton or OpenVINO Model Server, both by the KServe v2 protocol.
 
 python examples/model_server.py models/
-docker run -p8000:8000 -v $PWD/models:/models nvcr.io/nvidia/tritonserver:25.10-py3 \\
+docker run -p8000:8000 -v $PWD/models:/models nvcr.io/nvidia/tritonserver:25.10-py3 \
     tritonserver --model-repository=/models
-docker run -p8000:8000 -v $PWD/models:/models openvino/model_server \\
+docker run -p8000:8000 -v $PWD/models:/models openvino/model_server \
     --config_path /models/config.json --rest_port 8000
 curl http://127.0.0.1:8000/v2/models/engine-iter0
 """

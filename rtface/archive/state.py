@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from rtface.version import __version__
 NAME = ".rtface-archive"
 SCHEMA = "rtface.archive/1"
 STARTED, DONE, FAILED, INTERRUPTED = "started", "done", "failed", "interrupted"
+#: What a video has in its name until it is whole (`rtface.system.files.PartFile`).
+_PART = re.compile(r"\.part-[0-9a-f]{8}(?=\.\w+$)")
 #: Bytes from the end of a JSONL file within which its last line begins, in most cases.
 TAIL = 1 << 16
 
@@ -115,8 +118,8 @@ class State:
         return self._facts(job).items() <= record.items() and all(path.exists() for path in job.paths)
 
     def is_output(self, path: str) -> bool:
-        """Whether a file is what an earlier run has written."""
-        return path in self._written
+        """Whether a file is what an earlier run has written, or has left of it when it was killed."""
+        return path in self._written or _PART.sub("", path) in self._written
 
     def may_redo(self, job: Job, path: Path) -> bool:
         """Whether an output that is there is a beginning of this very job, and may be replaced without asking.
@@ -207,8 +210,8 @@ def sort_out(jobs: Sequence[Job], state: State) -> tuple[list[Job], int]:
             job = replace(job, overwrite=True)
         left.append(job)
     if taken:
-        more = f", and {len(taken) - 1} others" if len(taken) > 1 else ""
-        why = f"exists already{more}, and no run that broke off has left it"
+        count = f" ({len(taken)} outputs do)" if len(taken) > 1 else ""
+        why = f"exists already{count}, and no run that broke off has left it"
         raise OutputError(shown(str(taken[0])), why, "-y (overwrite=True in Python) overwrites them")
     return left, done
 

@@ -29,7 +29,12 @@ def archive(sources: list[str], outputs: list[str], *, ray: str | None, **how: A
         how["runner"] = lambda orders, on_start, _: RayRunner(orders, on_start, address=ray, actors=how["jobs"])
     with ExitStack() as stack:
         watcher: _Lines = stack.enter_context(_Bar() if sys.stderr.isatty() else _Lines())
-        report = run_archive(sources, outputs, watcher=watcher, **how)
+        try:
+            report = run_archive(sources, outputs, watcher=watcher, **how)
+        except KeyboardInterrupt:
+            stack.close()
+            print(f"rtface: {watcher.whole} files are done; the same command goes on from here", file=sys.stderr)
+            raise
     _say_table(report)
     _say_sums(report, time.monotonic() - began)
     for failed in report.failures:
@@ -38,7 +43,11 @@ def archive(sources: list[str], outputs: list[str], *, ray: str | None, **how: A
 
 
 class _Lines(Watcher):
-    """Tells how far it is: a line now and then. Sources count by their bytes, which are known beforehand."""
+    """Tells how far it is: a line now and then. Sources count by their bytes, which are known beforehand.
+
+    Attributes:
+        whole: Sources that this run has done.
+    """
 
     def __init__(self) -> None:
         self._began = self._told = time.monotonic()
@@ -46,6 +55,7 @@ class _Lines(Watcher):
         self._parts: dict[int, float] = {}
         self._done_bytes = self._done = self._frames = 0
         self._running: dict[int, int] = {}
+        self.whole = 0
 
     def __enter__(self) -> _Lines:
         return self
@@ -75,6 +85,7 @@ class _Lines(Watcher):
         self._running.pop(bundle[0].index, None)
         self._parts.pop(bundle[0].index, None)
         self._done += len(bundle)
+        self.whole += sum(outcome.status == DONE for outcome in outcomes)
         self._done_bytes += sum(self._sizes[job.index] for job in bundle)
         self._frames += sum(outcome.frames for outcome in outcomes)
         self.show()

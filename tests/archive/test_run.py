@@ -189,6 +189,7 @@ def test_ctrl_c_leaves_whole_files_and_the_next_run_goes_on(long: Path, to_all: 
     _, said = running.communicate(timeout=300)
     assert (running.returncode, said.splitlines()[-1]) == (130, "rtface: interrupted; what was written is whole")
     assert "Traceback" not in said
+    assert "files are done; the same command goes on from here" in said
     for path in (long / "out").glob("[a-c].jsonl"):
         assert lines(path)[-1]["kind"] == "summary"
     statuses = {line["status"] for line in lines(long / "out" / NAME)[1:]}

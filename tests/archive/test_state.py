@@ -58,7 +58,7 @@ def test_another_source_other_options_or_a_lost_output_are_not_done(job: Job) ->
     for options, most in ((Options(max_faces=1), None), (OPTIONS, 3)):
         with (
             state(job, options, max_frames=most) as kept,
-            pytest.raises(OutputError, match=r"exists already, and 1 others.* -y"),
+            pytest.raises(OutputError, match=r"exists already \(2 outputs do\).* -y"),
         ):
             sort_out([job], kept)
     with state(job, Options(max_faces=1)) as kept:
@@ -110,9 +110,13 @@ def test_a_failed_job_is_tried_again(job: Job) -> None:
 
 def test_outputs_of_an_earlier_run_are_no_sources(job: Job, tmp_path: Path) -> None:
     finish(job)
-    found = Job(1, str(tmp_path / "a.csv"), (str(tmp_path / "a-again.jsonl"),))
+    found = [
+        Job(1, str(tmp_path / name), (str(tmp_path / f"again-{name}.jsonl"),))
+        for name in ("a.csv", "a.part-0123abcd.csv")
+    ]
+    other = Job(3, str(tmp_path / "b.part-0123abcd.csv"), (str(tmp_path / "b.jsonl"),))
     with state(job) as kept:
-        assert sort_out([job, found], kept) == ([], 1)
+        assert sort_out([job, *found, other], kept) == ([other], 1)
 
 
 def test_half_a_line_of_a_run_that_was_killed_does_no_harm(job: Job) -> None:
