@@ -6,16 +6,19 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from rtface.archive.jobs import Job, shown
 from rtface.archive.processes import Bundle
 from rtface.archive.run import Report, Watcher, run_archive
 from rtface.archive.state import DONE, INTERRUPTED, Outcome
-from rtface.errors import SourceError
+from rtface.errors import SourceError, UsageError
 
 #: So many sources have a row each in the table; of more, only the sums are printed.
 MOST_ROWS = 40
+#: With --ray: a folder of Parquet files for the rows of all sources.
+ROWS, ROWS_MEND = ".parquet/", "-o 'out/{stem}.parquet' has outputs of their own"
 #: Where there is no terminal, a line tells how far it is about so often, in seconds.
 TELL_S = 30.0
 
@@ -23,6 +26,8 @@ TELL_S = 30.0
 def archive(sources: list[str], outputs: list[str], *, ray: str | None, **how: Any) -> int:
     """Run it, here or on the Ray cluster at an address; the exit code tells of sources that failed."""
     began = time.monotonic()
+    if ray is not None and any(output.endswith(ROWS) for output in outputs):
+        return _rows(sources, outputs, ray, **how)
     if ray is not None:
         from rtface.cluster.archive import RayRunner
 
@@ -40,6 +45,27 @@ def archive(sources: list[str], outputs: list[str], *, ray: str | None, **how: A
     for failed in report.failures:
         print(f"rtface: failed: {failed.error or f'{shown(failed.source)}: was ended from outside'}", file=sys.stderr)
     return SourceError.exit_code if report.failures else 0
+
+
+def _rows(sources: list[str], outputs: list[str], ray: str, **how: Any) -> int:
+    """The rows of all sources into one folder of Parquet files.
+
+    Raises:
+        UsageError: There are other outputs beside it, or it keeps a state file.
+    """
+    from rtface.cluster.archive import write_rows
+
+    for name in ("state", "started_at"):
+        if how.pop(name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')}", f"goes with an output a source, not with {ROWS}", ROWS_MEND)
+    if len(outputs) != 1:
+        raise UsageError(", ".join(outputs), "are several outputs, and a folder of rows is written alone", ROWS_MEND)
+    how["actors"] = how.pop("jobs")
+    failed = write_rows(sources, Path(outputs[0]), address=ray, **how)
+    for error in failed.values():
+        print(f"rtface: failed: {error}", file=sys.stderr)
+    print(f"rtface: {outputs[0]} is written" + (f", {len(failed)} failed" if failed else ""), file=sys.stderr)
+    return SourceError.exit_code if failed else 0
 
 
 class _Lines(Watcher):

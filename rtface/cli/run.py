@@ -36,6 +36,8 @@ Examples:
   rtface run archive/ -r -o 'out/{parent}/{stem}.jsonl'     # the same again goes on where it broke off
 
   rtface run archive/ -r -o 'out/{stem}.parquet' --ray head:6379     # on many machines, with shared folders
+
+  rtface run archive/ -r -o faces.parquet/ --ray head:6379     # all rows in one folder of Parquet files
 """
 
 

@@ -21,7 +21,7 @@ from rtface.archive.state import FAILED, Outcome
 from rtface.archive.work import Orders, Worker
 from rtface.capture.files import Named, expand
 from rtface.cluster.connection import LOCAL, check_version, connected
-from rtface.errors import RtfaceError, require
+from rtface.errors import OutputError, RtfaceError, require
 from rtface.options import Options
 from rtface.version import __version__
 
@@ -126,6 +126,37 @@ def dataset(
     orders = Orders(_one_thread(options or Options.load()), max_frames)
     actor = {"orders": pickle.dumps(orders), "version": __version__}
     return _mapped(ray, rows, _RowsActor, actor, actors)
+
+
+def write_rows(
+    sources: Named | Iterable[Named], folder: Path, *, overwrite: bool = False, **how: Any
+) -> dict[str, str]:
+    """The rows of `dataset` into a folder of Parquet files, as Ray and Spark write them and pandas reads them.
+
+    Args:
+        sources: As for `dataset`.
+        folder: Where all nodes see it.
+        overwrite: Whether Parquet files that are in it may be replaced.
+        how: The other arguments of `dataset`.
+
+    Returns:
+        Why files could not be read, by source.
+
+    Raises:
+        OutputError: There are Parquet files in the folder already.
+    """
+    import pyarrow.dataset
+
+    old = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    if old and not overwrite:
+        raise OutputError(str(folder), "holds Parquet files already", "-y (overwrite=True in Python) replaces them")
+    rows = dataset(sources, **how)
+    for path in old:
+        path.unlink()
+    rows.write_parquet(str(folder.absolute()))
+    field = pyarrow.dataset.field("error")
+    failed = pyarrow.dataset.dataset(folder, format="parquet").to_table(["source", "error"], filter=field.is_valid())
+    return dict(zip(failed["source"].to_pylist(), failed["error"].to_pylist(), strict=True))
 
 
 def _one_thread(options: Options) -> Options:

@@ -16,6 +16,7 @@ from rtface.archive.run import Watcher, run_archive
 from rtface.archive.state import DONE, FAILED, Outcome, is_whole
 from rtface.options import Options
 from tests.cluster.conftest import kill_a_node
+from tests.conftest import Cli
 from tests.media import write_video
 
 OPTIONS = Options(tasks=("pose",), still_tta=1, still_refine=1, threads=1)
@@ -56,6 +57,23 @@ def test_the_rows_are_those_of_one_machine_and_a_bad_file_is_named(cluster: Any,
     found = table[table["error"].isna()]
     assert list(found["frame"]) == rows[0]["frame"].to_pylist()
     assert list(found["yaw_deg"]) == rows[0]["yaw_deg"].to_pylist()
+
+
+def test_a_folder_of_rows_from_the_command_line(cluster: Any, cli: Cli, tmp_path: Path) -> None:
+    pyarrow_dataset = pytest.importorskip("pyarrow.dataset")
+    (tmp_path / "in").mkdir()
+    shutil.copy("rtface/assets/demo.mp4", tmp_path / "in/demo.mp4")
+    (tmp_path / "in/bad.mp4").write_bytes(b"no video")
+    command = ["run", tmp_path / "in", "-o", f"{tmp_path}/rows.parquet/", "--ray", "auto", "--max-frames", 5]
+    done = cli(*command, "--tasks", "pose")
+    assert done.code == 3 and "bad.mp4: is not a video or picture" in done.err
+    rows = pyarrow_dataset.dataset(tmp_path / "rows.parquet").to_table().to_pylist()
+    assert sorted(Path(row["source"]).name for row in rows) == ["bad.mp4", *["demo.mp4"] * 5]
+    assert {row["frame"] for row in rows if row["error"] is None} == set(range(5))
+    assert "holds Parquet files already" in cli(*command).err
+    (tmp_path / "in/bad.mp4").unlink()
+    assert cli(*command, "-y", "--tasks", "pose").code == 0
+    assert len(pyarrow_dataset.dataset(tmp_path / "rows.parquet").to_table()) == 5
 
 
 class Killing(Watcher):
