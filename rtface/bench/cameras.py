@@ -67,6 +67,9 @@ class PlannedCamera(SimulatedCamera):
         seconds: It ends after so long.
         phase_s: Its first frame is due so long after its start: cameras do not grab at the same moment.
         clock: Its time.
+
+    Attributes:
+        making_s: CPU time that its frames took to make.
     """
 
     def __init__(self, plan: CameraPlan, scene: Scene, seconds: float, phase_s: float, clock: Clock) -> None:
@@ -74,7 +77,7 @@ class PlannedCamera(SimulatedCamera):
         self.name, self._plan, self._phase_s = plan.name, plan, phase_s
         self._waits = threading.Event()
         self._lost_at = plan.lost_every_s
-        self._dead = False
+        self._dead, self.making_s = False, 0.0
         if plan.lost_every_s is not None or plan.dies_at_s is not None:
             self.reopen = self._again
 
@@ -90,7 +93,9 @@ class PlannedCamera(SimulatedCamera):
             assert self._plan.lost_every_s is not None
             self._lost_at = at + self._plan.lost_every_s
             raise SourceError(self.name, "broke off", "It was told to")
+        before = time.thread_time()
         frame = super().read()
+        self.making_s += time.thread_time() - before
         if frame is not None and self._plan.decode_s:
             self._clock.wait(self._waits, self._plan.decode_s)
         return frame
