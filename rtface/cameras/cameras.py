@@ -24,7 +24,7 @@ from rtface.capture.named import NamedSource, named
 from rtface.capture.open import check_there
 from rtface.capture.reconnecting import Reconnect
 from rtface.capture.source import Source
-from rtface.errors import EngineError, InputError, OptionError, OutputError, RtfaceError, UsageError
+from rtface.errors import EngineError, InputError, OptionError, OutputError, UsageError
 from rtface.labels import EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
 from rtface.outputs import records
@@ -257,18 +257,16 @@ class Cameras:
         """
         if self._stack is None:
             raise UsageError("cameras", "are not open", "Use them in a with statement")
-        while not self._stopping.is_set() and not self._fanout.done and self._stats.frames != self._max_frames:
-            if self._ready:
-                result = self._ready.popleft()
-                self._stats.add(result)
-                return result
+        while not self._ready:
+            if self._stopping.is_set() or self._fanout.done or self._stats.frames == self._max_frames:
+                raise StopIteration
             self._wake.clear()
             self._roster.look_after()
             if not self._round():
                 self._end_if_over()
                 if not self._stopping.is_set():
                     self._idle()
-        raise StopIteration
+        return self._ready.popleft()
 
     def _round(self) -> bool:
         """Analyse the frames whose turn it is; False = none waits."""
@@ -287,26 +285,27 @@ class Cameras:
             if frame is not None:
                 frames.append(frame)
                 owners[id(frame)] = there[row][0]
-        for frame, result in self._together.process(frames):
-            self._hand_over(owners[id(frame)], result)
+        whole = [self._handed_over(owners[id(frame)], result) for frame, result in self._together.process(frames)]
+        for one in whole:
+            if one is not None and self._stats.frames != self._max_frames:
+                self._stats.add(one)
+                self._fanout.put(one)  # after all: drawing a window would make the others late
+                self._ready.append(one)
         if frames:
             self._last_at = self._clock.now()
         return bool(frames)
 
-    def _hand_over(self, camera: Camera, result: FrameResult | Exception) -> None:
+    def _handed_over(self, camera: Camera, result: FrameResult | Exception) -> FrameResult | None:
+        """The result, whole, when the camera's own outputs have it; None = there is none any more."""
         if isinstance(result, EngineError):
             raise result  # the network is everybody's
-        if isinstance(result, Exception):
-            self._roster.give_up(camera, camera.as_error(result))
-            return
         try:
-            whole = camera.deliver(result)
-        except RtfaceError as error:  # an output of its own
-            self._roster.give_up(camera, error)
-            return
-        if whole is not None:
-            self._fanout.put(whole)
-            self._ready.append(whole)
+            if isinstance(result, Exception):
+                raise result
+            return camera.deliver(result)
+        except Exception as error:  # of its frame, or of an output of its own
+            self._roster.give_up(camera, camera.as_error(error))
+            return None
 
     def _idle(self) -> None:
         """No frame waits."""

@@ -137,6 +137,15 @@ def test_outputs_by_camera_and_of_all(tmp_path: Path) -> None:
     assert {event["camera"] for frame in frames for event in frame["events"]} <= {"door", "hall"}
 
 
+def test_it_ends_after_so_many_results_of_all_together() -> None:
+    every, sources = Collect(), [Gated(0), Gated(1), Gated(2)]
+    for source in sources:
+        source.may.set()
+    with analyzer() as own, Cameras(sources, analyzer=own, outputs=[every], max_frames=5) as cameras:
+        assert len(list(cameras)) == 5
+    assert len(every.results) == 5 and every.summary["frames"] == 5
+
+
 def test_an_output_of_one_camera_only_is_refused_before_the_start(tmp_path: Path) -> None:
     with (
         analyzer() as own,
