@@ -54,6 +54,12 @@ def test_every_example_is_short_and_tested() -> None:
         assert path.stem in tests
 
 
+def test_cameras(clip: Path) -> None:
+    said = run("cameras.py", f"door={clip}", clip)
+    assert "clip: 1" in said and "door: 1" in said
+    assert "door: " in said.splitlines()[-2] and "clip: " in said.splitlines()[-1]
+
+
 def test_still(tmp_path: Path, clip: Path) -> None:
     picture, drawn = tmp_path / "face.png", tmp_path / "drawn.png"
     cv2.imwrite(str(picture), cv2.VideoCapture(str(clip)).read()[1])
