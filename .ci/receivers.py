@@ -6,13 +6,14 @@
     .ci/receivers.py rerun three-vrm  # some of them
 
 Environments stay in .venv-all/ and are gone on with the next time; --fresh makes them anew. What cannot be had,
-without a network say, is a row that says why. The table goes to benchmarks/results/receivers.txt when all were asked
-for. Exit code 1: a test failed.
+without a network say, is a row that says why. benchmarks/results/receivers.txt is the table of what each did when it
+ran last. Exit code 1: a test failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -201,28 +202,34 @@ def tested(one: Receiver, folder: Path) -> tuple[int, int, list[str], str]:
     return len(cases) - failed - len(skips), failed, sorted(set(skips)), done.stdout
 
 
-def row(one: Receiver, fresh: bool) -> tuple[str, str, str, bool]:
-    """Version, outcome and what there is to say of it; whether nothing failed."""
+def row(one: Receiver, fresh: bool) -> tuple[dict[str, str], bool]:
+    """Its line of the table, and whether nothing failed."""
+    now, commit = datetime.now(timezone.utc), ["git", "rev-parse", "--short", "HEAD"]
+    line = {
+        "environment": one.name,
+        "takes": one.takes,
+        "receiver": "-",
+        "tests": "skipped",
+        "when": f"{now:%Y-%m-%d}, {subprocess.run(commit, cwd=ROOT, capture_output=True, text=True).stdout.strip()}",
+        "why": "",
+    }
     try:
         folder = environment(one, fresh)
     except Missing as why:
-        return "-", "skipped", str(why), True
+        return {**line, "why": str(why)}, True
     passed, failed, skips, said = tested(one, folder)
     if failed:
         print(textwrap.indent(said[-6000:], "    "), file=sys.stderr)
-    outcome = (
-        f"{passed} passed" + (f", {failed} failed" if failed else "") + (f", {len(skips)} skipped" if skips else "")
-    )
-    if not passed and not failed:
-        outcome = "skipped"
-    return version(one, folder), outcome, "; ".join(skips), not failed
+    counts = {"passed": passed, "failed": failed, "skipped": len(skips)}
+    tests = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no test"
+    return {**line, "receiver": version(one, folder), "tests": tests, "why": "; ".join(skips)}, not failed
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: list[dict[str, str]]) -> str:
     """Columns as wide as they have to be."""
-    widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in rows]
-    return "\n".join(lines)
+    lines = [{name: name for name in rows[0]}, *rows]
+    widths = {name: max(len(line[name]) for line in lines) for name in rows[0]}
+    return "\n".join("  ".join(line[name].ljust(width) for name, width in widths.items()).rstrip() for line in lines)
 
 
 def main() -> int:
@@ -234,22 +241,21 @@ def main() -> int:
     unknown = set(given.names) - {one.name for one in RECEIVERS}
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(one.name for one in RECEIVERS)}")
-    rows: list[tuple[str, ...]] = [("environment", "takes", "receiver", "tests", "why")]
-    good = True
+    HOME.mkdir(exist_ok=True)
+    rows, good = [], True
     for one in RECEIVERS:
-        if given.names and one.name not in given.names:
-            continue
-        print(f"{one.name} …", file=sys.stderr, flush=True)
-        found, outcome, why, fine = row(one, given.fresh)
-        good = good and fine
-        rows.append((one.name, one.takes, found, outcome, why))
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-    now = datetime.now(timezone.utc)
+        kept = HOME / f"{one.name}.json"
+        if not given.names or one.name in given.names:
+            print(f"{one.name} …", file=sys.stderr, flush=True)
+            line, fine = row(one, given.fresh)
+            good = good and fine
+            kept.write_text(json.dumps(line), encoding="utf-8")
+        if kept.exists():
+            rows.append(json.loads(kept.read_text(encoding="utf-8")))
     where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    text = f".ci/run --all, {now:%Y-%m-%d %H:%M} UTC, commit {commit.stdout.strip()}, {where}\n\n{table(rows)}\n"
+    text = f".ci/run --all on {where}\n\n{table(rows)}\n"
     print(text)
-    if not given.names:
-        TABLE.write_text(text, encoding="utf-8")
+    TABLE.write_text(text, encoding="utf-8")
     return 0 if good else 1
 
 
