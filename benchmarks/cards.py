@@ -17,13 +17,21 @@ import tomlkit
 
 MODELS = Path(__file__).parent.parent / "rtface" / "models"
 START, END = "<!-- figures -->", "<!-- end -->"
-TASKS_OF = {"engine": ("landmarks", "points5", "parsing", "emotion", "pose"), "detector": ("detection",)}
+TASKS_OF = {
+    "engine": ("landmarks", "points5", "parsing", "emotion", "pose"),
+    "full-engine": ("mesh", "expression", "gaze"),
+    "detector": ("detection",),
+}
+CARDS = {"full-engine": "heads"}
 MAIN = {
     "landmarks": ("nme_pct", "nme_inner51_pct", "nme_large_pct", "auc8_pct", "missed_pct"),
     "points5": ("nme5_pct", "missed_pct"),
     "parsing": ("components_f", "components_overall_f", "mean_f"),
     "emotion": ("accuracy_pct", "mean_recall_pct"),
     "pose": ("yaw_mae_deg", "teacher_mae_deg"),
+    "mesh": ("mesh_pct", "irises_pct", "lids_pct"),
+    "expression": ("mae", "shown_mae"),
+    "gaze": ("angle_deg",),
     "detection": ("ap50_16px_pct", "ap50_24px_pct", "ap50_40px_pct"),
 }
 
@@ -42,7 +50,8 @@ def table(records: dict[str, dict[str, Any]], tasks: tuple[str, ...], made: str)
             if value is not None:
                 count = records[task]["counts"][name]
                 data = ", ".join(f"{source} ({n})" for source, n in records[task]["data"].items())
-                lines.append(f"| {task} {name} | {value:.2f} | {data}; {count} | `rtface eval {task} --data CORPUS` |")
+                said = f"{value:.3f}" if task == "expression" else f"{value:.2f}"
+                lines.append(f"| {task} {name} | {said} | {data}; {count} | `rtface eval {task} --data CORPUS` |")
     return "\n".join(lines)
 
 
@@ -75,9 +84,9 @@ def main() -> None:
     registry = MODELS / "registry.toml"
     document = tomlkit.parse(registry.read_text("utf-8"))
     for model in document["model"]:
-        if model["role"] not in TASKS_OF:  # the enhancer's figures are those of benchmarks/enhance.py
+        tasks = TASKS_OF.get(model["role"], ())
+        if not any(task in records for task in tasks):  # measured elsewhere, as benchmarks/enhance.py does, or not now
             continue
-        tasks = TASKS_OF[model["role"]]
         model.pop("metrics", None)
         # what the default options take on a processor with VNNI
         if model["precision"] == "int8" and model.get("iterations", 0) == 0:
@@ -89,7 +98,9 @@ def main() -> None:
             model["metrics"] = metrics
     registry.write_text(tomlkit.dumps(document), "utf-8")
     for role, tasks in TASKS_OF.items():
-        path = MODELS / "cards" / f"{role}.md"
+        if not any(task in records for task in tasks):
+            continue
+        path = MODELS / "cards" / f"{CARDS.get(role, role)}.md"
         path.write_text(put_block(path.read_text("utf-8"), table(records, tasks, arguments.made)), "utf-8")
 
 

@@ -10,6 +10,14 @@ refined lips and irises looks at the crop, in a virtual environment of its own (
 become the face's `mesh478` where they agree with the points that the face was cut by; everything else in the file
 stays. Val and test rows stay as they are. Ctrl-C loses little: the same command goes on; the file appears when whole.
 
+With --teacher face_landmarker.task (Apache-2.0) it is FaceLandmarker instead, whose 52 blend shapes become
+`blendshapes52` beside the mesh: what `rtface train heads` learns from. --val labels val rows too, to measure on them:
+
+    python -m benchmarks.mesh corpus/landmarks.parquet --out heads/landmarks.parquet --teacher face_landmarker.task \\
+        --renew --val
+    rtface train heads --data heads --run runs/heads --minutes 90
+    rtface eval expression --data heads
+
 What to expect: the corpus' own meshes were made on larger pictures than it holds. Of 192 faces of AFW they read the
 points at 4.18 % NME, and 3.99 % with own looks (4.37 % alone). Meshes made here, of pictures up to 480 px, give 4.79 %
 and 4.32 % with a map fitted on the corpus' meshes; 4.59 % and 4.21 % with one fitted on meshes made here (--renew).
@@ -34,7 +42,7 @@ from numpy.typing import NDArray
 # Run as a script, Python looks for imports in this folder only.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.mesh_worker import POINTS, READY
+from benchmarks.mesh_worker import POINTS, READY, SHAPES
 from benchmarks.peer_venv import MEDIAPIPE, peer_python
 from benchmarks.worker import ROOT, Worker
 from rtface.cli.progress_bar import progress_bar
@@ -59,10 +67,20 @@ Mesher = Callable[[Array], Array | None]
 
 class MeshProcess(Worker):
     """`mesh_worker.py` under the interpreter `python`, alive from entering to leaving the context; call it with a crop
-    (SIDE, SIDE, 3) uint8 BGR to get its mesh (478, 2) float32 in crop px, or None."""
+    (SIDE, SIDE, 3) uint8 BGR to get its mesh (478, 2) float32 in crop px, or None.
 
-    def __init__(self, python: Path | str) -> None:
-        super().__init__("FaceMesh", [str(python), str(WORKER), str(SIDE)])
+    Args:
+        python: Of the environment with MediaPipe.
+        teacher: FaceLandmarker's model; None = FaceMesh.
+
+    Attributes:
+        blend_shapes: (52,) of the last crop, in MediaPipe's order; None where there are none.
+    """
+
+    def __init__(self, python: Path | str, teacher: Path | None = None) -> None:
+        self.blend_shapes: Array | None = None
+        more = [] if teacher is None else [str(teacher)]
+        super().__init__("FaceMesh", [str(python), str(WORKER), str(SIDE), *more])
 
     def _ready(self) -> None:
         self._read(len(READY))
@@ -75,7 +93,9 @@ class MeshProcess(Worker):
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # reading says why
-        mesh = np.frombuffer(self._read(POINTS * 2 * 4), np.float32).reshape(POINTS, 2)
+        told = np.frombuffer(self._read((POINTS * 2 + SHAPES) * 4), np.float32)
+        mesh, shapes = told[: POINTS * 2].reshape(POINTS, 2), told[POINTS * 2 :]
+        self.blend_shapes = shapes if np.isfinite(shapes).all() else None
         return mesh if np.isfinite(mesh).all() else None
 
     def _read(self, count: int) -> bytes:
@@ -124,9 +144,11 @@ def mesh_of(image: Array, face: dict[str, Any], mesher: Mesher, min_side: float)
     return mesh if apart <= AGREES * crop.side else OTHER
 
 
-def fill(table: Any, mesher: Mesher, min_side: float, renew: bool) -> tuple[Any, list[str]]:
-    """A corpus table with the meshes that its faces lacked (with `renew`: all meshes anew), and a line for each face
-    of a train or unlabelled row that has none.
+def fill(
+    table: Any, mesher: Mesher, min_side: float, renew: bool, splits: Sequence[str] = SPLITS
+) -> tuple[Any, list[str]]:
+    """A corpus table with the meshes that its faces lacked (with `renew`: all meshes anew) and the blend shapes that
+    the `mesher` knows, and a line for each face of a row of these splits that has none.
 
     Raises:
         SourceError: A picture does not decode.
@@ -138,7 +160,7 @@ def fill(table: Any, mesher: Mesher, min_side: float, renew: bool) -> tuple[Any,
         zip(table["id"].to_pylist(), table["split"].to_pylist(), rows, strict=True)
     ):
         lacking = [face for face in faces or () if renew or face.get("mesh478") is None]
-        if split not in SPLITS or not lacking:
+        if split not in splits or not lacking:
             continue
         image = _decoded(table["image"][at].as_py(), name)
         for face in lacking:
@@ -146,7 +168,11 @@ def fill(table: Any, mesher: Mesher, min_side: float, renew: bool) -> tuple[Any,
             if isinstance(mesh, str):
                 missing.append(f"{name}: {mesh}")
             face["mesh478"] = None if isinstance(mesh, str) else mesh.ravel().tolist()
-    fields = {field.name: field.type for field in column.type.value_type} | {"mesh478": pa.list_(pa.float32())}
+            shapes = None if isinstance(mesh, str) else getattr(mesher, "blend_shapes", None)
+            if shapes is not None or renew:
+                face["blendshapes52"] = None if shapes is None else shapes.tolist()
+    fields = {field.name: field.type for field in column.type.value_type}
+    fields |= dict.fromkeys(("mesh478", "blendshapes52"), pa.list_(pa.float32()))
     filled = pa.array(rows, pa.list_(pa.struct(list(fields.items()))))
     return table.set_column(table.schema.get_field_index("faces"), "faces", filled), missing
 
@@ -171,12 +197,16 @@ def run(args: argparse.Namespace, open_mesher: Callable[[], AbstractContextManag
         raise OutputError(str(args.out), "its folder does not exist", f"mkdir -p {args.out.parent}")
     table = corpus.read_table(args.file).slice(0, args.limit)
     stat = args.file.stat()
-    plan = json.dumps([MEDIAPIPE, stat.st_size, stat.st_mtime_ns, len(table), args.min_side, args.renew])
+    splits = (*SPLITS, "val") if args.val else SPLITS
+    teacher = None if args.teacher is None else args.teacher.name
+    plan = json.dumps(
+        [MEDIAPIPE, stat.st_size, stat.st_mtime_ns, len(table), args.min_side, args.renew, splits, teacher]
+    )
     columns = fill(table.slice(0, 0), lambda crop: None, args.min_side, args.renew)[0].schema
     with open_mesher() as mesher, progress_bar("mesh", len(table)) as step:
 
         def part(rows: slice) -> tuple[Any, list[str]]:
-            return fill(table.slice(rows.start, rows.stop - rows.start), mesher, args.min_side, args.renew)
+            return fill(table.slice(rows.start, rows.stop - rows.start), mesher, args.min_side, args.renew, splits)
 
         missing = write_parts(args.out, columns, len(table), plan, part, step)
     faces = [chunk.flatten().field("mesh478") for chunk in corpus.read_table(args.out)["faces"].chunks]
@@ -195,6 +225,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--min-side", type=float, default=40.0, metavar="PX", help="side of the engine's crop (default: %(default)s)"
     )
     parser.add_argument("--renew", action="store_true", help="faces that have a mesh get a new one too")
+    parser.add_argument("--teacher", type=Path, metavar="TASK", help="face_landmarker.task: blend shapes too")
+    parser.add_argument("--val", action="store_true", help="val rows too, to measure on them")
     parser.add_argument("--overwrite", action="store_true", help="overwrite a file that exists")
     parser.add_argument("--peer-python", type=Path, help=f"a Python that has mediapipe {MEDIAPIPE} already")
     args = parser.parse_args(given)
@@ -206,7 +238,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     try:
-        print(run(args, lambda: MeshProcess(args.peer_python or peer_python())))
+        if args.teacher is not None and not args.teacher.is_file():
+            raise SourceError(str(args.teacher), "no such file", "It is MediaPipe's face_landmarker.task")
+        print(run(args, lambda: MeshProcess(args.peer_python or peer_python(), args.teacher)))
     except RtfaceError as error:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None

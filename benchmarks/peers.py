@@ -3,12 +3,15 @@
     python benchmarks/peers.py                              # one face, the demo clip
     python benchmarks/peers.py --faces 3                    # three: the demo clip three times in a frame
     python benchmarks/peers.py --faces 3 --clip three.mp4
+    python benchmarks/peers.py --teacher face_landmarker.task   # also all tasks, against FaceLandmarker
 
 Both read the same decoded 640x480 frames. Each is a process of its own that stays alive and idles while the other
 works; they take turns block by block within one run, so that a machine that heats up or gets busy hits both. Only
 FaceMesh's `process` and rtface's `Analyzer.video` are timed (find or follow, landmarks, 19-class parsing, emotion,
 pose); their CPU time is that of all threads of the process, also between two calls. The first block of each is
-warm-up. FaceMesh with refined irises and lips stands there for reference; the ratio is to the default, which does less.
+warm-up. With --teacher there are two more: rtface with mesh, expression and gaze too, and MediaPipe's FaceLandmarker,
+which answers the same (478 points, 52 blend shapes). FaceMesh with refined irises and lips stands there for reference;
+the ratio is to the default, which does less.
 Prints a table, what was asked for, then one JSON line.
 """
 
@@ -44,6 +47,9 @@ WIDTH, HEIGHT = 640, 480
 #: What is promised: the ratio, for one face and for three; likewise of the CPU time; three faces over one; memory;
 #: `rtface --help`; start to first result.
 RATIO, CPU_RATIO, THREE_TO_ONE, RESIDENT_MB, HELP_S, FIRST_S = 1.0, 1.0, 2.0, 250.0, 0.3, 1.5
+
+#: And with all tasks: to FaceMesh, and to FaceLandmarker.
+ALL_RATIO, ALL_TO_LANDMARKER = 0.75, 0.25
 
 #: A ratio counts where rtface found at least this share of the faces.
 FOUND = 0.95
@@ -89,6 +95,11 @@ def contestants(args: argparse.Namespace, frames: Sequence[Array], fps: float, r
         Contestant("FaceMesh, refined", peer, {**mesh, "refine": True}),
         Contestant("rtface", sys.executable, ours),
     ]
+    if args.teacher is not None:
+        everything = {**ours, "options": {**args.options, "tasks": "all"}}
+        some.append(Contestant("rtface, all tasks", sys.executable, everything))
+        landmarker = {**common, "kind": "landmarker", "model": str(args.teacher)}
+        some.append(Contestant("FaceLandmarker", peer, landmarker))
     if args.faces > 1:
         some.append(Contestant("rtface, one face", sys.executable, {**ours, "faces": 1}))
     return some
@@ -148,6 +159,10 @@ def race(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "ratio_to_refined": ratio(runs, "rtface", "FaceMesh, refined"),
         "cpu_ratio": ratio(runs, "rtface", "FaceMesh", "cpu_ms_per_frame"),
         "three_to_one": ratio(runs, "rtface", "rtface, one face"),
+        "all_ratio": ratio(runs, "rtface, all tasks", "FaceMesh"),
+        "all_cpu_ratio": ratio(runs, "rtface, all tasks", "FaceMesh", "cpu_ms_per_frame"),
+        "all_to_landmarker": ratio(runs, "rtface, all tasks", "FaceLandmarker"),
+        "all_to_landmarker_cpu": ratio(runs, "rtface, all tasks", "FaceLandmarker", "cpu_ms_per_frame"),
         "help_s": round(seconds_until_output(HELP), 3),
         "first_result_s": round(seconds_until_output(FIRST, str(first)), 3),
         "machine": facts,
@@ -165,7 +180,7 @@ def ratio(runs: dict[str, Any], ours: str, theirs: str, figure: str = "median_ms
 def comparable(record: dict[str, Any]) -> bool:
     """Whether rtface worked on all the faces that there were: one that finds none is quick, and no use."""
     runs = record["runs"]
-    asked = {"rtface": record["faces"], "rtface, one face": 1}
+    asked = {"rtface": record["faces"], "rtface, all tasks": record["faces"], "rtface, one face": 1}
     return all(runs[name]["faces_per_frame"] >= FOUND * faces for name, faces in asked.items() if name in runs)
 
 
@@ -184,6 +199,10 @@ def text(record: dict[str, Any]) -> str:
         ("rtface / FaceMesh, medians", record["ratio"], RATIO if fair else None),
         ("rtface / FaceMesh, CPU time", record["cpu_ratio"], CPU_RATIO if fair else None),
         ("rtface / FaceMesh refined", record["ratio_to_refined"], None),
+        ("rtface, all tasks / FaceMesh", record.get("all_ratio"), ALL_RATIO if fair else None),
+        ("the same, CPU time", record.get("all_cpu_ratio"), ALL_RATIO if fair else None),
+        ("rtface, all / FaceLandmarker", record.get("all_to_landmarker"), ALL_TO_LANDMARKER if fair else None),
+        ("the same, CPU time", record.get("all_to_landmarker_cpu"), ALL_TO_LANDMARKER if fair else None),
         ("rtface, three faces / one", record["three_to_one"], THREE_TO_ONE if fair else None),
         ("rtface resident memory, MB", record["runs"]["rtface"]["rss_mb"], RESIDENT_MB),
         ("rtface --help, s", record["help_s"], HELP_S),
@@ -216,6 +235,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clip-frames", type=int, default=300, help="most frames to decode (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of rtface's")
     parser.add_argument("--peer-python", type=Path, help=f"a Python that has mediapipe {MEDIAPIPE} already")
+    parser.add_argument("--teacher", type=Path, metavar="TASK", help="face_landmarker.task: race all tasks against it")
     parser.add_argument("--json", type=Path, help="append the JSON line to this file too")
     args = parser.parse_args(given)
     args.options = dict(setting.partition("=")[::2] for setting in args.set)

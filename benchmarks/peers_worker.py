@@ -33,6 +33,28 @@ def facemesh(config: dict[str, Any]) -> tuple[Contestant, Callable[[Any], Any]]:
     return process, lambda frame: np.ascontiguousarray(frame[..., ::-1])
 
 
+def landmarker(config: dict[str, Any]) -> tuple[Contestant, Callable[[Any], Any]]:
+    """MediaPipe's FaceLandmarker in video mode, with its blend shapes, and what makes its RGB input (not timed)."""
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions
+    from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions, RunningMode
+
+    found = FaceLandmarker.create_from_options(
+        FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=config["model"]),
+            running_mode=RunningMode.VIDEO,
+            num_faces=config["faces"],
+            output_face_blendshapes=True,
+        )
+    )
+
+    def process(image: Any, at: float) -> int:
+        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
+        return len(found.detect_for_video(picture, round(at * 1e3)).face_landmarks)
+
+    return process, lambda frame: np.ascontiguousarray(frame[..., ::-1])
+
+
 def rtface(config: dict[str, Any]) -> tuple[Contestant, Callable[[Any], Any]]:
     """rtface's full job on a stream."""
     from rtface.analyzer import Analyzer
@@ -64,7 +86,7 @@ def main() -> None:
     # What libraries print goes to stderr; the conversation has stdout for itself.
     talk = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    process, prepare = {"facemesh": facemesh, "rtface": rtface}[config["kind"]](config)
+    process, prepare = {"facemesh": facemesh, "landmarker": landmarker, "rtface": rtface}[config["kind"]](config)
     height, width = config["height"], config["width"]
     # Read, not mapped: mapped pages would count as the contestant's memory.
     frame = np.empty((height, width, 3), np.uint8)

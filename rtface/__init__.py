@@ -53,6 +53,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from rtface.errors import RtfaceError as RtfaceError
     from rtface.errors import SourceError as SourceError
     from rtface.errors import UsageError as UsageError
+    from rtface.labels import ALL_TASKS as ALL_TASKS
+    from rtface.labels import BLENDSHAPES as BLENDSHAPES
     from rtface.labels import EMOTIONS as EMOTIONS
     from rtface.labels import PARSING_CLASSES as PARSING_CLASSES
     from rtface.labels import TASKS as TASKS
@@ -62,9 +64,12 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from rtface.stream import Stream as Stream
     from rtface.types import Emotion as Emotion
     from rtface.types import Event as Event
+    from rtface.types import Expression as Expression
     from rtface.types import Face as Face
+    from rtface.types import FaceMesh as FaceMesh
     from rtface.types import Frame as Frame
     from rtface.types import FrameResult as FrameResult
+    from rtface.types import Gaze as Gaze
     from rtface.types import HeadPose as HeadPose
     from rtface.types import Landmarks as Landmarks
     from rtface.types import Parsing as Parsing
@@ -83,11 +88,12 @@ _HOMES = {
     "drawing": "blur draw",
     "errors": "BudgetMissed EngineError InputError ModelError OptionError OutputError RtfaceError SourceError"
     " UsageError",
-    "labels": "EMOTIONS PARSING_CLASSES TASKS",
+    "labels": "ALL_TASKS BLENDSHAPES EMOTIONS PARSING_CLASSES TASKS",
     "options": "Options",
     "outputs.sink": "RunInfo Sink",
     "stream": "Stream",
-    "types": "Emotion Event Face Frame FrameResult HeadPose Landmarks Parsing Skip SkipReason Timing",
+    "types": "Emotion Event Expression Face FaceMesh Frame FrameResult Gaze HeadPose Landmarks Parsing Skip SkipReason"
+    " Timing",
 }
 """The public names, by the module that they are in."""
 

@@ -13,6 +13,8 @@ from rtface.analyzer import Analyzer
 from rtface.cameras import Cameras
 from rtface.capture.files import Named, one_source
 from rtface.capture.source import Source
+from rtface.labels import MORE_TASKS
+from rtface.option_rules import check_tasks
 from rtface.options import Options
 from rtface.sequence import FrameSequence
 from rtface.stream import Output, Stream
@@ -38,7 +40,7 @@ def analyze(
     Args:
         image: Path of a picture, or an array: (H, W, 3) uint8 BGR, (H, W) grey or (H, W, 4) BGRA.
         boxes: Where the faces are, (N, 4) x0 y0 x1 y1 in px: skips detection.
-        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = those of the options, by default all.
+        tasks: Some of `rtface.ALL_TASKS`, or "all"; None = those of the options, by default `rtface.TASKS`.
         options: How; None = the defaults with RTFACE_* variables.
 
     Raises:
@@ -49,15 +51,16 @@ def analyze(
     global _kept
     picture = read_image(image) if isinstance(image, (str, Path)) else image
     options = options or Options.load()
+    wanted = None if tasks is None else check_tasks(tasks)
+    if wanted and set(wanted) & set(MORE_TASKS) - set(options.tasks):  # another network has them
+        options = replace(options, tasks=(*options.tasks, *wanted))
     with _lock:
         if _kept is None or _kept[0] != options:
             if _kept is not None:
                 _kept[1].close()
                 _kept = None
             _kept = (options, Analyzer(options))
-        return _kept[1].image(
-            picture, boxes=boxes, tasks=tasks if tasks is None or isinstance(tasks, str) else tuple(tasks)
-        )
+        return _kept[1].image(picture, boxes=boxes, tasks=wanted)
 
 
 @overload
@@ -107,7 +110,7 @@ def live(
         source: Camera index, file, folder of pictures, URL, or "demo". A list of them, or a mapping of names to them:
             several cameras on one set of networks, as `Cameras`; each result then has its ``camera``.
         budget_ms: Milliseconds from grab to result; what does not fit is carried over. None = as the options say.
-        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
+        tasks: Some of `rtface.ALL_TASKS`, or "all"; None = as the options say, by default `rtface.TASKS`.
         outputs: Paths, addresses (``rtface outputs`` lists them) or sinks.
         options: How; None = the defaults with RTFACE_* variables.
         overwrite: Whether outputs that are there may be replaced.
@@ -158,7 +161,7 @@ def run(
         source: File, folder of pictures, pattern such as ``"holiday/*.jpg"``, "demo", camera index or URL; several
             where all are pictures.
         outputs: Paths ending in .jsonl, .mp4, or for a single picture .jpg or .png; "-" for stdout; or sinks.
-        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
+        tasks: Some of `rtface.ALL_TASKS`, or "all"; None = as the options say, by default `rtface.TASKS`.
         options: How; None = the defaults with RTFACE_* variables.
         overwrite: Whether outputs that are there may be replaced.
         max_frames: End after so many results.
@@ -205,7 +208,7 @@ def frames(
     Args:
         source: File, folder, pattern such as ``"holiday/*.jpg"``, address or "demo"; or several of those. Of a folder,
             its pictures and videos by their names.
-        tasks: Some of "landmarks", "parsing", "emotion", "pose"; None = as the options say.
+        tasks: Some of `rtface.ALL_TASKS`, or "all"; None = as the options say, by default `rtface.TASKS`.
         recursive: Also the sub-folders of folders.
         options: How; None = the defaults with RTFACE_* variables.
 

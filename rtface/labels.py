@@ -1,9 +1,14 @@
-"""What the numbers mean: tasks, emotions and parsing classes, in their fixed orders. Needs no numpy."""
+"""What the numbers mean: tasks, emotions, parsing classes and blend shapes, in their fixed orders. Needs no numpy."""
 
 from __future__ import annotations
 
-#: What the engine can work out for a face, in the order of records.
+#: What the engine works out for a face when nothing else is said, in the order of records.
 TASKS: tuple[str, ...] = ("landmarks", "parsing", "emotion", "pose")
+
+#: What it works out only where it is asked for by name, or by "all", with a network that has more to say.
+MORE_TASKS: tuple[str, ...] = ("mesh", "expression", "gaze")
+
+ALL_TASKS: tuple[str, ...] = (*TASKS, *MORE_TASKS)
 
 #: FER+ order (Barsoum et al., ICMI 2016).
 EMOTIONS: tuple[str, ...] = (
@@ -38,4 +43,17 @@ PARSING_CLASSES: tuple[str, ...] = (
     "necklace",
     "neck",
     "cloth",
+)
+
+#: ARKit's order (Apple's ARFaceAnchor.BlendShapeLocation); left and right are the subject's.
+BLENDSHAPES: tuple[str, ...] = (
+    *("eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft"),
+    *("eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight"),
+    *("eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel"),
+    *("mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft"),
+    *("mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight"),
+    *("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight"),
+    *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft"),
+    *("browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft"),
+    *("cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut"),
 )

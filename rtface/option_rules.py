@@ -11,24 +11,26 @@ from typing import Any
 
 from rtface.audience.rules import AudienceOptions
 from rtface.errors import InputError, OptionError, unknown
-from rtface.labels import TASKS
+from rtface.labels import ALL_TASKS
 from rtface.system.paths import expanded
 
 Rule = Callable[[Any], Any]
 
 
 def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
-    """The tasks in their fixed order, once each; a name alone is one, "none" and () are none: detection only.
+    """The tasks in their fixed order, once each; a name alone is one, "all" is every one, "none" and () are none:
+    detection only.
 
     Raises:
         InputError: A name is not a task.
     """
     names = [name.strip() for name in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
     names = [] if names == ["none"] else [name for name in names if name]
+    names = list(ALL_TASKS) if names == ["all"] else names
     for name in names:
-        if name not in TASKS:
-            raise unknown("task", str(name), TASKS, InputError)
-    return tuple(task for task in TASKS if task in names)
+        if name not in ALL_TASKS:
+            raise unknown("task", str(name), ALL_TASKS, InputError)
+    return tuple(task for task in ALL_TASKS if task in names)
 
 
 def parse_ms(text: str | float) -> float:
@@ -105,7 +107,7 @@ def task_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
     if not isinstance(value, Iterable):
-        raise Unfit(f"some of {', '.join(TASKS)}")
+        raise Unfit(f"some of {', '.join(ALL_TASKS)}")
     return check_tasks(value)
 
 
@@ -113,7 +115,7 @@ def priority(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
     if not isinstance(value, Iterable):
-        raise Unfit(f"some of {', '.join(TASKS)}, the one that matters most first")
+        raise Unfit(f"some of {', '.join(ALL_TASKS)}, the one that matters most first")
     names = [str(name) for name in value]
     if names:
         check_tasks(names)

@@ -15,7 +15,7 @@ from typing import Any
 from rtface import option_rules as rules
 from rtface.audience.rules import AudienceOptions
 from rtface.errors import OptionError, unknown
-from rtface.labels import TASKS
+from rtface.labels import ALL_TASKS, TASKS
 from rtface.option_rules import Rule
 from rtface.system.paths import expanded
 from rtface.system.toml import read_toml
@@ -79,9 +79,10 @@ class Options:
     tasks: tuple[str, ...] = _option(
         TASKS,
         rules.task_names,
-        "Which of landmarks, parsing, emotion, pose to work out; none = detection only.",
+        "Which of landmarks, parsing, emotion, pose, mesh, expression, gaze to work out; by default the first four; "
+        "all = every one, none = detection only.",
         metavar="TASKS",
-        choices=TASKS,
+        choices=(*ALL_TASKS, "all"),
     )
     max_faces: int = _option(
         8,
@@ -210,7 +211,7 @@ class Options:
         rules.priority,
         "Tasks that matter most, first; what is given up first follows from it (`rtface.budget.levels`).",
         metavar="TASKS",
-        choices=TASKS,
+        choices=ALL_TASKS,
     )
     camera_size: tuple[int, int] | None = _option(
         None,

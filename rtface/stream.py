@@ -27,7 +27,7 @@ from rtface.capture.settings import CaptureSettings
 from rtface.capture.source import Source, check_source
 from rtface.capture.turned import Turned
 from rtface.errors import OptionError, SourceError, UsageError
-from rtface.labels import EMOTIONS, PARSING_CLASSES
+from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
 from rtface.outputs import records
 from rtface.outputs.control import RunControl
@@ -366,6 +366,7 @@ class Stream:
             options=self.options.to_dict(),
             emotions=EMOTIONS,
             parsing_classes=PARSING_CLASSES,
+            blendshapes=BLENDSHAPES if "expression" in self.options.tasks else (),
             started_at=utc_text(self._started_at or (utc_now() if live else None)),
             camera=self.camera,
         )

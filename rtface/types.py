@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import InputError
-from rtface.labels import EMOTIONS, PARSING_CLASSES, TASKS
+from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES, TASKS
 
 Array = NDArray[Any]
 
@@ -102,6 +102,49 @@ class Emotion:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FaceMesh:
+    """478 points in MediaPipe's order: ``points`` (478, 2) float32, px of the frame, the irises last (468..472 that of
+    the subject's right eye, its middle first, 473..477 the left's); ``score`` 0..1."""
+
+    points: Array
+    score: float
+
+    def __post_init__(self) -> None:
+        _freeze(self, "points", np.float32, (478, 2))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """What a face does, as blend shapes and in plain numbers; left and right are the subject's.
+
+    Attributes:
+        coefficients: (52,) float32 0..1 in the order of ``BLENDSHAPES``, ARKit's; the tongue is always 0.
+        eye_open: (left, right) 0..1: 0 = shut, 1 = as open as this face's eyes usually are. Of a track's first moments
+            and of a still: as most people's are.
+        mouth_open: 0..1, of the jaw.
+        smile: 0..1, beyond how this face's mouth usually is.
+    """
+
+    coefficients: Array
+    eye_open: tuple[float, float]
+    mouth_open: float
+    smile: float
+
+    def __post_init__(self) -> None:
+        _freeze(self, "coefficients", np.float32, (len(BLENDSHAPES),))
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Line of sight in the camera's frame, degrees: ``yaw`` + towards the image's right, ``pitch`` + up; ``on_camera``
+    0..1, how likely it meets the camera."""
+
+    yaw: float
+    pitch: float
+    on_camera: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Parsing:
     """A label map of the face's crop.
 
@@ -176,7 +219,7 @@ class Face:
         points5: (5, 2) float32, px of the frame: eye left in the image, eye right, nose, mouth left, mouth right.
             Of the landmarks where those were asked for, else the detector's; NaN where neither is known.
         track_id: Stable over a stream and never reused; None for a still.
-        landmarks, pose, emotion, parsing: None = not asked for, or not available.
+        landmarks, pose, emotion, parsing, mesh, expression, gaze: None = not asked for, or not available.
         age_ms: Per task, how old the value is; 0 = measured on this frame.
         quality: 0..1, how far the values can be trusted; None = not measured.
         predicted: True where the face was not seen on this frame and its place is a prediction.
@@ -193,6 +236,9 @@ class Face:
     age_ms: dict[str, float] = field(default_factory=dict)
     quality: float | None = None
     predicted: bool = False
+    mesh: FaceMesh | None = None
+    expression: Expression | None = None
+    gaze: Gaze | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, "box_xyxy", np.float32, (4,))
@@ -244,17 +290,18 @@ class Event:
     Attributes:
         kind: "source_lost", "source_back", "source_awaited" (it is not there at the start) or "source_frozen" (the same
             picture again and again), of a camera or stream; "output_lost" or "output_back", of an output's receiver;
-            "part_left", a file of a killed run; "emotion_onset" or "emotion_offset", of a face; those
+            "part_left", a file of a killed run; "emotion_onset", "emotion_offset" or "blink", of a face; those
             of `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
             "nobody", of a camera; "camera_on" (it is open), "camera_off" (it was switched off), "camera_failed" (it
             is given up) and "camera_removed", of one of several cameras, and "cameras_unread", of the file that lists
             them; "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
-        what: Why the source was lost; the emotion's label; whether a visitor was "near" or "far"; by what a look was
-            measured, "pose" or "gaze"; what ran the network before, and what runs it now.
+        what: Why the source was lost; the emotion's label; "both" eyes, or which one, of a blink; whether a visitor was
+            "near" or "far"; by what a look was measured, "pose" or "gaze"; what ran the network before, and what runs
+            it now.
         track_id: Whose; None for a source.
-        duration_s: How long the source was away, the emotion or the look lasted, the visitor was in view; None where
-            it only begins.
+        duration_s: How long the source was away, the emotion, the look or the blink lasted, the visitor was in view;
+            None where it only begins.
         camera: Of which of several cameras; empty where there is one.
     """
 
@@ -421,8 +468,8 @@ class FrameResult:
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat row a face, for tables: ``pandas.DataFrame(row for result in results for row in result.to_rows())``.
 
-        Columns are named as in a ``.csv`` output, before them ``source``, ``camera`` and ``time``; label maps are left
-        out. Columns of a task are there when it was asked for; None = not available.
+        Columns are named as in a ``.csv`` output, before them ``source``, ``camera`` and ``time``; label maps and
+        meshes are left out. Columns of a task are there when it was asked for; None = not available.
         """
         frame = self.frame
         base = {
@@ -493,16 +540,52 @@ def _parsing_record(face: Face) -> dict[str, Any]:
     return {"parsing": None if face.parsing is None else face.parsing.to_dict()}
 
 
+def _mesh_record(face: Face) -> dict[str, Any]:
+    found = face.mesh
+    return {
+        "mesh_px": None if found is None else _rounded(found.points, PX_DECIMALS),
+        "mesh_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
+    }
+
+
+def _expression_record(face: Face) -> dict[str, Any]:
+    found = face.expression
+    if found is None:
+        return dict.fromkeys(("expression", "eye_open", "mouth_open", "smile"))
+    return {
+        "expression": _rounded(found.coefficients, SCORE_DECIMALS),
+        "eye_open": [round(float(one), SCORE_DECIMALS) for one in found.eye_open],
+        "mouth_open": round(float(found.mouth_open), SCORE_DECIMALS),
+        "smile": round(float(found.smile), SCORE_DECIMALS),
+    }
+
+
+def _gaze_record(face: Face) -> dict[str, Any]:
+    found = face.gaze
+    if found is None:
+        return dict.fromkeys(("gaze_yaw_deg", "gaze_pitch_deg", "on_camera"))
+    return {
+        "gaze_yaw_deg": round(float(found.yaw), DEG_DECIMALS),
+        "gaze_pitch_deg": round(float(found.pitch), DEG_DECIMALS),
+        "on_camera": round(float(found.on_camera), SCORE_DECIMALS),
+    }
+
+
 _TASK_RECORDS = {
     "landmarks": _landmarks_record,
     "parsing": _parsing_record,
     "emotion": _emotion_record,
     "pose": _pose_record,
+    "mesh": _mesh_record,
+    "expression": _expression_record,
+    "gaze": _gaze_record,
 }
+_NOT_IN_ROWS = ("parsing", "mesh")
+"""What is too long for a table: label maps and 478 points."""
 
 
 def _row(face: Face, tasks: tuple[str, ...]) -> dict[str, Any]:
-    record = face.to_dict([task for task in tasks if task != "parsing"])
+    record = face.to_dict([task for task in tasks if task not in _NOT_IN_ROWS])
     row = {"track_id": face.track_id}
     row |= zip((f"box_{corner}_px" for corner in ("x0", "y0", "x1", "y1")), record["box_px"], strict=True)
     row |= {name: record[name] for name in ("score", "quality", "predicted")}
@@ -511,6 +594,12 @@ def _row(face: Face, tasks: tuple[str, ...]) -> dict[str, Any]:
     if "emotion" in tasks:
         row["emotion"] = record["emotion"]
         row |= zip(EMOTIONS, record["emotion_probs"] or [None] * len(EMOTIONS), strict=True)
+    if "expression" in tasks:
+        row |= zip(("eye_open_left", "eye_open_right"), record["eye_open"] or (None, None), strict=True)
+        row |= {name: record[name] for name in ("mouth_open", "smile")}
+        row |= zip(BLENDSHAPES, record["expression"] or [None] * len(BLENDSHAPES), strict=True)
+    if "gaze" in tasks:
+        row |= {name: record[name] for name in ("gaze_yaw_deg", "gaze_pitch_deg", "on_camera")}
     if "landmarks" in tasks:
         row["landmarks_score"] = record["landmarks_score"]
         points = record["landmarks_px"] or [(None, None)] * 68

@@ -23,6 +23,7 @@ from rtface.detect import Detector
 from rtface.engine import Engine, Preparable
 from rtface.errors import InputError, OptionError, UsageError
 from rtface.geometry.crop import CROP_SIZE
+from rtface.labels import MORE_TASKS
 from rtface.models import ModelEntry
 from rtface.networks.open import open_detector, open_network
 from rtface.networks.selection import Selection, select
@@ -380,7 +381,18 @@ class Analyzer:
         return taken + self.options.budget_ms / 1e3
 
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
-        return self.options.tasks if tasks is None else check_tasks(tasks)
+        """The tasks of a call, of which the network that is open knows all.
+
+        Raises:
+            InputError: A task is unknown, or one that the Analyzer was not opened for.
+        """
+        if tasks is None:
+            return self.options.tasks
+        wanted = check_tasks(tasks)
+        for task in set(wanted) & set(MORE_TASKS) - set(self.options.tasks):
+            mend = 'Name it when opening: Options(tasks="all"), or --tasks all'
+            raise InputError("tasks", f"{task} was not asked for when the networks were opened", mend)
+        return wanted
 
 
 def _seconds(name: str, value: object) -> float:

@@ -77,6 +77,11 @@ class EngineLadder:
         """What brings the landmarks to where labels lie, in sides of the crop; nothing is known of an own engine."""
         return self._chosen[0].model.landmark_shift if self._chosen else (0.0, 0.0)
 
+    @property
+    def emotion_temperature(self) -> float:
+        """What makes the emotions' confidences honest; nothing is known of an own engine."""
+        return self._chosen[0].model.emotion_temperature if self._chosen else 1.0
+
     def buffer(self, number: int) -> NDArray[np.uint8]:
         """(batch, size, size, 3) for an engine's crops, kept between frames."""
         return self._buffers(number)

@@ -167,7 +167,8 @@ class Stills:
             return StillFaces((), found.possible_xyxy)
         tensors, to_frame = average(answers), matrices(crops, self._engines.size(self._number))
         points = landmarks.in_frame(tensors["landmarks"], to_frame) if "landmarks" in wanted else None
-        values = decode(wanted, tensors, crops, to_frame, points)
+        temperature = self._engines.emotion_temperature
+        values = decode(wanted, tensors, crops, to_frame, points, emotion_temperature=temperature)
         scores = tensors.get(FACE, found.scores) if known else found.scores
         rows = self._believed(still, tensors) if not known else range(len(crops))
         if "parsing" in wanted and len(looks) > 1:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rtface.analyzer.crops import enhance_small, matrices, run_parsing_some, timing_of
 from rtface.analyzer.engines import EngineLadder
+from rtface.analyzer.expressions import Expressions
 from rtface.budget import (
     BoxLadder,
     Costs,
@@ -111,7 +112,7 @@ class VideoPipeline:
         )
         # Crops wait for those of other streams: then each has a place of its own for them.
         self._buffer = engines.buffer if box is None else engines.new_buffers(options.max_faces)
-        self._cache, self._smoother = ResultCache(), Smoother()
+        self._cache, self._smoother, self._expressions = ResultCache(), Smoother(), Expressions()
         self._possible_xyxy: NDArray[np.float32] | None = None  # None: the detector did not look at this frame
         self._ran_on: dict[int, str] = {}  # network of the ladder → what ran it last
 
@@ -176,7 +177,11 @@ class VideoPipeline:
             late=late,
             skips=tuple(skips),
             engine=engine,
-            events=(*self._smoother.take_events(), *self._engine_events(network, engine, at)),
+            events=(
+                *self._smoother.take_events(),
+                *self._expressions.take_events(),
+                *self._engine_events(network, engine, at),
+            ),
             possible_xyxy=self._possible_xyxy,
         )
 
@@ -227,7 +232,8 @@ class VideoPipeline:
         tensors = yield from self._look(frame, crops, outputs_for(wanted, places=True), plan.parsed, skips)
         to_frame = matrices(crops, self._engines.size(self._scheduler.level.network))
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
-        values = decode(wanted, tensors, crops, to_frame, points)
+        temperature = self._engines.emotion_temperature
+        values = decode(wanted, tensors, crops, to_frame, points, emotion_temperature=temperature)
         budget.stop_stage("tasks")
         seen = [crop_from_landmarks(face) for face in points]
         looks = [look_of(frame.image, crop) if crop.finite else None for crop in seen]
@@ -236,6 +242,8 @@ class VideoPipeline:
         budget.stop_stage("track")
         for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
             if track.track_id and not track.predicted:
+                if "expression" in value:
+                    value["expression"] = self._expressions(track.track_id, value["expression"], at)
                 if self._options.smooth:
                     value = self._smoother(track.track_id, value, at, track.crop.side)
                 self._cache.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)
@@ -295,6 +303,7 @@ class VideoPipeline:
         alive = {track.track_id for track in self._tracker.tracks}
         self._cache.keep(alive)
         self._smoother.keep(alive)
+        self._expressions.keep(alive)
         self._scheduler.keep(self._tracker.tracks)
 
 

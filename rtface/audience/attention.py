@@ -131,9 +131,8 @@ def measured(face: Face, rules: AudienceOptions, task: str) -> bool:
 
 
 def _angles(face: Face) -> tuple[float, float, str] | None:
-    gaze = getattr(face, "gaze", None)
-    if gaze is not None:
-        return float(gaze.yaw), float(gaze.pitch), "gaze"
+    if face.gaze is not None:
+        return face.gaze.yaw, face.gaze.pitch, "gaze"
     return None if face.pose is None else (face.pose.yaw, face.pose.pitch, "pose")
 
 

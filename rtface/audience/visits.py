@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rtface.audience.attention import Change, LookMeter, Spells, measured
 from rtface.audience.rules import AudienceOptions
@@ -204,9 +203,8 @@ def _cell(x: float, y: float) -> int:
 
 
 def _smile(face: Face, rules: AudienceOptions) -> float | None:
-    expression: Any = getattr(face, "expression", None)
-    if expression is not None:
-        return float(expression.smile) if measured(face, rules, "expression") else None
+    if face.expression is not None:
+        return face.expression.smile if measured(face, rules, "expression") else None
     if face.emotion is None or not measured(face, rules, "emotion"):
         return None
     return float(face.emotion.probs[EMOTIONS.index("happiness")])

@@ -22,7 +22,7 @@ from rtface.evaluate.registry import MEASURES
 from rtface.evaluate.samples import Samples
 from rtface.geometry.crop import CROP_SIZE
 from rtface.networks.open import detector_on, open_network
-from rtface.networks.roles import DETECTOR, SMALL_ENGINE
+from rtface.networks.roles import DETECTOR, FULL_ENGINE, SMALL_ENGINE, SMALL_FULL_ENGINE
 from rtface.networks.selection import select_network
 from rtface.options import Options
 
@@ -62,6 +62,11 @@ HEADS: dict[str, tuple[Head, ...]] = {
 the same training differ by."""
 
 HEADS[SMALL_ENGINE] = HEADS["engine"]
+HEADS[FULL_ENGINE] = HEADS[SMALL_FULL_ENGINE] = (
+    Head("mesh", "mesh_pct", "mesh", 0.10, falls=False),
+    Head("expression", "mae", "expression", 0.005, falls=False),
+)
+"""Its other answers are those of the network that it is grafted onto, bit for bit, and gated there."""
 
 MORE = {"emotion": 10}
 """How many times the limit of pictures a task takes: one of 60 is 1.7 points of accuracy, and they cost least."""
@@ -99,7 +104,9 @@ def figures(
     found: Figures = {}
     for task in dict.fromkeys(head.task for head in heads):
         measure = MEASURES[task]()
-        corpus = Samples(data, wanted(measure), None if limit is None else limit * MORE.get(task, 1))
+        corpus = Samples(
+            data, wanted(measure), None if limit is None else limit * MORE.get(task, 1), without=measure.without
+        )
         if not len(corpus):
             continue
         run = replace(base, **measure.options)

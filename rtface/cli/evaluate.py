@@ -26,8 +26,8 @@ evaluate = typer.Typer(add_completion=False)
 WORST = 30
 
 TASKS_HELP = (
-    "landmarks, points5, parsing, emotion, pose, detection, or all; or returned: detection as analyze returns it, not "
-    "over all scores."
+    "landmarks, points5, parsing, emotion, pose, mesh, expression, gaze, detection, or all; or returned: detection "
+    "as analyze returns it, not over all scores."
 )
 
 EXAMPLES = """
@@ -125,7 +125,7 @@ def _samples(
 
     layout = layout or PARQUET
     choose = wanted if layout == PARQUET else wanted_of_layout
-    return Samples(data, choose(measure, source, split), limit, layout)
+    return Samples(data, choose(measure, source, split), limit, layout, measure.without)
 
 
 def _report(measure: Measure, samples: Samples, options: Options) -> Report | None:

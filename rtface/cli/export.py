@@ -1,4 +1,4 @@
-"""`rtface export detector|engine|superfan`. Torch loads only once a command runs."""
+"""`rtface export detector|engine|heads|superfan`. Torch loads only once a command runs."""
 
 from __future__ import annotations
 
@@ -173,6 +173,53 @@ def _renamed(note: Path, whole: str, shared: str) -> None:
 
 def _named(name: str, precision: str) -> str:
     return name if precision == "fp32" else f"{name}-{precision}"
+
+
+@export.command("heads", epilog="Example: rtface export heads --run runs/heads --out models --int8 --data corpus")
+def export_heads_command(
+    run: CheckpointFolder,
+    out: OutFolder = None,
+    int8: Int8 = False,
+    data: Data = None,
+    source: Sources = None,
+    cache: CacheFolder = _CACHE,
+    licence: Licence = None,
+    yes: Yes = False,
+) -> None:
+    """Write engine-full.onnx and engine-full-96.onnx: the multi-task network with RUN's heads grafted onto it.
+
+    The network is the one in OUT (engine-iter0, engine-96), by default rtface's own; its answers stay what they are.
+    The files come without the weights that it holds.
+
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    """
+    require("torch", extra="train")
+    from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
+    from rtface.models import entry, load
+    from rtface.networks.roles import FULL_ENGINE, SMALL_FULL_ENGINE
+    from rtface.train import quantize as q
+    from rtface.train.export import Batch
+    from rtface.train.graft import export_heads
+    from rtface.train.heads import BASES, teaches_heads
+
+    sources = _sources(data, source, int8, 0.0, teaches_heads)
+    target = _target(run, out, licence, yes)
+    models = target.folder
+    for precision in ("fp32", "int8") if int8 else ("fp32",):
+        lender = _named(BASES[CROP_SIZE], precision)
+        for size, role in ((CROP_SIZE, FULL_ENGINE), (SMALL_CROP_SIZE, SMALL_FULL_ENGINE)):
+            name = _named("engine-full" if size == CROP_SIZE else f"engine-full-{size}", precision)
+            base, pictures = _named(BASES[size], precision), list[Batch]()
+            if precision == "int8":
+                pictures, ids = q.engine_batches(sources, cache, size=size)
+                full = entry(name.removesuffix("-int8"), models)
+                q.note_calibration(target.notes / f"{name}.json", f"{name}.onnx", full.path.name, full.sha256, ids)
+            lent = load(lender, models)
+            exported = export_heads(run / "last.pt", models / f"{name}.onnx", base, size, models, pictures, lent)
+            weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256}
+            target.register(name, role, exported, precision, 0, size=size, like=entry(base, models), **weights)
+            lender = name  # the smaller one borrows the heads' weights too
+    target.write_card("heads")
 
 
 @export.command(

@@ -1,4 +1,4 @@
-"""`rtface train detector|engine|teacher|superfan|synth|caches`. Torch loads only once a command runs.
+"""`rtface train detector|engine|heads|teacher|superfan|synth|caches`. Torch loads only once a command runs.
 
 Each command's flags are options of its network's configuration class, by the same names: what a flag, or the TOML file,
 does not say is that class's default, which the help repeats.
@@ -134,6 +134,49 @@ def train_engine_command(
     if built.teacher is not None:
         built.teacher /= "last.pt"
     typer.echo(train_engine(built))
+
+
+@train.command("heads", epilog="Example: rtface train heads --data corpus --run runs/heads --minutes 90")
+def train_heads_command(
+    ctx: typer.Context,
+    data: Data = None,
+    run: RunFolder = None,
+    source: Sources = None,
+    config: Config = None,
+    cache: Cache = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.", show_default="48")] = None,
+    rate: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = None,
+    init: Annotated[Path | None, typer.Option(help="Begin with another run's last.pt, as far as it fits.")] = None,
+    only_open: OnlyOpen = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the network whose features are read.", show_default="rtface's own"),
+    ] = None,
+    small_share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of the steps, at 96 px, for a ladder's engine.", show_default="0.2"),
+    ] = None,
+) -> None:
+    """Train the heads of the tasks mesh and expression on a multi-task network that stays as it is.
+
+    Learns from faces with a teacher's mesh and blend shapes: python -m benchmarks.mesh labels a corpus file.
+
+    Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
+
+    Ctrl-C saves; the same command goes on.
+    """
+    options, sources = _options(ctx, config, source)
+    require("torch", extra="train")
+    from rtface.train.heads import HeadsConfig, train_heads
+
+    typer.echo(train_heads(build(HeadsConfig, options, _where(config), sources=sources)))
 
 
 @train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")

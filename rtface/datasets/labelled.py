@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rtface.errors import SourceError
 from rtface.geometry.crop import points5_from_landmarks
-from rtface.labels import EMOTIONS
+from rtface.labels import BLENDSHAPES, EMOTIONS
 
 Array = NDArray[Any]
 
@@ -167,3 +167,13 @@ def votes_for(emotion: str) -> Array:
     votes = np.zeros(VOTES, np.int64)
     votes[(*EMOTIONS, "unknown", "no_face").index(emotion)] = ALL_VOTES
     return votes
+
+
+#: MediaPipe's order: a neutral one, then ARKit's by name, without the tongue.
+_MEDIAPIPE = ("_neutral", *sorted(name for name in BLENDSHAPES if name != "tongueOut"))
+
+
+def arkit_order(scores: Array) -> Array:
+    """MediaPipe's blend shapes (52,) in the order of `BLENDSHAPES`; the tongue, which it does not see, is 0."""
+    known = dict(zip(_MEDIAPIPE, scores.tolist(), strict=True))
+    return np.array([known.get(name, 0.0) for name in BLENDSHAPES], np.float32)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.drawing.marks import draw_box, draw_landmarks, draw_pose
+from rtface.drawing.marks import draw_box, draw_gaze, draw_landmarks, draw_mesh, draw_pose
 from rtface.drawing.overlay import draw_parsing
 from rtface.drawing.palette import Colour, track_colour
 from rtface.drawing.text import draw_label, text_scale
 from rtface.system.images import as_bgr
 from rtface.types import Face, FrameResult
 
-LAYERS: tuple[str, ...] = ("parsing", "landmarks", "pose", "box", "label")
+LAYERS: tuple[str, ...] = ("parsing", "mesh", "landmarks", "pose", "gaze", "box", "label")
 """What `draw` can draw, lowest first."""
 
 
@@ -51,12 +51,17 @@ def draw(image: NDArray[Any], result: FrameResult, layers: Collection[str] = LAY
 def _draw_shape(picture: NDArray[np.uint8], face: Face, layers: Collection[str]) -> None:
     x0, y0, x1, y1 = face.box_xyxy.tolist()
     size = max(x1 - x0, y1 - y0)
-    if "landmarks" in layers and face.landmarks is not None:
+    if "mesh" in layers and face.mesh is not None:
+        draw_mesh(picture, face.mesh.points, size)
+    elif "landmarks" in layers and face.landmarks is not None:
         draw_landmarks(picture, face.landmarks.points, size)
     if "pose" in layers and face.pose is not None:
         nose = face.points5[2].tolist()
         origin = nose if np.isfinite(nose).all() else ((x0 + x1) / 2, (y0 + y1) / 2)
         draw_pose(picture, face.pose, origin, 0.55 * size, _thickness(picture))
+    if "gaze" in layers and face.gaze is not None:
+        irises = face.points5[:2] if face.mesh is None else face.mesh.points[[468, 473]]
+        draw_gaze(picture, face.gaze, irises, 0.5 * size, _thickness(picture))
 
 
 def _draw_labels(picture: NDArray[np.uint8], face: Face, colour: Colour) -> None:

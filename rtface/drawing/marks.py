@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.drawing.palette import AXIS_DOWN, AXIS_NOSE, AXIS_RIGHT, CONTOUR, INK, POINT, Colour
-from rtface.types import HeadPose
+from rtface.drawing.palette import AXIS_DOWN, AXIS_NOSE, AXIS_RIGHT, CONTOUR, INK, POINT, SIGHT, Colour
+from rtface.types import Gaze, HeadPose
 
 Image = NDArray[np.uint8]
 Point = tuple[float, float]
@@ -54,6 +54,42 @@ def draw_landmarks(image: Image, points: NDArray[np.float32], size: float) -> No
     radius = round(min(2.5, max(0.8, size / 130)) * (1 << _SHIFT))
     for x, y in fixed.tolist():
         cv2.circle(image, (x, y), radius, POINT, -1, cv2.LINE_AA, _SHIFT)
+
+
+#: Of the mesh: lids of both eyes, outer and inner lips, and the irises' rims, as closed strokes.
+_MESH_STROKES = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
+    (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146),
+    (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95),
+)
+_IRISES = ((468, (469, 470, 471, 472)), (473, (474, 475, 476, 477)))
+
+
+def draw_mesh(image: Image, points: NDArray[np.float32], size: float) -> None:
+    """478 points (478, 2) px as dots, with lids, lips and irises as lines where a face of `size` px has room."""
+    fixed = np.round(points * (1 << _SHIFT)).astype(np.int32)
+    radius = round(min(1.2, max(0.5, size / 320)) * (1 << _SHIFT))
+    for x, y in fixed[:468].tolist():
+        cv2.circle(image, (x, y), radius, CONTOUR, -1, cv2.LINE_AA, _SHIFT)
+    if size >= 60:
+        for stroke in _MESH_STROKES:
+            cv2.polylines(image, [fixed[list(stroke)]], True, POINT, 1, cv2.LINE_AA, _SHIFT)
+    for middle, rim in _IRISES:
+        wide = float(np.linalg.norm(points[list(rim)] - points[middle], axis=1).mean())
+        x, y = fixed[middle].tolist()
+        cv2.circle(image, (x, y), max(round(wide * (1 << _SHIFT)), 1), SIGHT, 1, cv2.LINE_AA, _SHIFT)
+
+
+def draw_gaze(image: Image, gaze: Gaze, irises: NDArray[np.float32], length: float, thickness: int) -> None:
+    """The line of sight from both irises (2, 2) px, `length` px for one that runs along the picture."""
+    yaw, pitch = math.radians(gaze.yaw), math.radians(gaze.pitch)
+    dx, dy = length * math.sin(yaw) * math.cos(pitch), -length * math.sin(pitch)
+    for x, y in irises.tolist():
+        if math.isfinite(x + y):
+            ends = _fixed(x, y), _fixed(x + dx, y + dy)
+            cv2.line(image, *ends, INK, thickness + 2, cv2.LINE_AA, _SHIFT)
+            cv2.line(image, *ends, SIGHT, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def pose_axes(pose: HeadPose) -> tuple[Point, Point, Point]:

@@ -17,6 +17,7 @@ CONTOUR: Colour = (235, 215, 150)
 AXIS_RIGHT: Colour = (70, 70, 240)
 AXIS_DOWN: Colour = (90, 215, 90)
 AXIS_NOSE: Colour = (255, 150, 40)
+SIGHT: Colour = (60, 220, 255)
 
 #: One colour and opacity (0..1) a class, in the order of `rtface.PARSING_CLASSES`.
 _CLASSES: tuple[tuple[Colour, float], ...] = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from rtface.datasets.labelled import Array, LabelledImage
 from rtface.evaluate.measure import Measure
-from rtface.evaluate.metrics import accuracy, mean_of_known, recalls
+from rtface.evaluate.metrics import accuracy, calibration_error, mean_of_known, recalls
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import HardestCases
@@ -49,6 +49,7 @@ class EmotionMeasure(Measure):
         super().__init__(worst)
         self._counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
         self._agreed = np.zeros_like(self._counts)
+        self._sure: list[tuple[float, bool]] = []  # confidence, right
 
     def accepts(self, row: LabelledImage) -> bool:
         return row.emotion_votes is not None and majority(row.emotion_votes) is not None
@@ -66,6 +67,7 @@ class EmotionMeasure(Measure):
             return
         guess = EMOTIONS.index(emotion.label)
         self._counts[truth, guess] += 1
+        self._sure.append((float(emotion.probs[guess]), guess == truth))
         if absolute_majority(votes) is not None:
             self._agreed[truth, guess] += 1
         if guess != truth:
@@ -76,6 +78,9 @@ class EmotionMeasure(Measure):
         total, shares = int(self._counts.sum()), 100.0 * recalls(self._counts)
         yield Metric("accuracy_pct", 100.0 * accuracy(self._counts), "accuracy, majority vote, %", total)
         yield Metric("mean_recall_pct", mean_of_known(shares), "mean recall of the 8 classes, %", total)
+        sure = np.array(self._sure, np.float64).reshape(-1, 2)
+        name = "expected calibration error (15 bins), 0..1"
+        yield Metric("calibration_error", calibration_error(sure[:, 0], sure[:, 1]), name, total)
         agreed = int(self._agreed.sum())
         name = "accuracy where most voters agree (FER+ authors' mode), %"
         yield Metric("accuracy_absolute_majority_pct", 100.0 * accuracy(self._agreed), name, agreed)

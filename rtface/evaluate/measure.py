@@ -28,6 +28,7 @@ class Measure(ABC):
         name: Of the task, as the command line calls it.
         tasks: What it asks of the analyzer.
         options: Options that differ from the user's.
+        without: Labels of faces that it does not look at and need not be read.
         in_all: Whether ``all`` measures it too.
         worst: Collects the worst cases.
     """
@@ -35,6 +36,7 @@ class Measure(ABC):
     name: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]]
     options: ClassVar[Mapping[str, Any]] = {}
+    without: ClassVar[tuple[str, ...]] = ("mesh478",)
     in_all: ClassVar[bool] = True
 
     def __init__(self, worst: HardestCases | None = None) -> None:

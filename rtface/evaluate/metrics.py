@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -183,3 +184,19 @@ def ssim(picture: Array, truth: Array) -> float:
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     alike = (2 * mean_a * mean_b + c1) * (2 * both + c2)
     return float((alike / ((mean_a**2 + mean_b**2 + c1) * (spread_a + spread_b + c2))).mean())
+
+
+def calibration_error(confidences: Array, hits: Array, bins: int = 15) -> float:
+    """Expected calibration error, 0..1: the mean gap between confidence and accuracy over equally wide bins of
+    confidence, weighted by how many fall into them (Guo et al., ICML 2017, eq. 5).
+
+    Args:
+        confidences: (N,) 0..1 of the answers given.
+        hits: (N,) whether they were right.
+        bins: How many.
+    """
+    if not len(confidences):
+        return math.nan
+    at = np.clip((np.asarray(confidences) * bins).astype(int), 0, bins - 1)
+    gaps = np.bincount(at, np.asarray(confidences) - np.asarray(hits, np.float64), minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidences))

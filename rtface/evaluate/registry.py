@@ -5,8 +5,11 @@ from __future__ import annotations
 from rtface.errors import UsageError, unknown
 from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure
 from rtface.evaluate.emotion import EmotionMeasure
+from rtface.evaluate.expression import ExpressionMeasure
+from rtface.evaluate.gaze import GazeMeasure
 from rtface.evaluate.landmarks import LandmarksMeasure
 from rtface.evaluate.measure import Measure
+from rtface.evaluate.mesh import MeshMeasure
 from rtface.evaluate.parsing import ParsingMeasure
 from rtface.evaluate.points5 import Points5Measure
 from rtface.evaluate.pose import PoseMeasure
@@ -19,6 +22,9 @@ MEASURES: dict[str, type[Measure]] = {
         ParsingMeasure,
         EmotionMeasure,
         PoseMeasure,
+        MeshMeasure,
+        ExpressionMeasure,
+        GazeMeasure,
         DetectionMeasure,
         ReturnedMeasure,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,7 @@ class Samples:
         wanted: Says whether a picture is of use.
         limit: Most pictures; None = all.
         layout: Of `rtface.datasets.registry.FORMATS`.
+        without: Labels of faces that need not be read.
 
     Raises:
         SourceError: The path is missing, or a file of it is missing, truncated or of another kind.
@@ -47,9 +48,10 @@ class Samples:
         wanted: Callable[[LabelledImage], bool],
         limit: int | None = None,
         layout: str = PARQUET,
+        without: Sequence[str] = ("mesh478",),
     ) -> None:
         if layout == PARQUET:
-            rows = corpus.read(Path(path), wanted, without=("mesh478",))
+            rows = corpus.read(Path(path), wanted, without=without)
         else:
             rows = (row for row in read(layout, path) if wanted(row))
         self._rows = list(islice(rows, limit))

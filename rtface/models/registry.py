@@ -48,7 +48,8 @@ class ModelEntry:
     Attributes:
         name: What the registry and the command line call it.
         role: `detector` (whole pictures), `engine` (face crops), `small-engine` (smaller face crops, for the quality
-            ladder) or `enhancer` (small crops to large ones).
+            ladder), `full-engine` and `small-full-engine` (these with mesh and expression) or `enhancer` (small crops
+            to large ones).
         path: The ONNX file.
         sha256: Its hash, hexadecimal.
         bytes: Its size.
@@ -68,6 +69,8 @@ class ModelEntry:
             in sides of the crop, beyond what it can learn: one that learns on mirrored pictures takes no side. Of the
             shipped networks 300-W's points lie 0.0028 right (the median over Helen's and LFPW's 1,675 training faces;
             AFW's lie 0.0046 right), as though the original files' counting pixels from 1 were still in them.
+        emotion_temperature: What the emotions' logits are divided by so that confidences are honest (Guo et al., "On
+            Calibration of Modern Neural Networks", ICML 2017, eq. 9); the strongest stays the strongest.
     """
 
     name: str
@@ -87,6 +90,7 @@ class ModelEntry:
     size: int | None = None
     weights_sha256: str | None = None
     landmark_shift: tuple[float, float] = (0.0, 0.0)
+    emotion_temperature: float = 1.0
     lender: ModelEntry | None = None
 
 
@@ -114,7 +118,7 @@ def entries(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
 def available(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
     """What there is to run: the folder's models, and of roles that it has none of those that ship with rtface.
 
-    Networks for smaller crops go with their own: a folder with a multi-task network gets no other's.
+    Networks for smaller crops and for more tasks go with their own: a folder with a multi-task network gets no other's.
 
     Raises:
         ModelError: a registry cannot be read.
@@ -122,8 +126,12 @@ def available(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
     own = entries(models_dir)
     if models_dir is None or Path(models_dir) == PACKAGE_DIR:
         return own
-    roles = {one.role.removeprefix("small-") for one in own}
-    return (*own, *(one for one in entries() if one.role.removeprefix("small-") not in roles))
+    roles = {_family(one.role) for one in own}
+    return (*own, *(one for one in entries() if _family(one.role) not in roles))
+
+
+def _family(role: str) -> str:
+    return role.removeprefix("small-").removeprefix("full-")
 
 
 def entry(name: str, models_dir: str | Path | None = None) -> ModelEntry:
@@ -184,7 +192,7 @@ def load(model: str | ModelEntry, models_dir: str | Path | None = None) -> bytes
         if one.weights_sha256 not in (None, lender.sha256):
             why = f"was exported with other weights than {lender.name} has now"
             raise ModelError(str(one.path), why, "rtface export engine --iterations 2 writes both again")
-        return with_weights(data, _checked(lender))
+        return with_weights(data, load(lender))
     except ValueError as error:  # with the hash that the registry names
         raise ModelError(str(one.path), str(error), _MEND) from error
 
@@ -256,6 +264,7 @@ def _entry(folder: Path, table: dict[str, Any]) -> ModelEntry:
         weights_sha256=table.get("weights_sha256"),
         size=None if size is None else int(size),
         landmark_shift=_pair(table.get("landmark_shift", (0.0, 0.0))),
+        emotion_temperature=float(table.get("emotion_temperature", 1.0)),
     )
 
 

@@ -17,7 +17,15 @@ from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry, available, find
 from rtface.networks.gates import AccuracyGate, gates, matching
 from rtface.networks.profiles import Profile, default_profile, read_profile
-from rtface.networks.roles import DETECTOR, ENGINE, ENHANCER, SMALL_ENGINE
+from rtface.networks.roles import (
+    DETECTOR,
+    ENGINE,
+    ENHANCER,
+    FULL_ENGINE,
+    SMALL_ENGINE,
+    SMALL_FULL_ENGINE,
+    engine_role,
+)
 from rtface.networks.speeds import installed_backends, recall
 from rtface.options import Options
 from rtface.system.machine import runs_int8_fast
@@ -145,9 +153,11 @@ class Catalogue:
 
     def gate_allows(self, role: str, backend: str, precision: str, options: Options) -> bool:
         """Whether `auto` may run a network so: any float32, what passed its gate, and ONNX Runtime's INT8 while no gate
-        says otherwise."""
+        says otherwise. One with more tasks must have passed as the network that it is grafted onto, too."""
         if precision == "fp32":
             return True
+        if role.endswith(FULL_ENGINE) and not self.gate_allows(role.replace("full-", ""), backend, precision, options):
+            return False
         gate = self.gate(role, backend, precision, options)
         return gate.passed if gate is not None else backend == "onnx"
 
@@ -167,12 +177,14 @@ def select(options: Options, catalogue: Catalogue | None = None) -> Selection:
     Use this when you want to know what would run without opening it; `rtface.Analyzer` calls it once.
 
     Args:
-        options: Their `engine`, `precision`, `iterations`, `enhance`, `models_dir`, `calibration_dir` and `threads`.
+        options: Their `tasks`, `engine`, `precision`, `iterations`, `enhance`, `models_dir`, `calibration_dir` and
+            `threads`.
         catalogue: What there is to choose among; None = read now.
 
     Raises:
         ModelError: The registry or the gates cannot be read, or no model fits.
-        OptionError: The backend cannot run the precision that was asked for.
+        OptionError: The backend cannot run the precision that was asked for, or there is no network with so many rounds
+            of interaction for the tasks.
         UsageError: The detector is MediaPipe's.
 
     Example:
@@ -182,15 +194,19 @@ def select(options: Options, catalogue: Catalogue | None = None) -> Selection:
         'engine-iter0'
     """
     _refuse_mediapipe(options)
+    role = engine_role(options.tasks)
+    if role == FULL_ENGINE and options.iterations:
+        why = f"expected 0 with the tasks mesh, expression and gaze, got {options.iterations}"
+        raise OptionError("iterations", why, "Leave it out, or leave these tasks out")
     catalogue = catalogue or Catalogue.read(options)
     backend = choose_backend(options, catalogue)
     enhancer = select_network(ENHANCER, options, catalogue, backend) if options.enhance else None
     return Selection(
         backend,
         select_network(DETECTOR, options, catalogue, backend),
-        select_network(ENGINE, options, catalogue, backend),
+        select_network(role, options, catalogue, backend),
         enhancer,
-        tuple(_fallbacks(options, catalogue, backend)),
+        tuple(_fallbacks(role, options, catalogue, backend)),
     )
 
 
@@ -256,11 +272,11 @@ def profile_for(options: Options, name: str | None = None) -> Profile:
     return profile if options.precision == "auto" else replace(profile, precision=options.precision)
 
 
-def _fallbacks(options: Options, catalogue: Catalogue, backend: Backend) -> Iterator[SelectedNetwork]:
+def _fallbacks(role: str, options: Options, catalogue: Catalogue, backend: Backend) -> Iterator[SelectedNetwork]:
     """The same network with fewer rounds of interaction, then for smaller crops: a CPU's way to half the time."""
-    asked = [(ENGINE, replace(options, iterations=fewer)) for fewer in range(options.iterations - 1, -1, -1)]
+    asked = [(role, replace(options, iterations=fewer)) for fewer in range(options.iterations - 1, -1, -1)]
     if backend.name in ("onnx", "openvino"):
-        asked.append((SMALL_ENGINE, options))
+        asked.append((SMALL_FULL_ENGINE if role == FULL_ENGINE else SMALL_ENGINE, options))
     for role, chosen in asked:
         with suppress(ModelError):
             catalogue.model(role, _iterations(role, chosen) if role == ENGINE else None, "auto")
@@ -295,7 +311,7 @@ def _registered(role: str, precision: str, options: Options, catalogue: Catalogu
 
 
 def _iterations(role: str, options: Options) -> int | None:
-    return {ENGINE: options.iterations, SMALL_ENGINE: 0}.get(role)
+    return {ENGINE: options.iterations, FULL_ENGINE: 0, SMALL_ENGINE: 0, SMALL_FULL_ENGINE: 0}.get(role)
 
 
 def _precision(options: Options, catalogue: Catalogue) -> str:

@@ -1,9 +1,10 @@
-"""Blend shapes in ARKit's names, worked out from 68 points as far as 68 points go.
+"""Blend shapes in ARKit's names: the task expression's where it was asked for, else worked out from 68 points as far
+as 68 points go.
 
-Solid: eyeBlink, jawOpen, mouthSmile, mouthFrown, browInnerUp, browOuterUp, browDown. Weak, a hint of a movement rather
-than a measure: eyeWide, mouthPucker, mouthFunnel, mouthLeft/Right, jawLeft/Right, mouthStretch, mouthUpperUp,
-mouthLowerDown, mouthRoll. All others stay 0, because 68 points do not show them: eyeLook (no iris), cheeks, nose,
-tongue, dimples, press, shrug, squint, jawForward.
+Of 68 points. Solid: eyeBlink, jawOpen, mouthSmile, mouthFrown, browInnerUp, browOuterUp, browDown. Weak, a hint of a
+movement rather than a measure: eyeWide, mouthPucker, mouthFunnel, mouthLeft/Right, jawLeft/Right, mouthStretch,
+mouthUpperUp, mouthLowerDown, mouthRoll. All others stay 0, because 68 points do not show them: eyeLook (no iris),
+cheeks, nose, tongue, dimples, press, shrug, squint, jawForward.
 
 What is neutral differs from person to person, so it is learned: the median of a track's features (as OpenSeeFace does),
 begun with what is common. Half a minute of a face makes the values its own.
@@ -18,30 +19,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.labels import BLENDSHAPES
 from rtface.outputs.face_features import FEATURES, INDEX, face_features
-from rtface.types import Face
+from rtface.types import Expression, Face
 
 Floats = NDArray[np.float64]
 
-#: ARKit's order (Apple's ARFaceAnchor.BlendShapeLocation); left and right are the subject's.
-BLEND_SHAPES: tuple[str, ...] = (
-    *("eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft"),
-    *("eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight"),
-    *("eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel"),
-    *("mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft"),
-    *("mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight"),
-    *("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight"),
-    *("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft"),
-    *("browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft"),
-    *("cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut"),
-)
 SOLID: frozenset[str] = frozenset(
     (
         *("eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft"),
         *("mouthFrownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight"),
     )
 )
-NEUTRAL: Mapping[str, float] = dict.fromkeys(BLEND_SHAPES, 0.0)
+NEUTRAL: Mapping[str, float] = dict.fromkeys(BLENDSHAPES, 0.0)
 
 #: Medians of the shipped networks' features on 131 faces of LFPW, Helen and AFW that they call neutral, and how far
 #: people differ (standard deviation). A neutral face is learned within three of these: nobody's mouth is open at rest.
@@ -121,13 +111,16 @@ class BlendShapes:
         """Name → value 0..1 of all 52; the last values where the face is turned too far or hardly seen.
 
         Args:
-            face: With landmarks; without, what was last known of its track.
+            face: With an expression or landmarks; without, what was last known of its track.
             at: Seconds of the frame.
         """
         track = self._tracks.setdefault(face.track_id, _Track(_NeutralFace(), dict(NEUTRAL)))
         self._tracks.move_to_end(face.track_id)
         if len(self._tracks) > TRACKS:
             self._tracks.popitem(last=False)
+        if face.expression is not None:
+            track.values.update(shapes_of_expression(face.expression))
+            return mirrored(track.values) if self._mirror else dict(track.values)
         features = self._trusted(face)
         if features is not None:
             track.neutral.add(features, at)
@@ -189,6 +182,13 @@ def shapes_from_features(features: Floats, neutral: Floats) -> dict[str, float]:
     return shapes
 
 
+def shapes_of_expression(expression: Expression) -> dict[str, float]:
+    """All 52 by name; the eyes shut as far as they do beside how open this face's usually are."""
+    shapes: dict[str, float] = dict(zip(BLENDSHAPES, expression.coefficients.tolist(), strict=True))
+    left, right = expression.eye_open
+    return shapes | {"eyeBlinkLeft": 1.0 - left, "eyeBlinkRight": 1.0 - right}
+
+
 def mirrored(shapes: Mapping[str, float]) -> dict[str, float]:
     """Left and right exchanged."""
     return {_other_side(name): value for name, value in shapes.items()}
@@ -207,5 +207,10 @@ def _share(value: float, dead: float = 0.0) -> float:
 
 #: The names that 68 points tell something of; the others are always 0.
 MEASURED: tuple[str, ...] = tuple(
-    name for name in BLEND_SHAPES if name in shapes_from_features(COMMON_NEUTRAL, COMMON_NEUTRAL)
+    name for name in BLENDSHAPES if name in shapes_from_features(COMMON_NEUTRAL, COMMON_NEUTRAL)
 )
+
+
+def measured_of(face: Face) -> tuple[str, ...]:
+    """The names that can be other than 0 of a face."""
+    return MEASURED if face.expression is None else BLENDSHAPES

@@ -6,13 +6,13 @@ What rtface does not measure is NaN, never 0: a zero would be taken for a measur
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from rtface.geometry.face_model import rotation_matrix
-from rtface.labels import EMOTIONS
+from rtface.labels import BLENDSHAPES, EMOTIONS
 from rtface.outputs.head import DEFAULT_FOV_DEG, head_of
 from rtface.types import Face, FrameResult
 
@@ -71,6 +71,36 @@ def _own_rows(result: FrameResult, time_s: float) -> Iterable[Row]:
             result.level,
             round(result.timing.age_ms, 3),
         ]
+
+
+# what the other tasks add to it where they are asked for
+
+_MORE: dict[str, tuple[str, ...]] = {
+    "expression": ("eye_open_left", "eye_open_right", "mouth_open", "smile", *BLENDSHAPES),
+    "gaze": ("gaze_yaw_deg", "gaze_pitch_deg", "on_camera"),
+}
+
+
+def with_tasks(layout: Columns, tasks: Collection[str]) -> Columns:
+    """rtface's own layout with the columns of more tasks at its end; others as they are."""
+    more = [task for task in _MORE if task in tasks]
+    if layout.names != OWN or not more:
+        return layout
+
+    def rows(result: FrameResult, time_s: float) -> Iterable[Row]:
+        for face, row in zip(result.faces, _own_rows(result, time_s), strict=True):
+            yield [*row, *(value for task in more for value in _more_of(face, task))]
+
+    return layout._replace(names=(*OWN, *(name for task in more for name in _MORE[task])), rows=rows)
+
+
+def _more_of(face: Face, task: str) -> list[float]:
+    if task == "expression" and face.expression is not None:
+        found = face.expression
+        return _rounded((*found.eye_open, found.mouth_open, found.smile, *found.coefficients.tolist()), 4)
+    if task == "gaze" and face.gaze is not None:
+        return [*_rounded((face.gaze.yaw, face.gaze.pitch), 2), round(face.gaze.on_camera, 4)]
+    return [NAN] * len(_MORE[task])
 
 
 def _points(face: Face) -> list[float]:

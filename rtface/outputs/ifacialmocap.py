@@ -11,7 +11,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Mapping
 
-from rtface.outputs.blend_shapes import BLEND_SHAPES, NEUTRAL, BlendShapes
+from rtface.labels import BLENDSHAPES
+from rtface.outputs.blend_shapes import NEUTRAL, BlendShapes
 from rtface.outputs.follow import FaceFollower, frame_time
 from rtface.outputs.head import GLIDE, Head, head_of
 from rtface.outputs.network import NetworkSink
@@ -124,7 +125,7 @@ def packet_of(shapes: Mapping[str, float], head: Head, *, seen: bool = True, bet
         seen: Whether a face is there; newer phones begin with it.
         between: What stands between a name and its value.
     """
-    shown = {"trackingStatus": int(seen)} | {_their_name(name): round(shapes[name] * 100) for name in BLEND_SHAPES}
+    shown = {"trackingStatus": int(seen)} | {_their_name(name): round(shapes[name] * 100) for name in BLENDSHAPES}
     values = "|".join(f"{name}{between}{value}" for name, value in shown.items())
     numbers = (-head.pitch, -head.yaw, head.roll, -head.x / 100.0, head.y / 100.0, -head.z / 100.0)
     whole = ",".join(f"{number + 0.0:.4f}" for number in numbers)

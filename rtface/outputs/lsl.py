@@ -73,7 +73,7 @@ class LslSink(NetworkSink[FrameResult]):
             return [math.nan] * len(CHANNELS)
         pose, emotion = face.pose, face.emotion
         shown = [math.nan] * 5
-        if face.landmarks is not None:
+        if face.landmarks is not None or face.expression is not None:
             shapes = self._shapes.of(face, at)
             smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2.0
             eyes = [shapes["eyeBlinkLeft"], shapes["eyeBlinkRight"]]

@@ -25,7 +25,7 @@ from functools import lru_cache
 from typing import Any
 
 from rtface.errors import require
-from rtface.outputs.blend_shapes import MEASURED, BlendShapes
+from rtface.outputs.blend_shapes import BlendShapes, measured_of
 from rtface.outputs.follow import Slots, frame_time
 from rtface.outputs.head import DEFAULT_FOV_DEG, head_of
 from rtface.outputs.network import DatagramSink
@@ -108,12 +108,15 @@ class OscSink(DatagramSink):
         if face.pose is not None:
             sign = -1.0 if self._mirror else 1.0
             yield "pose", [sign * face.pose.yaw, face.pose.pitch, sign * face.pose.roll]
+        if face.gaze is not None:
+            sign = -1.0 if self._mirror else 1.0
+            yield "gaze", [sign * face.gaze.yaw, face.gaze.pitch, face.gaze.on_camera]
         head = head_of(face, (width, height), self._fov)
         yield "head", list((head.mirrored() if self._mirror else head)[:3])
         if face.emotion is not None:
             yield "emotion", [face.emotion.label, float(face.emotion.probs.max())]
             yield "emotions", [float(prob) for prob in face.emotion.probs]
-        if face.landmarks is not None:
+        if face.landmarks is not None or face.expression is not None:
             yield from self._shape_messages(face, at)
         if face.landmarks is not None and self._landmarks:
             shares = face.landmarks.points / (width, height)
@@ -126,7 +129,7 @@ class OscSink(DatagramSink):
         eyes = [shapes["eyeBlinkLeft"], shapes["eyeBlinkRight"]]
         yield "gesture", [*eyes, shapes["jawOpen"], smile, shapes["browInnerUp"]]
         if self._blend:
-            for name in MEASURED:
+            for name in measured_of(face):
                 yield f"blend/{name}", [shapes[name]]
 
 

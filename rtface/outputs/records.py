@@ -31,6 +31,7 @@ def header_record(
     options: Mapping[str, Any],
     emotions: Sequence[str],
     parsing_classes: Sequence[str],
+    blendshapes: Sequence[str] = (),
     started_at: str | None = None,
     camera: str = "",
 ) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def header_record(
         options: The options by name.
         emotions: Order of ``emotion_probs``.
         parsing_classes: Names of the ids in ``parsing``.
+        blendshapes: Order of ``expression``; left out where it is empty.
         started_at: UTC, ISO 8601: of a live run its start, of a file the moment of its first frame where it is known.
         camera: Which of several cameras it is; empty where there is one.
     """
@@ -58,6 +60,7 @@ def header_record(
         "options": dict(options),
         "emotions": list(emotions),
         "parsing_classes": list(parsing_classes),
+        **({"blendshapes": list(blendshapes)} if blendshapes else {}),
     }
 
 

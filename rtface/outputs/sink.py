@@ -39,6 +39,11 @@ class RunInfo:
     on_event: Callable[[Event], None] = _unheard
     control: RunControl = field(default_factory=RunControl)
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What was asked for, by the header; () where it does not say."""
+        return tuple(self.header.get("options", {}).get("tasks", ()))
+
 
 class Sink(ABC):
     """An output: ``open``, then ``write`` a result at a time, then ``finish`` with the summary, and always ``close``.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import OutputError
-from rtface.outputs.columns import LAYOUTS, Columns, Row, Value
+from rtface.outputs.columns import LAYOUTS, Columns, Row, Value, with_tasks
 from rtface.outputs.follow import frame_time
 from rtface.outputs.jsonl import LineSink
 from rtface.outputs.output_url import OutputUrl
@@ -51,7 +51,7 @@ class CsvSink(LineSink):
         self._time = _Clock()
 
     def first(self, info: RunInfo) -> str:
-        self._live = info.live
+        self._live, self._layout = info.live, with_tasks(self._layout, info.tasks)
         return (f",{self._layout.gap}").join(self._layout.names) + "\n"
 
     def lines(self, result: FrameResult) -> str:
@@ -92,7 +92,7 @@ class ParquetSink(Sink):
     def open(self, info: RunInfo) -> None:
         import pyarrow.parquet
 
-        self._live = info.live
+        self._live, self._layout = info.live, with_tasks(self._layout, info.tasks)
         self._schema = schema_of(self._layout)
         try:
             self._part = PartFile(self._path, overwrite=self._overwrite)

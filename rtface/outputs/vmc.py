@@ -14,7 +14,7 @@ import numpy as np
 from rtface.errors import require
 from rtface.geometry.face_model import rotation_matrix
 from rtface.labels import EMOTIONS
-from rtface.outputs.blend_shapes import MEASURED, BlendShapes
+from rtface.outputs.blend_shapes import BlendShapes, measured_of
 from rtface.outputs.follow import FaceFollower, frame_time
 from rtface.outputs.network import DatagramSink
 from rtface.outputs.osc import Value, bundle
@@ -78,7 +78,7 @@ class VmcSink(DatagramSink):
         if "vrm1" in self._clips:
             values |= vrm1_clips(shapes, probs)
         if "arkit" in self._clips:
-            values |= {name: shapes[name] for name in MEASURED}
+            values |= {name: shapes[name] for name in measured_of(face)}
         return values
 
     def _bundle(self) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtface.labels import TASKS
+from rtface.labels import ALL_TASKS
 from rtface.serve.analyze import KINDS, PATH
 from rtface.version import __version__
 
@@ -99,7 +99,7 @@ def _patch() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "budget_ms": {"type": ["number", "null"], "exclusiveMinimum": 0},
-            "tasks": {"type": "array", "minItems": 1, "items": {"enum": list(TASKS)}},
+            "tasks": {"type": "array", "minItems": 1, "items": {"enum": list(ALL_TASKS)}},
             "privacy": {"enum": ["full", "blur", "aggregate"]},
         },
     }

@@ -11,7 +11,7 @@ from rtface.labels import EMOTIONS
 from rtface.smooth.head_motion import head_speed
 from rtface.smooth.hysteresis import Hysteresis
 from rtface.smooth.one_euro import FRESH_SECONDS, OneEuro
-from rtface.types import Emotion, Event, HeadPose, Landmarks
+from rtface.types import Emotion, Event, Expression, FaceMesh, Gaze, HeadPose, Landmarks
 
 POINTS_REST_HZ = 0.1
 POINTS_PER_SPEED = 100.0
@@ -25,12 +25,21 @@ POSE_REST_HZ = 1.5
 POSE_PER_SPEED = 0.1
 """Hz for each degree a second: a slow turn of 45° a second passes at 6 Hz."""
 
+SHAPES_REST_HZ, SHAPES_PER_SPEED = 1.5, 6.0
+"""Hz, and Hz for each unit a second: an eye that shuts within a tenth of a second passes at over 30 Hz."""
+
+GAZE_REST_HZ, GAZE_PER_SPEED = 1.0, 0.15
+"""Hz, and Hz for each degree a second: eyes jump, at some hundred degrees a second."""
+
 
 class _FaceFilters:
     def __init__(self) -> None:
         self.points = OneEuro(POINTS_REST_HZ, POINTS_PER_SPEED, POINTS_SPEED_HZ, speed=head_speed)
         self.pose = OneEuro(POSE_REST_HZ, POSE_PER_SPEED)
         self.emotion = Hysteresis()
+        self.mesh = OneEuro(POINTS_REST_HZ, POINTS_PER_SPEED, POINTS_SPEED_HZ, speed=head_speed)
+        self.expression = OneEuro(SHAPES_REST_HZ, SHAPES_PER_SPEED)
+        self.gaze = OneEuro(GAZE_REST_HZ, GAZE_PER_SPEED)
 
 
 class Smoother:
@@ -49,6 +58,12 @@ class Smoother:
             smooth["pose"] = self.pose(track_id, values["pose"], at)
         if "emotion" in values:
             smooth["emotion"] = self.emotion(track_id, values["emotion"], at)
+        if "mesh" in values:
+            smooth["mesh"] = self.mesh(track_id, values["mesh"], at, size)
+        if "expression" in values:
+            smooth["expression"] = self.expression(track_id, values["expression"], at)
+        if "gaze" in values:
+            smooth["gaze"] = self.gaze(track_id, values["gaze"], at)
         return smooth
 
     def landmarks(self, track_id: int, value: Landmarks, at: float, size: float) -> Landmarks:
@@ -71,6 +86,22 @@ class Smoother:
                 self._events.append(_offset(track_id, before, since, until if gap else at))
             self._events.append(Event("emotion_onset", at, EMOTIONS[label], track_id))
         return Emotion(EMOTIONS[label], probs)
+
+    def mesh(self, track_id: int, value: FaceMesh, at: float, size: float) -> FaceMesh:
+        """Points of a face of `size` px, as `landmarks`."""
+        return FaceMesh(self._of(track_id).mesh(value.points, at, scale=size), value.score)
+
+    def expression(self, track_id: int, value: Expression, at: float) -> Expression:
+        """Blend shapes and plain numbers."""
+        plain = (*value.eye_open, value.mouth_open, value.smile)
+        told = self._of(track_id).expression(np.concatenate((value.coefficients, plain)), at)
+        left, right, mouth, smile = told[-4:].tolist()
+        return Expression(told[:-4], (left, right), mouth, smile)
+
+    def gaze(self, track_id: int, value: Gaze, at: float) -> Gaze:
+        """Angles in degrees, and whether they meet the camera."""
+        told = self._of(track_id).gaze(np.array((value.yaw, value.pitch, value.on_camera)), at)
+        return Gaze(*told.tolist())
 
     def keep(self, track_ids: Collection[int]) -> None:
         """Forget every face that is not among these; its emotion ended when it was last seen."""

@@ -9,15 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.geometry.crop import Crop
-from rtface.tasks import emotion, landmarks, parsing, pose
+from rtface.tasks import emotion, expression, gaze, landmarks, mesh, parsing, pose
 
-OUTPUT_OF_TASK = {
-    "landmarks": landmarks.OUTPUT,
-    "parsing": parsing.OUTPUT,
-    "emotion": emotion.OUTPUT,
-    "pose": pose.OUTPUT,
+OUTPUTS_OF_TASK: dict[str, tuple[str, ...]] = {
+    "landmarks": (landmarks.OUTPUT,),
+    "parsing": (parsing.OUTPUT,),
+    "emotion": (emotion.OUTPUT,),
+    "pose": (pose.OUTPUT,),
+    "mesh": (mesh.OUTPUT, mesh.SCORE),
+    "expression": (expression.OUTPUT,),
+    "gaze": (mesh.OUTPUT, pose.OUTPUT),
 }
-"""Task → the engine's output that it reads."""
+"""Task → the engine's outputs that it reads."""
 
 FACE = "face"
 """Output (N,) float32: how sure the engine is that a crop holds a well-placed face, 0..1."""
@@ -38,8 +41,13 @@ def face_confidence(tensors: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
 
 def outputs_for(tasks: Collection[str], *, places: bool) -> tuple[str, ...]:
     """Names of the engine's outputs that `tasks` need; `places` adds the points that crops are cut from."""
-    wanted = [output for task, output in OUTPUT_OF_TASK.items() if task in tasks or (places and task == "landmarks")]
-    return (*wanted, FACE, QUALITY)
+    wanted = [
+        output
+        for task, outputs in OUTPUTS_OF_TASK.items()
+        if task in tasks or (places and task == "landmarks")
+        for output in outputs
+    ]
+    return (*dict.fromkeys(wanted), FACE, QUALITY)
 
 
 def decode(
@@ -48,11 +56,13 @@ def decode(
     crops: Sequence[Crop],
     to_frame: NDArray[np.float64],
     points: NDArray[np.float32] | None,
+    *,
+    emotion_temperature: float = 1.0,
 ) -> list[dict[str, Any]]:
     """For each of N crops, its typed results by task; a tensor of fewer rows is of the first crops.
 
     `to_frame` (N, 2, 3) maps the crops to the frame; `points` (N, 68, 2) are the landmarks there already, where the
-    caller needed them.
+    caller needed them. `emotion_temperature` is `rtface.models.ModelEntry`'s.
     """
     if not crops:
         return []
@@ -62,9 +72,28 @@ def decode(
     if "parsing" in tasks and parsing.OUTPUT in tensors:
         columns["parsing"] = parsing.parsings(tensors[parsing.OUTPUT], to_frame)
     if "emotion" in tasks:
-        columns["emotion"] = emotion.emotions(tensors[emotion.OUTPUT])
-    if "pose" in tasks:
+        columns["emotion"] = emotion.emotions(tensors[emotion.OUTPUT], emotion_temperature)
+    if "pose" in tasks or "gaze" in tasks:
         columns["pose"] = pose.poses(tensors[pose.OUTPUT], [crop.roll for crop in crops])
+    if "mesh" in tasks or "gaze" in tasks:
+        _more_points(columns, tasks, tensors, to_frame)
+    if "expression" in tasks:
+        columns["expression"] = expression.expressions(tensors[expression.OUTPUT])
     return [
-        {task: values[index] for task, values in columns.items() if index < len(values)} for index in range(len(crops))
+        {task: values[index] for task, values in columns.items() if task in tasks and index < len(values)}
+        for index in range(len(crops))
     ]
+
+
+def _more_points(
+    columns: dict[str, Sequence[Any]],
+    tasks: Collection[str],
+    tensors: dict[str, NDArray[Any]],
+    to_frame: NDArray[np.float64],
+) -> None:
+    """Mesh and line of sight, which both go by the mesh's points."""
+    points = mesh.in_frame(tensors[mesh.OUTPUT], to_frame)
+    if "mesh" in tasks:
+        columns["mesh"] = mesh.meshes(points, tensors[mesh.SCORE])
+    if "gaze" in tasks:
+        columns["gaze"] = gaze.gazes(points, columns["pose"])

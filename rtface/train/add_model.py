@@ -14,6 +14,7 @@ import onnxruntime
 from rtface.errors import ModelError
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry, entry
+from rtface.networks.roles import ENGINE, FULL_ENGINE
 from rtface.system.files import atomic_write
 from rtface.train.register import Exported, register
 
@@ -62,7 +63,8 @@ def _of(name: str, shape: list[Any], outputs: set[str], data: bytes, path: Path)
         return Signature("detector", None, precision)
     if name == "crops" and outputs >= MULTITASK_OUTPUTS:
         size = shape[1] if isinstance(shape[1], int) else CROP_SIZE
-        return Signature("engine" if size == CROP_SIZE else "small-engine", size, precision)
+        role = FULL_ENGINE if outputs >= {"mesh", "mesh_score", "expression"} else ENGINE
+        return Signature(role if size == CROP_SIZE else f"small-{role}", size, precision)
     if name == "crops" and outputs == {"enhanced"}:
         return Signature("enhancer", None, precision)
     why = f"is no network of rtface: it takes {name} and gives {', '.join(sorted(outputs))}"

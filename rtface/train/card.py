@@ -7,16 +7,22 @@ from pathlib import Path
 from rtface.models import ModelEntry, entries
 from rtface.system.files import write_text
 from rtface.train.manifest import Manifest
+from rtface.train.register import card_of
 
 MARK = "<!-- written by rtface export -->"
 _TITLES = {
     "detector": "Detector: faces, five points, head pose",
     "engine": "Multi-task network: landmarks, parsing, emotion, pose",
+    "heads": "Heads: mesh and expression on the multi-task network",
     "enhancer": "Enhancer: small faces to larger ones",
 }
 _MEASURE = {
     "detector": ("rtface eval detection --data CORPUS --set models_dir={folder}",),
     "engine": ("rtface eval all --data CORPUS --set models_dir={folder}",),
+    "heads": (
+        "rtface eval mesh --data CORPUS --set models_dir={folder}",
+        "rtface eval expression --data CORPUS --set models_dir={folder}",
+    ),
     "enhancer": (),
 }
 
@@ -26,7 +32,7 @@ def write_card(folder: Path, role: str, terms: str, manifest: Manifest | None) -
 
     Args:
         folder: The models folder.
-        role: detector, engine or enhancer.
+        role: detector, engine, heads or enhancer.
         terms: Of the weights, in a line.
         manifest: What the run learned from; None when that was not noted.
     """
@@ -34,7 +40,7 @@ def write_card(folder: Path, role: str, terms: str, manifest: Manifest | None) -
     if path.is_file() and MARK not in path.read_text("utf-8"):
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    models = [model for model in entries(folder) if model.role.removeprefix("small-") == role]
+    models = [model for model in entries(folder) if card_of(model.role) == role]
     lines = [f"# {_TITLES[role]}", MARK, "", f"**Terms of the weights:** {terms}", "", *_files(models)]
     lines += ["", "## Trained on", *_sets(manifest), "", "## Figures", *_figures(role, folder)]
     write_text(path, "\n".join(lines) + "\n")

@@ -88,7 +88,7 @@ def export_engine(
     `lift` (8,) is added to the emotions' logits.
     """
     lifted = None if lift is None else torch.from_numpy(lift)
-    net = EngineExport(_rounded(load_engine(checkpoint)), iterations, lifted).eval()
+    net = EngineExport(rounded(load_engine(checkpoint)), iterations, lifted).eval()
     rng = np.random.default_rng(0)
     inputs = [rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8) for n in (1, 3)]
     return _write(net, inputs, target, "crops", OUTPUT_NAMES, {0: "faces"})
@@ -96,7 +96,7 @@ def export_engine(
 
 def export_detector(checkpoint: Path, target: Path) -> Exported:
     """Write the detector with the number of pictures (several cameras), their height and width left open."""
-    net = DetectorExport(_rounded(load_detector(checkpoint))).eval()
+    net = DetectorExport(rounded(load_detector(checkpoint))).eval()
     rng = np.random.default_rng(0)
     sizes = ((1, 256, 320), (1, 480, 640), (2, 96, 64))
     inputs = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
@@ -105,13 +105,13 @@ def export_detector(checkpoint: Path, target: Path) -> Exported:
 
 def export_superfan(checkpoint: Path, target: Path) -> Exported:
     """Write the enhancer with the number of faces and their size left open."""
-    net = SuperFanExport(_rounded(load_superfan(checkpoint))).eval()
+    net = SuperFanExport(rounded(load_superfan(checkpoint))).eval()
     rng = np.random.default_rng(0)
     inputs = [rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8) for n, size in ((1, 16), (3, 24), (2, 32))]
     return _write(net, inputs, target, "crops", (OUTPUT,), {0: "faces", 1: "height", 2: "width"})
 
 
-def _rounded(net: Net) -> Net:
+def rounded(net: Net) -> Net:
     """Fold, then round the stored weights to float16's grid."""
     fold_all(net)
     with torch.no_grad():

@@ -87,7 +87,7 @@ def landmark_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
     n, k, h, w = out.heat.shape
     heat_loss = regression.new_zeros(())
     if k:
-        heat = _gaussian_cells(t.landmarks, h, w)
+        heat = gaussian_cells(t.landmarks, h, w)
         log_prob = torch.log_softmax(out.heat.reshape(n, k, h * w), 2)
         cell = -(heat * log_prob).sum(2)
         heat_loss = (cell * t.landmark_weight).sum() / t.landmark_weight.sum().clamp(min=1.0)
@@ -109,7 +109,7 @@ def _point_loss(points: Tensor, t: Targets) -> Tensor:
     return error.sum() / (weight.sum().clamp(min=1.0) * 2) + 0.5 * of_five
 
 
-def _gaussian_cells(points: Tensor, h: int, w: int, sigma: float = 0.7) -> Tensor:
+def gaussian_cells(points: Tensor, h: int, w: int, sigma: float = 0.7) -> Tensor:
     """Target probability over cells (N, 68, h * w): a Gaussian of `sigma` cells about each normalised point."""
     x = (points[..., 0:1] + 1) * (0.5 * w) - 0.5
     y = (points[..., 1:2] + 1) * (0.5 * h) - 0.5

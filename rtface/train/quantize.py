@@ -140,19 +140,25 @@ def quantize(
         data = halve_weights(model).SerializeToString()
     difference = _difference(source.read_bytes(), data, batches)
     exported = store(data, target, difference)
-    manifest.parent.mkdir(exist_ok=True)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    more = {"float_layers": sorted(excluded), "mean_absolute_difference_from_float": difference}
+    note_calibration(manifest, target.name, source.name, digest, ids, **more)
+    return exported
+
+
+def note_calibration(path: Path, name: str, source: str, digest: str, ids: Sequence[str], **more: Any) -> None:
+    """Write down what an INT8 file was made from, how, and on which pictures it was calibrated."""
+    path.parent.mkdir(exist_ok=True)
     facts: dict[str, Any] = {
-        "model": target.name,
-        "from": source.name,
-        "from_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "model": name,
+        "from": source,
+        "from_sha256": digest,
         "tool": f"onnxruntime.quantization {onnxruntime.__version__}",
         "method": "static, min-max with moving average, uint8 activations x int8 weights per channel, QDQ",
-        "float_layers": sorted(excluded),
-        "mean_absolute_difference_from_float": difference,
+        **more,
         "pictures": sorted(ids),
     }
-    write_text(manifest, json.dumps(facts, indent=1) + "\n")
-    return exported
+    write_text(path, json.dumps(facts, indent=1) + "\n")
 
 
 def _only_used_domains(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rtface.errors import require
 from rtface.geometry.crop import CROP_SIZE
+from rtface.models import ModelEntry
 from rtface.system.files import write_text
 
 CODE_LICENCE = "Apache-2.0"
@@ -33,7 +34,7 @@ class Exported:
     difference: dict[str, float]
 
 
-def _engine_io(size: int, precision: str) -> tuple[list[str], list[str]]:
+def _engine_io(size: int, precision: str, full: bool) -> tuple[list[str], list[str]]:
     parsing = f"parsing uint8 (faces, {size}, {size}) CelebAMask-HQ ids"
     if precision == "int8":
         parsing = f"parsing uint8 (faces, 16 x 19, {size // 4}, {size // 4}) scores by sub-pixel and class"
@@ -45,7 +46,18 @@ def _engine_io(size: int, precision: str) -> tuple[list[str], list[str]]:
         "face float32 (faces,) probability that the crop holds a face",
         "quality float32 (faces,) 0..1, exp(-25 x expected landmark error / crop side)",
     ]
+    if full:
+        outputs += [
+            "mesh float32 (faces, 478, 2) crop px, MediaPipe's order",
+            "mesh_score float32 (faces,) 0..1, exp(-25 x expected mesh error / crop side)",
+            "expression float32 (faces, 52) blend shapes 0..1, ARKit's order",
+        ]
     return [f"crops uint8 (faces, {size}, {size}, 3) BGR"], outputs
+
+
+def card_of(role: str) -> str:
+    """Name of the card of a role's networks."""
+    return "heads" if role.endswith("full-engine") else role.removeprefix("small-")
 
 
 def register(
@@ -60,11 +72,12 @@ def register(
     size: int | None = None,
     weights: str | None = None,
     weights_sha256: str | None = None,
+    like: ModelEntry | None = None,
 ) -> None:
     """Add or replace the `[[model]]` called `name` in `folder`/registry.toml.
 
     `terms` are those of the weights, `size` is that of a face engine's crops in px, `weights` the model that lends it
-    its weights, whose file has the hash `weights_sha256`.
+    its weights, whose file has the hash `weights_sha256`. What corrects answers is as it is of the model `like`.
     """
     tomlkit = require("tomlkit", "train")
     path = folder / "registry.toml"
@@ -75,7 +88,7 @@ def register(
         table = tomlkit.table()
         models.append(table)
         table = models[-1]
-    inputs, outputs = _IO[role] if role in _IO else _engine_io(size or CROP_SIZE, precision)
+    inputs, outputs = _IO[role] if role in _IO else _engine_io(size or CROP_SIZE, precision, "full" in role)
     table.update(
         {
             "name": name,
@@ -86,12 +99,19 @@ def register(
             "bytes": exported.bytes,
             "code_licence": CODE_LICENCE,
             "weights_licence": terms,
-            "card": f"cards/{role.removeprefix('small-')}.md",
+            "card": f"cards/{card_of(role)}.md",
             "inputs": inputs,
             "outputs": outputs,
         }
     )
-    more = {"iterations": iterations, "size": size, "weights": weights, "weights_sha256": weights_sha256}
+    more: dict[str, Any] = {
+        "iterations": iterations,
+        "size": size,
+        "weights": weights,
+        "weights_sha256": weights_sha256,
+    }
+    if like is not None:
+        more |= {"landmark_shift": list(like.landmark_shift), "emotion_temperature": like.emotion_temperature}
     for key, value in more.items():
         if value is not None:
             table[key] = value

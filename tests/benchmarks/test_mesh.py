@@ -199,3 +199,48 @@ def test_what_cannot_be_read_or_written(tmp_path: Path, capsys: pytest.CaptureFi
     pq.write_table(pa.table({"id": ["a"]}), file)
     with pytest.raises(SourceError, match=r"lacks the columns image, source, split"):
         run(arguments([str(file), "--out", str(tmp_path / "out.parquet")]), lambda: nullcontext(found))
+
+
+LANDMARKER = """
+from types import SimpleNamespace as Some
+
+class Options(Some):
+    pass
+
+class FaceLandmarker:
+    @classmethod
+    def create_from_options(cls, options):
+        assert options.output_face_blendshapes and options.base_options.model_asset_path == "face.task"
+        return cls()
+
+    def detect(self, image):
+        if not image.data.any():
+            return Some(face_landmarks=[], face_blendshapes=[])
+        points = [Some(x=0.5, y=0.25)] * 478
+        return Some(face_landmarks=[points], face_blendshapes=[[Some(score=i / 52) for i in range(52)]])
+"""
+
+
+def test_a_landmarker_says_blend_shapes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "mediapipe" / "tasks" / "python"
+    package.mkdir(parents=True)
+    (tmp_path / "mediapipe" / "__init__.py").write_text(
+        "from types import SimpleNamespace as Some\nImage = Some\nImageFormat = Some(SRGB=1)\n"
+    )
+    (package / "__init__.py").write_text("from types import SimpleNamespace as BaseOptions\n")
+    (package / "vision.py").write_text(LANDMARKER + "FaceLandmarkerOptions = Options\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with MeshProcess(sys.executable, Path("face.task")) as process:
+        seen = process(np.full((SIDE, SIDE, 3), 9, np.uint8))
+        assert seen is not None and seen[0].tolist() == [SIDE / 2 - 0.5, SIDE / 4 - 0.5]
+        assert process.blend_shapes is not None and process.blend_shapes[26] == 0.5
+        row = a_row("val", FACED, split="val")
+        table = pa.Table.from_pylist([row], schema=pq.read_schema(write(tmp_path / "in.parquet", [row])))
+        assert process(np.zeros((SIDE, SIDE, 3), np.uint8)) is None and process.blend_shapes is None
+
+    def shown(crop: Array) -> Array:
+        return found(crop)
+
+    shown.blend_shapes = np.linspace(0, 1, 52, dtype=np.float32)  # type: ignore[attr-defined]
+    filled, _ = fill(table, shown, 10.0, renew=True, splits=("val",))
+    assert filled["faces"].to_pylist()[0][0]["blendshapes52"][-1] == 1.0

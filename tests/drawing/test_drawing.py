@@ -13,7 +13,7 @@ from rtface.drawing.marks import pose_axes
 from rtface.drawing.palette import PARSING_BGRA, track_colour
 from rtface.geometry.crop import Crop, crop_to_frame_matrix
 from rtface.labels import EMOTIONS, PARSING_CLASSES
-from rtface.types import Emotion, Face, Frame, FrameResult, HeadPose, Landmarks, Parsing
+from rtface.types import Emotion, Face, FaceMesh, Frame, FrameResult, Gaze, HeadPose, Landmarks, Parsing
 
 GREY = np.full((240, 320, 3), 100, np.uint8)
 BOX = np.array([100, 60, 200, 160], np.float32)
@@ -35,6 +35,8 @@ def full() -> Face:
         landmarks=Landmarks(points, 0.8),
         pose=HeadPose(20, 10, -5),
         emotion=Emotion("fear", np.eye(8, dtype=np.float32)[EMOTIONS.index("fear")]),
+        mesh=FaceMesh(np.random.default_rng(1).uniform((120, 80), (180, 150), (478, 2)), 0.8),
+        gaze=Gaze(20, 10, 0.2),
     )
 
 
@@ -57,6 +59,15 @@ def test_every_layer_draws_near_the_face_only(layer: str) -> None:
     assert mask.sum() > 50
     ys, xs = np.nonzero(mask)
     assert xs.min() > 70 and xs.max() < 290 and ys.min() > 25 and ys.max() < 195
+
+
+def test_a_line_of_sight_points_where_the_eyes_look() -> None:
+    def drawn(yaw: float, pitch: float) -> np.ndarray:
+        return np.argwhere(changed("gaze", face(gaze=Gaze(yaw, pitch, 0.0)))).mean(axis=0)[::-1]
+
+    eyes = np.array((150.0, 100.0))  # the middle of the two
+    right, up = drawn(40, 0) - eyes, drawn(0, 40) - eyes
+    assert right[0] > 10 and abs(right[1]) < 2 and up[1] < -10 and abs(up[0]) < 2
 
 
 def test_parsing_tints_its_class_and_leaves_the_background() -> None:

@@ -19,7 +19,7 @@ from rtface.evaluate.points5 import Points5Measure
 from rtface.evaluate.pose import PoseMeasure
 from rtface.evaluate.registry import MEASURES, measures_for
 from rtface.evaluate.worst import HardestCases
-from rtface.labels import EMOTIONS, PARSING_CLASSES, TASKS
+from rtface.labels import ALL_TASKS, EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
 from rtface.types import Emotion, HeadPose, Landmarks, Parsing
 from tests.evaluate.made import FakeAnalyzer, face, result, sample
@@ -250,10 +250,10 @@ def test_what_is_returned_has_precision_and_recall() -> None:
 
 def test_every_measure_asks_for_tasks_and_options_that_exist() -> None:
     for measure in MEASURES.values():
-        assert set(measure.tasks) <= set(TASKS)
+        assert set(measure.tasks) <= set(ALL_TASKS)
         Options(**measure.options)
         assert measures_for(measure.name) == [measure]
-    assert len(measures_for("all")) == 6 and ReturnedMeasure not in measures_for("all")
+    assert len(measures_for("all")) == 9 and ReturnedMeasure not in measures_for("all")
     with pytest.raises(UsageError, match="Did you mean parsing"):
         measures_for("parsin")
 

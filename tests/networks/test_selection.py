@@ -237,6 +237,21 @@ def test_the_smaller_engine_has_a_gate_of_its_own_or_that_of_the_whole(tmp_path:
     assert allows("engine", own) and not allows("small-engine", own)
 
 
+def test_more_tasks_take_the_network_that_has_them_if_its_own_gate_and_that_of_the_whole_allow(tmp_path: Path) -> None:
+    four, seven = select(Options(precision="int8")), select(Options(precision="int8", tasks="all"))
+    assert (four.multitask.role, seven.multitask.role) == ("engine", "full-engine")
+    assert [one.role for one in seven.fallbacks] == ["small-full-engine"]
+    assert select(Options(tasks="gaze")).multitask.name == "engine-full"
+    for passed, allowed in (((True, True), True), ((True, False), False), ((False, True), False)):
+        rows = [(role, "onnx", "int8", yes) for role, yes in zip(("engine", "full-engine"), passed, strict=True)]
+        options = Options(calibration_dir=gate_file(tmp_path, *rows))
+        catalogue = Catalogue.read(options)
+        assert catalogue.gate_allows("full-engine", "onnx", "int8", options) is allowed
+        assert catalogue.gate_allows("small-full-engine", "onnx", "int8", options) is allowed
+    with pytest.raises(OptionError, match="expected 0 with the tasks mesh"):
+        select(Options(tasks="mesh", iterations=1))
+
+
 def test_one_analyzer_reads_the_registry_and_the_gates_once(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
     read_text = Path.read_text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtface.outputs.blend_shapes import BLEND_SHAPES, MEASURED, SOLID, BlendShapes, mirrored
+from rtface.labels import BLENDSHAPES
+from rtface.outputs.blend_shapes import MEASURED, SOLID, BlendShapes, mirrored
 from rtface.outputs.face_features import FEATURES, face_features
 from tests.outputs.made import a_face
 
@@ -28,10 +29,10 @@ def shapes_of(moved: dict[int, tuple[float, float]], pose: tuple[float, float, f
 
 
 def test_there_are_arkits_52() -> None:
-    assert len(BLEND_SHAPES) == len(set(BLEND_SHAPES)) == 52
-    assert set(MEASURED) < set(BLEND_SHAPES) and set(MEASURED) > SOLID
+    assert len(BLENDSHAPES) == len(set(BLENDSHAPES)) == 52
+    assert set(MEASURED) < set(BLENDSHAPES) and set(MEASURED) > SOLID
     shapes = shapes_of(SMILE | OPEN)
-    assert tuple(shapes) == BLEND_SHAPES
+    assert tuple(shapes) == BLENDSHAPES
     assert all(0.0 <= value <= 1.0 for value in shapes.values())
     for name in ("eyeLookInLeft", "cheekPuff", "tongueOut", "noseSneerLeft", "jawForward", "mouthDimpleLeft"):
         assert shapes[name] == 0.0

@@ -7,7 +7,7 @@ import pytest
 
 from rtface.labels import EMOTIONS
 from rtface.smooth import Hysteresis, OneEuro, Smoother
-from rtface.types import Emotion, Event, HeadPose, Landmarks
+from rtface.types import Emotion, Event, Expression, FaceMesh, Gaze, HeadPose, Landmarks
 
 
 def test_tremor_goes() -> None:
@@ -154,3 +154,23 @@ def test_emotion_keeps_its_type() -> None:
     probs[3] = 0.3
     smooth = Smoother().emotion(1, Emotion("sadness", probs), at=0.0)
     assert smooth.label == EMOTIONS[3] == "sadness"
+
+
+def test_mesh_expression_and_gaze_are_steadier() -> None:
+    rng, smoother = np.random.default_rng(0), Smoother()
+    seen: dict[str, list[np.ndarray]] = {"mesh": [], "expression": [], "gaze": []}
+    noise: dict[str, list[np.ndarray]] = {"mesh": [], "expression": [], "gaze": []}
+    base = rng.uniform(0, 200, (478, 2))
+    for step in range(90):
+        mesh = FaceMesh(base + rng.normal(0, 0.5, base.shape), 0.9)
+        eye = float(0.9 + rng.normal(0, 0.02))
+        expression = Expression(0.3 + rng.normal(0, 0.02, 52), (eye, eye), 0.1, 0.2)
+        gaze = Gaze(float(rng.normal(0, 2)), 3.0, 0.9)
+        told = smoother(1, {"mesh": mesh, "expression": expression, "gaze": gaze}, step / 30, 200.0)
+        for name, before in (("mesh", mesh.points), ("expression", expression.coefficients), ("gaze", [gaze.yaw])):
+            after = {"mesh": told["mesh"].points, "expression": told["expression"].coefficients}
+            seen[name].append(np.asarray(after.get(name, [told["gaze"].yaw])))
+            noise[name].append(np.asarray(before))
+    for name in seen:
+        assert np.std(seen[name][30:], axis=0).mean() < 0.8 * np.std(noise[name][30:], axis=0).mean()
+    assert told["mesh"].score == 0.9 and told["expression"].smile == 0.2 and told["gaze"].pitch == pytest.approx(3.0)

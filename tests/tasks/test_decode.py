@@ -26,6 +26,8 @@ def test_strongest_emotion_gives_the_label() -> None:
     tensor = np.eye(8, dtype=np.float32) * 0.9 + 0.0125
     assert tuple(emotion.label for emotion in emotions(tensor)) == EMOTIONS
     assert emotions(tensor)[2].probs == pytest.approx(tensor[2])
+    (sharper,) = emotions(np.float32([[0.5, 0.3, 0.2, 0, 0, 0, 0, 0]]), temperature=0.5)
+    assert sharper.label == EMOTIONS[0] and sharper.probs[:3] == pytest.approx(np.array((25, 9, 4)) / 38)
 
 
 def test_landmarks_go_to_the_frame() -> None:
@@ -58,6 +60,22 @@ def test_typed_holds_what_was_asked_for() -> None:
 def test_outputs_asked_of_the_engine() -> None:
     assert outputs_for(("emotion",), places=False) == ("emotion", "face", "quality")
     assert outputs_for(("emotion",), places=True) == ("landmarks", "emotion", "face", "quality")
+    assert outputs_for(("mesh", "gaze"), places=False) == ("mesh", "mesh_score", "pose", "face", "quality")
+    assert outputs_for(("expression",), places=False) == ("expression", "face", "quality")
+
+
+def test_mesh_and_gaze_go_to_the_frame() -> None:
+    crop = Crop(100, 50, 256, 90)
+    tensors = {
+        "mesh": np.full((1, 478, 2), 63.5, np.float32),
+        "mesh_score": np.float32([0.7]),
+        "pose": np.zeros((1, 3), np.float32),
+        "quality": np.ones(1),
+    }
+    tensors["mesh"][0, 0] = (83.5, 63.5)
+    (values,) = decode(("mesh", "gaze"), tensors, [crop], crop_to_frame_matrix(crop)[None], None)
+    assert set(values) == {"mesh", "gaze"}  # the pose was needed, but not asked for
+    assert values["mesh"].points[0] == pytest.approx([100, 90]) and values["mesh"].score == pytest.approx(0.7)
     assert outputs_for(("landmarks",), places=True) == ("landmarks", "face", "quality")
 
 

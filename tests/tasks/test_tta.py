@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix
-from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
+from rtface.geometry.mirror import MIRROR_68, MIRROR_478, MIRROR_BLENDSHAPES, MIRROR_CLASSES
+from rtface.labels import BLENDSHAPES
 from rtface.tasks.tta import VIEWS, average, majority_vote, mirrored, unmirrored
 
 CROP = Crop(x=200.0, y=150.0, side=300.0, roll=10.0)
@@ -26,6 +27,13 @@ def test_the_mirror_of_the_mirror_is_the_face() -> None:
     assert MIRROR_68[MIRROR_68].tolist() == list(range(68))
     assert {36: 45, 0: 16, 17: 26, 48: 54, 30: 30}.items() <= dict(enumerate(MIRROR_68.tolist())).items()
     assert MIRROR_CLASSES[MIRROR_CLASSES].tolist() == list(range(19))
+    assert MIRROR_478[MIRROR_478].tolist() == list(range(478))
+    # outer and inner corners of the eyes, mouth, nose, chin, irises: middles, and outer rims
+    pairs = {33: 263, 133: 362, 61: 291, 4: 4, 152: 152, 468: 473, 471: 474, 159: 386}
+    assert pairs.items() <= dict(enumerate(MIRROR_478.tolist())).items()
+    other = {name: BLENDSHAPES[index] for name, index in zip(BLENDSHAPES, MIRROR_BLENDSHAPES, strict=True)}
+    assert other["eyeLookInLeft"] == "eyeLookInRight" and other["mouthRight"] == "mouthLeft"
+    assert other["jawOpen"] == "jawOpen" and MIRROR_BLENDSHAPES[MIRROR_BLENDSHAPES].tolist() == list(range(52))
     crops = np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3), dtype=np.uint8)
     assert (mirrored(mirrored(crops)) == crops).all() and (mirrored(crops)[0, 5, 0] == crops[0, 5, 127]).all()
 

@@ -23,7 +23,7 @@ from rtface.geometry.crop import (
     crop_to_frame_matrix,
     resample,
 )
-from rtface.geometry.mirror import MIRROR_68, MIRROR_CLASSES
+from rtface.geometry.mirror import MIRROR_68, MIRROR_478, MIRROR_BLENDSHAPES, MIRROR_CLASSES
 from rtface.train.data.pixel_cache import Picture
 from rtface.train.data.samples import Sample
 
@@ -51,6 +51,8 @@ class Item:
     emotion_weight: float
     is_face: float
     task: int  # of rtface.train.sampling.TASKS
+    mesh: npt.NDArray[np.float32] | None = None  # (478, 2)
+    expression: npt.NDArray[np.float32] | None = None  # (52,)
 
 
 class Augment:
@@ -154,6 +156,8 @@ class Augment:
             emotion_weight=0.0 if sample.emotion is None else sample.emotion_weight,
             is_face=float(sample.is_face),
             task=TASK_OF.get(sample.group, 0),
+            mesh=None if sample.mesh is None else points(sample.mesh, len(sample.mesh)),
+            expression=sample.expression,
         )
 
     # -- light --
@@ -234,3 +238,7 @@ def flip(item: Item) -> None:
     item.landmark_weight = item.landmark_weight[MIRROR_68]
     item.points5 = item.points5[FLIP_5] * (-1, 1)
     item.pose = item.pose * (-1, 1, -1)
+    if item.mesh is not None:
+        item.mesh = item.mesh[MIRROR_478] * (-1, 1)
+    if item.expression is not None:
+        item.expression = item.expression[MIRROR_BLENDSHAPES]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rtface.datasets.labelled import FaceLabel, LabelledImage
+from rtface.datasets.labelled import FaceLabel, LabelledImage, arkit_order
 from rtface.train.data.mesh import MeshToPoints
 from rtface.train.data.pixel_cache import Picture
 
@@ -41,6 +41,8 @@ class Sample:
     emotion: Float32 | None = None  # (8,) vote shares, or a teacher's probabilities
     emotion_weight: float = 1.0
     is_face: bool = True
+    mesh: Float32 | None = None  # (478, 2) px
+    expression: Float32 | None = None  # (52,) blend shapes in ARKit's order
 
 
 def teaches(row: LabelledImage) -> bool:
@@ -130,6 +132,9 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
     if by_hand and face.landmarks68_source != "human":
         sample.points5_weight = 1.0  # they say more than a teacher's 68 do
     _label_pose(sample, face)
+    sample.mesh = face.mesh478
+    if face.blendshapes52 is not None:
+        sample.expression = arkit_order(face.blendshapes52)
     return sample
 
 

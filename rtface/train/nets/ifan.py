@@ -101,15 +101,19 @@ class LandmarkDecoder(nn.Module):
 
     def read(self, enhanced: Tensor) -> tuple[Tensor, Tensor]:
         """Points (N, 68, 2) and heat (N, 68, h, w) from this decoder's own features."""
-        maps = self.head(enhanced).float()
-        h, w = (int(side) for side in maps.shape[2:])  # constants of an exported graph
-        heat, dx, dy = maps[:, :POINTS], maps[:, POINTS : 2 * POINTS], maps[:, 2 * POINTS :]
-        prob = torch.softmax(heat.reshape(-1, POINTS, h * w), dim=2)
-        x = (torch.arange(w, device=maps.device, dtype=torch.float32) * 2 + 1) / w - 1
-        y = (torch.arange(h, device=maps.device, dtype=torch.float32) * 2 + 1) / h - 1
-        px = (prob * (dx.reshape(-1, POINTS, h * w) * (2.0 / w) + x.repeat(h))).sum(2)
-        py = (prob * (dy.reshape(-1, POINTS, h * w) * (2.0 / h) + y.repeat_interleave(w))).sum(2)
-        return torch.stack((px, py), dim=2), heat
+        return read_points(self.head(enhanced).float(), POINTS)
+
+
+def read_points(maps: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Points (N, count, 2) as the expectation of cell + offset, and the cells' logits, of maps (N, 3 * count, h, w)."""
+    h, w = (int(side) for side in maps.shape[2:])  # constants of an exported graph
+    heat, dx, dy = maps[:, :count], maps[:, count : 2 * count], maps[:, 2 * count :]
+    prob = torch.softmax(heat.reshape(-1, count, h * w), dim=2)
+    x = (torch.arange(w, device=maps.device, dtype=torch.float32) * 2 + 1) / w - 1
+    y = (torch.arange(h, device=maps.device, dtype=torch.float32) * 2 + 1) / h - 1
+    px = (prob * (dx.reshape(-1, count, h * w) * (2.0 / w) + x.repeat(h))).sum(2)
+    py = (prob * (dy.reshape(-1, count, h * w) * (2.0 / h) + y.repeat_interleave(w))).sum(2)
+    return torch.stack((px, py), dim=2), heat
 
 
 class ParsingDecoder(nn.Module):

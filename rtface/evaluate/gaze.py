@@ -1,0 +1,87 @@
+"""Gaze: the angle between the line of sight and where the eyes were made to look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
+from rtface.drawing.tiles import zoomed
+from rtface.evaluate.match import pair
+from rtface.evaluate.measure import Measure
+from rtface.evaluate.report import Metric
+from rtface.evaluate.samples import Sample
+from rtface.evaluate.worst import HardestCases
+from rtface.types import Face, FrameResult
+
+#: Of the head: beyond this one eye is hidden by the nose.
+YAW_LIMIT_DEG = 30.0
+#: Eyes that are more shut than this say nothing; blend shapes of the labels, where they have them.
+SHUT = 0.5
+_BLINKS = (9, 10)  # in MediaPipe's order
+
+
+class GazeMeasure(Measure):
+    """Mean angle between two lines of sight (Zhang et al., "Appearance-Based Gaze Estimation in the Wild", CVPR 2015),
+    end to end, over found faces with open eyes whose head is turned by at most 30°; and the mean of yaw and pitch.
+
+    Labels are exact on synthetic heads (`rtface train synth`); there is no set of people in the corpus.
+    """
+
+    name = "gaze"
+    tasks = ("landmarks", "pose", "gaze")
+    options: ClassVar[Mapping[str, Any]] = {"tasks": tasks}
+
+    def __init__(self, worst: HardestCases | None = None) -> None:
+        super().__init__(worst)
+        self._angles: list[float] = []
+        self._apart: list[Array] = []
+        self._missed = 0
+
+    def accepts(self, row: LabelledImage) -> bool:
+        return any(_counts(truth) for truth in row.faces)
+
+    def add(self, sample: Sample, result: FrameResult) -> None:
+        truths = [truth for truth in sample.row.faces if _counts(truth)]
+        for truth, face in zip(truths, pair(result.faces, truths), strict=True):
+            if face is None or face.gaze is None or truth.gaze is None:
+                self._missed += 1
+            else:
+                self._add(sample, np.asarray(truth.gaze, np.float64), face)
+
+    def _add(self, sample: Sample, truth: Array, face: Face) -> None:
+        assert face.gaze is not None
+        guess = np.array((face.gaze.yaw, face.gaze.pitch))
+        angle = math.degrees(math.acos(min(max(float(direction(guess) @ direction(truth)), -1.0), 1.0)))
+        self._angles.append(angle)
+        self._apart.append(guess - truth)
+        caption = f"{guess[0]:.0f} {guess[1]:.0f} for {truth[0]:.0f} {truth[1]:.0f}  {sample.row.id}"
+        self.worst.add(angle, caption, lambda: zoomed(sample.image, face.box_xyxy)[0])
+
+    def metrics(self) -> Iterator[Metric]:
+        count, apart = len(self._angles), np.array(self._apart).reshape(-1, 2)
+        mean = float(np.mean(self._angles)) if count else math.nan
+        yield Metric("angle_deg", mean, f"angle to the truth, heads within ±{YAW_LIMIT_DEG:.0f}° of yaw, °", count)
+        for at, name in enumerate(("yaw", "pitch")):
+            error = float(np.abs(apart[:, at]).mean()) if count else math.nan
+            bias = float(np.median(apart[:, at])) if count else math.nan
+            yield Metric(f"{name}_mae_deg", error, f"{name}, mean absolute error, °", count)
+            yield Metric(f"{name}_bias_deg", bias, f"{name}, median of the error, °", count)
+        missed = 100.0 * self._missed / (self._missed + count) if self._missed + count else math.nan
+        yield Metric("missed_pct", missed, "missed, %", self._missed + count)
+
+
+def direction(yaw_pitch: Array) -> Array:
+    """(3,) unit vector of a line of sight, degrees: to the image's right, down, away from the camera."""
+    yaw, pitch = np.radians(yaw_pitch)
+    return np.array((math.sin(yaw) * math.cos(pitch), -math.sin(pitch), -math.cos(yaw) * math.cos(pitch)))
+
+
+def _counts(truth: FaceLabel) -> bool:
+    """Whether a face's line of sight is labelled, and can be seen."""
+    if truth.gaze is None or (truth.pose is not None and abs(float(truth.pose[0])) > YAW_LIMIT_DEG):
+        return False
+    return truth.blendshapes52 is None or float(truth.blendshapes52[list(_BLINKS)].max()) < SHUT

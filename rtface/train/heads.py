@@ -1,0 +1,238 @@
+"""Training of the heads for mesh and expression on a multi-task network that ships and stays as it is (see nets.heads).
+
+Labels are a teacher's: 478 points and 52 blend shapes of a face (`python -m benchmarks.mesh` writes them into a corpus
+file). A teacher's shut eyes and open mouths are few, so faces that show something rare are drawn more often.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rtface.datasets.labelled import LabelledImage
+from rtface.errors import InputError
+from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
+from rtface.models import entry
+from rtface.train.data.faces import Augment, Item
+from rtface.train.data.pixel_cache import read_pictures
+from rtface.train.data.samples import Sample, fit_mesh_map, samples_of
+from rtface.train.losses import gaussian_cells, wing
+from rtface.train.manifest import describe
+from rtface.train.multitask import every_share
+from rtface.train.nets.heads import ANCHORS, MESH, HeadOutputs, Heads
+from rtface.train.open_set import note
+from rtface.train.run import (
+    Run,
+    RunConfig,
+    Schedule,
+    autocast,
+    load,
+    optimizer,
+    pick_device,
+    prepare,
+    read_checkpoint,
+    run_session,
+)
+from rtface.train.sources import Source, of_folder
+from rtface.train.trunk import Trunk
+
+BASES = {CROP_SIZE: "engine-iter0", SMALL_CROP_SIZE: f"engine-{SMALL_CROP_SIZE}"}
+"""The networks that are read, by the side of their crops."""
+
+RARE = 0.4  # a blend shape above this shows something
+MOST = 12.0  # times that the rarest face is drawn for the commonest
+OUTER_CORNERS = (33, 263)  # of the eyes, in the mesh
+_FINE = (*range(468, 478), *ANCHORS[:20])  # irises, lids and corners of the eyes
+_LIPS = ANCHORS[20:42]
+
+
+@dataclass
+class HeadsConfig(RunConfig):
+    """One training run of the heads."""
+
+    batch: int = 48
+    models: Path | None = None  # folder of the network whose features are read; None = the one that ships
+    warmup: int = 200
+    init: Path | None = None  # last.pt of another run to begin with, as far as it fits
+    small_share: float = 0.2  # of the steps at `SMALL_CROP_SIZE`, for the quality ladder's network
+
+
+@dataclass
+class Labels:
+    """A batch of a teacher's labels: mesh (N, 478, 2) normalised, expression (N, 52) 0..1, told (N,) where it is."""
+
+    mesh: Tensor
+    expression: Tensor
+    told: Tensor
+
+
+def train_heads(config: HeadsConfig) -> Path:
+    """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
+    return learn(config, *_data(config))
+
+
+def learn(config: HeadsConfig, training: Sequence[Sample], validation: Sequence[Sample]) -> Path:
+    """Train on faces that have a mesh, and return the checkpoint."""
+    prepare(config)
+    device = pick_device(config.device)
+    trunks = {size: Trunk(name, config.models, config.threads) for size, name in BASES.items()}
+    heads = Heads().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    schedule = Schedule(config.rate, config.minutes, config.steps, warmup=config.warmup)
+    run = Run(config.run, heads, optimizer(heads, config.rate), schedule)
+    if run.resume():
+        print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+    else:
+        begin_with_mean(heads, training)
+        if config.init is not None:
+            begin_with(heads, config.init)
+        run.ema.copy(heads)
+    chances = rarity(training)
+
+    def batch(number: int, size: int) -> tuple[Tensor, Labels]:
+        rng = np.random.default_rng((config.seed, number))
+        augment = Augment(size, rng)
+        chosen = rng.choice(len(training), config.batch, p=chances)
+        return collate([augment(training[int(index)]) for index in chosen])
+
+    sizes = (SMALL_CROP_SIZE if every_share(step, config.small_share) else CROP_SIZE for step in count(run.step))
+    batches = load(batch, run.step, lambda: next(sizes), config.workers)
+    with run_session(run, batches):
+        while run.progress < 1.0:
+            crops, labels = next(batches)
+            heads.train()
+            features = [one.to(device) for one in trunks[crops.shape[1]](crops)]
+            with autocast(device):
+                out = heads(*features)
+            run.update(losses(out, labels), len(crops))
+            run.maybe_validate(config.validate_minutes, lambda: validate(run, trunks[CROP_SIZE], validation))
+    return run.checkpoint
+
+
+def losses(out: HeadOutputs, labels: Labels) -> dict[str, Tensor]:
+    """Wing loss of points (eyes and lips count more), heat maps' cross entropy, blend shapes, expected error."""
+    mesh = out.mesh.float()
+    weight = _weights(mesh.device)
+    points = (wing((mesh - labels.mesh).abs() * 64.0, width=4.0) * weight).mean()
+    told_anchors = labels.mesh[:, list(ANCHORS)]
+    anchors = wing((out.anchors - told_anchors).abs() * 64.0, width=4.0).mean()
+    n, k, h, w = out.heat.shape
+    heat = -(gaussian_cells(told_anchors, h, w) * torch.log_softmax(out.heat.reshape(n, k, h * w), 2)).sum(2).mean()
+    told = labels.told[:, None]
+    shapes = F.smooth_l1_loss(torch.sigmoid(out.expression.float()), labels.expression, reduction="none", beta=0.05)
+    expression = (shapes * told).sum() / (told.sum() * labels.expression.shape[1]).clamp(min=1.0)
+    error = (mesh - labels.mesh).norm(dim=2).mean(1).detach() * 0.5  # share of the crop's side
+    return {
+        "mesh": 0.5 * points,
+        "anchors": 0.25 * anchors,
+        "heat": 0.25 * heat,
+        "expression": 60.0 * expression,
+        "mesh_std": 5.0 * (out.mesh_std - error).abs().mean(),
+    }
+
+
+def _weights(device: torch.device) -> Tensor:
+    weight = torch.ones(MESH, 1, device=device)
+    weight[list(_LIPS)] = 2.0
+    weight[list(_FINE)] = 4.0
+    return weight / weight.mean()
+
+
+def collate(items: Sequence[Item]) -> tuple[Tensor, Labels]:
+    """Crops (N, S, S, 3) uint8 and their labels; where blend shapes are not labelled they are zero."""
+    none = np.zeros(52, np.float32)
+    meshes = np.stack([item.mesh for item in items if item.mesh is not None]).astype(np.float32)
+    shapes = np.stack([none if item.expression is None else item.expression for item in items])
+    told = np.array([item.expression is not None for item in items], np.float32)
+    crops = torch.from_numpy(np.stack([item.image for item in items]))
+    return crops, Labels(torch.from_numpy(meshes), torch.from_numpy(shapes), torch.from_numpy(told))
+
+
+def rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+    """How likely each sample is drawn: by the rarest thing that its face shows."""
+    none = np.zeros(52, np.float32)
+    shown = np.stack([none if s.expression is None else s.expression for s in samples]) > RARE
+    common = np.sqrt(len(samples) / shown.sum(0).clip(min=1) / 10.0).clip(1.0, MOST)
+    weight = np.where(shown, common, 1.0).max(1)
+    chance: npt.NDArray[np.float64] = weight / weight.sum()
+    return chance
+
+
+@torch.no_grad()
+def begin_with_mean(heads: Heads, samples: Sequence[Sample]) -> None:
+    """Let the mesh begin as the training faces' mean, and blend shapes as their median; and see how anchors differ."""
+    augment = Augment(CROP_SIZE, np.random.default_rng(0))
+    some = np.random.default_rng(0).choice(len(samples), min(3000, 8 * len(samples)), p=rarity(samples))
+    _, labels = collate([augment(samples[int(index)]) for index in some])
+    heads.expression.fit(labels.mesh[:, list(ANCHORS)].flatten(1))
+    shape, last = heads.mesh[1], heads.expression.last
+    assert isinstance(shape, torch.nn.Linear)
+    shape.weight.mul_(0.3)
+    shape.bias.copy_(labels.mesh.mean(0).flatten())
+    last.weight.mul_(0.1)
+    last.bias.copy_(torch.logit(labels.expression[labels.told > 0].median(0).values.clamp(0.01, 0.99)))
+
+
+def begin_with(heads: Heads, checkpoint: Path) -> None:
+    """Fill in another run's averaged weights, as far as names and shapes are the same.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    own, saved = heads.state_dict(), read_checkpoint(checkpoint, ("ema",))["ema"]
+    fitting = {name: value for name, value in saved.items() if name in own and own[name].shape == value.shape}
+    heads.load_state_dict({name: value for name, value in fitting.items() if ".whiten." not in name}, strict=False)
+
+
+def teaches_heads(row: LabelledImage) -> bool:
+    """Whether a picture has a mesh."""
+    return any(face.mesh478 is not None for face in row.faces)
+
+
+def _data(config: HeadsConfig) -> tuple[list[Sample], list[Sample]]:
+    """Faces to learn from and to validate on, which may be none."""
+    sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches_heads)
+    base = entry(BASES[CROP_SIZE], config.models).path
+    note(describe("heads", sources, teaches_heads, base=base), config.run, config.only_open)
+    files = list(dict.fromkeys(file for source in sources for file in source.files))
+    pictures = read_pictures(files, config.cache, ("train", "unlabelled"), config.skip_bad)
+    mesh_map = fit_mesh_map(pictures)
+    if mesh_map is None:
+        raise InputError("rtface train heads", "too few faces have 68 points and a mesh", "Add landmarks.parquet")
+    training = [sample for sample in samples_of(pictures, mesh_map) if sample.mesh is not None]
+    val = read_pictures(files, config.cache, ("val",), config.skip_bad)
+    validation = [sample for sample in samples_of(val, mesh_map) if sample.mesh is not None]
+    print(f"{len(training)} faces to learn from, {len(validation)} to validate on", file=sys.stderr)
+    return training, validation[:600]
+
+
+@torch.no_grad()
+def validate(run: Run, trunk: Trunk, samples: Sequence[Sample]) -> dict[str, float]:
+    """Of the averaged weights on clean crops: mesh and irises, % of the outer eye corners' distance; blend shapes'
+    mean absolute error."""
+    if not samples:
+        return {}
+    device = next(run.net.parameters()).device
+    heads = Heads().to(device).eval()
+    heads.load_state_dict(run.ema.state)
+    augment = Augment(CROP_SIZE, np.random.default_rng(0), strength=0.0)
+    sums = {"mesh_pct": 0.0, "iris_pct": 0.0, "shapes": 0.0}
+    for start in range(0, len(samples), 100):
+        crops, labels = collate([augment(s) for s in samples[start : start + 100]])
+        out = heads(*(one.to(device) for one in trunk(crops)))
+        mesh = out.mesh.cpu()
+        ocular = (labels.mesh[:, OUTER_CORNERS[0]] - labels.mesh[:, OUTER_CORNERS[1]]).norm(dim=1)[:, None]
+        apart = 100.0 * (mesh - labels.mesh).norm(dim=2) / ocular
+        shapes = (torch.sigmoid(out.expression.cpu()) - labels.expression).abs().mean(1) * labels.told
+        sums["mesh_pct"] += float(apart.mean(1).sum())
+        sums["iris_pct"] += float(apart[:, 468:].mean(1).sum())
+        sums["shapes"] += float(shapes.sum())
+    return {name: value / len(samples) for name, value in sums.items()}
