@@ -126,3 +126,14 @@ def test_run_takes_several_pictures_as_one_source(folder: Path) -> None:
     assert one_source(folder) == folder
     with pytest.raises(UsageError, match="not all are pictures"):
         one_source([folder / "img2.png", folder / "visit.avi"])
+
+
+def test_a_list_names_sources_and_other_texts_are_none(folder: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text(f"# pictures\n{folder / 'img2.png'}\n\n{folder}/img1*.png\n", "utf-8")
+    assert [Path(str(one)).name for one in expand(names)] == ["img2.png", "img10.png"]
+    source = one_source(names)
+    assert (source.name, source.frame_count) == (str(names), 2)  # type: ignore[union-attr]
+    notes = tmp_path / "notes.txt"
+    notes.write_text("buy milk\nand bread\n")
+    assert one_source(notes) == notes  # its opening says that it is no video

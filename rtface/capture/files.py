@@ -85,6 +85,10 @@ def _listed(path: Path) -> list[str]:
     return names
 
 
+def _names_something(name: str) -> bool:
+    return "://" in name or glob.has_magic(name) or os.path.lexists(expanded(name))
+
+
 def one_source(sources: Named | Sequence[Named], *, recursive: bool = False, clock: Clock | None = None) -> Named:
     """One source of what was named: several pictures, patterns and folders become one source of all their pictures.
 
@@ -115,8 +119,8 @@ def is_picture(source: object) -> bool:
 
 
 def _plain(source: Named) -> bool:
-    """No pattern and no list; what is there by that name is no pattern."""
-    if is_list(source):
+    """No pattern and no list; what is there by that name is no pattern, and a text that names no file is no list."""
+    if is_list(source) and any(_names_something(name) for name in _listed(expanded(str(source)))):
         return False
     return isinstance(source, (int, Source)) or not glob.has_magic(str(source)) or expanded(source).exists()
 
