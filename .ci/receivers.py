@@ -242,16 +242,14 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(one.name for one in RECEIVERS)}")
     HOME.mkdir(exist_ok=True)
-    rows, good = [], True
+    kept, good = {one.name: HOME / f"{one.name}.json" for one in RECEIVERS}, True
     for one in RECEIVERS:
-        kept = HOME / f"{one.name}.json"
         if not given.names or one.name in given.names:
             print(f"{one.name} …", file=sys.stderr, flush=True)
             line, fine = row(one, given.fresh)
             good = good and fine
-            kept.write_text(json.dumps(line), encoding="utf-8")
-        if kept.exists():
-            rows.append(json.loads(kept.read_text(encoding="utf-8")))
+            kept[one.name].write_text(json.dumps(line), encoding="utf-8")
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in kept.values() if path.exists()]
     where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     text = f".ci/run --all on {where}\n\n{table(rows)}\n"
     print(text)
