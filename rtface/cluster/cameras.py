@@ -80,8 +80,8 @@ class ClusterCameras:
     room. Its cameras then have an event "source_lost", with the first result after it "source_back", and where that is
     on another node "camera_moved"; each with how long they were away.
 
-    One thread iterates; `stop` and `enable` may be called from any. Pictures stay on their nodes: results have black
-    ones.
+    One thread iterates; `stop`, `enable` and `update` may be called from any. Pictures stay on their nodes: results have
+    black ones.
 
     Args:
         sources: As for `rtface.cameras.Cameras`; they are opened where their group is.
@@ -92,6 +92,9 @@ class ClusterCameras:
         outputs: Take the results of all cameras, here.
         overwrite: Whether outputs that are there may be replaced.
         on_event: Called with what happens to cameras, in the thread that iterates.
+
+    Attributes:
+        run: What tells this run's actors from others'.
 
     Raises:
         UsageError: There is no camera, a name is taken, or an output is for each camera.
@@ -133,7 +136,8 @@ class ClusterCameras:
         self._stats = RunStats(SystemClock())
         self._ready: deque[FrameResult] = deque()
         self._off: set[str] = set()
-        self._run, self._stopping = uuid.uuid4().hex[:8], False
+        self._changes: dict[str, Any] = {}
+        self.run, self._stopping = uuid.uuid4().hex[:8], False
         size = max(1, self._placement.cameras)
         parts = [self._sources[at : at + size] for at in range(0, len(self._sources), size)]
         self._groups = [_Group(number, tuple(part)) for number, part in enumerate(parts)]
@@ -179,7 +183,7 @@ class ClusterCameras:
         """Have Ray place a group; it may wait for room."""
         place = self._placement
         options: dict[str, Any] = {
-            "name": f"rtface-cameras-{self._run}-{group.number}",
+            "name": f"rtface-cameras-{self.run}-{group.number}",
             "scheduling_strategy": "SPREAD",
             "num_cpus": place.cpus,
             "num_gpus": place.gpus,
@@ -263,7 +267,9 @@ class ClusterCameras:
 
     def _take(self, group: _Group, batch: Batch) -> None:
         now = time.monotonic()
-        if not group.answers:  # begun again by Ray, as it was at first: what was switched off meanwhile stays off
+        if not group.answers:  # begun again by Ray, as it was at first: what was changed meanwhile stays so
+            if self._changes:
+                group.actor.update.remote(self._changes)
             for name in self._off & {one.name for one in group.sources}:
                 group.actor.enable.remote(name, False)
         group.node, group.answers = batch.node, True
@@ -318,6 +324,7 @@ class ClusterCameras:
             OptionError: A value is none.
         """
         self._options = replace(self._options, **changes)
+        self._changes |= changes
         for group in self._groups:
             group.actor.update.remote(changes)
 

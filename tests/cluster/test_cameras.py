@@ -98,3 +98,19 @@ def test_placement_reaches_ray(cluster: Any) -> None:
 
         (found,) = [one for one in ray.nodes() if one["NodeID"].startswith(node)]
         assert found["Labels"]["site"] == "hall"
+
+
+def test_what_is_switched_off_stays_off_when_its_group_is_begun_again(cluster: Any) -> None:
+    import ray
+
+    events: list[Event] = []
+    seen: Counter[str] = Counter()
+    with ClusterCameras(sources()[:2], options=OPTIONS, address="auto", on_event=events.append) as cameras:
+        results = iter(cameras)
+        until(results, seen, lambda: len(seen) == 2)
+        cameras.enable("c0", False)
+        ray.kill(ray.get_actor(f"rtface-cameras-{cameras.run}-0"), no_restart=False)
+        until(results, seen, lambda: any(event.kind == "source_back" and event.camera == "c1" for event in events))
+        seen.clear()
+        until(results, seen, lambda: seen["c1"] == 10)
+        assert set(seen) == {"c1"}
