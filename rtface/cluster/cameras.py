@@ -80,8 +80,8 @@ class ClusterCameras:
     room. Its cameras then have an event "source_lost", with the first result after it "source_back", and where that is
     on another node "camera_moved"; each with how long they were away.
 
-    One thread iterates; `stop`, `enable` and `update` may be called from any. Pictures stay on their nodes: results have
-    black ones.
+    One thread iterates; `stop`, `enable` and `update` may be called from any. Pictures stay on their nodes: results
+    have black ones.
 
     Args:
         sources: As for `rtface.cameras.Cameras`; they are opened where their group is.
