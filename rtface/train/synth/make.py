@@ -7,7 +7,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import cv2
 from rtface.datasets import corpus
 from rtface.datasets.labelled import Array, LabelledImage
 from rtface.datasets.writer import Settings, row, write_parts
-from rtface.errors import require
+from rtface.errors import SourceError, UsageError, require
 from rtface.train.synth.assets import SHA256, Assets
 from rtface.train.synth.gl import Renderer
 from rtface.train.synth.head import Heads
@@ -62,9 +64,13 @@ def read_backgrounds(path: Path) -> list[Array]:
     """Up to 400 pictures (H, W, 3) BGR without faces of a corpus file.
 
     Raises:
-        SourceError: The file is missing, is not a corpus file, or a picture does not decode.
+        SourceError: The file is missing, is not a corpus file, has no such picture, or one does not decode.
     """
     found = list(corpus.read(path, lambda image: not image.faces))
+    if not found:
+        raise SourceError(
+            str(path), "has no picture without faces", "Name a corpus file of backgrounds, or leave it out"
+        )
     pictures = []
     for image in found[:: max(1, len(found) // _BACKGROUNDS)]:
         pixels = image.load()[0]
@@ -87,7 +93,7 @@ def write_corpus(
     """Write a corpus file of `count` pictures, or go on writing it: the same whatever the number of workers.
 
     Raises:
-        UsageError: moderngl, a GL driver or pyarrow is missing.
+        UsageError: moderngl, a GL driver or pyarrow is missing, or a worker process ended.
         SourceError: An asset or a background cannot be read.
     """
     pa = require("pyarrow", "eval")
@@ -125,9 +131,17 @@ def _rows(folder: Path, plan: Plan, backgrounds: Path | None, workers: int) -> I
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (folder, plan, backgrounds))
     try:
-        yield lambda numbers: pool.map(_row, numbers, chunksize=4)
+        yield partial(_mapped, pool)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _mapped(pool: ProcessPoolExecutor, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from pool.map(_row, numbers, chunksize=4)
+    except BrokenProcessPool as error:
+        why = "a worker process ended: it found no OpenGL driver, no asset, or no memory"
+        raise UsageError("rtface train synth", why, "Try --workers 1, which says what is wrong") from error
 
 
 _maker: Maker | None = None
