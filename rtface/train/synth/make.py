@@ -25,7 +25,7 @@ from rtface.train.synth.gl import Renderer
 from rtface.train.synth.head import Heads
 from rtface.train.synth.scenes import Plan, picture
 
-_VERSION = 3  # of the generator: another one's parts are not gone on with
+_VERSION = 4  # of the generator: another one's parts are not gone on with
 _BACKGROUNDS = 400
 _BACKGROUND_SIDE = 480
 _WRITTEN = Settings(max_side=0)

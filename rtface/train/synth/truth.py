@@ -19,7 +19,7 @@ from rtface.datasets.labelled import Array, FaceLabel
 from rtface.geometry.crop import points5_from_landmarks
 
 JAW = 17
-_HAIRY = 0.2  # opacity of a brow's texture that counts as hair
+_HAIRY, _UPPER = 0.2, 0.85  # opacity of a brow's texture that counts as hair; how far up in it points lie
 _REACH, _BACK = 0.8, 0.03  # dm that a jaw point may slide forward and back
 #: The subject's right half of the jaw on the base mesh at rest, dm: evenly spaced along the face's outline as seen from
 #: the front, from the height of the eyes' corners to the chin; depths follow the edge of the mandible. Set on the mesh
@@ -110,7 +110,7 @@ def _middle(jaw: Array) -> Array:
 
 
 def brow_points(places: Array, opacity: Array, vertices: Array) -> Array:
-    """(10,) vertices of a brow mesh at rest for iBUG's points 17 to 26: five evenly from end to end along each brow.
+    """(10,) vertices of a brow mesh at rest for iBUG's points 17 to 26: five evenly along each brow's upper edge.
 
     Args:
         places: (K, 3) places on the mesh, x to the subject's left; ``opacity`` (K,) 0..1 of hair there.
@@ -130,7 +130,7 @@ def brow_points(places: Array, opacity: Array, vertices: Array) -> Array:
         ends = (outer, inner) if side < 0 else (inner, outer)
         for at in np.linspace(*ends, 5):
             near = np.argsort(np.abs(aside - at))[: max(3, len(aside) // 20)]
-            wanted = np.array((side * at, up[near].mean()))
+            wanted = np.array((side * at, np.quantile(up[near], _UPPER)))
             out.append(own[np.linalg.norm(vertices[own, :2] - wanted, axis=1).argmin()])
     return np.array(out)
 
