@@ -360,7 +360,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line's, by default the process's own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=CASES, help="this one; repeatable (default: all but soak)")
-    parser.add_argument("--seconds", type=float, default=25.0, help="of each live run (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each live run (default: %(default)s)")
     parser.add_argument("--cameras", type=int, default=4, help="of ratio (default: %(default)s)")
     parser.add_argument("--fps", type=float, default=30.0, help="of ratio's cameras (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of ratio (default: %(default)s)")
