@@ -29,6 +29,9 @@ from rtface.types import Frame
 
 SCHEMA = "rtface.bench-cameras/1"
 
+BEYOND_S = 60.0
+"""The cameras go on for so long after a run: one that is lost and opened again has no end of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
@@ -146,7 +149,8 @@ def run_cameras(
     scene.warm([count for plan in plans for count in plan.bursts.counts])
     starts = phases(len(plans), 30.0)
     sources = [
-        PlannedCamera(plan, scene, warmup_s + seconds, start, clock) for plan, start in zip(plans, starts, strict=True)
+        PlannedCamera(plan, scene, warmup_s + seconds + BEYOND_S, start, clock)
+        for plan, start in zip(plans, starts, strict=True)
     ]
     named = [NamedSource(source, plan.name, plan.priority) for source, plan in zip(sources, plans, strict=True)]
     seen: dict[str, list[Seen]] = defaultdict(list)
@@ -157,6 +161,8 @@ def run_cameras(
         for result in cameras:
             began = began or result.captured_at
             one = seen_of(result, began)
+            if one.at >= warmup_s + seconds:
+                break
             if one.at < warmup_s:
                 continue
             if not threads:
