@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHUT, OPEN = 0.45, 0.65
+SHUT, OPEN = 0.55, 0.7
 """Below the first an eye is shut, above the second it is open again (shares of how open it usually is)."""
 
-ALONG = 0.7
+ALONG = 0.75
 """An eye that is less open than this while the other one shuts, blinks with it."""
 
 LONGEST_S = 0.8

@@ -26,7 +26,7 @@ def test_one_eye_and_both_are_told_apart() -> None:
     shut, open_ = [1.0] * 3 + [0.0] * 3 + [1.0] * 6, [1.0] * 12
     assert [blink.eye for blink in told(shut, open_)] == ["left"]
     assert [blink.eye for blink in told(open_, shut)] == ["right"]
-    half = [1.0] * 3 + [0.6] * 3 + [1.0] * 6
+    half = [1.0] * 3 + [0.72] * 3 + [1.0] * 6
     assert [blink.eye for blink in told(shut, half)] == ["both"]
     later = [1.0] * 4 + [0.0] * 3 + [1.0] * 5
     (both,) = told(shut, later)
@@ -34,14 +34,14 @@ def test_one_eye_and_both_are_told_apart() -> None:
 
 
 def test_half_shut_eyes_closed_eyes_and_gaps_are_no_blinks() -> None:
-    assert not told([1.0] * 3 + [0.5] * 4 + [1.0] * 3)
+    assert not told([1.0] * 3 + [0.6] * 4 + [1.0] * 3)
     assert not told([1.0] * 3 + [0.0] * 40 + [1.0] * 3)  # for over a second
     assert not told([1.0, 0.0, 1.0, 1.0], fps=2.0)  # nobody saw them in between
     assert not told([0.0] * 5)
 
 
 def test_trembling_at_the_border_is_one_blink() -> None:
-    assert len(told([1.0, 0.3, 0.4, 0.3, 0.6, 0.3, 1.0])) == 1
+    assert len(told([1.0, 0.3, 0.4, 0.3, 0.65, 0.3, 1.0])) == 1
 
 
 def test_rest_begins_with_what_is_common_and_becomes_the_faces_own() -> None:
