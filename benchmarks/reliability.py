@@ -69,8 +69,8 @@ def kills(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
     """Runs that are killed."""
     from tests.reliability.kills import end_a_run
 
-    lost, unreadable, broken = [], 0, 0
-    for index in range(count):
+    lost, unreadable, broken, index = [], 0, 0, -1
+    for index in _until_interrupted(count):
         ended = end_a_run(_fresh(folder, index), signal.SIGKILL, rng)
         broken += ended.broken_lines
         if ended.shown is None:
@@ -79,13 +79,31 @@ def kills(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
             lost.append(ended.lost_s)
     worst = max(lost, default=0.0)
     return {
-        "runs": count,
+        "runs": index + 1,
         "unreadable": unreadable,
         "broken_lines": broken,
         "lost_s_worst": round(worst, 3),
         "lost_s_mean": round(sum(lost) / max(len(lost), 1), 3),
         "ok": not unreadable and not broken and worst <= LOST_S,
     }
+
+
+def _until_interrupted(count: int) -> Iterator[int]:
+    """0 to count - 1; Ctrl-C ends it after the one that is under way, with what was found so far."""
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        for index in range(count):
+            if stopped:
+                return
+            yield index
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def signals(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:

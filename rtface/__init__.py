@@ -22,11 +22,13 @@ Names are imported when first used, so ``import rtface`` costs next to nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from rtface.version import __version__ as __version__
 
+TYPE_CHECKING = False  # what checkers take for typing's, which is not imported before it is needed
 if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOMES
+    from typing import Any
+
     from rtface import errors as errors
     from rtface import labels as labels
     from rtface import options as options

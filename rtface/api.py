@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,16 @@ from rtface.types import Event, FrameResult
 
 _lock = threading.Lock()
 _kept: tuple[Options, Analyzer] | None = None
+
+
+def _forget() -> None:
+    """In a forked child: the parent's networks are not ours."""
+    global _lock, _kept
+    _lock, _kept = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def analyze(

@@ -122,7 +122,7 @@ class Options:
         "Detections below this score (0..1) are not faces, in a still, where no track outlives a false one.",
     )
     still_min_confidence: float = _option(
-        0.26,
+        0.235,
         rules.number(0, 1, whole=False),
         "Nor is what has score times quality to the power of 0.35 below this, in a still: the engine has looked too.",
         was="still_trust",

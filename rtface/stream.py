@@ -7,6 +7,7 @@ long it was busy with the one before. For files every hand-over waits, and nothi
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,7 @@ from rtface.outputs.open import choose
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.outputs.summary import RunStats
 from rtface.system.clock import Clock, SystemClock, as_utc, utc_now
+from rtface.system.forked import keep_for_ever, refused_in_child
 from rtface.system.handoff import BoundedQueue, Channel, Mailbox
 from rtface.types import Event, Frame, FrameResult, utc_text
 from rtface.version import __version__
@@ -123,6 +125,7 @@ class Stream:
         self._stopping = threading.Event()
         self._grabber: Grabber | LiveGrabber | None = None
         self._lanes: StillLanes[tuple[Grabbed, int]] | None = None
+        self._process = os.getpid()
 
     def __enter__(self) -> Stream:
         if self._entered:
@@ -224,6 +227,8 @@ class Stream:
         """
         if self._stack is None:
             raise UsageError("stream", "is not open", "Use it in a with statement")
+        if why := refused_in_child(self._process, "it"):
+            raise UsageError("stream", why, "Open a stream in the child process, or start it with spawn")
         if self._stopping.is_set() or self._fanout.done or self._stats.frames == self._max_frames:
             raise StopIteration
         if self._lanes is not None:
@@ -377,6 +382,10 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._stack is None:
+            return
+        if refused_in_child(self._process, "it"):  # its threads and its outputs are the parent's
+            keep_for_ever(self._stack)
+            self._stack = None
             return
         stack, self._stack = self._stack, None
         with stack:

@@ -6,6 +6,7 @@ Stills are in `rtface.analyzer.still`, streams in `rtface.analyzer.video`, the t
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Collection, Sequence
 from numbers import Real
@@ -30,6 +31,7 @@ from rtface.networks.selection import Selection, select
 from rtface.option_rules import check_tasks
 from rtface.options import Options
 from rtface.system.clock import Clock, SystemClock
+from rtface.system.forked import in_child, refused_in_child
 from rtface.system.images import as_bgr
 from rtface.system.opencv import OneThread
 from rtface.tasks import parsing
@@ -90,6 +92,8 @@ class Analyzer:
         self.options = options = options or Options()
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()  # the networks': stills and frames take turns
+        self._process = os.getpid()
+        in_child(self._unlock)
         self._owner: object | None = None  # who the stream belongs to
         self._models: list[ModelEntry] = []
         selection: Selection | None = None
@@ -145,6 +149,8 @@ class Analyzer:
 
     def close(self) -> None:
         """Give the networks' memory and threads back, and OpenCV its threads; idempotent."""
+        if refused_in_child(self._process, "it"):
+            return  # the parent uses them
         with self._lock:
             self._owner = None
             self._engines.close()
@@ -380,12 +386,19 @@ class Analyzer:
             raise InputError("at", why, mend)
         return taken + self.options.budget_ms / 1e3
 
+    def _unlock(self) -> None:
+        """A thread that this process does not have may hold the lock."""
+        self._lock = threading.RLock()
+
     def _wanted(self, tasks: Collection[str] | None) -> tuple[str, ...]:
         """The tasks of a call, of which the network that is open knows all.
 
         Raises:
             InputError: A task is unknown, or one that the Analyzer was not opened for.
+            UsageError: The Analyzer is the parent process's.
         """
+        if why := refused_in_child(self._process, "it"):
+            raise UsageError("Analyzer", why, "Open an Analyzer in the child process, or start it with spawn")
         if tasks is None:
             return self.options.tasks
         wanted = check_tasks(tasks)

@@ -1,178 +1,29 @@
-"""Finds the verb, runs it, and turns what went wrong into one line and an exit code.
-
-Verbs are imported when they run. ``rtface --help`` needs none of them, nor typer, numpy or OpenCV.
-"""
+"""Where the command line begins: what a signal does is settled before anything that takes time is imported."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Sequence
-from contextlib import suppress
-from io import TextIOWrapper
-from pathlib import Path
-from types import FrameType
-from typing import Any
 
-from rtface.cli.verbs import VERBS
-from rtface.errors import RtfaceError, UsageError, unknown
-from rtface.version import __version__
-
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-
-
-HELP = """\
-rtface: faces from a camera or a file, with landmarks, parsing, emotion and head pose.
-
-Usage: rtface VERB [OPTIONS]
-
-{verbs}
-
-rtface help VERB says more. rtface --version prints the version.
-
-Examples:
-  rtface run demo -o faces.jsonl -o faces.mp4
-  rtface run group.jpg -o group-faces.jpg
-  rtface live --camera 0 --budget 33ms
-
-Options come from flags, else RTFACE_* variables, else the TOML file of --config.
-Exit codes: 0 ok, 1 failed, 2 usage, 3 source, 4 model or engine, 5 budget missed,
-  129, 130, 143 hang-up, Ctrl-C, termination.
-RTFACE_DEBUG=1 shows tracebacks.
-"""
+TYPE_CHECKING = False  # as in rtface/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command line, by default the process's own, and exit with its code."""
-    sys.exit(_main(list(sys.argv[1:] if args is None else args)))
-
-
-def _main(args: list[str]) -> int:
-    if "_RTFACE_COMPLETE" in os.environ:  # a shell asks how the line may go on
-        from rtface.cli import lazy
-
-        return lazy.complete()
-    if len(args) > 1 and args[0] == "help":
-        args = [*args[1:], "--help"]
-    if not args or args[0] in ("--help", "-h", "help"):
-        print(HELP.format(verbs="\n".join(f"  {verb:<10} {VERBS[verb].about}" for verb in VERBS)), end="")
-        return 0 if args else EXIT_USAGE
-    if args[0] in ("--version", "-V"):
-        print(f"rtface {__version__}")
-        return 0
-    _speakable()
-    interrupts = _Interrupts()
-    before = {number: signal.signal(number, interrupts) for number in _ending_signals()}
+    before = signal.signal(signal.SIGINT, _leave)
     try:
-        return _run(args[0], args[1:])
-    except KeyboardInterrupt:
-        return interrupts.said()
-    except Exception as error:
-        if interrupts.came and not isinstance(error, RtfaceError):
-            return interrupts.said()  # a library that was interrupted while it was imported
-        return _failed(error)
+        from rtface.cli.program import run_program
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, before)
+    sys.exit(run_program(list(sys.argv[1:] if args is None else args)))
 
 
-def _speakable() -> None:
-    """Messages have somewhere to go where stderr is closed, and a place for letters that the encoding lacks."""
-    if sys.stderr is None:  # print() would take stdout instead
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
-
-
-def _run(verb: str, args: list[str]) -> int:
-    if verb not in VERBS:
-        raise unknown("verb", verb, VERBS, UsageError)
-    import typer
-
-    from rtface.cli import lazy
-
+def _leave(number: int, frame: object) -> None:
+    """Ctrl-C while our own modules are imported: there is nothing to close yet, and nobody to raise anything to."""
     try:
-        code = lazy.run([verb, *args])
-    except typer.Abort:  # what older typers make of Ctrl-C
-        raise KeyboardInterrupt from None
-    except Exception as error:
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        raise UsageError(f"rtface {verb}", _first_lower(message()), f"rtface {verb} --help") from error
-    if code == EXIT_INTERRUPTED:  # and what newer ones make of it
-        raise KeyboardInterrupt
-    return code if isinstance(code, int) else 0
-
-
-def _first_lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _failed(error: Exception) -> int:
-    if os.environ.get("RTFACE_DEBUG") == "1":
-        traceback.print_exception(error)
-    if isinstance(error, RtfaceError):
-        print(f"rtface: {error}", file=sys.stderr)
-        return error.exit_code
-    if isinstance(error, ImportError) and _is_of_cv2(error):
-        print(f"rtface: cv2: cannot be imported ({error}). {_CV2_MEND}", file=sys.stderr)
-        return EXIT_FAILED
-    line = " ".join(str(error).split())
-    print(f"rtface: {type(error).__name__}: {line}. RTFACE_DEBUG=1 shows where, for a bug report", file=sys.stderr)
-    return EXIT_FAILED
-
-
-_CV2_MEND = (
-    "pip install --force-reinstall opencv-python; where libGL or libgthread is missing: apt install libgl1 libglib2.0-0"
-)
-
-
-def _is_of_cv2(error: ImportError) -> bool:
-    """Whether OpenCV is missing, damaged by another owner of its files, or lacks a library of the system."""
-    said = f"{error.name} {error.path} {error}"
-    return any(word in said for word in ("cv2", "libGL", "libgthread", "libglib"))
-
-
-def _ending_signals() -> list[signal.Signals]:
-    """Ctrl-C, a supervisor's request to end, and the terminal's end, unless `nohup` has it ignored."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    return numbers
-
-
-class _Interrupts:
-    """The first signal ends the run and closes outputs, which a second one does not disturb; a third gives up."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._first = signal.SIGINT
-
-    def __call__(self, number: int, frame: FrameType | None) -> Any:
-        self._count += 1
-        if self._count == 1:
-            self._first = signal.Signals(number)
-        if self._count == 2:
-            _tell("rtface: closing outputs; once more to give up")
-            return
-        raise KeyboardInterrupt
-
-    @property
-    def came(self) -> bool:
-        """Whether there was one."""
-        return self._count > 0
-
-    def said(self) -> int:
-        """The exit code of what ended the run, which is said."""
-        words = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
-        _tell(f"rtface: {words[self._first.name]}; what was written is whole")
-        return 128 + self._first
-
-
-def _tell(line: str) -> None:
-    with suppress(OSError, ValueError):  # the terminal may be gone
-        print(line, file=sys.stderr, flush=True)
+        os.write(2, b"rtface: interrupted\n")
+    finally:
+        os._exit(128 + number)

@@ -16,8 +16,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
+from rtface.datasets.corpus_checks import (
+    LABEL_TIMES,
+    PIXEL_TIMES,
+    array_of,
+    check_kinds,
+    check_scalars,
+    read_within,
+)
+from rtface.datasets.labelled import VOTES, Array, FaceLabel, LabelledImage
 from rtface.errors import SourceError, require
+from rtface.system.image_bytes import decode_pixels
 
 NEEDED = ("id", "source", "split", "image")
 #: Encoded pixels: read when a picture is looked at, not with the labels.
@@ -143,6 +152,7 @@ def _opened(file: Path) -> Iterator[Any]:
             if missing:
                 mend = f"A corpus file has {', '.join(NEEDED)}; rtface import makes them"
                 raise SourceError(str(file), f"lacks the columns {', '.join(missing)}", mend)
+            check_kinds(file, opened.schema_arrow, schema())
             yield opened
     except FileNotFoundError as error:
         raise SourceError(str(file), "no such file", "Give a parquet file or a folder of them") from error
@@ -154,9 +164,8 @@ def _rows(file: Path, without: Sequence[str]) -> list[dict[str, Any]]:
     """Labels of a file, without pixels."""
     with _opened(file) as opened:
         paths = [opened.schema.column(at).path for at in range(len(opened.schema))]
-        rows: list[dict[str, Any]] = opened.read(
-            columns=[path for path in paths if _is_label(path, without)]
-        ).to_pylist()
+        wanted = [path for path in paths if _is_label(path, without)]
+        rows: list[dict[str, Any]] = read_within(file, opened, wanted, LABEL_TIMES).to_pylist()
     return rows
 
 
@@ -166,43 +175,47 @@ def _is_label(path: str, without: Sequence[str]) -> bool:
 
 
 def _image(row: dict[str, Any], file: Path, at: int) -> LabelledImage:
-    votes = row.get("emotion_votes")
+    name, votes = f"{file}, row {row['id']}", row.get("emotion_votes")
+    if not all(isinstance(row[text], str) for text in ("id", "source", "split")):
+        raise SourceError(f"{file}, row {at}", "lacks its id, source or split", "rtface import makes them")
     return LabelledImage(
         id=row["id"],
         source=row["source"],
         split=row["split"],
         picture=partial(_decoded_picture, file, at, row["id"]),
-        faces=tuple(_face(face) for face in row.get("faces") or ()),
+        faces=tuple(_face(face, name) for face in row.get("faces") or () if face is not None),
         mask=partial(_decoded_mask, file, at, row["id"]) if row.get("parsing_scheme") else None,
-        emotion_votes=None if votes is None else np.asarray(votes, np.int64),
+        emotion_votes=None if votes is None else array_of(votes, (VOTES,), name, "emotion_votes").astype(np.int64),
         pose_class=row.get("pose_class"),
-        ignore_xyxy=np.asarray(row.get("ignore_xyxy") or (), np.float32).reshape(-1, 4),
+        ignore_xyxy=array_of(row.get("ignore_xyxy") or (), (-1, 4), name, "ignore_xyxy"),
         **{name: row.get(name) for name in _TEXTS},
     )
 
 
-def _face(raw: dict[str, Any]) -> FaceLabel:
+def _face(raw: dict[str, Any], row: str) -> FaceLabel:
     values: dict[str, Any] = {name: raw[name] for name in _FACE_FIELDS if raw.get(name) is not None}
     for name, shape in SHAPES.items():
         if name in values:
-            values[name] = np.asarray(values[name], np.float32).reshape(shape)
+            values[name] = array_of(values[name], shape, row, name)
+    check_scalars(values, row)
     return FaceLabel(**values)
 
 
 @lru_cache(maxsize=1)  # pictures are looked at file by file
 def _pixels_of(file: Path, changed_ns: int) -> Any:
     with _opened(file) as opened:
-        return opened.read(columns=[name for name in HEAVY if name in opened.schema_arrow.names])
+        heavy = [name for name in HEAVY if name in opened.schema_arrow.names]
+        return read_within(file, opened, heavy, PIXEL_TIMES)
 
 
 def _decoded(file: Path, at: int, name: str, column: str, flags: int) -> Array:
     data = _pixels_of(file, file.stat().st_mtime_ns)[column][at].as_py()
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    image = decode_pixels(data, flags, f"{file}, row {name}") if data else None
     if image is None:
         raise SourceError(
             f"{file}, row {name}", "holds no picture that OpenCV can read", "Copy the file, or --skip-bad"
         )
-    return np.asarray(image)
+    return image
 
 
 def _decoded_picture(file: Path, at: int, name: str) -> Array:

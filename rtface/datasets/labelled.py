@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rtface.errors import SourceError
 from rtface.geometry.crop import points5_from_landmarks
 from rtface.labels import BLENDSHAPES, EMOTIONS
+from rtface.system.image_bytes import decode_pixels
 
 Array = NDArray[Any]
 
@@ -143,11 +144,10 @@ def read_image(path: Path, flags: int) -> Array:
     """
     if not path.is_file():
         raise SourceError(str(path), "no such file", "The labels name it: complete the set, or --skip-bad")
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, flags) if data.size else None
+    image = decode_pixels(path.read_bytes(), flags, str(path))
     if image is None:
         raise SourceError(str(path), "is not a picture that OpenCV can read", "Copy it again, or --skip-bad")
-    return np.asarray(image)
+    return image
 
 
 def face_of_landmarks(points68: Array, source: str = "human", **more: Any) -> FaceLabel:

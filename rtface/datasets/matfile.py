@@ -20,6 +20,9 @@ _HEADER, _MATRIX, _COMPRESSED = 128, 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _NUMERIC_CLASSES = range(6, 16)  # double … uint64; below are cells, structs, objects, text, sparse
 
+MOST_BYTES = 32 << 20
+"""Of a file, and of all that is packed in it: label files have a few kilobytes, and 60 of these can hold gigabytes."""
+
 
 def read_mat(path: Path) -> dict[str, Array]:
     """Numeric arrays of a file by name, float64, in MATLAB's shape; everything else in it is left out.
@@ -29,21 +32,39 @@ def read_mat(path: Path) -> dict[str, Array]:
     """
     if not path.is_file():
         raise SourceError(str(path), "no such file", "Give the set's folder as it was published")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise SourceError(str(path), f"has {size >> 20} MB, more than {MOST_BYTES >> 20}", "Give a file of labels")
     data = path.read_bytes()
     if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
         raise SourceError(str(path), "is not a level-5 .mat file", "Save it in MATLAB with -v7")
     order = "<" if data[126:128] == b"IM" else ">"
     try:
-        return dict(_arrays(data[_HEADER:], order))
+        return dict(_arrays(_unpacked(data[_HEADER:], order), order))
     except (struct.error, zlib.error, ValueError, KeyError) as error:
         raise SourceError(str(path), f"is a damaged .mat file ({error})", "Copy it again") from error
+
+
+def _unpacked(data: bytes, order: str) -> bytes:
+    """The elements with those under zlib taken out of it; ValueError where they are more than `MOST_BYTES`."""
+    whole = bytearray()
+    for kind, body in _elements(data, order):
+        if kind != _COMPRESSED:
+            whole += struct.pack(f"{order}II", kind, len(body)) + body + bytes(-len(body) % 8)
+            continue
+        packed = zlib.decompressobj()
+        whole += packed.decompress(body, MOST_BYTES - len(whole) + 1)
+        if len(whole) > MOST_BYTES:
+            raise ValueError(f"it unpacks to over {MOST_BYTES >> 20} MB")
+        if not packed.eof:
+            raise ValueError("it is cut short")
+    return bytes(whole)
 
 
 def _arrays(data: bytes, order: str) -> Iterator[tuple[str, Array]]:
     for kind, body in _elements(data, order):
         if kind == _COMPRESSED:
-            yield from _arrays(zlib.decompress(body), order)
-        elif kind == _MATRIX:
+            raise ValueError("it is packed twice")
+        if kind == _MATRIX:
             yield from _array(body, order)
 
 

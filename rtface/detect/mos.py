@@ -7,6 +7,7 @@ and Head Pose Estimation", BMVC 2021) decodes its anchors in the graph; here is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from rtface.detect.base import Detections
 from rtface.detect.letterbox import Pass, View, still_passes, stream_view
+from rtface.detect.second_look import second_scores
 from rtface.geometry.boxes import nms, voted
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -112,7 +114,14 @@ class MosDetector:
             found = self._best(read[0] if len(read) == 1 else np.concatenate(read), bar)
             if len(found):
                 break
-        return found
+        return self._again(image, found, bar.score) if still else found
+
+    def _again(self, image: NDArray[np.uint8], found: Detections, least: float) -> Detections:
+        """Faces of a still, the doubtful ones by what a second look says of them."""
+        scores = second_scores(image, found.boxes_xyxy, found.scores, self._forward)
+        order = np.argsort(-scores, kind="stable")
+        kept = order[scores[order] >= least]
+        return replace(found[kept], scores=scores[kept], possible_xyxy=found.possible_xyxy)
 
     def detect_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Faces of frames of several streams: those that fill the same canvas go through the network together.

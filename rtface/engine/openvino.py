@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import default_threads
 from rtface.errors import EngineError, RtfaceError, require
+from rtface.system.forked import in_child, keep_for_ever
 
 HALF_FLOATS = {"BF16": "bf16", "FP16": "f16"}
 """What the CPU calls its 16-bit float → the hint that asks for it; bfloat16 first, as it has float32's range."""
@@ -72,6 +73,8 @@ class OpenVinoEngine:
         # As read, an output has its ONNX name only; compiled, it also has those of tensors that were folded into it.
         self._outputs = tuple(str(output.get_any_name()) for output in network.outputs)
         self._input = compiled.inputs[0]
+        self._network: Any = compiled
+        in_child(self._leave_to_parent)
         self._decoders = {name: make() for name, make in (decoders or {}).items()}
 
     @property
@@ -86,7 +89,7 @@ class OpenVinoEngine:
             EngineError: the engine is closed, OpenVINO refuses the batch, or a name is not an output.
         """
         if self._request is None:
-            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+            raise EngineError(self._name, "the engine is closed, or the parent process's", "Open a new Analyzer")
         if batch.dtype != self._input.element_type.to_dtype():  # it would convert it without a word
             wanted = f"{self._input.element_type.to_dtype()} {self._input.partial_shape}"
             raise EngineError(self._name, f"expected {wanted}, got {_said(batch)}", "Pass uint8 pictures")
@@ -114,7 +117,12 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """Drop the network with its threads and memory."""
-        self._request = None
+        self._request = self._network = None
+
+    def _leave_to_parent(self) -> None:
+        keep_for_ever(self._request)
+        keep_for_ever(self._network)
+        self._request = self._network = None
 
     def _half(self, core: Any) -> str:
         able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from rtface.engine.base import Decoders, DeviceFailed, Tensors
 from rtface.errors import EngineError
-from rtface.system.files import cache_dir, untrusted_reason
+from rtface.system.files import cache_dir
+from rtface.system.forked import in_child, keep_for_ever
+from rtface.system.trusted import untrusted_reason
 
 MAX_THREADS = 4
 """Networks of a few milliseconds stop gaining from more threads about here; waking them costs more than they do."""
@@ -80,6 +82,7 @@ class OrtEngine:
             why = f"onnxruntime cannot start its {PROVIDERS[device]} (driver, CUDA or TensorRT libraries)"
             raise EngineError(name, why, "--engine onnx runs on the CPU; RTFACE_DEBUG=1 shows more")
         self._session: Any = session
+        in_child(self._leave_to_parent)
         self._decoders = {name: make() for name, make in (decoders or {}).items()}
         self._input: str = session.get_inputs()[0].name
         self._outputs = tuple(str(output.name) for output in session.get_outputs())
@@ -111,7 +114,7 @@ class OrtEngine:
             DeviceFailed: A GPU fails.
         """
         if self._session is None:
-            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+            raise EngineError(self._name, "the engine is closed, or the parent process's", "Open a new Analyzer")
         wanted = [*names, *passing]
         try:
             values = self._session.run(wanted, inputs)
@@ -158,6 +161,10 @@ class OrtEngine:
             "device": self._device,
             "threads": self._threads,
         }
+
+    def _leave_to_parent(self) -> None:
+        keep_for_ever(self._session)
+        self._session = None
 
     def close(self) -> None:
         """Drop the session with its threads and memory."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import EngineError
-from rtface.system.files import cache_dir, untrusted_reason, write_private
+from rtface.system.files import cache_dir, write_private
+from rtface.system.trusted import UntrustedError, read_trusted
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+MOST_FACTS_BYTES = 1_000_000
+"""A plan's sidecar has a few hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +91,13 @@ class PlanCache:
             EngineError: It lies where others could have put it.
         """
         path = self.path(key)
-        if not path.is_file():
-            return None
-        if why := untrusted_reason(path):
-            mend = f"chmod go-w {self.folder} and remove what is not yours, or delete it: rtface builds it again"
-            raise EngineError(str(path), f"a plan is native code, and {why}", mend)
         try:
-            plan = path.read_bytes()
-            facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        except (OSError, ValueError):
+            plan = read_trusted(path)
+            facts = json.loads(read_trusted(path.with_suffix(".json"), MOST_FACTS_BYTES))
+        except UntrustedError as error:
+            mend = f"chmod go-w {self.folder} and remove what is not yours, or delete it: rtface builds it again"
+            raise EngineError(str(path), f"a plan is native code, and {error}", mend) from error
+        except (OSError, ValueError, RecursionError):
             return None
         whole = isinstance(facts, dict) and facts.get("plan_sha256") == hashlib.sha256(plan).hexdigest()
         return plan if whole else None
@@ -125,8 +128,8 @@ class PlanCache:
         """The sidecars of all plans, for the doctor."""
         found = []
         for path in sorted(self.folder.glob("*.json")):
-            with suppress(OSError, ValueError):
-                found.append(json.loads(path.read_text("utf-8")))
+            with suppress(OSError, ValueError, RecursionError):
+                found.append(json.loads(read_trusted(path, MOST_FACTS_BYTES)))
         return [facts for facts in found if isinstance(facts, dict)]
 
     @contextmanager
@@ -144,7 +147,8 @@ class PlanCache:
     @contextmanager
     def _held(self, path: Path) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with path.open("a") as file:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        with os.fdopen(os.open(path, flags, 0o600), "r+b") as file:
             if sys.platform == "win32":
                 while True:
                     with suppress(OSError):  # it gives up after ten seconds

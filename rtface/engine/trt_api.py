@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from rtface.engine.cuda import how_to_install
 from rtface.errors import EngineError, OutputError
-from rtface.system.files import untrusted_reason, write_private
+from rtface.system.files import write_private
+from rtface.system.trusted import UntrustedError, read_trusted
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 
@@ -90,18 +91,25 @@ class RtxKernels:
         self._path, self._api = path, api
         self._eager, self._lazy = engine.create_runtime_config(), engine.create_runtime_config()
         self._cache: Any = self._eager.create_runtime_cache()
-        if path is not None and path.is_file():
-            if why := untrusted_reason(path):
-                log.warning("%s holds native code, and %s: it is left alone", path, why)
-                self._path = None
-            elif not self._cache.deserialize(path.read_bytes()):
-                self._cache.reset()  # of another version or GPU: it is written again
+        if (kept := self._kept()) and not self._cache.deserialize(kept):
+            self._cache.reset()  # of another version or GPU: it is written again
         when = api.DynamicShapesKernelSpecializationStrategy
         for config, strategy in ((self._eager, when.EAGER), (self._lazy, when.LAZY)):
             config.set_runtime_cache(self._cache)
             config.set_execution_context_allocation_strategy(api.ExecutionContextAllocationStrategy.USER_MANAGED)
             config.cuda_graph_strategy = api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
             config.dynamic_shapes_kernel_specialization_strategy = strategy
+
+    def _kept(self) -> bytes:
+        """What was compiled before."""
+        try:
+            return b"" if self._path is None else read_trusted(self._path)
+        except UntrustedError as error:
+            log.warning("%s holds native code, and %s: it is left alone", self._path, error)
+            self._path = None
+        except OSError:
+            pass  # there is none
+        return b""
 
     def config(self, often: bool) -> Any:
         """How a context is made: for a shape that comes often its kernels are compiled at its first call, which

@@ -15,7 +15,8 @@ from typing import Any
 from rtface.engine.cuda import Gpu
 from rtface.engine.trt_api import find_api, is_rtx, logger_of, must_make
 from rtface.errors import EngineError, OutputError
-from rtface.system.files import untrusted_reason, write_private
+from rtface.system.files import write_private
+from rtface.system.trusted import read_trusted
 
 Progress = Callable[[str, float], None]
 """Called with the phase's name and its share done, 0..1."""
@@ -127,7 +128,9 @@ def _for_one(api: Any, config: Any, name: str, capability: str) -> None:
 
 def _use_timings(config: Any, path: Path) -> None:
     """Give the builder what was measured before; it adds to it."""
-    known = path.read_bytes() if path.is_file() and not untrusted_reason(path) else b""
+    known = b""
+    with suppress(OSError):  # there is none, or none that can be trusted
+        known = read_trusted(path)
     cache = config.create_timing_cache(known)
     if cache is None or not config.set_timing_cache(cache, False):  # of another version or GPU
         config.set_timing_cache(config.create_timing_cache(b""), False)

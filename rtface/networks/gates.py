@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from rtface.errors import ModelError
 from rtface.system.package_data import package_data
 
 FILE = "gates.json"
+FIGURES = ("fp32", "value", "loss", "limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,35 @@ def gates(folder: str | Path | None = None) -> tuple[AccuracyGate, ...]:
     """
     path = (package_data("calibration") if folder is None else Path(folder)) / FILE
     try:
-        rows = json.loads(path.read_text("utf-8"))["gates"]
-        return tuple(
-            AccuracyGate(**{**row, "float_layers": tuple(row["float_layers"]), "heads": tuple(row["heads"])})
-            for row in rows
-        )
+        rows = json.loads(path.read_text("utf-8"), parse_constant=_refuse)["gates"]
+        return tuple(map(_gate, rows))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         why = f"is not a readable gate table ({error})"
         raise ModelError(str(path), why, "rtface calibrate --data CORPUS measures it again") from error
+
+
+def _gate(row: dict[str, Any]) -> AccuracyGate:
+    """A row of the table; TypeError or ValueError where a value is not of its kind."""
+    gate = AccuracyGate(**{**row, "float_layers": tuple(row["float_layers"]), "heads": tuple(row["heads"])})
+    words = (gate.model, gate.sha256, gate.engine, gate.precision, gate.file_sha256, gate.measured_by)
+    if not all(isinstance(word, str) for word in (*words, *gate.float_layers)):
+        raise TypeError(f"expected words in the gate of {gate.model}, got another kind")
+    if type(gate.passed) is not bool:
+        raise TypeError(f"expected passed to be true or false, got {gate.passed!r}")
+    for head in gate.heads:
+        if type(head["passed"]) is not bool or not isinstance(head["name"], str):
+            raise TypeError(f"expected a figure with name and passed, got {head!r}")
+        if not all(math.isfinite(head[name]) for name in FIGURES if name in head):
+            raise ValueError(f"expected finite figures, got {head!r}")
+    if gate.passed and gate.failed:
+        raise ValueError(f"the gate of {gate.model} passed, but {gate.failed[0]['name']} did not")
+    return gate
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"expected finite figures, got {constant}")
 
 
 def gate_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -22,6 +23,7 @@ from rtface.networks.roles import DETECTOR, ENGINE
 from rtface.options import Options
 from rtface.system import machine
 from rtface.system.files import cache_dir, write_private
+from rtface.system.trusted import read_trusted
 
 PACKAGES = (
     "onnxruntime",
@@ -33,6 +35,10 @@ PACKAGES = (
     "tensorrt-rtx-cu13",
 )
 """Those whose version decides how fast an engine is."""
+
+
+MOST_BYTES = 4_000_000
+"""The cache holds 16 measurements of a few hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +110,18 @@ def _gpu() -> str | None:
 
 def _entries() -> list[Mapping[str, Any]]:
     try:
-        found = json.loads(cache_path().read_text("utf-8"))["measured"]
+        found = json.loads(read_trusted(cache_path(), MOST_BYTES))["measured"]
         return [entry for entry in found if isinstance(entry, dict)]
-    except (OSError, ValueError, KeyError, TypeError):  # a cache: what cannot be read was never there
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a cache: what cannot be read was never there
         return []
 
 
 def _speeds(entry: Mapping[str, Any]) -> tuple[Speed, ...]:
     try:
-        return tuple(Speed(str(s["engine"]), str(s["precision"]), float(s["frame_ms"])) for s in entry["speeds"])
-    except (KeyError, TypeError, ValueError):
+        speeds = tuple(Speed(str(s["engine"]), str(s["precision"]), float(s["frame_ms"])) for s in entry["speeds"])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return ()
+    return speeds if all(0.0 < speed.frame_ms < math.inf for speed in speeds) else ()
 
 
 def _installed(module: str) -> bool:

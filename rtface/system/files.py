@@ -1,4 +1,4 @@
-"""Files written whole under fresh names, the user's cache folder, and whether what lies there can be trusted."""
+"""Files written whole under fresh names, and the user's cache folder."""
 
 from __future__ import annotations
 
@@ -295,23 +295,3 @@ def write_private(path: Path, data: bytes) -> None:
         raise OutputError(
             str(path), f"cannot be written ({error.strerror or error})", "Free or mend its folder"
         ) from error
-
-
-def untrusted_reason(path: Path) -> str | None:
-    """Why native code in `path` (a file or a folder) must not be loaded; None = it is the user's alone.
-
-    The path and the folder it is in have to belong to the user (or root) and must not be writable by others. Windows
-    keeps a profile's caches private by itself and is taken at its word.
-    """
-    if os.name == "nt":
-        return None
-    for one in (path, path.parent):
-        try:
-            facts = one.stat()
-        except OSError as error:
-            return f"{one} cannot be looked at ({error.strerror})"
-        if facts.st_uid not in (os.getuid(), 0):
-            return f"{one} belongs to another user"
-        if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"{one} can be written by others"
-    return None

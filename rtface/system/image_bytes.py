@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any
 
 import imagesize
@@ -51,6 +52,28 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     raise SourceError(name, f"is damaged ({kind})", _COPY)
 
 
+def decode_pixels(data: bytes | NDArray[np.uint8], flags: int, name: str) -> NDArray[np.uint8] | None:
+    """The pixels of a labelled picture or mask as they are stored, by cv2's `flags`; None = it is none, or damaged.
+
+    Raises:
+        SourceError: It is too large; it is not decoded.
+    """
+    data = bytes(data)
+    kind = filetype.kind_of_bytes(data)
+    if kind is None or kind not in filetype.PICTURES:
+        return None
+    with suppress(_UnknownSize):
+        _check_size(data, kind, name)
+        with quiet(), suppress(cv2.error):
+            image: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            return None if image is None else image.astype(np.uint8, copy=False)
+    return None
+
+
+class _UnknownSize(SourceError):
+    """A header that does not say how large its picture is."""
+
+
 def _check_size(data: bytes, kind: str, name: str) -> None:
     try:
         width, height = imagesize.get(io.BytesIO(data))
@@ -58,7 +81,7 @@ def _check_size(data: bytes, kind: str, name: str) -> None:
         width = height = -1
     if width < 1 or height < 1:
         cut_short = filetype.is_cut_short(data, kind)
-        raise SourceError(name, f"is {'cut short' if cut_short else 'damaged'} ({kind})", _COPY)
+        raise _UnknownSize(name, f"is {'cut short' if cut_short else 'damaged'} ({kind})", _COPY)
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
         why = f"is too large: {width}x{height} px"
         raise SourceError(name, why, f"Shrink it to at most {MAX_PIXELS // 10**6} million px, {MAX_SIDE_PX} a side")

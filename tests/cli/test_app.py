@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from rtface import errors
-from rtface.cli import app
+from rtface.cli import program
 from rtface.version import __version__
 from tests.conftest import Cli
 
@@ -28,7 +28,7 @@ except SystemExit as ended:
 
 def test_help_names_every_verb_and_loads_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", LIGHT, "--help"], capture_output=True, text=True, check=True)
-    for verb in app.VERBS:
+    for verb in program.VERBS:
         assert f"\n  {verb} " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -51,7 +51,7 @@ def test_help_speaks_the_terminals_language(cli: Cli) -> None:
 
 
 def test_every_verb_is_there_to_be_run() -> None:
-    for verb, home in app.VERBS.items():
+    for verb, home in program.VERBS.items():
         assert home.about[0].isupper(), verb
         if not home.module.startswith("rtface.train"):  # needs torch
             module = __import__(home.module, fromlist=[home.name])
@@ -129,7 +129,7 @@ def test_ctrl_c_is_exit_code_130_and_leaves_the_handlers_as_they_were(
 def test_a_second_ctrl_c_does_not_disturb_the_closing_and_a_third_gives_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    interrupts = app._Interrupts()
+    interrupts = program._Interrupts()
     with pytest.raises(KeyboardInterrupt):
         interrupts(signal.SIGINT, None)
     interrupts(signal.SIGINT, None)

@@ -60,11 +60,11 @@ def end_a_run(
     command += ["-o", str(lines), "-o", str(video), "--set", "detect_every_ms=0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as run:
-        wanted, deadline = rng.randint(*LINES), time.monotonic() + 120.0
+        wanted, deadline = rng.randint(*LINES), time.monotonic() + 600.0
         while run.poll() is None and time.monotonic() < deadline:
             if lines.exists() and lines.read_bytes().count(b"\n") >= wanted:
                 break
-            time.sleep(0.01)
+            time.sleep(0.03)
         run.send_signal(number)
         assert run.stderr is not None
         said = run.stderr.read()

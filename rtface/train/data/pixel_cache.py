@@ -22,6 +22,7 @@ from rtface.datasets import corpus
 from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.errors import SourceError
 from rtface.system.files import atomic_write, write_text
+from rtface.system.image_bytes import decode_pixels
 
 UInt8 = npt.NDArray[np.uint8]
 _NO_MASK, _BAD = -1, -1  # in an index row: mask offset, and offset of a picture that does not decode
@@ -159,7 +160,22 @@ def _pixel_cache(path: Path, cache: Path) -> tuple[UInt8, npt.NDArray[np.int64]]
         _decode(path, pixel_file, index_file)
     empty = not pixel_file.stat().st_size  # which cannot be mapped
     pixels = np.zeros(0, np.uint8) if empty else np.memmap(pixel_file, np.uint8, mode="r")
-    return pixels, np.load(index_file)
+    return pixels, _index(index_file, pixels.size)
+
+
+def _index(file: Path, size: int) -> npt.NDArray[np.int64]:
+    """The index, whose places all lie within so many bytes of pixels."""
+    mend = "Delete it: the pictures are decoded again"
+    try:
+        index = np.load(file)
+        offsets, area = index[:, 0], index[:, 1].astype(np.float64) * index[:, 2]
+        ends = np.maximum(offsets + 3 * area, index[:, 3] + area)
+        good = index.dtype == np.int64 and index.shape[1] == 4 and (index >= -1).all() and (ends <= size).all()
+    except (OSError, ValueError, IndexError, EOFError) as error:
+        raise SourceError(str(file), f"is no index of decoded pictures ({error})", mend) from error
+    if not good:
+        raise SourceError(str(file), "names places that are not in its file of pixels", mend)
+    return index
 
 
 def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
@@ -175,7 +191,7 @@ def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
 
 def _write(out: BinaryIO, encoded: bytes | None, mask: bytes | None, name: str) -> tuple[int, int, int, int]:
     """Append a picture's pixels and its mask's; its row of the index."""
-    image, labels = _pixels(encoded, cv2.IMREAD_COLOR), _pixels(mask, cv2.IMREAD_GRAYSCALE)
+    image, labels = _pixels(encoded, cv2.IMREAD_COLOR, name), _pixels(mask, cv2.IMREAD_GRAYSCALE, name)
     if image is None or (mask is not None and labels is None):
         return _BAD, 0, 0, _NO_MASK
     start, height, width = out.tell(), *image.shape[:2]
@@ -190,6 +206,5 @@ def _write(out: BinaryIO, encoded: bytes | None, mask: bytes | None, name: str) 
     return start, height, width, mask_start
 
 
-def _pixels(encoded: bytes | None, flags: int) -> UInt8 | None:
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
-    return None if image is None else image.astype(np.uint8, copy=False)
+def _pixels(encoded: bytes | None, flags: int, name: str) -> UInt8 | None:
+    return decode_pixels(encoded, flags, name) if encoded else None
