@@ -12,6 +12,8 @@
 - `videos`: videos of eight kinds with bytes changed, cut out, doubled or zeroed: read or refused in one line, no crash,
   nothing over ten seconds, no peak over 500 MB.
 - `pictures`: pictures of eight kinds, damaged likewise.
+- `files`: corpus parquet, .mat, label CSV, ONNX, registry, gates, options: damaged likewise.
+- `soak`: a looped clip played live into JSON lines for `--minutes`: nothing has grown.
 - `losses`: a camera that is lost so many times: back within the pause and a second, nothing has grown.
 - `visitors`: so many people, one after the other: what a thousand ids leave in memory.
 - `servers`: web servers that die, hang, drip, redirect to files, lie about lengths: one error each, no secret in it.
@@ -289,6 +291,57 @@ def pictures(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
     return {"inputs": count, **figures, "slowest_s": round(slowest, 2), "peak_mb": round(peak, 1), "ok": ok}
 
 
+def files(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
+    """Damaged files of labels, networks and settings."""
+    from tests.reliability.inputs import read_damaged_file, summarised, whole_files
+
+    made, ends, slowest = whole_files(folder), Counter[str](), 0.0
+    examples: list[str] = []
+    for _ in range(count):
+        path = rng.choice(made)
+        whole, began = path.read_bytes(), time.monotonic()
+        path.write_bytes(damaged(whole, rng))
+        try:
+            end = read_damaged_file(path)
+        finally:
+            path.write_bytes(whole)
+        ends[end] += 1
+        if end.startswith("traceback") and len(examples) < 5:
+            examples.append(f"{path.name}: {end}")
+        slowest = max(slowest, time.monotonic() - began)
+    peak = machine.peak_resident_mb() or 0.0
+    figures = summarised(ends)
+    ok = not figures["traceback"] and slowest <= SLOW_S and peak <= PEAK_MB
+    more = {"slowest_s": round(slowest, 2), "peak_mb": round(peak, 1), "examples": examples}
+    return {"inputs": count, **figures, **more, "ok": ok}
+
+
+def soak(count: int, rng: random.Random, folder: Path, minutes: float = 10.0) -> dict[str, Any]:
+    """The demo, played again and again as if it were a camera, with the shipped networks."""
+    import rtface
+    from tests.reliability.inputs import held
+
+    began, last, frames = time.monotonic(), 0.0, 0
+    at_start: tuple[int, int] | None = None
+    resident: list[float] = []
+    with rtface.live("demo", options=rtface.Options(loop=True), outputs=[folder / "soak.jsonl"]) as stream:
+        for _ in stream:
+            frames, now = frames + 1, time.monotonic() - began
+            if now - last >= 5.0:
+                last = now
+                resident.append(machine.resident_mb() or 0.0)
+                at_start = at_start or held()
+            if now >= 60.0 * minutes:
+                break
+        at_end = held()
+    settled = resident[len(resident) // 5 :] or [0.0]
+    grown = settled[-1] - settled[0]
+    start = at_start or at_end
+    figures = {"minutes": minutes, "frames": frames, "resident_mb": round(settled[-1], 1), "grown_mb": round(grown, 1)}
+    figures |= {"threads_more": at_end[0] - start[0], "descriptors_more": at_end[1] - start[1]}
+    return {**figures, "ok": frames > 0 and grown < 20.0 and at_end[0] <= start[0] and at_end[1] <= start[1]}
+
+
 def losses(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
     """A camera that is lost again and again."""
     from tests.reliability.inputs import lose_often
@@ -317,16 +370,18 @@ def servers(count: int, rng: random.Random, folder: Path) -> dict[str, Any]:
     return {**ends, "slowest_s": round(slowest, 1), "ok": set(ends) == {"refused"} and slowest < 60.0}
 
 
-CASES: dict[str, tuple[Callable[[int, random.Random, Path], dict[str, Any]], int]] = {
+CASES: dict[str, tuple[Callable[..., dict[str, Any]], int]] = {
     "kills": (kills, 50),
     "signals": (signals, 30),
     "cuts": (cuts, 500),
     "videos": (videos, 2000),
     "pictures": (pictures, 5000),
+    "files": (files, 2000),
     "losses": (losses, 1000),
     "visitors": (visitors, 2000),
     "servers": (servers, 1),
     "disk": (disk, 3),
+    "soak": (soak, 1),
 }
 
 
@@ -345,6 +400,7 @@ def main() -> int:
     parser.add_argument("--only", choices=CASES, action="append", help="a case; repeatable")
     parser.add_argument("--count", type=int, help="how many of each; default a few minutes' worth")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long the soak is; default 10")
     parser.add_argument("--json", type=Path, help="append the JSON lines to this file")
     args = parser.parse_args()
     if args.json is not None:
@@ -354,7 +410,8 @@ def main() -> int:
         case, usual = CASES[name]
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            figures = case(args.count or usual, random.Random(args.seed), Path(folder))
+            more = {"minutes": args.minutes} if case is soak else {}
+            figures = case(args.count or usual, random.Random(args.seed), Path(folder), **more)
         print(f"{name:<8} {'ok' if figures['ok'] else 'MISSED'}  {time.monotonic() - began:5.0f} s  ", end="")
         print(
             ", ".join(f"{key} {value}" for key, value in figures.items() if key not in ("ok", "examples")), flush=True

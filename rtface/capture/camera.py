@@ -130,13 +130,17 @@ def _refused(size_wh: tuple[int, int], fps: float | None, settings: CaptureSetti
 
 @dataclass(frozen=True, slots=True)
 class CameraInfo:
-    """A camera that opens: its index, its name where the system tells, and the picture it gives by default."""
+    """A camera that opens: its index, its name where the system tells, and the picture it gives by default.
+
+    `links` are names that it has after a replug and a reboot too: Linux's ``/dev/v4l/by-id`` and ``by-path``.
+    """
 
     index: int
     name: str
     width_px: int
     height_px: int
     fps: float
+    links: tuple[str, ...] = ()
 
 
 def list_cameras(limit: int = 10) -> list[CameraInfo]:
@@ -157,8 +161,15 @@ def _probe(limit: int) -> Iterator[CameraInfo]:
                 width_px=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
                 height_px=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
                 fps=float(capture.get(cv2.CAP_PROP_FPS)),
+                links=stable_names(Path(f"/dev/video{index}")),
             )
         capture.release()
+
+
+def stable_names(device: Path, folder: Path = Path("/dev/v4l")) -> tuple[str, ...]:
+    """Links to a camera's device, those that name the camera before those that name where it is plugged in."""
+    links = [link for kind in ("by-id", "by-path") for link in sorted((folder / kind).glob("*"))]
+    return tuple(str(link) for link in links if link.resolve() == device.resolve())
 
 
 def _camera_name(index: int) -> str:

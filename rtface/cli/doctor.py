@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -184,12 +185,29 @@ def _advice(facts: dict[str, Any]) -> list[str]:
     lines = [model["error"] for model in facts["models"] if model["error"]]
     owners = facts["cv2_owners"]
     if len(owners) > 1:
-        others = " ".join(owner for owner in owners if owner != "opencv-python")
-        lines.append(
-            f"cv2: {' and '.join(owners)} overwrite each other's files. "
-            f"pip uninstall {others} && pip install --force-reinstall opencv-python"
-        )
+        lines.append(f"cv2: {' and '.join(owners)} overwrite each other's files. {_mend_of_owners(owners)}")
     return lines
+
+
+def _mend_of_owners(owners: list[str]) -> str:
+    """Commands after which one package owns cv2 and `pip check` finds nothing missing."""
+    others = [owner for owner in owners if owner != "opencv-python"]
+    asking = sorted({name for owner in others for name in _that_require(owner)})
+    if asking:
+        return f"{' and '.join(asking)} asks for {' and '.join(others)}: give rtface a virtual environment of its own"
+    version = _version("opencv-python")
+    wanted = "opencv-python" if version is None else f"--no-deps opencv-python=={version}"
+    return f"pip uninstall -y {' '.join(others)} && pip install --force-reinstall {wanted}"
+
+
+def _that_require(package: str) -> list[str]:
+    """Installed packages that need another one, extras aside."""
+    pattern = re.compile(rf"{re.escape(package)}(?![\w.-])", re.IGNORECASE)
+    return [
+        str(one.metadata["Name"])
+        for one in metadata.distributions()
+        if any(pattern.match(need) and "extra ==" not in need for need in one.requires or ())
+    ]
 
 
 def _print(name: str, value: Any) -> None:

@@ -43,6 +43,9 @@ def live_command(
     cameras: flags.CamerasFile = None,
     camera: Annotated[int | None, typer.Option("--camera", min=0, metavar="INDEX", help="A camera; default 0.")] = None,
     show: Annotated[bool, typer.Option("--show/--no-show", help="A window; Esc or q ends the run.")] = True,
+    full_screen: Annotated[
+        bool, typer.Option("--full-screen", help="The window fills the screen; f in the window does, too.")
+    ] = False,
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
     ] = None,
@@ -121,7 +124,7 @@ def live_command(
     if several:
         _run_several(source or [], cameras, show, given)
     else:
-        _run_one(source[0] if source else camera or 0, show, given)
+        _run_one(source[0] if source else camera or 0, show, given, full_screen)
 
 
 def is_named(source: str) -> bool:
@@ -131,13 +134,13 @@ def is_named(source: str) -> bool:
     return bool(named(source).name)
 
 
-def _run_one(source: int | str, show: bool, given: dict[str, Any]) -> None:
+def _run_one(source: int | str, show: bool, given: dict[str, Any], full_screen: bool) -> None:
     from rtface.stream import Stream
 
     if show:
         from rtface.outputs.window import WindowSink
 
-        given["outputs"].append(WindowSink())
+        given["outputs"].append(WindowSink(full_screen=full_screen))
     stream = Stream(source, live=True, **given)
     with stream:
         flags.say_notes(stream.source)

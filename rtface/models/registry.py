@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import ModelError
+from rtface.models.external_data import refuse_external_data
 from rtface.models.onnx_bytes import with_weights
 from rtface.system.machine import runs_int8_fast
 
@@ -209,6 +210,7 @@ def _checked(one: ModelEntry) -> bytes:
     digest = hashlib.sha256(data).hexdigest()
     if digest != one.sha256.lower():
         raise ModelError(str(one.path), f"has SHA-256 {digest[:12]}…, the registry names {one.sha256[:12]}…", _MEND)
+    refuse_external_data(data, one.path)
     return data
 
 

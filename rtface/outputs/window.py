@@ -19,6 +19,7 @@ from rtface.types import FrameResult
 
 TITLE = "rtface"
 QUIT_KEYS = frozenset({27, ord("q")})
+FULL_SCREEN_KEY = ord("f")
 #: Weight of the newest frame in the frame rate shown.
 FPS_WEIGHT = 0.1
 X11_PORT = 6000
@@ -26,15 +27,19 @@ TIMEOUT_S = 1.0
 
 
 class WindowSink(Sink):
-    """Shows each result. Esc, q or closing the window ends the run.
+    """Shows each result. Esc, q or closing the window ends the run; f fills the screen and gives it back.
 
     Written by the thread that analyses: window libraries want the main thread.
+
+    Args:
+        full_screen: Begin with the whole screen.
     """
 
     name = "window"
     own_thread = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, full_screen: bool = False) -> None:
+        self._full_screen = full_screen
         self._opened = False
         self._shown = False
         self._last_at: float | None = None
@@ -59,6 +64,7 @@ class WindowSink(Sink):
         hud(picture, self._figures(result))
         if not self._shown:
             cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
+            self._fill(self._full_screen)
             self._shown = True
         cv2.imshow(TITLE, picture)
         self.idle()
@@ -69,9 +75,17 @@ class WindowSink(Sink):
             return
         try:
             key = cv2.waitKey(1) & 0xFF
+            if key == FULL_SCREEN_KEY:
+                self._fill(not self._full_screen)
             self.done = key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
         except cv2.error:  # some window libraries raise once the window was closed by its X
             self.done = True
+
+    def _fill(self, whole: bool) -> None:
+        self._full_screen = whole
+        state = cv2.WINDOW_FULLSCREEN if whole else cv2.WINDOW_NORMAL
+        with suppress(cv2.error):  # a window library without
+            cv2.setWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN, state)
 
     def _figures(self, result: FrameResult) -> list[str]:
         at = result.captured_at

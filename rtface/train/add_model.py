@@ -14,6 +14,7 @@ import onnxruntime
 from rtface.errors import ModelError
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry, entry
+from rtface.models.external_data import refuse_external_data
 from rtface.networks.roles import ENGINE, FULL_ENGINE
 from rtface.system.files import atomic_write
 from rtface.train.register import Exported, register
@@ -40,6 +41,7 @@ def signature(path: Path) -> Signature:
     if not path.is_file():
         raise ModelError(str(path), "there is no such file", "Name an ONNX file")
     data = path.read_bytes()
+    refuse_external_data(data, path)
     try:
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
         inputs, outputs = session.get_inputs(), [one.name for one in session.get_outputs()]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rtface.errors import ModelError, require
+from rtface.models.external_data import refuse_external_data
 from rtface.train.nets.blocks import ConvBN
 from rtface.train.nets.registry import training_only
 from rtface.train.run import read_checkpoint
@@ -119,6 +120,7 @@ def _weights(model: Path, prefix: str) -> dict[str, Tensor]:
     onnx, numpy_helper = require("onnx", "train"), require("onnx.numpy_helper", "train")
     if not model.is_file():
         raise ModelError(str(model), "there is no such file", _MEND)
+    refuse_external_data(model.read_bytes(), model)
     try:
         graph = onnx.load(model).graph
     except Exception as error:  # protobuf's own, of many kinds

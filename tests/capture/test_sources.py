@@ -250,3 +250,19 @@ def test_cameras_are_listed_with_their_picture(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(camera.cv2, "VideoCapture", lambda index: FakeCapture([True], opens=index == 1))
     (found,) = camera.list_cameras(limit=3)
     assert (found.index, found.width_px, found.height_px, found.fps) == (1, 160, 120, 30.0)
+
+
+def test_a_camera_has_names_that_stay(tmp_path: Path) -> None:
+    device, other = tmp_path / "video7", tmp_path / "video8"
+    device.touch()
+    other.touch()
+    for folder, name, to in (
+        ("by-path", "pci-0-index0", device),
+        ("by-id", "usb-Cam-index0", device),
+        ("by-id", "b", other),
+    ):
+        (tmp_path / "v4l" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "v4l" / folder / name).symlink_to(f"../../{to.name}")
+    names = camera.stable_names(device, tmp_path / "v4l")
+    assert names == (f"{tmp_path}/v4l/by-id/usb-Cam-index0", f"{tmp_path}/v4l/by-path/pci-0-index0")
+    assert camera.stable_names(tmp_path / "video9", tmp_path / "none") == ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -76,9 +78,10 @@ def test_cameras(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     none = cli("cameras")
     assert (none.code, none.out) == (0, "")
     assert "rtface live demo" in none.err
-    one = CameraInfo(index=2, name="Webcam", width_px=640, height_px=480, fps=30.0)
+    links = ("/dev/v4l/by-id/usb-Webcam-index0",)
+    one = CameraInfo(index=2, name="Webcam", width_px=640, height_px=480, fps=30.0, links=links)
     monkeypatch.setattr("rtface.capture.camera.list_cameras", lambda: [one])
-    assert cli("cameras").out == "2  640x480 at 30 fps  Webcam\n"
+    assert cli("cameras").out == "2  640x480 at 30 fps  Webcam\n   /dev/v4l/by-id/usb-Webcam-index0\n"
     assert json.loads(cli("cameras", "--json").out)["name"] == "Webcam"
 
 
@@ -100,8 +103,28 @@ def test_doctor_says_what_is_wrong(cli: Cli, models_dir: Path, monkeypatch: pyte
     assert done.code == 4
     assert "BAD" in done.out
     assert "is cut short: 3 of 20 bytes" in done.err
-    assert "pip uninstall opencv-python-headless" in done.err
+    version = importlib.metadata.version("opencv-python")
+    mend = (
+        f"pip uninstall -y opencv-python-headless && pip install --force-reinstall --no-deps opencv-python=={version}"
+    )
+    assert mend in done.err  # nothing else is changed, and `pip check` stays clean
     (models_dir / "registry.toml").unlink()
     without = cli("doctor", "--models-dir", models_dir)
     assert without.code == 4
     assert "registry.toml" in without.err and "display" in without.out
+
+
+def test_a_package_that_asks_for_another_opencv_gets_an_environment_of_its_own(
+    cli: Cli, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = {"cv2": ["opencv-python", "opencv-contrib-python"]}
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: owners)
+
+    class Mediapipe:
+        metadata = MappingProxyType({"Name": "mediapipe"})
+        requires = ("numpy<2", "opencv-contrib-python", "opencv-python; extra == 'x'")
+
+    monkeypatch.setattr("importlib.metadata.distributions", lambda: [Mediapipe()])
+    said = cli("doctor", "--models-dir", models_dir).err
+    assert "mediapipe asks for opencv-contrib-python: give rtface a virtual environment of its own" in said
+    assert "uninstall" not in said

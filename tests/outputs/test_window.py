@@ -50,8 +50,17 @@ class FakeScreen:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.key, self.visible, self.shown, self.open = -1, 1.0, [], False
+        self.full: list[bool] = []
         monkeypatch.setattr(window, "why_no_display", lambda: None)
-        for name in ("namedWindow", "resizeWindow", "imshow", "waitKey", "getWindowProperty", "destroyWindow"):
+        for name in (
+            "namedWindow",
+            "resizeWindow",
+            "imshow",
+            "waitKey",
+            "getWindowProperty",
+            "destroyWindow",
+            "setWindowProperty",
+        ):
             monkeypatch.setattr(cv2, name, getattr(self, name))
 
     def namedWindow(self, title: str, flags: int) -> None:  # noqa: N802
@@ -68,6 +77,10 @@ class FakeScreen:
 
     def getWindowProperty(self, title: str, which: int) -> float:  # noqa: N802
         return self.visible
+
+    def setWindowProperty(self, title: str, which: int, value: float) -> None:  # noqa: N802
+        assert which == cv2.WND_PROP_FULLSCREEN
+        self.full.append(value == cv2.WINDOW_FULLSCREEN)
 
     def destroyWindow(self, title: str) -> None:  # noqa: N802
         self.open = False
@@ -130,3 +143,17 @@ def test_an_opencv_without_windows_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(cv2, "namedWindow", headless)
     with window.WindowSink() as sink, pytest.raises(OutputError, match="pip install opencv-python"):
         sink.open(INFO)
+
+
+def test_f_fills_the_screen_and_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = FakeScreen(monkeypatch)
+    with window.WindowSink(full_screen=True) as sink:
+        sink.open(INFO)
+        sink.write(result())
+        screen.key = ord("f")
+        sink.idle()
+        sink.idle()
+        screen.key = -1
+        sink.idle()
+        assert not sink.done
+    assert screen.full == [True, False, True]

@@ -53,6 +53,61 @@ def read_damaged_picture(data: bytes) -> str:
     return "read" if image.ndim == 3 and image.dtype == np.uint8 else "traceback: no picture"
 
 
+def whole_files(folder: Path) -> list[Path]:
+    """A small file of each kind that is read beside pictures and videos."""
+    from rtface.models import PACKAGE_DIR
+    from rtface.system.package_data import package_data
+    from tests.datasets.made import mat
+    from tests.evaluate.made import png, record, write
+
+    face = {"box_xyxy": [1.0, 2.0, 30.0, 40.0], "points5": [5.0] * 10, "landmarks68": [3.0] * 136}
+    rows = [record(str(at), PICTURE, faces=[face], parsing=png(PICTURE[..., 0])) for at in range(3)]
+    write(folder / "corpus.parquet", rows)
+    mat(folder / "plain.mat", x=np.ones((2, 68)))
+    mat(folder / "packed.mat", compressed=True, x=np.ones((2, 68)), Pose_Para=np.zeros((1, 7)))
+    (folder / "gates.json").write_bytes((package_data("calibration") / "gates.json").read_bytes())
+    (folder / "registry.toml").write_bytes((PACKAGE_DIR / "registry.toml").read_bytes())
+    (folder / "options.toml").write_text('tasks = ["pose"]\nmax_faces = 3\nbudget_ms = 33.5\nsmooth = true\n')
+    (folder / "network.onnx").write_bytes((PACKAGE_DIR / "enhancer.onnx").read_bytes()[:200_000])
+    (folder / "labels.csv").write_text("image,x,y\na.png,1,2\nb.png,3,4\n" * 20)
+    return sorted(path for path in folder.iterdir() if path.is_file())
+
+
+def read_damaged_file(path: Path) -> str:
+    """How reading a file of `whole_files` ended: "read", "refused" (one line), or what it should not have raised."""
+    from rtface.datasets import corpus
+    from rtface.datasets.matfile import read_mat
+    from rtface.datasets.text import table
+    from rtface.models import entries
+    from rtface.models.external_data import has_external_data
+    from rtface.networks.gates import gates
+    from rtface.options import Options
+
+    def parquet() -> None:
+        for image in corpus.read(path):
+            image.load()
+
+    def onnx() -> None:
+        with suppress(ValueError):
+            has_external_data(path.read_bytes())
+
+    readers: dict[str, Callable[[], object]] = {
+        "corpus.parquet": parquet,
+        "gates.json": lambda: gates(path.parent),
+        "registry.toml": lambda: entries(path.parent),
+        "options.toml": lambda: Options.load(path, env={}),
+        "network.onnx": onnx,
+        "labels.csv": lambda: list(table(path, ("image", "x"))),
+    }
+    try:
+        readers.get(path.name, lambda: read_mat(path))()
+    except RtfaceError as error:
+        return "refused" if "\n" not in str(error) else "traceback: two lines"
+    except Exception as error:
+        return f"traceback: {type(error).__name__}: {error}"
+    return "read"
+
+
 class _Flaky(Source):
     """Gives a few frames, then is lost."""
 
@@ -90,13 +145,13 @@ def lose_often(losses: int, rng: random.Random, *, patience_s: float = 30.0) -> 
     first.reopen = opened
     reconnect = Reconnect(first_s=0.001, longest_s=0.01, stall_s=5.0)
     gc.collect()
-    before = _held()
+    before = held()
     grabber = LiveGrabber(first, Mailbox[Grabbed](), SystemClock(), reconnect, on_event)
     grabber.start()
     reached = back.wait(patience_s + losses * 0.2)
     grabber.stop()
     gc.collect()
-    after = _held()
+    after = held()
     away = [seconds for kind, seconds in events if kind == "source_back"]
     return {
         "losses": len(away),
@@ -107,7 +162,7 @@ def lose_often(losses: int, rng: random.Random, *, patience_s: float = 30.0) -> 
     }
 
 
-def _held() -> tuple[int, int]:
+def held() -> tuple[int, int]:
     """Threads, and open descriptors where the system tells."""
     folder = Path("/proc/self/fd")
     return threading.active_count(), len(list(folder.iterdir())) if folder.is_dir() else 0

@@ -6,6 +6,7 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,16 @@ from hypothesis import strategies as st
 
 from benchmarks.reliability import damaged
 from rtface.system.addresses import shown_address
-from tests.reliability.inputs import SERVERS, ask_a_server, crowd, lose_often, read_damaged_picture, whole_pictures
+from tests.reliability.inputs import (
+    SERVERS,
+    ask_a_server,
+    crowd,
+    lose_often,
+    read_damaged_file,
+    read_damaged_picture,
+    whole_files,
+    whole_pictures,
+)
 
 
 def test_damaged_pictures_are_read_or_refused() -> None:
@@ -21,6 +31,17 @@ def test_damaged_pictures_are_read_or_refused() -> None:
     ends = Counter(read_damaged_picture(damaged(rng.choice(pictures), rng)) for _ in range(150))
     assert set(ends) <= {"read", "refused"}
     assert ends["refused"] > 20
+
+
+def test_damaged_files_of_labels_networks_and_settings_are_read_or_refused(tmp_path: Path) -> None:
+    rng, paths = random.Random(4), whole_files(tmp_path)
+    assert {read_damaged_file(path) for path in paths} == {"read"}
+    for path in paths:
+        whole = path.read_bytes()
+        for _ in range(25):
+            path.write_bytes(damaged(whole, rng))
+            assert read_damaged_file(path) in ("read", "refused"), path.name
+        path.write_bytes(whole)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
