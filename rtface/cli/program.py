@@ -123,7 +123,10 @@ def _failed(error: Exception) -> int:
     return EXIT_FAILED
 
 
-_CV2_MEND = "pip install --force-reinstall --no-deps opencv-python; where libGL or libgthread is missing: apt install libgl1 libglib2.0-0"
+_CV2_MEND = (
+    "pip install --force-reinstall --no-deps opencv-python; where libGL or libgthread is missing: "
+    "apt install libgl1 libglib2.0-0"
+)
 
 
 def _is_of_cv2(error: ImportError) -> bool:

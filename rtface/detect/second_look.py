@@ -42,7 +42,7 @@ def second_scores(
     92.5 after), while of 760 enlarged pieces of garments (`benchmarks/false_faces.py --data`) 14 false faces are left
     of 30; closer (96 px) or farther (32 px) looks gave less.
     """
-    better = scores.copy()
+    better: NDArray[np.float32] = scores.copy()
     looks = np.empty((1, FACE_PX * AROUND, FACE_PX * AROUND, 3), np.uint8)
     middle = (looks.shape[1] - 1) / 2
     for row in np.flatnonzero((scores >= DOUBTFUL[0]) & (scores < DOUBTFUL[1])):
