@@ -91,12 +91,15 @@ def encode(
     """
     rate = Fraction(fps).limit_denominator(1001)
     size_wh = context.pop("size_wh", None)
-    with av.open(str(path), "w", options=container or {}) as output:
+    # The same bytes at every run: no random ids, no date.
+    with av.open(str(path), "w", options={"fflags": "+bitexact", **(container or {})}) as output:
         stream = output.add_stream(codec, rate=rate)
         stream.pix_fmt = pix_fmt
         encoder = stream.codec_context
-        if codec.startswith("libvpx"):  # else it takes a second a picture on a busy machine
-            context["options"] = {"deadline": "realtime", "cpu-used": "8", **context.get("options", {})}
+        if codec.startswith("libvpx"):
+            # Realtime: else it takes a second a picture on a busy machine. A negative speed is a fixed one: a positive
+            # one follows the clock, and the file with it.
+            context["options"] = {"deadline": "realtime", "cpu-used": "-8", **context.get("options", {})}
         if times is not None:
             encoder.time_base = Fraction(1, 90000)
         for name, value in context.items():

@@ -114,14 +114,14 @@ class MosDetector:
             found = self._best(read[0] if len(read) == 1 else np.concatenate(read), bar)
             if len(found):
                 break
-        return self._again(image, found, bar.score) if still else found
+        return self._again(image, found) if still else found
 
-    def _again(self, image: NDArray[np.uint8], found: Detections, least: float) -> Detections:
-        """Faces of a still, the doubtful ones by what a second look says of them."""
+    def _again(self, image: NDArray[np.uint8], found: Detections) -> Detections:
+        """Faces of a still, the doubtful ones with what a second look says of them. Which stay is decided by the
+        engine's opinion and this together (`Options.still_min_confidence`)."""
         scores = second_scores(image, found.boxes_xyxy, found.scores, self._forward)
         order = np.argsort(-scores, kind="stable")
-        kept = order[scores[order] >= least]
-        return replace(found[kept], scores=scores[kept], possible_xyxy=found.possible_xyxy)
+        return replace(found[order], scores=scores[order], possible_xyxy=found.possible_xyxy)
 
     def detect_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Faces of frames of several streams: those that fill the same canvas go through the network together.

@@ -64,7 +64,12 @@ def _without_credentials(rest: str) -> str:
     if end < 0 and not port:
         return rest
     # An unescaped / ? or # in the password makes the parts wrong: the @ that ends it stands further on.
-    later = (mark + tail).rfind("@", 0, _end_of_odd_password(mark + tail, numeric_port=end < 0 and port.isdigit()))
+    if end < 0 and not port.isdigit():  # no port is written so: it is a password, whatever stands before its @
+        rest_of_it = (mark + tail).find("@") + 1
+    else:
+        rest_of_it = 0
+    limit = _end_of_odd_password((mark + tail)[rest_of_it:], numeric_port=end < 0 and port.isdigit())
+    later = (mark + tail).rfind("@", 0, rest_of_it + limit)
     if later >= 0:
         end = len(authority) + later
     return rest if end < 0 else MASK + rest[end:]

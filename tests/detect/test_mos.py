@@ -45,7 +45,8 @@ def test_thresholds_of_streams_and_stills_differ() -> None:
     image = square(640, 480, 50, 100, 60)
     detector = MosDetector(square_net, score_threshold=0.5, still_score_threshold=0.3)
     assert len(detector.detect(image)) == 1
-    assert len(detector.detect(image, still=True)) == 1  # a closer look shows nothing where the doubtful cells are
+    scores = detector.detect(image, still=True).scores  # the doubtful cell stands elsewhere in each of two views
+    assert scores == pytest.approx([0.9, 0.35 / 3, 0.35 / 3])  # and a closer look shows nothing there
     assert len(MosDetector(square_net, score_threshold=0.95).detect(image)) == 0
 
 
@@ -206,7 +207,7 @@ def test_a_doubtful_face_of_a_still_is_looked_at_again_closer_and_in_the_mirror(
     for score_of_first, looks, score in ((0.6, 2, 0.5), (0.42, 2, 0.42), (0.7, 0, 0.7)):
         seen.clear()
         first[:] = [score_of_first]
-        found = MosDetector(net, still_score_threshold=0.41).detect(image, still=True)
+        found = MosDetector(net, still_score_threshold=0.37).detect(image, still=True)
         assert len(seen) == looks and found.scores[0] == pytest.approx(score, abs=1e-6)
         assert found.boxes_xyxy[0] == pytest.approx([103.5, 59.5, 193.5, 149.5], abs=2)
     seen.clear()

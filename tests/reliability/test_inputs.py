@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.reliability import damaged
@@ -57,6 +57,8 @@ def test_bytes_of_any_kind_are_read_or_refused(head: bytes, rest: bytes) -> None
     st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), max_size=12),
     st.sampled_from(["rtsp", "http", "srt"]),
 )
+@example("#=", "rtsp")
+@example("?key=@", "http")
 def test_a_password_of_any_letters_is_not_shown(letters: str, scheme: str) -> None:
     secret = f"qZ7{letters}7Zq"
     shown = shown_address(f"{scheme}://admin:{secret}@camera.local/live")
