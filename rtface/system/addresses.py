@@ -64,12 +64,10 @@ def _without_credentials(rest: str) -> str:
     if end < 0 and not port:
         return rest
     # An unescaped / ? or # in the password makes the parts wrong: the @ that ends it stands further on.
-    if end < 0 and not port.isdigit():  # no port is written so: it is a password, whatever stands before its @
-        rest_of_it = (mark + tail).find("@") + 1
-    else:
-        rest_of_it = 0
-    limit = _end_of_odd_password((mark + tail)[rest_of_it:], numeric_port=end < 0 and port.isdigit())
-    later = (mark + tail).rfind("@", 0, rest_of_it + limit)
+    # What is no number is no port: it is a password, whatever stands before its @.
+    sure = (mark + tail).find("@") + 1 if end < 0 and not port.isdigit() else 0
+    limit = _end_of_odd_password((mark + tail)[sure:], numeric_port=end < 0 and port.isdigit())
+    later = (mark + tail).rfind("@", 0, sure + limit)
     if later >= 0:
         end = len(authority) + later
     return rest if end < 0 else MASK + rest[end:]
