@@ -38,7 +38,7 @@ def second_scores(
         boxes_xyxy: (N, 4) px, with `scores` (N,).
         forward: The network, as `rtface.detect.mos.Forward`.
 
-    On WIDER val (250 pictures) AP is as before (faces of 16, 24, 40 px and more: 68.2, 81.6, 91.8 before, 68.1, 81.9,
+    On WIDER val (250 pictures) AP is as before (faces of 16, 24, 40 px and more: 68.2, 81.6, 91.8 before, 68.4, 81.9,
     92.5 after), while of 760 enlarged pieces of garments (`benchmarks/false_faces.py --data`) 14 false faces are left
     of 30; closer (96 px) or farther (32 px) looks gave less.
     """
