@@ -35,7 +35,7 @@ def live_command(
     source: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="A URL, a camera, a video that plays as one would, or demo. Several run side by side, NAME=SOURCE "
             "names one.",
         ),

@@ -36,7 +36,7 @@ def serve_command(
     source: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="Cameras, URLs, videos, or demo; default camera 0. Several share the networks, NAME=SOURCE names one.",
         ),
     ] = None,
