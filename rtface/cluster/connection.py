@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 from typing import Any
 
 from rtface.errors import UsageError, require
@@ -39,6 +40,7 @@ def connected(address: str, *, cpus: int | None = None) -> Any:
     ray = require("ray", extra="ray")
     if ray.is_initialized():
         return ray
+    _check_reachable(address)
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address == LOCAL:
@@ -46,9 +48,28 @@ def connected(address: str, *, cpus: int | None = None) -> Any:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        why = f"no Ray cluster answers there ({' '.join(str(error).split())[:200]})"
-        raise UsageError(f"--ray {address}", why, "ray start --head starts one; --ray local needs none") from error
+        raise _nobody(address, error) from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes.
+
+    Raises:
+        UsageError: Nothing listens there.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+    except (OSError, OverflowError) as error:
+        raise _nobody(address, error) from error
+
+
+def _nobody(address: str, error: Exception) -> UsageError:
+    why = f"no Ray cluster answers there ({' '.join(str(error).split())[:200]})"
+    return UsageError(f"--ray {address}", why, "ray start --head starts one; --ray local needs none")
 
 
 def check_version(version: str) -> None:
