@@ -48,7 +48,7 @@ def list_command(
         else:
             size = f"{model.bytes / 1e6:.2f} MB"
             terms = model.weights_licence.partition(":")[0]
-            print(f"{model.name:<22} {model.role:<9} {size:>9}  {model.sha256[:12]}  {terms}")
+            print(f"{model.name:<22} {model.role:<17} {size:>9}  {model.sha256[:12]}  {terms}")
 
 
 @models.command("show", epilog="Example:\n\n  rtface models show detector")
