@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import typer
@@ -148,6 +149,40 @@ def test_a_library_that_is_interrupted_while_it_is_imported_ends_as_interrupted(
 
     monkeypatch.setattr("rtface.cli.lazy.run", fail)
     assert cli("cameras") == (130, "", "rtface: interrupted; what was written is whole\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_a_run_that_is_told_to_end_and_cannot_close_an_output_has_the_signals_code(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        raise errors.OutputError("pipe", "made no headway for 5 s and was given up", "Check what it writes to")
+
+    monkeypatch.setattr("rtface.cli.lazy.run", fail)
+    assert cli("cameras") == (
+        143,
+        "",
+        "rtface: pipe: made no headway for 5 s and was given up. Check what it writes to\n",
+    )
+
+
+def test_a_signal_amid_an_import_waits_for_its_end(tmp_path: Path) -> None:
+    """Libraries in C make an ImportError of a KeyboardInterrupt, or lose it."""
+    (tmp_path / "slow.py").write_text(
+        "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n    print('came amid it')\n"
+    )
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from rtface.cli import lazy\n"
+        "def run(args):\n    import slow\n    print('imported', flush=True)\n    time.sleep(60)\n"
+        "lazy.run = run\nfrom rtface.cli.app import main\nmain(['cameras'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (130, "imported\n")
+    assert done.stderr == "rtface: interrupted; what was written is whole\n"
 
 
 RUN = "import sys; {}; from rtface.cli.app import main; main(['run', 'demo', '--max-frames', '2'])"
