@@ -68,7 +68,7 @@ def test_checkers_and_the_interpreter_have_the_same_public_names() -> None:
     tree = ast.parse(Path(rtface.__file__).read_text("utf-8"))
     (block, *_) = [node for node in tree.body if isinstance(node, ast.If)]
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    homes = {name.asname: node.module for node in imports for name in node.names}
+    homes = {name.asname: node.module for node in imports for name in node.names if name.asname is not None}
     assert homes == {
         **{name: f"rtface.{home}" for name, home in rtface._HOME_OF.items()},
         **dict.fromkeys(rtface._MODULES, "rtface"),
