@@ -170,10 +170,10 @@ def votes_for(emotion: str) -> Array:
 
 
 #: MediaPipe's order: a neutral one, then ARKit's by name, without the tongue.
-_MEDIAPIPE = ("_neutral", *sorted(name for name in BLENDSHAPES if name != "tongueOut"))
+MEDIAPIPE_BLENDSHAPES = ("_neutral", *sorted(name for name in BLENDSHAPES if name != "tongueOut"))
 
 
 def arkit_order(scores: Array) -> Array:
     """MediaPipe's blend shapes (52,) in the order of `BLENDSHAPES`; the tongue, which it does not see, is 0."""
-    known = dict(zip(_MEDIAPIPE, scores.tolist(), strict=True))
+    known = dict(zip(MEDIAPIPE_BLENDSHAPES, scores.tolist(), strict=True))
     return np.array([known.get(name, 0.0) for name in BLENDSHAPES], np.float32)

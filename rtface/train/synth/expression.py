@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtface.datasets.labelled import Array
+from rtface.datasets.labelled import MEDIAPIPE_BLENDSHAPES, Array
 
 #: Both sides' shapes carry Left or Right in the 52 and _L or _R in ICT-FaceKit's files.
 _TWO_SIDED = [
@@ -44,11 +44,6 @@ _MIDDLE = [
 ]
 #: One shape in the 52, two in ICT-FaceKit.
 _HALVED = ("browInnerUp", "cheekPuff")
-#: MediaPipe's 52: `_neutral`, then the names in order of the alphabet.
-BLENDSHAPES = (
-    "_neutral",
-    *sorted([*_MIDDLE, *_HALVED, *(name + side for name in _TWO_SIDED for side in ("Left", "Right"))]),
-)
 LIDS_DOWN_DEG, EYE_SIDE_DEG = 30.0, 35.0  # of the eyeball, at which eyeLook* is 1
 
 #: What a face may show: shape → lowest and highest weight, and how often. A leading 1 = on one side only.
@@ -167,9 +162,9 @@ def looking(eyes_deg: Array) -> dict[str, float]:
 
 
 def blendshapes52(weights: dict[str, float]) -> Array:
-    """(52,) float32 in `BLENDSHAPES`' order, 0..1, of ICT weights; the halves of a shape are averaged."""
-    out = np.zeros(len(BLENDSHAPES), np.float32)
-    for at, name in enumerate(BLENDSHAPES):
+    """(52,) float32 in `MEDIAPIPE_BLENDSHAPES`' order, 0..1, of ICT weights; the halves of a shape are averaged."""
+    out = np.zeros(len(MEDIAPIPE_BLENDSHAPES), np.float32)
+    for at, name in enumerate(MEDIAPIPE_BLENDSHAPES):
         if name in _HALVED:
             out[at] = (weights.get(f"{name}_L", 0.0) + weights.get(f"{name}_R", 0.0)) / 2
         elif name in _MIDDLE:

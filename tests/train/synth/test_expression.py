@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtface.train.synth.expression import BLENDSHAPES, blendshapes52, looking, sample
+from rtface.datasets.labelled import MEDIAPIPE_BLENDSHAPES
+from rtface.train.synth.expression import blendshapes52, looking, sample
 
 
 def told(weights: dict[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(BLENDSHAPES, blendshapes52(weights), strict=True) if value}
+    return {
+        name: float(value) for name, value in zip(MEDIAPIPE_BLENDSHAPES, blendshapes52(weights), strict=True) if value
+    }
 
 
 def test_the_order_is_mediapipes() -> None:
-    assert len(BLENDSHAPES) == 52 and BLENDSHAPES[0] == "_neutral" and "tongueOut" not in BLENDSHAPES
+    assert (
+        len(MEDIAPIPE_BLENDSHAPES) == 52
+        and MEDIAPIPE_BLENDSHAPES[0] == "_neutral"
+        and "tongueOut" not in MEDIAPIPE_BLENDSHAPES
+    )
     places = {"browInnerUp": 3, "eyeBlinkLeft": 9, "jawOpen": 25, "mouthSmileRight": 45, "noseSneerRight": 51}
-    assert {name: BLENDSHAPES.index(name) for name in places} == places
+    assert {name: MEDIAPIPE_BLENDSHAPES.index(name) for name in places} == places
 
 
 def test_sides_are_the_subjects_and_halves_are_averaged() -> None:
@@ -36,5 +43,5 @@ def test_samples_are_weights_that_repeat_with_their_seed_and_show_every_shape() 
         assert all(0 < value <= 1.2 for value in weights.values())
         assert weights.get("mouthClose", 0.0) <= weights.get("jawOpen", 0.0)
         seen |= told(weights).keys()
-    looks = {name for name in BLENDSHAPES if name.startswith("eyeLook")}
-    assert seen == set(BLENDSHAPES) - looks - {"_neutral"}
+    looks = {name for name in MEDIAPIPE_BLENDSHAPES if name.startswith("eyeLook")}
+    assert seen == set(MEDIAPIPE_BLENDSHAPES) - looks - {"_neutral"}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rtface.datasets import corpus
+from rtface.datasets.labelled import MEDIAPIPE_BLENDSHAPES
 from rtface.train.synth import identity, lights, make
 from rtface.train.synth.assets import Assets, unpack
 from rtface.train.synth.camera import Camera
-from rtface.train.synth.expression import BLENDSHAPES
 from rtface.train.synth.gl import Renderer
 from rtface.train.synth.head import Heads, Shot
 from rtface.train.synth.make import Maker, write_corpus
@@ -96,14 +96,14 @@ def test_eyes_that_turn_take_irises_and_gaze_along(heads: Heads, person: identit
 def test_a_head_aside_that_looks_at_the_camera_has_no_gaze_angle(heads: Heads, person: identity.Person) -> None:
     face = heads.render(person, a_shot((30, 0, 0), (0, 0)), np.random.default_rng(0))[1]
     assert face.gaze is not None and np.abs(face.gaze).max() < 3
-    shapes = dict(zip(BLENDSHAPES, face.blendshapes52.tolist(), strict=True))  # type: ignore[union-attr]
+    shapes = dict(zip(MEDIAPIPE_BLENDSHAPES, face.blendshapes52.tolist(), strict=True))  # type: ignore[union-attr]
     assert shapes["eyeLookInLeft"] > 0.6 < shapes["eyeLookOutRight"]
 
 
 def test_a_blink_closes_the_eye_of_its_side(heads: Heads, person: identity.Person) -> None:
     rendered, face = heads.render(person, a_shot(eyeBlink_L=1.0), np.random.default_rng(0))
     assert (rendered.labels == 4).sum() * 3 < (rendered.labels == 5).sum()
-    assert face.blendshapes52 is not None and face.blendshapes52[BLENDSHAPES.index("eyeBlinkLeft")] == 1.0
+    assert face.blendshapes52 is not None and face.blendshapes52[MEDIAPIPE_BLENDSHAPES.index("eyeBlinkLeft")] == 1.0
 
 
 def test_a_corpus_file_is_the_same_for_any_number_of_workers(
