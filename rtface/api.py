@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from rtface.option_rules import check_tasks
 from rtface.options import Options
 from rtface.sequence import FrameSequence
 from rtface.stream import Output, Stream
+from rtface.system.forked import on_fork
 from rtface.system.images import read_image
 from rtface.types import Event, FrameResult
 
@@ -32,8 +32,7 @@ def _forget() -> None:
     _lock, _kept = threading.Lock(), None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+on_fork(_forget)
 
 
 def analyze(

@@ -122,7 +122,7 @@ def live_command(
         "on_event": flags.print_event,
     }
     if several:
-        _run_several(source or [], cameras, show, given)
+        _run_several(source or [], cameras, show, given, full_screen)
     else:
         _run_one(source[0] if source else camera or 0, show, given, full_screen)
 
@@ -149,13 +149,13 @@ def _run_one(source: int | str, show: bool, given: dict[str, Any], full_screen: 
     print(_line(stream.summary), file=sys.stderr)
 
 
-def _run_several(sources: list[str], file: Path | None, show: bool, given: dict[str, Any]) -> None:
+def _run_several(sources: list[str], file: Path | None, show: bool, given: dict[str, Any], full_screen: bool) -> None:
     from rtface.cameras import Cameras
 
     if show:
         from rtface.outputs.wall import WallSink
 
-        given["outputs"].append(WallSink())
+        given["outputs"].append(WallSink(full_screen=full_screen))
     with Cameras(sources, file=file, **given) as cameras:
         for _ in cameras:
             pass

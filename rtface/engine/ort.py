@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from rtface.engine.base import Decoders, DeviceFailed, Tensors
 from rtface.errors import EngineError
 from rtface.system.files import cache_dir
-from rtface.system.forked import in_child, keep_for_ever
+from rtface.system.forked import in_child, keep_for_ever, leave_without_destructors, on_fork
 from rtface.system.trusted import untrusted_reason
+
+on_fork(leave_without_destructors)  # that ONNX Runtime was imported is enough for a child to hang at its end
 
 MAX_THREADS = 4
 """Networks of a few milliseconds stop gaining from more threads about here; waking them costs more than they do."""

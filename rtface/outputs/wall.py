@@ -23,16 +23,17 @@ GONE_S = 5.0
 
 
 class WallSink(WindowSink):
-    """Shows the newest result of every camera. Esc, q or closing the window ends the run.
+    """Shows the newest result of every camera. Keys as in `WindowSink`.
 
     Args:
+        full_screen: Begin with the whole screen.
         clock: Monotonic seconds, for tests.
     """
 
     many_cameras = True
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
+    def __init__(self, *, full_screen: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(full_screen=full_screen)
         self._clock = clock
         self._newest: dict[str, tuple[FrameResult, float]] = {}
         self._drawn_at, self._shape = -math.inf, (0, 0, 0)
@@ -52,8 +53,8 @@ class WallSink(WindowSink):
         picture = sheet([(draw(one.frame.image, one), _caption(one)) for one in results], columns, size)
         assert picture is not None
         if picture.shape != self._shape:
-            cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
-            self._shown, self._shape = True, picture.shape
+            self._fit(picture)
+            self._shape = picture.shape
         cv2.imshow(TITLE, picture)
         self.idle()
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from rtface.drawing import draw, hud
 from rtface.drawing.status import status_lines
@@ -63,9 +65,7 @@ class WindowSink(Sink):
         picture = draw(result.frame.image, result)
         hud(picture, self._figures(result))
         if not self._shown:
-            cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
-            self._fill(self._full_screen)
-            self._shown = True
+            self._fit(picture)
         cv2.imshow(TITLE, picture)
         self.idle()
 
@@ -80,6 +80,12 @@ class WindowSink(Sink):
             self.done = key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
         except cv2.error:  # some window libraries raise once the window was closed by its X
             self.done = True
+
+    def _fit(self, picture: NDArray[np.uint8]) -> None:
+        """The window as large as the picture, or as the screen."""
+        cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
+        self._fill(self._full_screen)
+        self._shown = True
 
     def _fill(self, whole: bool) -> None:
         self._full_screen = whole

@@ -12,7 +12,6 @@ import os
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 _calls: list[weakref.WeakMethod[Callable[[], None]]] = []
 
@@ -31,12 +30,32 @@ def keep_for_ever(native: object) -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
 
 
+def leave_without_destructors() -> None:
+    """Let this process, a child of a fork, end without the destructors of libraries in C, at which ONNX Runtime waits
+    for ever for threads that stayed with the parent.
+
+    Python's own end is as ever: `atexit`, open files, the exit code. A C library without `on_exit` (musl, macOS) knows
+    no such way; there a child has to end by `os._exit`.
+    """
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "on_exit"):
+        return
+    library.on_exit.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+    library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)  # called with the exit code, before the others
+
+
+def on_fork(function: Callback) -> None:
+    """Call a function in every child that is forked from now on, where there is a fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+
+
 def refused_in_child(opened_by: int, what: str) -> str | None:
     """Why something that process `opened_by` opened is not to be used; None = this is that process."""
     return None if os.getpid() == opened_by else f"{what} was opened before this process was forked"
 
 
-def _tell(*_: Any) -> None:
+def _tell() -> None:
     for call in _calls:
         method = call()
         if method is not None:
@@ -44,5 +63,4 @@ def _tell(*_: Any) -> None:
                 method()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tell)
+on_fork(_tell)

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 import rtface.cameras.cameras
+import rtface.outputs.wall
 from rtface.analyzer import Analyzer
 from rtface.options import Options
+from rtface.outputs.sink import RunInfo, Sink
+from rtface.types import FrameResult
 from tests.conftest import Cli
 from tests.fakes import FakeDetector, FakeEngine, Painted
 from tests.media import write_video
@@ -93,3 +96,27 @@ def test_a_clip_that_is_missing_ends_it_before_the_start(cli: Cli, opened: list[
     clip = write_video(tmp_path / "clip.mp4", frames=3)
     done = cli("live", clip, tmp_path / "nothing.mp4", "--no-show")
     assert done.code == 3 and "nothing.mp4" in done.err.splitlines()[-1]
+
+
+def test_the_window_of_several_cameras_fills_the_screen_where_asked(
+    cli: Cli, opened: list[Options], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+
+    class Wall(Sink):
+        name, many_cameras = "wall", True
+
+        def __init__(self, *, full_screen: bool) -> None:
+            made.append(full_screen)
+
+        def open(self, info: RunInfo) -> None:
+            pass
+
+        def write(self, result: FrameResult) -> None:
+            pass
+
+    monkeypatch.setattr(rtface.outputs.wall, "WallSink", Wall)
+    clip = write_video(tmp_path / "clip.mp4", frames=3)
+    done = cli("live", f"a={clip}", f"b={clip}", "--full-screen")
+    assert done.code == 0, done.err
+    assert made == [True]

@@ -23,10 +23,14 @@ class Screen:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.shown: list[Any] = []
+        self.full: list[bool] = []
         monkeypatch.setattr(window, "why_no_display", lambda: None)
         for name in ("namedWindow", "resizeWindow", "destroyWindow"):
             monkeypatch.setattr(cv2, name, lambda *given: None)
         monkeypatch.setattr(cv2, "imshow", lambda title, image: self.shown.append(image))
+        monkeypatch.setattr(
+            cv2, "setWindowProperty", lambda title, which, value: self.full.append(value == cv2.WINDOW_FULLSCREEN)
+        )
         monkeypatch.setattr(cv2, "waitKey", lambda ms: -1)
         monkeypatch.setattr(cv2, "getWindowProperty", lambda title, which: 1.0)
 
@@ -45,7 +49,7 @@ def time() -> Time:
 
 def test_every_camera_has_its_tile(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
     screen = Screen(monkeypatch)
-    with WallSink(time) as sink:
+    with WallSink(clock=time) as sink:
         sink.open(INFO)
         for number, camera in enumerate("abc"):
             time.now += 1.0 / WALL_FPS
@@ -61,7 +65,7 @@ def test_it_is_drawn_a_few_times_a_second_however_many_results_come(
     monkeypatch: pytest.MonkeyPatch, time: Time
 ) -> None:
     screen = Screen(monkeypatch)
-    with WallSink(time) as sink:
+    with WallSink(clock=time) as sink:
         sink.open(INFO)
         for number in range(240):
             sink.write(result("ab"[number % 2], 50))
@@ -71,9 +75,19 @@ def test_it_is_drawn_a_few_times_a_second_however_many_results_come(
 
 def test_a_camera_that_is_gone_leaves_its_place(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
     screen = Screen(monkeypatch)
-    with WallSink(time) as sink:
+    with WallSink(clock=time) as sink:
         sink.open(INFO)
         sink.write(result("a", 50))
         time.now += GONE_S + 1.0
         sink.write(result("b", 100))
     assert screen.shown[-1][200, 300, 0] == 100
+
+
+def test_it_fills_the_screen_and_stays_so_when_a_camera_comes(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
+    screen = Screen(monkeypatch)
+    with WallSink(full_screen=True, clock=time) as sink:
+        sink.open(INFO)
+        for camera in "abc":
+            sink.write(result(camera, 50))
+            time.now += 1.0
+    assert len(screen.shown) == 3 and screen.full and all(screen.full)

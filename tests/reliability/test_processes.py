@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 FACE = Painted(320, 240)
 
 FORKED = """
-import os, signal, sys
+import atexit, os, signal, sys
 import numpy as np
 import rtface
 picture = np.zeros((200, 200, 3), np.uint8)
@@ -44,7 +44,10 @@ if (child := os.fork()) == 0:
     stream.__exit__(None, None, None)
     print("analyze", len(rtface.analyze(picture)), flush=True)
     print("run", rtface.run("demo", max_frames=2, tasks="pose")["frames"], flush=True)
-    os._exit(7)  # as multiprocessing's children do: ONNX Runtime (1.32, alone) waits for ever in sys.exit
+    atexit.register(print, "atexit", flush=True)
+    if sys.argv[1] == "os._exit":
+        os._exit(7)
+    sys.exit(7)  # in which ONNX Runtime 1.32 by itself waits for ever
 print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 analyzer._lock.release()
 print("parent", len(analyzer.image(picture)), len(next(stream)), flush=True)
@@ -54,9 +57,10 @@ analyzer.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_child_opens_its_own_and_ends() -> None:
+@pytest.mark.parametrize("way", ["sys.exit", "os._exit"])
+def test_a_forked_child_opens_its_own_and_ends(way: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", FORKED]
+    command = [sys.executable, "-c", FORKED, way]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.stdout.splitlines() == [
         "Analyzer: it was opened before this process was forked. "
@@ -65,6 +69,7 @@ def test_a_forked_child_opens_its_own_and_ends() -> None:
         "Open a stream in the child process, or start it with spawn",
         "analyze 0",
         "run 2",
+        *(["atexit"] if way == "sys.exit" else []),
         "ended 7",
         "parent 0 1",
     ], done.stderr
