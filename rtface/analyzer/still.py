@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rtface.analyzer.crops import enhance_small, matrices
 from rtface.analyzer.engines import EngineLadder
-from rtface.analyzer.upright import doubtful_rows, turned_rows, turns
+from rtface.analyzer.upright import TURNED_QUALITY, doubtful_rows, same_face, turned_rows, turns
 from rtface.budget import Budget
 from rtface.detect import Detections, Detector, from_boxes
 from rtface.detect.letterbox import CLOSEUP_PX
@@ -179,7 +179,7 @@ class Stills:
         temperature = self._engines.emotion_temperature
         values = decode(wanted, tensors, crops, to_frame, points, emotion_temperature=temperature)
         scores = tensors.get(FACE, found.scores) if known else found.scores
-        rows = self._believed(still, tensors) if not known else range(len(crops))
+        rows = self._believed(still, cuts, tensors) if not known else range(len(crops))
         if "parsing" in wanted and len(looks) > 1:
             for row in rows:
                 maps = [answer["parsing"][row] for answer in answers]
@@ -207,12 +207,20 @@ class Stills:
         )
         return StillFaces(faces, found.possible_xyxy)
 
-    def _believed(self, still: _Still, tensors: Tensors) -> list[int]:
+    def _believed(self, still: _Still, cuts: Sequence[_Cut], tensors: Tensors) -> list[int]:
         """Which of the detector's finds the engine takes for faces as well."""
         small = max(still.frame.image.shape[:2]) <= CLOSEUP_PX
         trust = self._options.still_min_confidence * (CUT_OUT_TRUST if small else 1.0)
-        trusts = still.found.scores * tensors[QUALITY] ** QUALITY_POWER
-        return [row for row, value in enumerate(trusts) if value >= trust]
+        quality = tensors[QUALITY]
+        trusts = still.found.scores * quality**QUALITY_POWER
+        rows: list[int] = []
+        for row, cut in enumerate(cuts):
+            if trusts[row] < trust or (cut.turned and quality[row] < TURNED_QUALITY):
+                continue
+            # Of a turned face the detector may see two parts; turned upright, both are the face.
+            if not any((cut.turned or cuts[other].turned) and same_face(cut.crop, cuts[other].crop) for other in rows):
+                rows.append(row)
+        return rows
 
     def _recut(self, cuts: list[_Cut], names: Sequence[str], budget: Budget) -> list[_Cut]:
         """Crops of the landmarks seen in `cuts`; a crop that ran away from its face stays as it was."""
@@ -274,8 +282,8 @@ class Stills:
         """The crops (N, size, size, 3) of one frame after the other, small ones enhanced."""
         at = 0
         for _, group in groupby(cuts, lambda cut: id(cut.frame)):
-            frames, crops = zip(*group, strict=True)
-            frame = frames[0]
+            some = list(group)
+            frame, crops = some[0].frame, [cut.crop for cut in some]
             batch = warp_crops(frame.image, crops, out=buffer[at:])
             budget.stop_stage("crop")
             enhance_small(self._enhancer, frame, crops, batch, budget)  # a still has no deadline

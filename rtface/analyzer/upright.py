@@ -21,7 +21,8 @@ TURNS = (0.0, 90.0, 180.0, -90.0)
 """Rolls in degrees in which it is looked at, cut by its box: the detector's points are those of an upright face."""
 
 TURNED_QUALITY, TURNED_GAIN = 0.4, 1.2
-"""What the engine has to trust a turned face at least, and how many times as much as the face as it was cut."""
+"""What the engine has to trust a turned face at least, at first and at last, and at first how many times as much as
+the face as it was cut."""
 
 
 def doubtful_rows(quality: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -40,3 +41,8 @@ def turned_rows(quality: NDArray[np.float32], in_turns: NDArray[np.float32]) -> 
     each = in_turns.reshape(-1, len(TURNS))
     rows = np.flatnonzero(each.max(axis=1) >= np.maximum(TURNED_QUALITY, TURNED_GAIN * quality))
     return rows, rows * len(TURNS) + each[rows].argmax(axis=1)
+
+
+def same_face(crop: Crop, other: Crop) -> bool:
+    """Whether two crops, each cut by the landmarks seen in it, are of one face."""
+    return crop.near(other, centre=0.25, ratio=1.6)

@@ -1,0 +1,93 @@
+"""Faces of stills that are upside down or on their side, with the networks that ship."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import rtface
+from rtface.analyzer import Analyzer, still, upright
+from rtface.geometry.crop import Crop
+from rtface.options import Options
+
+Picture = np.ndarray
+
+
+@pytest.fixture(scope="module")
+def face() -> Picture:
+    """A frame of the demo clip."""
+    with rtface.frames("demo", tasks=()) as results:
+        return np.array(next(iter(results)).frame.image)
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Iterator[Analyzer]:
+    with Analyzer(Options(tasks=("landmarks", "pose"))) as opened:
+        yield opened
+
+
+def turned(picture: Picture, quarters: int) -> Picture:
+    return np.ascontiguousarray(np.rot90(picture, -quarters))
+
+
+def turned_back(points: np.ndarray, picture: Picture, quarters: int) -> np.ndarray:
+    """Points of `turned(picture, quarters)` as those of `picture`."""
+    height, width = turned(picture, quarters).shape[:2]
+    for _ in range(quarters % 4):
+        points = np.stack([points[:, 1], width - 1 - points[:, 0]], axis=1)
+        height, width = width, height
+    return points
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_points_of_a_turned_face_are_right(analyzer: Analyzer, face: Picture, quarters: int) -> None:
+    (stands,) = analyzer.image(face).faces
+    (lies,) = analyzer.image(turned(face, quarters)).faces
+    back = turned_back(lies.landmarks.points, face, quarters)
+    eyes_px = np.linalg.norm(stands.landmarks.points[36] - stands.landmarks.points[45])
+    off_px = np.linalg.norm(back - stands.landmarks.points, axis=1).mean()
+    assert off_px < 0.05 * eyes_px
+    roll = (lies.pose.roll - stands.pose.roll + 180) % 360 - 180
+    assert abs((roll - 90 * quarters + 180) % 360 - 180) < 5
+    assert lies.pose.yaw == pytest.approx(stands.pose.yaw, abs=5)
+
+
+def test_the_five_points_are_right_without_landmarks_too(face: Picture) -> None:
+    with Analyzer(Options(tasks=("pose",))) as analyzer:
+        (stands,) = analyzer.image(face).faces
+        (lies,) = analyzer.image(turned(face, 2)).faces
+    back = turned_back(lies.points5, face, 2)
+    assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+
+
+def test_boxes_that_are_known_may_be_of_turned_faces(analyzer: Analyzer, face: Picture) -> None:
+    (stands,) = analyzer.image(face).faces
+    box = turned_back(stands.box_xyxy.reshape(2, 2), turned(face, 2), 2)  # half a turn and half a turn
+    (lies,) = analyzer.image(turned(face, 2), boxes=[[*box.min(axis=0), *box.max(axis=0)]]).faces
+    back = turned_back(lies.landmarks.points, face, 2)
+    assert np.linalg.norm(back - stands.landmarks.points, axis=1).mean() < 0.05 * np.ptp(stands.box_xyxy[[0, 2]])
+
+
+def test_an_upright_face_is_looked_at_no_more_than_before(
+    analyzer: Analyzer, face: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    rows = upright.doubtful_rows
+    monkeypatch.setattr(still, "doubtful_rows", lambda quality: asked.append(len(rows(quality))) or rows(quality))
+    analyzer.image(face)
+    assert asked == [0]
+
+
+def test_a_face_is_turned_only_by_a_look_that_is_clearly_better() -> None:
+    quality = np.array([0.1, 0.4, 0.2], np.float32)
+    in_turns = np.array([0.1, 0.3, 0.1, 0.1, 0.4, 0.47, 0.3, 0.3, 0.2, 0.1, 0.6, 0.5], np.float32)
+    rows, choices = upright.turned_rows(quality, in_turns)
+    assert rows.tolist() == [2] and choices.tolist() == [10]
+
+
+def test_two_crops_of_one_face_are_told_from_two_faces() -> None:
+    crop = Crop(100, 100, 50, roll=180)
+    assert upright.same_face(crop, Crop(105, 100, 60, roll=175))
+    assert not upright.same_face(crop, Crop(130, 100, 50))
