@@ -1,4 +1,8 @@
-"""What the values of options may be: one rule a kind, which gives the value as it is kept or says what was expected."""
+"""How options are declared: those of the pipeline (`rtface.Options`) and those of trainings, each in one place.
+
+A rule says what a value may be, whether it comes from Python, a flag, a variable or TOML: it gives the value as it is
+kept, or says what was expected.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from rtface.audience.rules import AudienceOptions
@@ -14,7 +19,68 @@ from rtface.errors import InputError, OptionError, unknown
 from rtface.labels import ALL_TASKS
 from rtface.system.paths import expanded
 
-Rule = Callable[[Any], Any]
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value may be.
+
+    Attributes:
+        keep: Gives the value as it is kept; raises Unfit.
+        takes: What a flag of it takes on a command line: str, int, float, bool or Path.
+    """
+
+    keep: Callable[[Any], Any]
+    takes: type = str
+
+    def __call__(self, value: Any) -> Any:
+        return self.keep(value)
+
+
+def option(
+    default: Any = MISSING,
+    rule: Callable[[Any], Any] = lambda value: value,
+    text: str = "",
+    *,
+    factory: Any = MISSING,
+    flag: str | None = None,
+    metavar: str | None = None,
+    choices: tuple[str, ...] = (),
+    was: str | None = None,
+    shown: str | None = None,
+) -> Any:
+    """An option as a field of a dataclass, declared there and nowhere else.
+
+    Args:
+        default: Its value when nothing is said.
+        rule: What it may be.
+        text: What it does: the help of its flag, and its line in the reference; nothing = it has no flag.
+        factory: Makes the default, if it is no plain value.
+        flag: Its flag, if that is not its name.
+        metavar: What its value is called in help texts.
+        choices: Words that shells complete.
+        was: Its name until the last release, which is still understood.
+        shown: Its default, as help texts show it.
+    """
+    metadata = {"rule": rule, "text": text, "flag": flag, "metavar": metavar}
+    metadata |= {"choices": choices, "was": was, "shown": shown}
+    if factory is not MISSING:
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def keep_by_rules(options: Any) -> None:
+    """Put every value of a dataclass of options as its rule keeps it.
+
+    Raises:
+        OptionError: A value is not what its option takes.
+    """
+    for one in fields(options):
+        value = getattr(options, one.name)
+        try:
+            kept = one.metadata["rule"](value) if "rule" in one.metadata else value
+        except Unfit as unfit:
+            raise wrong(one.name, unfit.expected, value) from None
+        object.__setattr__(options, one.name, kept)
 
 
 def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
@@ -51,7 +117,7 @@ class Unfit(Exception):
         self.expected = expected
 
 
-def number(low: float, high: float, *, whole: bool) -> Rule:
+def number(low: float, high: float = math.inf, *, whole: bool) -> Rule:
     kind = "a whole number" if whole else "a number"
     expected = f"{kind} from {low:g} to {high:g}" if math.isfinite(high) else f"{kind} of at least {low:g}"
 
@@ -69,14 +135,14 @@ def number(low: float, high: float, *, whole: bool) -> Rule:
             raise Unfit(expected)
         return int(number) if whole else number
 
-    return rule
+    return Rule(rule, int if whole else float)
 
 
-def maybe(rule: Rule) -> Rule:
+def maybe(rule: Callable[[Any], Any]) -> Rule:
     def maybe(value: Any) -> Any:
         return None if value is None or (isinstance(value, str) and value.lower() in ("", "none")) else rule(value)
 
-    return maybe
+    return Rule(maybe, rule.takes if isinstance(rule, Rule) else str)
 
 
 def budget(value: Any) -> float:
@@ -86,12 +152,15 @@ def budget(value: Any) -> float:
         raise Unfit("a positive time such as 33ms or 0.5s, or none") from None
 
 
-def switch(value: Any) -> bool:
+def _switch(value: Any) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     word = str(value).lower()
     if word not in words:
         raise Unfit("true or false")
     return words[word]
+
+
+switch = Rule(_switch, bool)
 
 
 def one_of(*names: str) -> Rule:
@@ -100,7 +169,7 @@ def one_of(*names: str) -> Rule:
             raise Unfit(f"one of {', '.join(names)}")
         return str(value)
 
-    return rule
+    return Rule(rule)
 
 
 def task_names(value: Any) -> tuple[str, ...]:
@@ -151,6 +220,15 @@ def folder(value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise Unfit("a folder")
     return str(expanded(os.fspath(value)))
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise Unfit("a path")
+    return Path(value)
+
+
+path = Rule(_path, Path)
 
 
 def name(value: Any) -> str:

@@ -7,7 +7,7 @@ import os
 import textwrap
 import warnings
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rtface import option_rules as rules
 from rtface.audience.rules import AudienceOptions
 from rtface.errors import OptionError, unknown
 from rtface.labels import ALL_TASKS, TASKS
-from rtface.option_rules import Rule
+from rtface.option_rules import keep_by_rules, option
 from rtface.system.paths import expanded
 from rtface.system.toml import read_toml
 
@@ -29,35 +29,6 @@ ENV_OTHER = frozenset(
 ENGINES: tuple[str, ...] = ("auto", "onnx", "openvino", "trt", "onnx-cuda", "onnx-trt")
 PRIVACY: tuple[str, ...] = ("full", "blur", "aggregate")
 PRECISIONS: tuple[str, ...] = ("fp32", "fp16", "int8")
-
-
-def _option(
-    default: Any = MISSING,
-    rule: Rule = lambda value: value,
-    text: str = "",
-    *,
-    factory: Any = MISSING,
-    flag: str | None = None,
-    metavar: str | None = None,
-    choices: tuple[str, ...] = (),
-    was: str | None = None,
-) -> Any:
-    """An option, declared here and nowhere else.
-
-    Args:
-        default: Its value when nothing is said.
-        rule: What it may be.
-        text: What it does: the help of its flag, and its line in the reference.
-        factory: Makes the default, if it is no plain value.
-        flag: Its flag, if that is not its name.
-        metavar: What its value is called in help texts.
-        choices: Words that shells complete.
-        was: Its name until the last release, which is still understood.
-    """
-    metadata = {"rule": rule, "text": text, "flag": flag, "metavar": metavar, "choices": choices, "was": was}
-    if factory is not MISSING:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +47,7 @@ class Options:
         ('pose',)
     """
 
-    tasks: tuple[str, ...] = _option(
+    tasks: tuple[str, ...] = option(
         TASKS,
         rules.task_names,
         "Which of landmarks, parsing, emotion, pose, mesh, expression, gaze to work out; by default the first four; "
@@ -84,83 +55,85 @@ class Options:
         metavar="TASKS",
         choices=(*ALL_TASKS, "all"),
     )
-    max_faces: int = _option(
+    max_faces: int = option(
         8,
         rules.number(1, 1024, whole=True),
         "Most faces analysed in a frame of a stream (1..1024), best score first.",
         metavar="N",
     )
-    still_max_faces: int = _option(
+    still_max_faces: int = option(
         256,
         rules.number(1, 1024, whole=True),
         "Most faces analysed in a still (1..1024).",
+        flag="--max-faces",
+        metavar="N",
     )
-    detect_every_ms: float = _option(
+    detect_every_ms: float = option(
         300.0,
         rules.number(0, math.inf, whole=False),
         "Longest time between two runs of the detector in a stream, four times that while `max_faces` are "
         "followed; 0 = on every frame.",
     )
-    detect_width: int = _option(
+    detect_width: int = option(
         320,
         rules.number(64, 4096, whole=True),
         "Width in px at which the detector sees a frame of a stream (64..4096).",
     )
-    still_width: int = _option(
+    still_width: int = option(
         640,
         rules.number(64, 4096, whole=True),
         "Width in px at which the detector sees a still (64..4096).",
     )
-    score_threshold: float = _option(
+    score_threshold: float = option(
         0.52,
         rules.number(0, 1, whole=False),
         "Detections below this score (0..1) are not faces, in a stream.",
     )
-    still_score_threshold: float = _option(
+    still_score_threshold: float = option(
         0.26,
         rules.number(0, 1, whole=False),
         "Detections below this score (0..1) are not faces, in a still, where no track outlives a false one.",
     )
-    still_min_confidence: float = _option(
+    still_min_confidence: float = option(
         0.235,
         rules.number(0, 1, whole=False),
         "Nor is what has score times quality to the power of 0.35 below this, in a still: the engine has looked too.",
         was="still_trust",
     )
-    nms_iou: float = _option(
+    nms_iou: float = option(
         0.5,
         rules.number(0, 1, whole=False),
         "Of two boxes that overlap by more than this IoU (0..1) the better is kept.",
     )
-    min_face_px: int = _option(
+    min_face_px: int = option(
         16,
         rules.number(1, 4096, whole=True),
         "Smaller faces (longer side, px) are left out.",
     )
-    iterations: int = _option(
+    iterations: int = option(
         0,
         rules.number(0, 2, whole=True),
         "Rounds of interaction between the tasks in the engine (0, 1 or 2; more is slower).",
     )
-    still_refine: int = _option(
+    still_refine: int = option(
         2,
         rules.number(1, 2, whole=True),
         "Passes of the engine over a still (1 or 2): the second on a crop cut from the first's landmarks.",
         was="still_passes",
     )
-    still_tta: int = _option(
+    still_tta: int = option(
         4,
         rules.number(1, 4, whole=True),
         "Looks of a still's last pass (1, 2 or 4): also its mirror image, also two closer ones.",
         was="still_looks",
     )
-    detector: str = _option(
+    detector: str = option(
         "mos",
         rules.one_of("mos", "mediapipe"),
         '"mos", the one that ships; "mediapipe" is refused with what to do instead.',
         metavar="NAME",
     )
-    engine: str = _option(
+    engine: str = option(
         "auto",
         rules.one_of(*ENGINES),
         'What runs the networks: "onnx" (ONNX Runtime on the CPU), "openvino", "trt" (TensorRT or '
@@ -169,130 +142,132 @@ class Options:
         metavar="NAME",
         choices=ENGINES,
     )
-    precision: str = _option(
+    precision: str = option(
         "auto",
         rules.one_of("auto", *PRECISIONS),
         '"fp32", "fp16", "int8", or "auto": on a GPU fp16, on a CPU int8 where it computes it fast (VNNI).',
         metavar="NAME",
         choices=("auto", *PRECISIONS),
     )
-    enhance: bool = _option(
+    enhance: bool = option(
         False,
         rules.switch,
         "Super-resolve faces under 36 px (longer side) before the engine looks at them (`rtface.tasks.enhance`).",
     )
-    smooth: bool = _option(
+    smooth: bool = option(
         False,
         rules.switch,
         "Smooth landmarks, pose and emotion along a track.",
     )
-    budget_ms: float | None = _option(
+    budget_ms: float | None = option(
         None,
         rules.maybe(rules.budget),
-        "Milliseconds from grab to result in a live stream, e.g. 33; None = no deadline.",
+        "Milliseconds from grab to result in a live stream, e.g. 33 or 33ms; None = no deadline.",
         flag="--budget",
         metavar="TIME",
     )
-    level: int | None = _option(
+    level: int | None = option(
         None,
         rules.maybe(rules.number(0, 99, whole=True)),
         "Quality level to stay at (0 = full; `Analyzer.describe` names them); None = as the budget demands.",
         metavar="N",
     )
-    max_level: int | None = _option(
+    max_level: int | None = option(
         None,
         rules.maybe(rules.number(0, 99, whole=True)),
         "Lowest level (the highest number) that a missed budget may lead to; None = the last.",
         metavar="N",
         was="floor",
     )
-    priority: tuple[str, ...] = _option(
+    priority: tuple[str, ...] = option(
         (),
         rules.priority,
         "Tasks that matter most, first; what is given up first follows from it (`rtface.budget.levels`).",
         metavar="TASKS",
         choices=ALL_TASKS,
     )
-    camera_size: tuple[int, int] | None = _option(
+    camera_size: tuple[int, int] | None = option(
         None,
         rules.maybe(rules.size),
         'Width and height in px that a camera is asked for, "1280x720"; None = as it comes.',
         flag="--size",
         metavar="WxH",
     )
-    camera_fps: float | None = _option(
+    camera_fps: float | None = option(
         None,
         rules.maybe(rules.number(0.1, 1000, whole=False)),
         "Frames per second that a camera is asked for; None = as it comes.",
         flag="--fps",
         metavar="N",
     )
-    camera_fourcc: str | None = _option(
+    camera_fourcc: str | None = option(
         None,
         rules.maybe(rules.fourcc),
         'How a camera shall send its pictures, such as "MJPG": USB carries 1080p at 30 fps only so.',
         flag="--fourcc",
         metavar="CODE",
     )
-    rotate: int = _option(
+    rotate: int = option(
         0,
         rules.turn,
         "Degrees clockwise by which every picture is turned: 0, 90, 180 or 270.",
         metavar="DEGREES",
     )
-    mirror: bool = _option(
+    mirror: bool = option(
         False,
         rules.switch,
         "Mirror every picture, left for right, after it was turned.",
     )
-    hwaccel: str = _option(
+    hwaccel: str = option(
         "none",
         rules.one_of("none", "auto", "cuda", "qsv", "videotoolbox", "d3d11va", "vaapi", "amf"),
         "What decodes the frames of video files: the CPU, a device by name, or the first that is here.",
     )
-    wait: bool = _option(
+    wait: bool = option(
         False,
         rules.switch,
         "Wait for a camera or stream that is not there at the start.",
     )
-    loop: bool = _option(
+    loop: bool = option(
         False,
         rules.switch,
         "Begin a file again when it has ended.",
     )
-    reconnect_s: float | None = _option(
+    reconnect_s: float | None = option(
         None,
         rules.maybe(rules.number(0, math.inf, whole=False)),
         "How long a camera or stream that is lost is tried again, in s; 0 = not at all, None = for ever.",
     )
-    threads: int | None = _option(
+    threads: int | None = option(
         None,
         rules.maybe(rules.number(1, 64, whole=True)),
         "Threads of the inference engine (1..64); None = chosen for the machine.",
         metavar="N",
     )
-    models_dir: str | None = _option(
+    models_dir: str | None = option(
         None,
         rules.maybe(rules.folder),
         "Folder with other models and their registry.toml; None = the ones that ship.",
+        metavar="DIR",
     )
-    profile: str | None = _option(
+    profile: str | None = option(
         None,
         rules.maybe(rules.name),
         "Build profile whose TensorRT plans run, by name or .toml file; None = that of the machine's kind.",
+        metavar="NAME",
     )
-    audience: bool = _option(
+    audience: bool = option(
         False,
         rules.switch,
         "Make events of who comes, looks, smiles and leaves (`rtface.Audience`), in records and all outputs.",
     )
-    audience_rules: AudienceOptions = _option(  # noqa: RUF009 (a field, as the others)
+    audience_rules: AudienceOptions = option(  # noqa: RUF009 (a field, as the others)
         rule=rules.audience_rules,
         text="What counts as a visit, a look, a smile: an `AudienceOptions`, a table of its values, or text "
         'such as "grace_s=5,camera_offset_cm=0/25".',
         factory=AudienceOptions,
     )
-    privacy: str = _option(
+    privacy: str = option(
         "full",
         rules.one_of(*PRIVACY),
         'What leaves the process: "full"; "blur", pictures with faces blurred; "aggregate", only windows '
@@ -300,19 +275,14 @@ class Options:
         metavar="MODE",
         choices=PRIVACY,
     )
-    calibration_dir: str | None = _option(
+    calibration_dir: str | None = option(
         None,
         rules.maybe(rules.folder),
         "Folder with int8 ranges and gates, from `rtface calibrate`; None = the ones that ship.",
     )
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            value = getattr(self, option.name)
-            try:
-                object.__setattr__(self, option.name, option.metadata["rule"](value))
-            except rules.Unfit as unfit:
-                raise rules.wrong(option.name, unfit.expected, value) from None
+        keep_by_rules(self)
         if self.level is not None and self.max_level is not None and self.level > self.max_level:
             mend = "Leave one of them out: a fixed level does not move"
             raise OptionError("level", f"{self.level} lies beyond max_level {self.max_level}", mend)
@@ -347,10 +317,10 @@ class Options:
         return values | {old: values[name] for old, name in RENAMED.items()}
 
 
-OPTIONS = {option.name: option for option in fields(Options)}
-"""Every option by name; its `metadata` holds what `_option` was told."""
+OPTIONS = {one.name: one for one in fields(Options)}
+"""Every option by name; its `metadata` holds what `rtface.option_rules.option` was told."""
 
-RENAMED: dict[str, str] = {option.metadata["was"]: name for name, option in OPTIONS.items() if option.metadata["was"]}
+RENAMED: dict[str, str] = {one.metadata["was"]: name for name, one in OPTIONS.items() if one.metadata["was"]}
 """Names of the last release → names now."""
 
 
@@ -380,8 +350,8 @@ def _understand_old_names() -> None:
 
 def _reference() -> str:
     lines = []
-    for name, option in OPTIONS.items():
-        text = f"{name}: {option.metadata['text']}"
+    for name, one in OPTIONS.items():
+        text = f"{name}: {one.metadata['text']}"
         lines += textwrap.wrap(text, 110, initial_indent=" " * 8, subsequent_indent=" " * 12)
     return "Attributes:\n" + "\n".join(lines) + "\n\n    Raises:"
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from rtface.cli import flags
 from rtface.errors import InputError, OptionError
 from rtface.labels import TASKS
 from rtface.option_rules import check_tasks, parse_ms
@@ -151,8 +150,6 @@ def test_an_option_is_declared_once() -> None:
     assert Options.__doc__ is not None
     for name, option in OPTIONS.items():
         assert option.metadata["text"].endswith(".") and f"        {name}: " in Options.__doc__
-    help_text = " ".join(flags.option("max_faces").help.split())
-    assert help_text == OPTIONS["max_faces"].metadata["text"]
     assert Options.load(env={f"RTFACE_{name.upper()}": "3" for name in ("max_faces", "threads")}).max_faces == 3
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtface.cli import flags
+from rtface.cli import flags, groups
 from rtface.errors import BudgetMissed, OptionError, SourceError
 from rtface.option_rules import parse_ms
 from rtface.options import Options
@@ -37,11 +37,12 @@ Examples:
 """
 
 
-LIVE_ONLY = ("seconds", "fps", "faces", "cameras", "load", "budget", "timeline", "max_level", "priority")
+LIVE_ONLY = ("seconds", "fps", "faces", "cameras", "load", "budget_ms", "timeline", "max_level", "priority")
 STAGES_ONLY = ("frames", "warmup")
 
 
 @bench.command(epilog=EXAMPLES)
+@groups.spread
 def bench_command(
     context: typer.Context,
     source: Annotated[
@@ -73,21 +74,11 @@ def bench_command(
             metavar="TIME", help="Live: a second process takes a core for TIME, then rests for TIME; or always."
         ),
     ] = None,
-    budget: Annotated[str | None, typer.Option("--budget", metavar="TIME", help="Live: from grab to result.")] = None,
     timeline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Live: a picture (.png) of age and level over time.")
     ] = None,
-    level: flags.Level = None,
-    max_level: flags.MaxLevel = None,
-    priority: flags.Priority = None,
-    tasks: flags.Tasks = None,
-    max_faces: flags.MaxFaces = None,
-    threads: flags.Threads = None,
-    engine: flags.Engine = None,
-    precision: flags.Precision = None,
-    smooth: flags.Smooth = None,
-    config: flags.Config = None,
-    settings: flags.Set = None,
+    *,
+    options: Annotated[Options, groups.pipeline(*flags.LIVE, *flags.ANALYSIS)],
 ) -> None:
     """How long each stage takes: a table of percentiles, then one JSON line.
 
@@ -99,11 +90,6 @@ def bench_command(
     """
     _refuse_the_other_kind(context, live)
     limit_ms = None if assert_p95 is None else parse_ms(assert_p95)
-    given = {"budget_ms": budget, "level": level, "max_level": max_level, "priority": priority}
-    given |= {"engine": engine, "precision": precision}
-    options = flags.options_from(
-        config, settings, tasks=tasks, max_faces=max_faces, threads=threads, smooth=smooth, **given
-    )
     from rtface.outputs.open import check_writable
 
     for file in (json_file, timeline):
@@ -139,7 +125,7 @@ def _refuse_the_other_kind(context: typer.Context, live: bool) -> None:
     for name in STAGES_ONLY if live else LIVE_ONLY:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            flag = f"--{name.replace('_', '-')}"
+            flag = next(one.opts[0] for one in context.command.params if one.name == name)
             expected = "is for a run without --live" if live else "is for a simulated camera"
             raise OptionError(flag, expected, "Leave it out" if live else f"rtface bench --live {flag} …")
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtface.cli import flags
+from rtface.cli import groups
 from rtface.errors import UsageError
+from rtface.options import Options
 
 if TYPE_CHECKING:
     from rtface.models import ModelEntry
     from rtface.networks.profiles import Profile
-    from rtface.options import Options
 
 build = typer.Typer(add_completion=False)
 
@@ -31,30 +31,26 @@ Examples:
 
 
 @build.command(epilog=EXAMPLES)
+@groups.spread
 def build_command(
-    profile: Annotated[
-        str | None, typer.Option("--profile", metavar="NAME", help="One of engines/, or a .toml file; default: chosen.")
-    ] = None,
     network: Annotated[
         list[str] | None, typer.Option("--network", metavar="NAME", help="Only this network; repeatable.")
     ] = None,
-    precision: flags.Precision = None,
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Time the engines for --engine auto.")] = True,
-    config: flags.Config = None,
-    settings: flags.Set = None,
+    *,
+    options: Annotated[Options, groups.pipeline("profile", "precision")],
 ) -> None:
     """Get this machine ready ahead of time: TensorRT plans where TensorRT is, and a measurement for --engine auto.
 
     TensorRT-RTX builds without a GPU; TensorRT builds on the GPU that will run the plans.
     """
-    options = flags.options_from(config, settings, precision=precision)
     from rtface.networks.selection import profile_for
 
-    chosen = profile_for(options, profile)
+    chosen = profile_for(options)
     if chosen.engine == "trt":
         for model in _models(network, options):
             _plan(model, chosen.precision, chosen, options)
-    elif profile is None:
+    elif options.profile is None:
         print("no TensorRT here, so no plans to build", file=sys.stderr)
     if measure:
         _measure(options)

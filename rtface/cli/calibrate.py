@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtface.cli import flags
+from rtface.cli import groups
 from rtface.errors import UsageError
+from rtface.options import Options
 
 if TYPE_CHECKING:
     from rtface.calibrate.collect import Seen
     from rtface.models import ModelEntry
-    from rtface.options import Options
     from rtface.precision.ranges import Record
 
 calibrate = typer.Typer(add_completion=False)
@@ -31,6 +31,7 @@ Examples:
 
 
 @calibrate.command(epilog=EXAMPLES)
+@groups.spread
 def calibrate_command(
     source: Annotated[
         str, typer.Argument(metavar="CLIP_OR_FOLDER", help="Your camera's pictures: a video, a folder, or a corpus.")
@@ -43,15 +44,14 @@ def calibrate_command(
     network: Annotated[
         list[str] | None, typer.Option("--network", metavar="NAME", help="Only this fp32 network; repeatable.")
     ] = None,
-    config: flags.Config = None,
-    settings: flags.Set = None,
+    *,
+    options: Annotated[Options, groups.pipeline()],
 ) -> None:
     """Measure the ranges for INT8 on your own pictures, and with --data what every precision loses.
 
     Writes text only: NAME-ranges.json (hashes of the pictures, ranges of the tensors) and gates.json. No picture leaves
     its place. `rtface build --profile desktop-int8` then builds with them.
     """
-    options = flags.options_from(config, settings)
     from rtface.calibrate.collect import look
     from rtface.calibrate.gatekeeper import Gatekeeper
     from rtface.errors import require

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rtface.cli import flags
 from rtface.errors import ModelError, RtfaceError
 
 doctor = typer.Typer(add_completion=False)
@@ -38,9 +39,7 @@ PACKAGES = (
 @doctor.command(epilog="Examples:\n\n  rtface doctor\n\n  rtface doctor --json\n\n  rtface doctor --gpu > gpu.txt")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    models_dir: Annotated[
-        Path | None, typer.Option("--models-dir", metavar="DIR", envvar="RTFACE_MODELS_DIR", help="Other models.")
-    ] = None,
+    models_dir: flags.ModelsDir = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Time the engines where --engine auto has nothing to go by.")
     ] = True,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtface.cli import flags
+from rtface.cli import flags, groups
 from rtface.errors import SourceError
 from rtface.options import Options
 from rtface.system.files import write_text
@@ -48,6 +48,7 @@ Examples:
 
 
 @evaluate.command(epilog=EXAMPLES)
+@groups.spread
 def evaluate_command(
     task: Annotated[str, typer.Argument(help=TASKS_HELP)],
     data: Annotated[
@@ -70,12 +71,8 @@ def evaluate_command(
         Path | None, typer.Option("--json", metavar="FILE", help="The JSON lines to a file too.")
     ] = None,
     overwrite: flags.Overwrite = False,
-    max_faces: flags.MaxFaces = None,
-    threads: flags.Threads = None,
-    engine: flags.Engine = None,
-    precision: flags.Precision = None,
-    config: flags.Config = None,
-    settings: flags.Set = None,
+    *,
+    options: Annotated[Options, groups.pipeline("still_max_faces", "threads", "engine", "precision")],
 ) -> None:
     """Accuracy on labelled pictures, end to end: a table, then one JSON line for each task.
 
@@ -86,9 +83,6 @@ def evaluate_command(
     from rtface.outputs.open import check_writable
 
     measures = measures_for(task)
-    options = flags.options_from(
-        config, settings, still_max_faces=max_faces, threads=threads, engine=engine, precision=precision
-    )
     pictures = _worst_paths(worst, [kind.name for kind in measures])
     for path in [*pictures.values(), *([json_file] if json_file else [])]:
         check_writable(path, overwrite)

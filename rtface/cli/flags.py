@@ -1,41 +1,19 @@
-"""The flags that verbs share, and the options that they make."""
+"""Flags that verbs share one by one, and what verbs say."""
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtface.errors import OptionError
+from rtface.cli.groups import flag
 from rtface.options import OPTIONS
 
 if TYPE_CHECKING:
     from rtface.capture.source import Source
-    from rtface.options import Options
     from rtface.types import Event
-
-
-_MODULE = re.compile(r" \(`rtface\.[\w.]+`\)")
-
-
-def help_of(text: str) -> str:
-    """What an option says to Python's users, for those of a terminal: no None, and no module to look into."""
-    return _MODULE.sub("", text).replace("None = ", "default: ")
-
-
-def option(name: str) -> Any:
-    """The flag of an option, as `rtface.options` declares it."""
-    about = OPTIONS[name].metadata
-    text = help_of(about["text"])
-    flag = about["flag"] or f"--{name.replace('_', '-')}"
-    if isinstance(OPTIONS[name].default, bool):
-        return typer.Option(f"{flag}/--no-{flag.removeprefix('--')}", help=text)
-    old = [f"--{about['was']}"] if about["was"] else []
-    complete = (lambda: about["choices"]) if about["choices"] else None
-    return typer.Option(flag, *old, metavar=about["metavar"], help=text, autocompletion=complete)
 
 
 Outputs = Annotated[
@@ -53,37 +31,18 @@ Columns = Annotated[
     typer.Option("--columns", metavar="NAME", help="Of .csv and .parquet: rtface, openface or pyfeat; default rtface."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite outputs that exist.")]
-Tasks = Annotated[str | None, option("tasks")]
-MaxFaces = Annotated[int | None, option("max_faces")]
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", metavar="N", min=1, help="End after N frames.")]
-Threads = Annotated[int | None, option("threads")]
-Engine = Annotated[str | None, option("engine")]
-Precision = Annotated[str | None, option("precision")]
-Detector = Annotated[str | None, option("detector")]
-Smooth = Annotated[bool | None, option("smooth")]
-Enhance = Annotated[bool | None, option("enhance")]
-Size = Annotated[str | None, option("camera_size")]
-Fps = Annotated[float | None, option("camera_fps")]
-Fourcc = Annotated[str | None, option("camera_fourcc")]
-Rotate = Annotated[int | None, option("rotate")]
-Mirror = Annotated[bool | None, option("mirror")]
-Wait = Annotated[bool | None, option("wait")]
-Loop = Annotated[bool | None, option("loop")]
-Level = Annotated[int | None, option("level")]
-MaxLevel = Annotated[int | None, option("max_level")]
-Budget = Annotated[str | None, option("budget_ms")]
-Priority = Annotated[str | None, option("priority")]
-Audience = Annotated[bool | None, option("audience")]
-Privacy = Annotated[str | None, option("privacy")]
+ModelsDir = Annotated[Path | None, flag(OPTIONS["models_dir"], envvar="RTFACE_MODELS_DIR")]
 CamerasFile = Annotated[
     Path | None,
     typer.Option("--cameras", metavar="FILE", help="A TOML file that lists cameras; what changes in it is taken over."),
 ]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any option by name, e.g. --set iterations=0; repeatable."),
-]
+
+#: Options of the pipeline whose flags stand together, for `rtface.cli.groups.pipeline`.
+LIVE = ("budget_ms", "level", "max_level", "priority")
+ANALYSIS = ("tasks", "max_faces", "threads", "detector", "engine", "precision", "smooth", "enhance")
+AUDIENCE = ("audience", "privacy")
+CAMERA = ("camera_size", "camera_fps", "camera_fourcc", "rotate", "mirror", "wait")
 
 
 def service_outputs() -> list[Any]:
@@ -95,23 +54,6 @@ def service_outputs() -> list[Any]:
     from rtface.outputs.systemd import SystemdSink
 
     return [SystemdSink()]
-
-
-def options_from(config: Path | None, settings: list[str] | None, **flags: Any) -> Options:
-    """Options of flags, ``--set``, RTFACE_* variables and the TOML file.
-
-    Raises:
-        OptionError: One is unknown or wrong.
-    """
-    from rtface.options import Options
-
-    given = {name: value for name, value in flags.items() if value is not None}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise OptionError("--set", f"expected NAME=VALUE, got {setting!r}", "Write it as --set max_faces=4")
-        given.setdefault(name.strip().replace("-", "_"), value.strip())
-    return Options.load(config, **given)
 
 
 def with_columns(outputs: list[str] | None, columns: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtface.cli import flags
 from rtface.datasets.registry import FORMATS
 from rtface.errors import OptionError, OutputError, UsageError
 
@@ -71,7 +72,7 @@ def import_command(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out pictures that are missing or do not decode.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite a file that exists.")] = False,
+    overwrite: flags.Overwrite = False,
 ) -> None:
     """A public data set, from its own layout into a parquet file of the corpus.
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtface.cli import flags
+from rtface.cli import flags, groups
 from rtface.errors import OutputError, UsageError
+from rtface.options import Options
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
-    from rtface.options import Options
     from rtface.train.mesh_teacher import MeshTeacher
 
 label = typer.Typer(add_completion=False)
@@ -37,6 +37,7 @@ Examples:
 
 
 @label.command(epilog=EXAMPLES)
+@groups.spread
 def label_command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of pictures, or what --format says.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The corpus file to write.")],
@@ -73,9 +74,8 @@ def label_command(
         str | None, typer.Option("--license", metavar="TEXT", help="Terms of the pictures; the networks' are added.")
     ] = None,
     overwrite: flags.Overwrite = False,
-    threads: flags.Threads = None,
-    config: flags.Config = None,
-    settings: flags.Set = None,
+    *,
+    options: Annotated[Options, groups.pipeline("threads", precision="fp32")],
 ) -> None:
     """Label pictures by the own networks (points, pose, parsing), to train the next network on.
 
@@ -96,8 +96,6 @@ def label_command(
         raise OutputError(str(out), "exists already", "Use --overwrite, or another --out")
     if not out.parent.is_dir():
         raise OutputError(str(out), "its folder does not exist", f"mkdir -p {out.parent}")
-    named = any(setting.partition("=")[0].strip() == "precision" for setting in settings or [])
-    options = flags.options_from(config, settings, threads=threads, precision=None if named else "fp32")
     images = to_label(read(layout, path)) if layout == PARQUET else read(layout, path)
     mesh = _mesh_teacher(images, path, fit, mesh_share)
     images = images[:limit]

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from rtface.cli import flags
+from rtface.cli import flags, groups
 from rtface.errors import UsageError
+from rtface.options import Options
 
 live = typer.Typer(add_completion=False)
 
@@ -31,6 +32,7 @@ Examples:
 
 
 @live.command(epilog=EXAMPLES)
+@groups.spread
 def live_command(
     source: Annotated[
         list[str] | None,
@@ -46,35 +48,12 @@ def live_command(
     full_screen: Annotated[
         bool, typer.Option("--full-screen", help="The window fills the screen; f in the window does, too.")
     ] = False,
-    budget: Annotated[
-        str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
-    ] = None,
-    level: flags.Level = None,
-    max_level: flags.MaxLevel = None,
-    priority: flags.Priority = None,
     output: flags.Outputs = None,
     columns: flags.Columns = None,
     overwrite: flags.Overwrite = False,
-    tasks: flags.Tasks = None,
-    max_faces: flags.MaxFaces = None,
     max_frames: flags.MaxFrames = None,
-    threads: flags.Threads = None,
-    detector: flags.Detector = None,
-    engine: flags.Engine = None,
-    precision: flags.Precision = None,
-    smooth: flags.Smooth = None,
-    enhance: flags.Enhance = None,
-    audience: flags.Audience = None,
-    privacy: flags.Privacy = None,
-    size: flags.Size = None,
-    fps: flags.Fps = None,
-    fourcc: flags.Fourcc = None,
-    rotate: flags.Rotate = None,
-    mirror: flags.Mirror = None,
-    loop: flags.Loop = None,
-    wait: flags.Wait = None,
-    config: flags.Config = None,
-    settings: flags.Set = None,
+    *,
+    options: Annotated[Options, groups.pipeline(*flags.LIVE, *flags.ANALYSIS, *flags.AUDIENCE, *flags.CAMERA, "loop")],
 ) -> None:
     """Analyse a camera or stream as it comes, or several; the newest frame wins.
 
@@ -84,31 +63,6 @@ def live_command(
     """
     if source and camera is not None:
         raise UsageError("rtface live", "both a SOURCE and --camera are given", "Give one of them")
-    options = flags.options_from(
-        config,
-        settings,
-        tasks=tasks,
-        max_faces=max_faces,
-        threads=threads,
-        detector=detector,
-        engine=engine,
-        precision=precision,
-        smooth=smooth,
-        enhance=enhance,
-        audience=audience,
-        privacy=privacy,
-        camera_size=size,
-        camera_fps=fps,
-        camera_fourcc=fourcc,
-        rotate=rotate,
-        mirror=mirror,
-        wait=wait,
-        loop=loop,
-        budget_ms=budget,
-        level=level,
-        max_level=max_level,
-        priority=priority,
-    )
     several = cameras is not None or len(source or ()) > 1 or is_named((source or [""])[0])
     from rtface.outputs.sink import Sink
 

@@ -9,25 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtface.cli import flags
+
 if TYPE_CHECKING:
     from rtface.models import ModelEntry
 
 models = typer.Typer(add_completion=False, help="The networks that rtface runs.")
 
-ModelsDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--models-dir",
-        metavar="DIR",
-        envvar="RTFACE_MODELS_DIR",
-        help="A folder with other models and their registry.toml.",
-    ),
-]
-
 
 @models.command("list", epilog="Example:\n\n  rtface models list")
 def list_command(
-    models_dir: ModelsDir = None,
+    models_dir: flags.ModelsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each model.")] = False,
 ) -> None:
     """One line a model: name, role, size, hash, terms of the weights."""
@@ -53,7 +45,7 @@ def list_command(
 
 @models.command("show", epilog="Example:\n\n  rtface models show detector")
 def show_command(
-    name: Annotated[str, typer.Argument(help="A name from rtface models list.")], models_dir: ModelsDir = None
+    name: Annotated[str, typer.Argument(help="A name from rtface models list.")], models_dir: flags.ModelsDir = None
 ) -> None:
     """A model's inputs, outputs, figures and the commands that measure them, then its card."""
     from rtface.models import card, entry
@@ -71,7 +63,7 @@ def show_command(
 
 
 @models.command("verify", epilog="Example:\n\n  rtface models verify")
-def verify_command(models_dir: ModelsDir = None) -> None:
+def verify_command(models_dir: flags.ModelsDir = None) -> None:
     """Check each model's file against the registry's size and hash; exit code 4 where one does not fit."""
     from rtface.models import verify
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtface.cli import flags
 from rtface.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def report_command(
         list[Path] | None,
         typer.Option("--output", "-o", metavar="OUT", help=f"One of {', '.join(ENDINGS)}; repeatable."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Overwrite outputs that exist.")] = False,
+    overwrite: flags.Overwrite = False,
     window: Annotated[
         str | None, typer.Option("--window", metavar="SPAN", help="15min, 1h or 1d; default by the period's length.")
     ] = None,

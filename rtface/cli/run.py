@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from rtface.archive.names import has_fields
-from rtface.cli import flags
+from rtface.cli import flags, groups
 from rtface.cli.ray_command import RayCommand
+from rtface.options import Options
 
 run = typer.Typer(add_completion=False)
 
@@ -42,6 +43,7 @@ Examples:
 
 
 @run.command(epilog=EXAMPLES, cls=RayCommand)
+@groups.spread
 def run_command(
     sources: Annotated[
         list[str],
@@ -54,28 +56,14 @@ def run_command(
     output: flags.Outputs = None,
     columns: flags.Columns = None,
     overwrite: flags.Overwrite = False,
-    tasks: flags.Tasks = None,
-    max_faces: flags.MaxFaces = None,
     max_frames: flags.MaxFrames = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also pictures in sub-folders.")] = False,
     started_at: Annotated[
         str | None,
         typer.Option("--started-at", metavar="TIME", help="When a video's first frame was recorded, ISO 8601."),
     ] = None,
-    threads: flags.Threads = None,
-    detector: flags.Detector = None,
-    engine: flags.Engine = None,
-    precision: flags.Precision = None,
-    smooth: flags.Smooth = None,
-    enhance: flags.Enhance = None,
-    audience: flags.Audience = None,
-    privacy: flags.Privacy = None,
-    size: flags.Size = None,
-    fps: flags.Fps = None,
-    fourcc: flags.Fourcc = None,
-    rotate: flags.Rotate = None,
-    mirror: flags.Mirror = None,
-    wait: flags.Wait = None,
+    *,
+    options: Annotated[Options, groups.pipeline(*flags.ANALYSIS, *flags.AUDIENCE, *flags.CAMERA)],
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -92,8 +80,6 @@ def run_command(
             "--ray", metavar="[ADDRESS]", help="On a Ray cluster: auto, head:6379, ray://head:10001; or here."
         ),
     ] = None,
-    config: flags.Config = None,
-    settings: flags.Set = None,
 ) -> int:
     """Analyse every frame of SOURCE; drop none.
 
@@ -103,26 +89,6 @@ def run_command(
     {stem}, {parent} or {index} in -o: each file has outputs of its own, named after its name, its folder or its number;
     several processes share the work, and the same command goes on where an earlier one broke off.
     """
-    options = flags.options_from(
-        config,
-        settings,
-        tasks=tasks,
-        max_faces=max_faces,
-        threads=threads,
-        detector=detector,
-        engine=engine,
-        precision=precision,
-        smooth=smooth,
-        enhance=enhance,
-        audience=audience,
-        privacy=privacy,
-        camera_size=size,
-        camera_fps=fps,
-        camera_fourcc=fourcc,
-        rotate=rotate,
-        mirror=mirror,
-        wait=wait,
-    )
     if options.budget_ms is not None:
         print("rtface: budget_ms is left out: run keeps no deadline; `rtface live --budget` does", file=sys.stderr)
     if any(flag is not None for flag in (jobs, state, ray)) or any(map(has_fields, output or [])):

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from rtface.cli import flags
+from rtface.cli import flags, groups
 from rtface.cli.ray_command import RayCommand
 from rtface.errors import OptionError, require
+from rtface.options import Options
 
 serve = typer.Typer(add_completion=False)
 
@@ -32,6 +33,7 @@ Examples:
 
 
 @serve.command(epilog=EXAMPLES, cls=RayCommand)
+@groups.spread
 def serve_command(
     source: Annotated[
         list[str] | None,
@@ -70,21 +72,13 @@ def serve_command(
         list[str] | None,
         typer.Option("--node-label", metavar="KEY=VALUE", help="Only on nodes with this label; repeatable."),
     ] = None,
-    loop: flags.Loop = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", metavar="TIME", help="From grab to result, e.g. 33ms; default none.")
-    ] = None,
     output: flags.Outputs = None,
     overwrite: flags.Overwrite = False,
-    tasks: flags.Tasks = None,
-    max_faces: flags.MaxFaces = None,
-    threads: flags.Threads = None,
-    engine: flags.Engine = None,
-    precision: flags.Precision = None,
-    smooth: flags.Smooth = None,
-    privacy: flags.Privacy = None,
-    config: flags.Config = None,
-    settings: flags.Set = None,
+    *,
+    options: Annotated[
+        Options,
+        groups.pipeline(*flags.LIVE, *flags.ANALYSIS, "privacy", *flags.CAMERA, "loop", audience=True),
+    ],
 ) -> None:
     """A local page with the live picture, events and audience, an HTTP API and metrics. Ctrl-C ends it.
 
@@ -92,20 +86,6 @@ def serve_command(
     """
     for module in ("starlette", "uvicorn", "websockets", "prometheus_client"):
         require(module, "serve")
-    given = flags.options_from(
-        config,
-        settings,
-        tasks=tasks,
-        max_faces=max_faces,
-        threads=threads,
-        engine=engine,
-        precision=precision,
-        smooth=smooth,
-        budget_ms=budget,
-        privacy=privacy,
-        audience=True,
-        loop=loop,
-    )
     from rtface.serve.server import ServeOptions, Serving
 
     token = token or os.environ.get("RTFACE_TOKEN") or None
@@ -128,7 +108,7 @@ def serve_command(
     outputs = [*(output or ()), *flags.service_outputs()]
     with Serving(
         source or ([] if cameras else [0]),
-        given,
+        options,
         how,
         outputs=outputs,
         overwrite=overwrite,

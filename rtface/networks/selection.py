@@ -261,14 +261,14 @@ def select_network(
     return chosen
 
 
-def profile_for(options: Options, name: str | None = None) -> Profile:
-    """The build profile of that name, of the options, or of this machine's kind, with the precision to build for.
+def profile_for(options: Options) -> Profile:
+    """The build profile that the options name, or that of this machine's kind, with the precision to build for.
 
     Raises:
         OptionError: It is not a profile.
     """
     suited = default_profile(options.precision) if "trt" in installed_backends() else "cpu"
-    profile = read_profile(name or options.profile or suited)
+    profile = read_profile(options.profile or suited)
     return profile if options.precision == "auto" else replace(profile, precision=options.precision)
 
 
