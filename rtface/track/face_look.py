@@ -6,6 +6,7 @@ is compared with that track's own next frames only, and ends with it: nobody is 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -18,6 +19,10 @@ Floats = NDArray[np.float32]
 
 LOOK_PX = 16
 """Side of a look."""
+
+FEW = 2 * LOOK_PX
+GREY = np.full(3, 1 / 3, np.float32)
+MEAN = np.full(LOOK_PX * LOOK_PX, 1 / LOOK_PX**2, np.float32)
 
 SHARE = 0.84
 """Share of the crop's side that is looked at: the face, not what is around it."""
@@ -34,12 +39,13 @@ def look_of(image: NDArray[Any], crop: Crop) -> Floats | None:
     y0, y1 = (round(min(max(y, 0.0), height)) for y in (crop.y - half, crop.y + half))
     if min(x1 - x0, y1 - y0) < LOOK_PX // 2:
         return None
-    step = max(1, min(x1 - x0, y1 - y0) // (4 * LOOK_PX))  # enough pixels for an average; more cost time
-    part = cv2.resize(image[y0:y1:step, x0:x1:step], (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
-    look = part.mean(axis=2, dtype=np.float32).ravel()
-    look -= look.mean()
-    length = float(np.linalg.norm(look))
-    return look / np.float32(length) if length > 1e-3 else None
+    # First to a few pixels a value, which is enough for an average: to average all of them costs fifteen times as much.
+    few = cv2.resize(image[y0:y1, x0:x1], (FEW, FEW), interpolation=cv2.INTER_LINEAR)
+    part = cv2.resize(few, (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
+    look: Floats = part.reshape(-1, 3) @ GREY
+    look -= look @ MEAN
+    length = math.sqrt(look @ look)
+    return look * np.float32(1.0 / length) if length > 1e-3 else None
 
 
 def likeness(look: Floats | None, other: Floats | None) -> float:
