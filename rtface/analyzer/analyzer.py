@@ -60,7 +60,8 @@ class Analyzer:
         enhancer: Super-resolves small faces; None = the network that ships when `Options.enhance` is on, else none.
         clock: Time of deadlines and measurements.
         size: Side in px of the crops that `engine` takes.
-        streams: How many streams share it (`together`): with several the detector takes several frames at once.
+        streams: How many streams share it (`together`): with several the detector takes several frames at once, and
+            the networks run so as to save CPU time rather than a millisecond.
 
     Attributes:
         is_custom: A network was handed in: the options alone would not open the same.
@@ -106,7 +107,7 @@ class Analyzer:
             self.enhancer = self._opened(open_network(selection.enhancer, options))
         self.detector = self._own_detector(streams) if detector is None else detector
         batch = max(STILL_BATCH, options.max_faces)  # all faces of a stream's frame go in one call
-        self._engines = EngineLadder(options, selection, engine, size=size, batch=batch)
+        self._engines = EngineLadder(options, selection, engine, size=size, batch=batch, streams=streams)
         self._levels = ladder_levels(
             options.tasks, networks=self._engines.names, max_faces=options.max_faces, priority=options.priority
         )

@@ -44,12 +44,20 @@ class EngineLadder:
         engine: Runs the multi-task network, alone; None = those of the selection.
         size: Side in px of the crops that `engine` takes.
         batch: Most crops in one call.
+        streams: How many share them.
     """
 
     def __init__(
-        self, options: Options, selection: Selection | None, engine: Engine | None, *, size: int, batch: int
+        self,
+        options: Options,
+        selection: Selection | None,
+        engine: Engine | None,
+        *,
+        size: int,
+        batch: int,
+        streams: int = 1,
     ) -> None:
-        self._options = options
+        self._options, self._streams = options, streams
         self._chosen: tuple[SelectedNetwork, ...] = ()
         if engine is None and selection is not None:
             self._chosen = (selection.multitask, *selection.fallbacks)
@@ -100,7 +108,7 @@ class EngineLadder:
         while len(self._opened) <= number:
             if not self._chosen:
                 raise EngineError("engine", "the engine is closed", "Open a new Analyzer")
-            engine, model = open_network(self._chosen[len(self._opened)], self._options)
+            engine, model = open_network(self._chosen[len(self._opened)], self._options, self._streams)
             self._opened.append(engine)
             self.models.append(model)
         return self._opened[number]

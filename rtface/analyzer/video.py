@@ -26,7 +26,7 @@ from rtface.budget import (
     parsing_matters_most,
 )
 from rtface.detect import Detections, Detector
-from rtface.engine import Cropping, Engine, Tensors
+from rtface.engine import Engine, Tensors, cropper
 from rtface.geometry.crop import Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
 from rtface.options import Options
 from rtface.smooth import Smoother, warp_parsing
@@ -259,8 +259,8 @@ class VideoPipeline:
         network, budget = self._scheduler.level.network, self._scheduler.budget
         engine = self._engines.engine(network)
         tensors: Tensors
-        if self._enhancer is None and isinstance(engine, Cropping) and engine.crops_itself(len(crops)):
-            on_gpu = engine
+        on_gpu = cropper(engine) if self._enhancer is None else None
+        if on_gpu is not None and on_gpu.crops_itself(len(crops)):
 
             def run(rows: slice, asked: Sequence[str]) -> Tensors:
                 return on_gpu.run_crops(frame.image, crops[rows], asked)

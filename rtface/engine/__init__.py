@@ -1,6 +1,6 @@
 """Engines run networks: the protocol, and ONNX Runtime on the CPU."""
 
-from rtface.engine.base import Cropping, DeviceFailed, Engine, Preparable, Tensors, prunes
+from rtface.engine.base import Cropping, DeviceFailed, Engine, Preparable, Tensors, cropper, prunes
 from rtface.engine.ort import OrtEngine, default_threads
 from rtface.engine.ort_cpu import CpuEngine
 
@@ -12,6 +12,7 @@ __all__ = [
     "OrtEngine",
     "Preparable",
     "Tensors",
+    "cropper",
     "default_threads",
     "prunes",
 ]

@@ -28,9 +28,11 @@ class AutoTuner:
 
     Args:
         strategies: Their names, the one to begin with first.
+        tie_ratio: Strategies that take up to so many times as long as the quickest tie with it.
     """
 
-    def __init__(self, strategies: Sequence[str]) -> None:
+    def __init__(self, strategies: Sequence[str], tie_ratio: float = TIE_RATIO) -> None:
+        self._tie_ratio = tie_ratio
         self._costs: dict[str, deque[float]] = {strategy: deque(maxlen=REMEMBERED) for strategy in strategies}
         self._cpu: dict[str, deque[float]] = {strategy: deque(maxlen=REMEMBERED) for strategy in strategies}
         self._runs = 0
@@ -58,7 +60,7 @@ class AutoTuner:
 
     def _best(self) -> str:
         took = {strategy: median(costs) for strategy, costs in self._costs.items()}
-        quick = [strategy for strategy in took if took[strategy] <= TIE_RATIO * min(took.values())]
+        quick = [strategy for strategy in took if took[strategy] <= self._tie_ratio * min(took.values())]
         return min(quick, key=lambda strategy: (median(self._cpu[strategy]), took[strategy]))
 
     def record(self, strategy: str, seconds: float, cpu_seconds: float = 0.0) -> None:

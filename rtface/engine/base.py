@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,11 @@ class Cropping(Protocol):
         Raises:
             EngineError: the device or the network cannot run this.
         """
+
+
+def cropper(engine: Engine) -> Cropping | None:
+    """The engine, if it can cut faces out of a frame. Asked on every frame: `isinstance` of a protocol is slow."""
+    return cast(Cropping, engine) if hasattr(engine, "crops_itself") else None
 
 
 def prunes(engine: Engine) -> bool:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.engine.autotune import AutoTuner
+from rtface.engine.autotune import TIE_RATIO, AutoTuner
 from rtface.engine.base import Decoders, Tensors
 from rtface.engine.ort import OrtEngine, default_threads
 from rtface.engine.split import Channel, SplitSession
@@ -40,6 +40,10 @@ with 2 at a time 8 MB, at 2.1 ms of CPU time a face instead of 2.0 (1 at a time:
 
 MANY = 8
 """Batches of more rows, faces of several cameras, share a tuner with those that leave as many over for a last lane."""
+
+SHARED_TIE_RATIO = 2.0
+"""`TIE_RATIO` of several streams on the same cores: what one of them saves in CPU time, the others have. Two threads on
+one face spin at every operator; each on a face of its own, or one beside a camera's thread, they do not."""
 
 SHAPES = 16
 """Batch shapes whose tuner is remembered; a stream has one for every number of faces."""
@@ -57,6 +61,7 @@ class CpuEngine:
         expensive_outputs: Outputs that are cut out of the graph for calls that ask for none of them.
         names: Outputs that calls will ask for; None = all.
         rows: Most rows of a stream's batch, where it is known: lanes beyond that are not opened.
+        shared: Several streams share the cores: what takes least CPU time goes first, up to `SHARED_TIE_RATIO`.
         decoders: By output name, what answers are decoded by.
         timer, cpu_timer: Seconds, and seconds of CPU time of all threads, for the tuner.
 
@@ -73,12 +78,14 @@ class CpuEngine:
         expensive_outputs: Sequence[str] = (),
         names: Sequence[str] | None = None,
         rows: int | None = None,
+        shared: bool = False,
         decoders: Decoders | None = None,
         timer: Callable[[], float] = time.perf_counter,
         cpu_timer: Callable[[], float] = time.process_time,
     ) -> None:
         self._model, self._name, self._timer, self._cpu_timer = model, name, timer, cpu_timer
         self._decoders = decoders
+        self.shared = shared
         self._threads = threads if threads is not None else default_threads()
         self._lanes = self._threads if rows is None else max(1, min(self._threads, rows))
         self._one_can_be_over = self._lanes > 1 and (rows is None or rows > self._lanes)
@@ -157,7 +164,8 @@ class CpuEngine:
             if len(self._tuners) >= SHAPES:
                 del self._tuners[next(iter(self._tuners))]
             # Several faces are split from the start, one is not.
-            self._tuners[key] = AutoTuner(strategies if shape[0] == 1 else strategies[::-1])
+            first = strategies if shape[0] == 1 else strategies[::-1]
+            self._tuners[key] = AutoTuner(first, SHARED_TIE_RATIO if self.shared else TIE_RATIO)
         return self._tuners[key]
 
     def _dispatch(self, strategy: str, full_graph: bool, batch: NDArray[Any], names: Sequence[str]) -> Tensors:

@@ -53,7 +53,7 @@ def detector_on(network: Engine, options: Options) -> Detector:
 
 
 def open_network(chosen: SelectedNetwork, options: Options, streams: int = 1) -> tuple[Engine, ModelEntry]:
-    """A network, and the file that runs in it; a detector takes frames of so many `streams` at once.
+    """A network, and the file that runs in it; so many `streams` share it: a detector takes frames of all at once.
 
     What `auto` chose by an old measurement and cannot start any more is replaced by ONNX Runtime, with a warning.
 
@@ -103,7 +103,7 @@ def _on_ort(model: ModelEntry, backend: str, options: Options, streams: int = 1)
     if model.role == ENHANCER:
         return CpuEngine(load(model), model.name, options.threads)
     if model.role == DETECTOR:
-        return CpuEngine(load(model), model.name, options.threads, rows=streams)
+        return CpuEngine(load(model), model.name, options.threads, rows=streams, shared=streams > 1)
     names, rows = outputs_for(options.tasks, places=True), options.max_faces
     return CpuEngine(
         load(model),
@@ -112,6 +112,7 @@ def _on_ort(model: ModelEntry, backend: str, options: Options, streams: int = 1)
         expensive_outputs=(parsing.OUTPUT,),
         names=names,
         rows=rows,
+        shared=streams > 1,
         decoders=DECODERS,
     )
 

@@ -75,7 +75,7 @@ def test_a_frame_waits_a_little_for_those_that_are_about_to_come() -> None:
 
 
 def test_no_frame_waits_when_its_deadline_is_near() -> None:
-    assert worth_waiting_s([Waiting(10.025, 0.004, 9.9, came_at=10.0)], [10.003], 10.001) == 0.0
+    assert worth_waiting_s([Waiting(10.021, 0.004, 9.9, came_at=10.0)], [10.003], 10.001) == 0.0
 
 
 def test_no_frame_waits_for_longer_than_it_may() -> None:

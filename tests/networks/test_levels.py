@@ -157,7 +157,7 @@ def test_levels_that_there_are_not() -> None:
 def test_fewer_iterations_are_a_rung_where_the_registry_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[FakeEngine] = []
 
-    def open_fake(chosen: SelectedNetwork, options: Options) -> tuple[object, object]:
+    def open_fake(chosen: SelectedNetwork, options: Options, streams: int = 1) -> tuple[object, object]:
         opened.append(FakeEngine())
         return opened[-1], chosen.model
 
