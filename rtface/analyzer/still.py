@@ -239,7 +239,7 @@ class Stills:
         """The crops in which the faces stand upright, and the landmarks (N, 68, 2) seen there, px of the frame."""
         seen = self._look(cuts, names, budget)
         points = self._points(cuts, seen)
-        doubtful = doubtful_rows(seen[QUALITY])
+        doubtful = doubtful_rows(seen[QUALITY], [cut.boxed for cut in cuts])
         tried = [cuts[row]._replace(crop=crop, turned=True) for row in doubtful for crop in turns(cuts[row].boxed)]
         if not tried:
             return cuts, points

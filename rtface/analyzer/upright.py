@@ -6,16 +6,19 @@ points. Now 229 are, two of them more than 10 % of the eyes' distance off; as th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.geometry.crop import Crop
+from rtface.geometry.crop import BOX_SIDE, Crop
 
 UPRIGHT_QUALITY = 0.5
 """A face that the engine trusts less at first sight is looked at in every turn. Of those 270 as they stand, one is."""
+
+LEAST_PX = 24 * BOX_SIDE
+"""Of smaller faces the engine cannot tell, and there are many in a crowd."""
 
 TURNS = (0.0, 90.0, 180.0, -90.0)
 """Rolls in degrees in which it is looked at, cut by its box: the detector's points are those of an upright face."""
@@ -25,9 +28,11 @@ TURNED_QUALITY, TURNED_GAIN = 0.4, 1.2
 the face as it was cut."""
 
 
-def doubtful_rows(quality: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Faces, of the engine's `quality` (N,) for each as it was cut, which may not be upright."""
-    return np.flatnonzero(quality < UPRIGHT_QUALITY)
+def doubtful_rows(quality: NDArray[np.float32], boxed: Sequence[Crop]) -> NDArray[np.intp]:
+    """Faces, of the engine's `quality` (N,) for each as it was cut and the crops of their boxes, which may not be
+    upright."""
+    large = np.array([crop.side >= LEAST_PX for crop in boxed])
+    return np.flatnonzero((quality < UPRIGHT_QUALITY) & large)
 
 
 def turns(boxed: Crop) -> Iterator[Crop]:

@@ -11,7 +11,7 @@ from rtface.capture.images import SUFFIXES, PictureSource, natural, pictures_in
 from rtface.capture.source import Source, check_source
 from rtface.errors import SourceError, UsageError
 from rtface.system.clock import Clock, SystemClock
-from rtface.system.paths import expanded
+from rtface.system.paths import expanded, is_folder, is_there
 
 #: What counts as a video in a folder; a file that is named itself may end as it likes.
 VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"})
@@ -46,11 +46,11 @@ def _expanded(source: Named, recursive: bool, videos: bool) -> list[Named]:
     path = expanded(source)
     if is_list(path):
         return [one for name in _listed(path) for one in _expanded(name, recursive, videos)]
-    if path.is_dir():
+    if is_folder(path):
         suffixes = SUFFIXES | VIDEOS if videos else SUFFIXES
         return list(pictures_in(path, recursive=recursive, suffixes=suffixes))
     name = str(source)
-    if "://" in name or not glob.has_magic(name) or path.exists():
+    if "://" in name or not glob.has_magic(name) or is_there(path):
         return [source]
     matches = sorted(glob.glob(str(path), recursive=True), key=_natural_name)  # noqa: PTH207, absolute ones too
     if not matches:
@@ -63,7 +63,7 @@ def is_list(source: object) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return False
     path = expanded(str(source))
-    return path.suffix.lower() == ".txt" and path.is_file()
+    return path.suffix.lower() == ".txt" and os.path.isfile(path)  # noqa: PTH113
 
 
 def _listed(path: Path) -> list[str]:
@@ -122,7 +122,7 @@ def _plain(source: Named) -> bool:
     """No pattern and no list; what is there by that name is no pattern, and a text that names no file is no list."""
     if is_list(source) and any(_names_something(name) for name in _listed(expanded(str(source)))):
         return False
-    return isinstance(source, (int, Source)) or not glob.has_magic(str(source)) or expanded(source).exists()
+    return isinstance(source, (int, Source)) or not glob.has_magic(str(source)) or is_there(expanded(source))
 
 
 def _natural_name(path: str) -> list[list[tuple[int, str]]]:

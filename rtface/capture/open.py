@@ -23,7 +23,7 @@ from rtface.system import filetype
 from rtface.system.addresses import shown_address
 from rtface.system.clock import Clock, SystemClock
 from rtface.system.images import check_file
-from rtface.system.paths import expanded
+from rtface.system.paths import expanded, is_folder
 
 
 def open_source(
@@ -96,7 +96,7 @@ def check_there(source: int | str | Path | Source) -> None:
     if isinstance(source, Source) or _may_come(source):
         return
     path = _path_of(str(source))
-    if not path.is_dir() and not is_camera(path):
+    if not is_folder(path) and not is_camera(path):
         check_file(path)
 
 
@@ -117,7 +117,7 @@ def _open(source: int | str | Path, clock: Clock, settings: CaptureSettings) -> 
     path = _path_of(name)
     if is_camera(path):
         return CameraSource(path, clock, settings)
-    if path.is_dir():
+    if is_folder(path):
         return PictureSource(name, pictures_in(path), clock)
     kind = check_file(path)
     if kind == "playlist":

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from rtface.cli.verbs import VERBS
 from rtface.errors import RtfaceError, UsageError, unknown
+from rtface.system.addresses import shown_address, shown_text
 from rtface.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -63,7 +65,8 @@ def run_program(args: list[str]) -> int:
         print(f"rtface {__version__}")
         return 0
     _speakable()
-    with _Interrupts() as interrupts:
+    with warnings.catch_warnings(), _Interrupts() as interrupts:
+        warnings.showwarning = _warn
         try:
             return _run(args[0], args[1:])
         except KeyboardInterrupt:
@@ -82,6 +85,11 @@ def _speakable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    """A warning in one line, without the place in the code that another program's author would want."""
+    print(f"rtface: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _run(verb: str, args: list[str]) -> int:
@@ -118,7 +126,10 @@ def _failed(error: Exception) -> int:
     if isinstance(error, ImportError) and _is_of_cv2(error):
         print(f"rtface: cv2: cannot be imported ({error}). {_CV2_MEND}", file=sys.stderr)
         return EXIT_FAILED
-    line = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        print(f"rtface: {shown_address(str(error.filename))}: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILED
+    line = shown_text(" ".join(str(error).split()))
     print(f"rtface: {type(error).__name__}: {line}. RTFACE_DEBUG=1 shows where, for a bug report", file=sys.stderr)
     return EXIT_FAILED
 

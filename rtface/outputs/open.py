@@ -13,7 +13,7 @@ from rtface.outputs.output_url import OutputUrl, parse_output_url, split_setting
 from rtface.outputs.registry import OutputKind, find
 from rtface.outputs.sink import Sink
 from rtface.system.addresses import shown_address
-from rtface.system.paths import expanded
+from rtface.system.paths import expanded, is_folder, is_there
 
 
 def choose(
@@ -69,14 +69,14 @@ def for_camera(output: str, camera: str, session: int = 1) -> str:
         return first
     while True:
         name = output.replace(CAMERA, f"{camera}-{session}")
-        if not expanded(split_settings(name)[0]).exists():
+        if not is_there(expanded(split_settings(name)[0])):
             return name
         session += 1
 
 
 def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink:
     folder = str(output).endswith(("/", os.sep))
-    kind = None if Path(output).is_dir() and not folder else find(str(output))
+    kind = None if is_folder(output) and not folder else find(str(output))
     if kind is not None and not kind.is_file:
         _once(seen, str(output), shown_address(str(output)))
         sink: Sink = kind.load().open_output(parse_output_url(str(output)))
@@ -137,14 +137,22 @@ def check_writable(path: Path, overwrite: bool) -> None:
     Raises:
         OutputError: It is a folder, is there already, has no folder to be in, or may not be written.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise _folder(path)
-    if path.exists() and not overwrite:
+    if is_there(path) and not overwrite:
         raise OutputError(str(path), "exists already", "-y (overwrite=True in Python) overwrites it")
     folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(str(path), f"cannot be written: there is no folder {folder}", f"mkdir -p {folder}")
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if not is_folder(folder):
+        shown, where = shown_address(str(path)), shown_address(str(folder))  # it may be an address with a slip in it
+        raise OutputError(shown, f"cannot be written: there is no folder {where}", f"mkdir -p {where}")
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # too long, or with a NUL in it
+        why = f"cannot be written ({getattr(error, 'strerror', None) or error})"
+        raise OutputError(str(path), why, "Name another path") from error
+    if not os.access(path if is_there(path) else folder, os.W_OK):
         raise OutputError(str(path), "cannot be written (permission denied)", "Name another path, or change the rights")
 
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from rtface.errors import UsageError, unknown
 from rtface.system.addresses import shown_address
+from rtface.system.paths import is_there
 
 T = TypeVar("T")
 
@@ -148,7 +149,7 @@ def split_settings(output: str | Path) -> tuple[str, OutputUrl]:
     A ``Path``, and a name that is there as it stands, are taken as they are.
     """
     name, _, query = str(output).partition("?")
-    if isinstance(output, Path) or not query or Path(str(output)).exists():
+    if isinstance(output, Path) or not query or is_there(str(output)):
         name, query = str(output), ""
     return name, OutputUrl(name, "", None, None, None, None, name, dict(parse_qsl(query, keep_blank_values=True)), name)
 

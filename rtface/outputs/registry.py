@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from rtface.errors import UsageError
 from rtface.outputs.output_url import scheme_of
 from rtface.system.addresses import shown_address
+from rtface.system.paths import is_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def find(output: str) -> OutputKind:
 
 def ending_of(path: str) -> str:
     """The ending of a path with its dot, in lower case; "" where it has none. What follows a ? is no part of it."""
-    name = (path if Path(path).exists() else path.partition("?")[0]).replace("\\", "/").rpartition("/")[2]
+    name = (path if is_there(path) else path.partition("?")[0]).replace("\\", "/").rpartition("/")[2]
     if name.lower().endswith(".coco.json"):
         return ".coco.json"
     dot = name.rfind(".")

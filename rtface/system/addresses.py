@@ -12,11 +12,15 @@ _SECRET_WORDS = (
     *("pass", "pwd", "loginpas", "token", "secret", "key", "auth", "sig", "cred", "session", "jwt", "bearer", "hmac"),
     *("streamid", "webhook", "otp"),
 )
+_SECRET_ENDS = ("pw", "psw")
+#: A user's name stands beside a password that is called by its first letter: ``u=me&p=secret``.
+_USER = re.compile(r"(?i)(?:^|[?&;_])(?:u|usr|un|user\w*|login\w*|account)=")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _CREDENTIALS = re.compile(r"[^/@\s]+:[^@\s]+@[^/\s]")
 _ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>`]+")
 _ASSIGNED_IN_TEXT = re.compile(
-    r"(?i)\b([\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key)[\w\-]*\s*[=:]\s*)([^\s,;\"'&()]+)"
+    r"(?i)\b((?:[\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key)[\w\-]*|[\w\-]*(?:pw|pwd|pass))\s*[=:]\s*)"
+    r"([^\s,;\"'&()]+)"
 )
 #: Where a setting begins in a query, and in a path: XMEye's cameras have ``user=admin_password=x_channel=1``.
 _QUERY_GAP = r"[&;]|[?#](?=[\w%.\-]+=)"
@@ -42,9 +46,9 @@ def shown_address(address: str) -> str:
     """
     scheme = _SCHEME.match(address)
     if scheme is None:
-        if "://" in address:  # a pipeline, say, with an address in it
+        if "://" in address or address.startswith("gst:"):  # a pipeline, say, with an address in it
             return shown_text(address)
-        return _without_credentials(address) if _CREDENTIALS.match(address) else address
+        return MASK + address[address.rindex("@") :] if _CREDENTIALS.match(address) else address
     rest = _without_credentials(address[scheme.end() :])
     authority, mark, tail = _cut(rest, "/?#")
     return scheme[0] + authority + _masked_tail(mark + tail)
@@ -89,7 +93,8 @@ def _masked_tail(tail: str) -> str:
 
 def _masked_setting(found: re.Match[str]) -> str:
     value = found["value"]
-    if value and (_is_secret(found["key"]) or _TOKEN.fullmatch(value)):
+    beside_user = found["key"].lower() == "p" and _USER.search(found.string) is not None
+    if value and (beside_user or _is_secret(found["key"]) or _TOKEN.fullmatch(value)):
         value = MASK
     elif "://" in unquote(value):
         value = shown_address(unquote(value))
@@ -112,7 +117,7 @@ def _masked_path(path: str) -> str:
 
 def _is_secret(name: str) -> bool:
     plain = re.sub(r"[\W_]", "", unquote(name)).lower()
-    return any(word in plain for word in _SECRET_WORDS)
+    return plain.endswith(_SECRET_ENDS) or any(word in plain for word in _SECRET_WORDS)
 
 
 def _cut(text: str, marks: str) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rtface.errors import InputError, OutputError, SourceError
 from rtface.system import filetype
+from rtface.system.addresses import shown_address
 from rtface.system.files import atomic_write
 from rtface.system.image_bytes import decode_image
 from rtface.system.opencv import MAX_SIDE_PX, cv2
@@ -96,7 +97,8 @@ def check_file(path: Path) -> str | None:
             raise SourceError(str(path), "is empty (0 bytes)", "Copy it again from where it came from")
         return filetype.kind_of(path)
     except FileNotFoundError as error:
-        raise SourceError(str(path), "does not exist", "Check the path") from error
+        shown = shown_address(str(path))  # what names no file may be an address with a slip in it
+        raise SourceError(shown, "does not exist", "Check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _unreadable(path, error) from error
 

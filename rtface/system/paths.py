@@ -25,6 +25,20 @@ def expanded(path: str | Path) -> Path:
         return path
 
 
+def is_there(path: str | Path) -> bool:
+    """Whether there is something by that name.
+
+    False also where that cannot be told: a folder that may not be entered, a name that is too long. Opening it says
+    why.
+    """
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists() raises what this answers
+
+
+def is_folder(path: str | Path) -> bool:
+    """The same of a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def home() -> Path | None:
     """The user's home folder; None where there is none, as in a container with an arbitrary user."""
     try:

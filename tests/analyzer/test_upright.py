@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
 import rtface
 from rtface.analyzer import Analyzer, still, upright
+from rtface.analyzer.upright import doubtful_rows
 from rtface.geometry.crop import Crop
 from rtface.options import Options
 
@@ -74,10 +75,19 @@ def test_an_upright_face_is_looked_at_no_more_than_before(
     analyzer: Analyzer, face: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    rows = upright.doubtful_rows
-    monkeypatch.setattr(still, "doubtful_rows", lambda quality: asked.append(len(rows(quality))) or rows(quality))
+
+    def rows(quality: Picture, boxed: Sequence[Crop]) -> Picture:
+        asked.append(len(doubtful_rows(quality, boxed)))
+        return doubtful_rows(quality, boxed)
+
+    monkeypatch.setattr(still, "doubtful_rows", rows)
     analyzer.image(face)
     assert asked == [0]
+
+
+def test_faces_too_small_to_tell_are_not_asked() -> None:
+    boxed = [Crop(50, 50, 20), Crop(50, 50, 60), Crop(50, 50, 60)]
+    assert doubtful_rows(np.array([0.1, 0.1, 0.6], np.float32), boxed).tolist() == [1]
 
 
 def test_a_face_is_turned_only_by_a_look_that_is_clearly_better() -> None:

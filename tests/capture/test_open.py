@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 
 from rtface.capture import open as opening
 from rtface.capture.camera import index_of, is_camera
+from rtface.capture.files import expand
 from rtface.capture.open import open_source, open_waiting
 from rtface.capture.reconnecting import Reconnect
 from rtface.capture.settings import AS_IT_COMES, CaptureSettings
@@ -142,3 +144,19 @@ def test_names_that_are_not_utf8(here: Path) -> None:
     for name in (video, still):
         with open_source(name, SystemClock()) as source:
             assert source.read() is not None
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "x" * 300 + ".txt", "x" * 300, "a\0b.jpg"])
+def test_a_name_that_cannot_be_is_one_error(here: Path, name: str) -> None:
+    for way in (open_source, expand):
+        with suppress(SourceError):  # expand may let it through, opening does not
+            way(name)
+    with pytest.raises(SourceError, match="cannot be read"):
+        open_source(name)
+
+
+@pytest.mark.parametrize("name", ["http:/me:s3cret@cam.local/x", "rtsp:me:s3cret@cam.local/x", "me:s3cret@cam/x.mp4"])
+def test_an_address_with_a_slip_in_it_keeps_its_password(here: Path, name: str) -> None:
+    with pytest.raises(SourceError, match="does not exist") as caught:
+        open_source(name)
+    assert "s3cret" not in str(caught.value)

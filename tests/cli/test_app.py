@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -106,6 +107,23 @@ def test_each_error_has_its_exit_code(
 ) -> None:
     raising(monkeypatch, kind("what", "why", "mend"))
     assert cli("cameras") == (code, "", "rtface: what: why. mend\n")
+
+
+def test_a_file_that_the_system_refuses_is_no_bug(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, PermissionError(13, "Permission denied", "me:s3cret@cam.local/x"))
+    assert cli("cameras") == (1, "", "rtface: …@cam.local/x: Permission denied\n")
+
+
+def test_a_warning_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    warns, before = typer.Typer(add_completion=False), warnings.showwarning
+
+    @warns.command()
+    def warn() -> None:
+        warnings.warn("something\nis odd", stacklevel=1)
+
+    monkeypatch.setattr("rtface.cli.cameras.cameras", warns)
+    assert cli("cameras") == (0, "", "rtface: warning: something is odd\n")
+    assert warnings.showwarning is before
 
 
 def test_an_unexpected_error_is_one_line_and_a_traceback_on_demand(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rtface.errors import OutputError, RtfaceError, UsageError
 from rtface.outputs.jsonl import JsonlSink
 from rtface.outputs.open import choose
+from rtface.outputs.sink import RunInfo
 from rtface.outputs.video import PictureSink, VideoSink
+from rtface.types import Frame, FrameResult
 
 
 def test_endings_choose_the_sink(tmp_path: Path) -> None:
@@ -87,3 +90,22 @@ def test_no_output_is_a_part_of_the_source_whatever_links_lead_to_it(tmp_path: P
         choose([tmp_path / "part.mp4"], source=playlist, overwrite=True)
     with pytest.raises(UsageError, match="is named twice"):
         choose([linked, picture], source="demo", overwrite=True)
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".mp4", ".jpg"])
+def test_a_name_that_is_too_long_is_one_error(tmp_path: Path, ending: str) -> None:
+    info = RunInfo("clip", live=False, stills=True, fps=None, frame_count=1, header={})
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        (sink,) = choose([tmp_path / ("x" * 300 + ending)], source="demo")
+        with sink:
+            sink.open(info)
+            sink.write(FrameResult(Frame(np.zeros((64, 64, 3), np.uint8))))
+            sink.finish({})
+    assert not any(tmp_path.iterdir()), caught.value
+
+
+def test_an_address_with_a_slip_in_it_keeps_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError) as caught:
+        choose(["me:s3cret@host/faces.jsonl"], source="demo")
+    assert "s3cret" not in str(caught.value)
