@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ class Count:
     records: list[Any] = field(default_factory=list)
 
 
-def pictures(data: Path, most: int) -> Iterator[tuple[Array, list[Array]]]:
+def pictures(data: Path, most: int) -> Iterator[tuple[NDArray[np.uint8], list[Array]]]:
     """Pictures (H, W, 3) BGR with landmarks (68, 2) of their larger faces."""
     found = 0
     for row in read(data / "landmarks.parquet", lambda row: row.split == "val"):
@@ -69,18 +70,18 @@ def pictures(data: Path, most: int) -> Iterator[tuple[Array, list[Array]]]:
             yield row.load()[0], truths
 
 
-def turned(image: Array, degrees: int) -> tuple[Array, Array]:
+def turned(image: NDArray[np.uint8], degrees: int) -> tuple[NDArray[np.uint8], Array]:
     """The picture turned clockwise, on a canvas that holds all of it, and the (2, 3) matrix from one to the other."""
     height, width = image.shape[:2]
     across, down = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     linear = np.round(np.array(((across, -down), (down, across))), 12)
     new = np.ceil(np.abs(linear) @ (width, height) - 1e-9).astype(int)
     middle = np.array((width - 1, height - 1)) / 2
-    matrix = np.hstack((linear, ((new - 1) / 2 - linear @ middle)[:, None]))
+    matrix: NDArray[np.float64] = np.hstack((linear, ((new - 1) / 2 - linear @ middle)[:, None]))
     if degrees % 90 == 0:
         return np.ascontiguousarray(np.rot90(image, -degrees // 90)), matrix
     size = (int(new[0]), int(new[1]))
-    return cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), matrix
+    return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8), matrix
 
 
 def faces_at(truth: Array, faces: Sequence[Face]) -> list[Face]:
@@ -119,11 +120,9 @@ def measure(analyzer: Analyzer, data: Path, turns: Sequence[int], most: int) -> 
 def arms(data: Path, turns: Sequence[int], most: int) -> dict[str, dict[int, Count]]:
     """Arm → turn → counts."""
     options, measured = Options(tasks=("landmarks",)), {}
-    rows = still.doubtful_rows
-    still.doubtful_rows = lambda quality, boxed: rows(quality, boxed)[:0]
-    with Analyzer(options) as analyzer:
+    nobody = np.empty(0, np.intp)
+    with patch.object(still, "doubtful_rows", lambda quality, boxed: nobody), Analyzer(options) as analyzer:
         measured["asked once"] = measure(analyzer, data, turns, most)
-    still.doubtful_rows = rows
     with Analyzer(options) as analyzer:
         measured["ships"] = measure(analyzer, data, turns, most)
     with Analyzer(Options(tasks=())) as analyzer:

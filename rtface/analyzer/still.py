@@ -17,7 +17,7 @@ from rtface.analyzer.crops import enhance_small, matrices
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.upright import TURNED_QUALITY, doubtful_rows, same_face, turned_rows, turns
 from rtface.budget import Budget
-from rtface.detect import Detections, Detector, from_boxes
+from rtface.detect import Detections, Detector, UprightDetector, from_boxes
 from rtface.detect.letterbox import CLOSEUP_PX
 from rtface.engine import Engine, Tensors
 from rtface.geometry.crop import (
@@ -118,7 +118,7 @@ class Stills:
         found = self._detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
         budget.stop_stage("detect")
         if not wanted:
-            return self._without_tasks(found, boxes is not None)
+            return self._without_tasks(frame, found, boxes is not None)
         return self._with_tasks([_Still(frame, found, boxes is not None)], wanted, budget)[0]
 
     def faces_of(self, frames: Sequence[Frame], wanted: tuple[str, ...], budget: Budget) -> list[StillFaces]:
@@ -130,13 +130,15 @@ class Stills:
         detections = [self._detector.detect(frame.image, still=True) for frame in frames]
         budget.stop_stage("detect")
         if not wanted:
-            return [self._without_tasks(found, False) for found in detections]
+            return [self._without_tasks(*pair, False) for pair in zip(frames, detections, strict=True)]
         stills = [_Still(frame, found, False) for frame, found in zip(frames, detections, strict=True)]
         return self._with_tasks(stills, wanted, budget)
 
-    def _without_tasks(self, found: Detections, known: bool) -> StillFaces:
+    def _without_tasks(self, frame: Frame, found: Detections, known: bool) -> StillFaces:
         """The engine, whose second opinion lets a still's lower bar stand, is not asked."""
         kept = found if known else found[found.scores >= self._options.score_threshold]
+        if not known and isinstance(self._detector, UprightDetector):
+            kept = self._detector.uprighted(frame.image, kept)
         return StillFaces(tuple(map(_detected, kept.boxes_xyxy, kept.scores, kept.points5)), found.possible_xyxy)
 
     def _with_tasks(self, stills: Sequence[_Still], wanted: tuple[str, ...], budget: Budget) -> list[StillFaces]:

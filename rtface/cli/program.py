@@ -66,7 +66,7 @@ def run_program(args: list[str]) -> int:
         return 0
     _speakable()
     with warnings.catch_warnings(), _Interrupts() as interrupts:
-        warnings.showwarning = _warn
+        warnings.showwarning = _warn  # type: ignore[assignment]  # it needs the first of its arguments
         try:
             return _run(args[0], args[1:])
         except KeyboardInterrupt:

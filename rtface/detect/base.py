@@ -69,6 +69,18 @@ class BatchDetector(Protocol):
         """
 
 
+@runtime_checkable
+class UprightDetector(Protocol):
+    """A detector that can tell which way up faces are; where an engine looks at them, that tells."""
+
+    def uprighted(self, image: NDArray[np.uint8], found: Detections) -> Detections:
+        """Faces that were found in a still, with points of the way up that each is.
+
+        Raises:
+            EngineError: the network cannot run.
+        """
+
+
 def from_boxes(boxes: Sequence[Any] | NDArray[Any]) -> Detections:
     """Boxes (N, 4) x0 y0 x1 y1, px, as detections with a score of 1 and without points.
 

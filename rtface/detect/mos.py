@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rtface.detect.base import Detections
 from rtface.detect.letterbox import Pass, View, still_passes, stream_view
-from rtface.detect.second_look import second_scores
+from rtface.detect.second_look import second_scores, uprighted
 from rtface.geometry.boxes import nms, voted
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -122,6 +122,14 @@ class MosDetector:
         scores = second_scores(image, found.boxes_xyxy, found.scores, self._forward)
         order = np.argsort(-scores, kind="stable")
         return replace(found[order], scores=scores[order], possible_xyxy=found.possible_xyxy)
+
+    def uprighted(self, image: NDArray[np.uint8], found: Detections) -> Detections:
+        """Faces that were found in a still, with points of the way up that each is.
+
+        Raises:
+            EngineError: the network cannot run.
+        """
+        return uprighted(image, found, self._forward)
 
     def detect_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """Faces of frames of several streams: those that fill the same canvas go through the network together.

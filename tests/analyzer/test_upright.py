@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import rtface
 from rtface.analyzer import Analyzer, still, upright
 from rtface.analyzer.upright import doubtful_rows
+from rtface.detect import UprightDetector
 from rtface.geometry.crop import Crop
 from rtface.options import Options
 
@@ -61,6 +63,32 @@ def test_the_five_points_are_right_without_landmarks_too(face: Picture) -> None:
         (lies,) = analyzer.image(turned(face, 2)).faces
     back = turned_back(lies.points5, face, 2)
     assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_without_tasks_the_five_points_are_right_or_the_face_is_not_reported(face: Picture, quarters: int) -> None:
+    # Of a large part of the picture the detector is surer: closer, a face on its head scores over the bar as well.
+    near = np.ascontiguousarray(face[100:420, 180:460])
+    with Analyzer(Options(tasks=())) as analyzer:
+        (stands,) = analyzer.image(near).faces
+        for lies in analyzer.image(turned(near, quarters)).faces:
+            back = turned_back(lies.points5, near, quarters)
+            assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+
+
+def test_the_detector_tells_which_way_up_a_face_is(face: Picture) -> None:
+    with Analyzer(Options(tasks=())) as analyzer:
+        stands = analyzer.detector.detect(face, still=True)[:1]
+        picture = turned(face, 2)
+        corners = turned_back(stands.boxes_xyxy.reshape(2, 2), picture, 2)
+        box = np.concatenate((corners.min(axis=0), corners.max(axis=0)))[None].astype(np.float32)
+        mistaken = replace(stands, boxes_xyxy=box, scores=np.array([0.55], np.float32))
+        assert isinstance(analyzer.detector, UprightDetector)
+        lies = analyzer.detector.uprighted(picture, mistaken)
+    back = turned_back(lies.points5[0], face, 2)
+    assert np.linalg.norm(back - stands.points5[0], axis=1).max() < 0.1 * np.ptp(stands.boxes_xyxy[0, [0, 2]])
+    assert abs(abs(lies.pose[0, 2]) - 180) < 15
+    assert lies.boxes_xyxy is mistaken.boxes_xyxy
 
 
 def test_boxes_that_are_known_may_be_of_turned_faces(analyzer: Analyzer, face: Picture) -> None:
