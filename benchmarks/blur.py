@@ -136,12 +136,15 @@ def main() -> None:
     tasks = () if arguments.tasks == "none" else TASKS
     options = Options(privacy="blur", max_faces=3, threads=arguments.threads, tasks=tasks)
     rows: dict[str, Counts] = {}
-    while sum(row.faces for row in rows.values()) < arguments.faces:
+    before, seen = -1, 0
+    while not rows or before < seen < arguments.faces:  # of clips without faces once
+        before = seen
         for clip in arguments.clips:
             for kind, images in (("as it is", frames_of(clip)), ("collage", collage(clip, rng))):
                 counts = rows.setdefault(f"{Path(clip).name}, {kind}", Counts())
                 measure(images, options, counts)
                 print(f"{clip}, {kind}: {counts.unblurred} unblurred of {counts.faces}", file=sys.stderr, flush=True)
+        seen = sum(row.faces for row in rows.values())
     for name, row in rows.items():
         cost = row.blur_ms / max(row.frames, 1)
         print(

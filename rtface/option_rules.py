@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
         InputError: A name is not a task.
     """
     names = [name.strip() for name in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
-    names = [] if names == ["none"] else [name for name in names if name]
+    names = [] if names == ["none"] else [name for name in names if name != ""]  # None is no task, and refused
     names = list(ALL_TASKS) if names == ["all"] else names
     for name in names:
         if name not in ALL_TASKS:
@@ -105,8 +106,12 @@ def parse_ms(text: str | float) -> float:
     Raises:
         OptionError: It is not a positive time.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)?\s*", str(text))
-    ms = float(match[1]) * (1000.0 if match[2] == "s" else 1.0) if match else 0.0
+    ms = 0.0
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        with suppress(OverflowError):  # of a whole number beyond all floats
+            ms = float(text)  # as it is: 1e-5 is no text of this form
+    elif match := re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)?\s*", str(text)):
+        ms = float(match[1]) * (1000.0 if match[2] == "s" else 1.0)
     if not 0.0 < ms < math.inf:
         raise wrong("time", "a positive time such as 33ms or 0.5s", text)
     return ms

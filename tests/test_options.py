@@ -130,11 +130,16 @@ def test_tasks_come_in_their_order_once_each() -> None:
     assert Options().tasks == TASKS
     with pytest.raises(InputError, match=r"'emotions': is unknown\. Did you mean emotion\?"):
         Options(tasks=("emotions",))
+    for wrong in ({}, None, 0):
+        with pytest.raises(InputError, match="is unknown"):
+            check_tasks([wrong])  # type: ignore[list-item]
     assert check_tasks([]) == check_tasks("none") == Options(tasks="none").tasks == ()  # type: ignore[arg-type]
     assert check_tasks("pose,emotion") == ("emotion", "pose")
 
 
-@pytest.mark.parametrize(("text", "ms"), [(33, 33.0), ("33", 33.0), ("33ms", 33.0), (" 1.5 s ", 1500.0), (".5ms", 0.5)])
+@pytest.mark.parametrize(
+    ("text", "ms"), [(33, 33.0), ("33", 33.0), ("33ms", 33.0), (" 1.5 s ", 1500.0), (".5ms", 0.5), (1e-5, 1e-5)]
+)
 def test_times(text: str | float, ms: float) -> None:
     assert parse_ms(text) == ms
 

@@ -40,31 +40,38 @@ Value = int | float | str
 
 
 def bundle(messages: Iterable[tuple[str, Sequence[Value]]]) -> bytes:
-    """An OSC bundle, to be applied at once; floats are 32 bits, ints 32 bits.
+    """An OSC bundle, to be applied at once; floats are 32 bits, ints 32 bits, texts come first in a message.
 
-    Of python-osc's own parts, without its builders: those read each message again that they have written, which costs
+    python-osc writes a message's address, types and texts, once: they are the same every frame. Its own builders cost
     more than all the rest of an output.
     """
-    types: Any = require("pythonosc.parsing.osc_types", "osc")
-    parts = [types.write_string("#bundle"), types.write_date(types.IMMEDIATELY)]
+    parts = [_beginning()]
     for address, values in messages:
-        kinds = "".join("s" if isinstance(one, str) else "i" if isinstance(one, int) else "f" for one in values)
-        message = [_text(address), _text("," + kinds)]
-        if kinds == "f" * len(values):
-            message.append(struct.pack(f">{len(values)}f", *values))
-        else:
-            write = {"s": types.write_string, "i": types.write_int, "f": types.write_float}
-            message += [write[kind](value) for kind, value in zip(kinds, values, strict=True)]
-        whole = b"".join(message)
-        parts += [types.write_int(len(whole)), whole]
+        texts = 0
+        while texts < len(values) and isinstance(values[texts], str):
+            texts += 1
+        numbers = values[texts:]
+        kinds = "".join(["i" if isinstance(one, int) else "f" for one in numbers])
+        head, body = _layout(address, tuple(values[:texts]), kinds)
+        parts += (head, body.pack(*numbers))
     return b"".join(parts)
 
 
-@lru_cache(maxsize=4096)
-def _text(text: str) -> bytes:
+@lru_cache(maxsize=1)
+def _beginning() -> bytes:
     types: Any = require("pythonosc.parsing.osc_types", "osc")
-    written: bytes = types.write_string(text)
-    return written
+    beginning: bytes = types.write_string("#bundle") + types.write_date(types.IMMEDIATELY)
+    return beginning
+
+
+@lru_cache(maxsize=4096)
+def _layout(address: str, texts: tuple[str, ...], kinds: str) -> tuple[bytes, struct.Struct]:
+    """A message as far as it is the same every time, its length first, and how its numbers follow."""
+    types: Any = require("pythonosc.parsing.osc_types", "osc")
+    tags = "," + "s" * len(texts) + kinds
+    head = b"".join(types.write_string(text) for text in (address, tags, *texts))
+    body = struct.Struct(">" + kinds)
+    return types.write_int(len(head) + body.size) + head, body
 
 
 class OscSink(DatagramSink):

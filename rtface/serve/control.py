@@ -61,6 +61,8 @@ class Control:
         for name in wanted:
             if name not in CHANGEABLE:
                 raise InputError(f"option {name!r}", "may not be changed from here", f"{', '.join(CHANGEABLE)} may")
+        if not isinstance(wanted.get("tasks", []), list):
+            raise InputError("tasks", "expected a list of names", 'Send {"tasks": ["landmarks", "pose"]}')
         privacy = wanted.get("privacy", self._hub.privacy)
         if privacy not in PRIVACY or PRIVACY.index(privacy) < PRIVACY.index(self._hub.privacy):
             mend = "Start rtface serve with another --privacy"

@@ -99,7 +99,7 @@ def _patch() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "budget_ms": {"type": ["number", "null"], "exclusiveMinimum": 0},
-            "tasks": {"type": "array", "minItems": 1, "items": {"enum": list(ALL_TASKS)}},
+            "tasks": {"type": "array", "items": {"enum": list(ALL_TASKS)}},
             "privacy": {"enum": ["full", "blur", "aggregate"]},
         },
     }

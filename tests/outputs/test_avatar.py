@@ -27,7 +27,7 @@ from tests.outputs.receivers import wait_for
 MODULES = Path(os.environ.get("AVATAR_NODE_MODULES", "node_modules"))
 if not (MODULES / "@pixiv" / "three-vrm").is_dir():
     pytest.skip("needs npm's three and @pixiv/three-vrm in AVATAR_NODE_MODULES", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'rtface[browser]'")
 pytest.importorskip("pythonosc", reason="needs python-osc (pip install 'rtface[osc]')")
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:

@@ -275,7 +275,7 @@ if (scheme === "ws") {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'rtface[browser]'")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium (apt install chromium)")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.serve.served import feed, serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'rtface[browser]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
     pytest.skip("needs Chromium (apt install chromium)", allow_module_level=True)
