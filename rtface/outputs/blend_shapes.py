@@ -3,8 +3,8 @@ as 68 points go.
 
 Of 68 points. Solid: eyeBlink, jawOpen, mouthSmile, mouthFrown, browInnerUp, browOuterUp, browDown. Weak, a hint of a
 movement rather than a measure: eyeWide, mouthPucker, mouthFunnel, mouthLeft/Right, jawLeft/Right, mouthStretch,
-mouthUpperUp, mouthLowerDown, mouthRoll. All others stay 0, because 68 points do not show them: eyeLook (no iris),
-cheeks, nose, tongue, dimples, press, shrug, squint, jawForward.
+mouthUpperUp, mouthLowerDown, mouthRoll. All others stay 0, because 68 points do not show them: eyeLook (no iris; of
+the task gaze where it was asked for), cheeks, nose, tongue, dimples, press, shrug, squint, jawForward.
 
 What is neutral differs from person to person, so it is learned: the median of a track's features (as OpenSeeFace does),
 begun with what is common. Half a minute of a face makes the values its own.
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.labels import BLENDSHAPES
+from rtface.outputs.eyes import eyes_of, look_shapes
 from rtface.outputs.face_features import FEATURES, INDEX, face_features
 from rtface.types import Expression, Face
 
@@ -86,9 +87,11 @@ class _NeutralFace:
         self.features = (COMMON_NEUTRAL * COMMON_WEIGHT + own * count) / (COMMON_WEIGHT + count)
 
 
-class _Track(NamedTuple):
-    neutral: _NeutralFace
-    values: dict[str, float]
+@dataclass(slots=True)
+class _Track:
+    neutral: _NeutralFace = field(default_factory=_NeutralFace)
+    values: dict[str, float] = field(default_factory=lambda: dict(NEUTRAL))
+    face: Face | None = None  # the last one: held up again, it is no second measurement
 
 
 class BlendShapes:
@@ -114,18 +117,28 @@ class BlendShapes:
             face: With an expression or landmarks; without, what was last known of its track.
             at: Seconds of the frame.
         """
-        track = self._tracks.setdefault(face.track_id, _Track(_NeutralFace(), dict(NEUTRAL)))
+        track = self._tracks.get(face.track_id)
+        if track is None:
+            track = self._tracks[face.track_id] = _Track()
         self._tracks.move_to_end(face.track_id)
         if len(self._tracks) > TRACKS:
             self._tracks.popitem(last=False)
+        if face is not track.face:
+            track.face = face
+            self._measure(track, face, at)
+        return mirrored(track.values) if self._mirror else dict(track.values)
+
+    def _measure(self, track: _Track, face: Face, at: float) -> None:
         if face.expression is not None:
             track.values.update(shapes_of_expression(face.expression))
-            return mirrored(track.values) if self._mirror else dict(track.values)
+            return
+        eyes = None if face.gaze is None else eyes_of(face)
+        if eyes is not None:
+            track.values.update(look_shapes(eyes))
         features = self._trusted(face)
         if features is not None:
             track.neutral.add(features, at)
             track.values.update(shapes_from_features(features, track.neutral.features))
-        return mirrored(track.values) if self._mirror else dict(track.values)
 
     @staticmethod
     def _trusted(face: Face) -> Floats | None:
@@ -211,6 +224,12 @@ MEASURED: tuple[str, ...] = tuple(
 )
 
 
+#: Those that the line of sight tells.
+LOOKS: tuple[str, ...] = tuple(name for name in BLENDSHAPES if name.startswith("eyeLook"))
+
+
 def measured_of(face: Face) -> tuple[str, ...]:
     """The names that can be other than 0 of a face."""
-    return MEASURED if face.expression is None else BLENDSHAPES
+    if face.expression is not None:
+        return BLENDSHAPES
+    return MEASURED if face.gaze is None else (*MEASURED, *LOOKS)

@@ -62,6 +62,18 @@ class Slots:
         self._slot_of: dict[int | None, int] = {}
         self._seen_at: dict[int | None, float] = {}
 
+    @property
+    def taken(self) -> set[int]:
+        """The slots that are a face's, also of one that was seen a moment ago."""
+        return set(self._slot_of.values())
+
+    def clear(self) -> list[int]:
+        """Free every slot; those that were taken."""
+        freed = sorted(self._slot_of.values())
+        self._slot_of.clear()
+        self._seen_at.clear()
+        return freed
+
     def update(self, result: FrameResult, at: float) -> tuple[dict[int, Face], list[int]]:
         """Slot → face, and the slots that became free.
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from rtface.labels import BLENDSHAPES
 from rtface.outputs.blend_shapes import NEUTRAL, BlendShapes
+from rtface.outputs.eyes import AHEAD, Eyes, eyes_of
 from rtface.outputs.follow import FaceFollower, frame_time
 from rtface.outputs.head import GLIDE, Head, head_of
 from rtface.outputs.network import NetworkSink
@@ -53,6 +54,7 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
         self._values: Mapping[str, float] = NEUTRAL
         self._head = BEFORE_ANYBODY
         self._rest: Head | None = None
+        self._eyes = AHEAD
 
     @property
     def port(self) -> int:
@@ -77,6 +79,7 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
         if face is None:
             self._values = {name: value * GLIDE for name, value in self._values.items()}
             self._head = self._head.glided_to(self._rest or BEFORE_ANYBODY)
+            self._eyes = self._eyes.scaled(GLIDE)
         else:
             head = head_of(face, (width, height))
             head = head.mirrored() if self._mirror else head
@@ -84,9 +87,12 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
                 return
             self._values, self._head = self._shapes.of(face, at), head
             self._rest = self._rest or head.upright()
+            eyes = eyes_of(face)
+            if eyes is not None:
+                self._eyes = eyes.mirrored() if self._mirror else eyes
         assert self._socket is not None
         for address, between in self._separators.items():
-            packet = packet_of(self._values, self._head, seen=face is not None, between=between)
+            packet = packet_of(self._values, self._head, self._eyes, seen=face is not None, between=between)
             try:
                 self._socket.sendto(packet, address)
             except (BlockingIOError, ConnectionRefusedError):
@@ -113,8 +119,10 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
             self._socket = None
 
 
-def packet_of(shapes: Mapping[str, float], head: Head, *, seen: bool = True, between: str = "-") -> bytes:
-    """The text of a face; eyes look ahead, since 68 points show no irises.
+def packet_of(
+    shapes: Mapping[str, float], head: Head, eyes: Eyes = AHEAD, *, seen: bool = True, between: str = "-"
+) -> bytes:
+    """The text of a face.
 
     ``head#`` has degrees about x (+ down), y (+ to the owner's left) and z (+ to the owner's right shoulder), then
     metres from the camera: to the owner's left, up, and the distance negative, as the phone's ARKit says them.
@@ -122,6 +130,7 @@ def packet_of(shapes: Mapping[str, float], head: Head, *, seen: bool = True, bet
     Args:
         shapes: All 52.
         head: Where it is.
+        eyes: Where they look within the head: degrees about the same axes.
         seen: Whether a face is there; newer phones begin with it.
         between: What stands between a name and its value.
     """
@@ -129,7 +138,8 @@ def packet_of(shapes: Mapping[str, float], head: Head, *, seen: bool = True, bet
     values = "|".join(f"{name}{between}{value}" for name, value in shown.items())
     numbers = (-head.pitch, -head.yaw, head.roll, -head.x / 100.0, head.y / 100.0, -head.z / 100.0)
     whole = ",".join(f"{number + 0.0:.4f}" for number in numbers)
-    return f"{values}|=head#{whole}|rightEye#0,0,0|leftEye#0,0,0|".encode()
+    left, right = (f"{0.0 - eye.pitch:.4f},{0.0 - eye.yaw:.4f},0" for eye in eyes)
+    return f"{values}|=head#{whole}|rightEye#{right}|leftEye#{left}|".encode()
 
 
 def _their_name(name: str) -> str:

@@ -6,6 +6,7 @@ padding. The layout is that of OpenSeeFace's ``facetracker.py`` and of its recei
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from rtface.geometry.face_model import MEAN_FACE_MM, FacePlacement, frontal_points, place_face, rotation_matrix
 from rtface.outputs.blend_shapes import BlendShapes
+from rtface.outputs.eyes import AHEAD, Eye, Eyes, eyes_of
 from rtface.outputs.follow import Slots, frame_time
 from rtface.outputs.network import DatagramSink
 from rtface.outputs.output_url import OutputUrl
@@ -37,12 +39,15 @@ _BODY = struct.Struct("<68f136f210f14f")
 FROM_IBUG = (*range(48), *range(49, 54), *range(55, 60), 48, 61, 62, 63, 54, 65, 66, 67)
 _FROM_IBUG = np.array(FROM_IBUG)
 NOSE_TIP = 30
+#: Of the distance between an eye's corners, how far behind them the eyeball's middle is: 12 of 31 mm.
+EYEBALL = 0.385
 
 
 class OpenSeeFaceSink(DatagramSink):
     """Every face as OpenSeeFace's tracker would send it; a face keeps its number while it is there, the first is 0.
 
-    What 68 points do not show is said so: pupils are the eyes' middles with confidence 0.
+    Pupils are where the tasks gaze or expression say; else the eyes' middles with confidence 0, since 68 points do not
+    show them.
 
     Args:
         url: ``openseeface://host:11573?faces=N``.
@@ -85,7 +90,9 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
     points = np.asarray(face.landmarks.points, np.float64)
     placed = place_face(points, rotation)
     turn = _their_rotation(rotation)
-    eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)  # right and left are the subject's
+    eyes = eyes_of(face)
+    middles = points[36:42].mean(axis=0), points[42:48].mean(axis=0)  # right and left are the subject's
+    solid = _their_points(points, rotation, placed, eyes or AHEAD)
     score = float(np.clip(face.landmarks.score, 0.0, 1.0))
     head = _HEAD.pack(
         now,
@@ -100,9 +107,9 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
         *_their_translation(points, placed, size_wh),
     )
     body = _BODY.pack(
-        *([score] * POINTS + [0.0, 0.0]),
-        *np.concatenate((points[_FROM_IBUG], eyes)).ravel().tolist(),
-        *_their_points(points, rotation, placed).ravel().tolist(),
+        *([score] * POINTS + [0.0 if eyes is None else score] * 2),
+        *np.concatenate((points[_FROM_IBUG], middles + _pupils_off(solid, rotation, placed))).ravel().tolist(),
+        *solid.ravel().tolist(),
         *_their_features(shapes),
     )
     return head + body
@@ -151,16 +158,32 @@ def _their_translation(points: Floats, placed: FacePlacement, size_wh: tuple[int
     return (height / 2.0 - y) / px_per_unit, (width / 2.0 - x) / px_per_unit, -width / px_per_unit
 
 
-def _their_points(points: Floats, rotation: Floats, placed: FacePlacement) -> Floats:
+def _their_points(points: Floats, rotation: Floats, placed: FacePlacement, eyes: Eyes) -> Floats:
     """(70, 3): 66 points, pupils and eyeballs around the nose's tip, unturned, with x, -y, -z of their model's axes."""
     flat = frontal_points(points, rotation, placed)
     solid = np.column_stack((-flat[:, 0], -flat[:, 1], -MEAN_FACE_MM[:, 2]))  # left, up, towards the camera
     solid = (solid - solid[NOSE_TIP]) / UNIT_MM
     right, left = solid[[36, 39]].mean(axis=0), solid[[42, 45]].mean(axis=0)
-    behind = [0.0, 0.0, 0.385 * float(np.linalg.norm(solid[36] - solid[39]))]  # an eyeball's middle: 12 of 31 mm
-    whole = np.concatenate((solid[_FROM_IBUG], (right, left, right - behind, left - behind)))
-    theirs: Floats = whole * (1.0, -1.0, -1.0)
+    depth = EYEBALL * float(np.linalg.norm(solid[36] - solid[39]))
+    balls = np.stack((right, left)) - (0.0, 0.0, depth)
+    pupils = balls + depth * np.array((_ahead(eyes.right), _ahead(eyes.left)))
+    theirs: Floats = np.concatenate((solid[_FROM_IBUG], pupils, balls)) * (1.0, -1.0, -1.0)
     return theirs
+
+
+def _ahead(eye: Eye) -> tuple[float, float, float]:
+    """Where an eye looks in the axes of their face model: to the picture's left, up, towards the camera."""
+    yaw, pitch = math.radians(eye.yaw), math.radians(eye.pitch)
+    return math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)
+
+
+def _pupils_off(solid: Floats, rotation: Floats, placed: FacePlacement) -> Floats:
+    """(2, 2) px of the right and the left pupil from where they are when the eyes look ahead."""
+    right, left, right_ball, left_ball = solid[POINTS:]
+    off = np.stack((right - right_ball, left - left_ball))  # x to the picture's left, y down, z away
+    off[:, 2] += np.linalg.norm(off, axis=1)
+    px: Floats = (off * (-1.0, 1.0, 1.0)) @ rotation[:2].T * (placed.px_per_mm * UNIT_MM)
+    return px
 
 
 def _fit_error(points: Floats, rotation: Floats, placed: FacePlacement) -> float:

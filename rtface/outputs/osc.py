@@ -7,14 +7,17 @@ slot is 0 for the first one, and stays its own while it is there:
 ``/rtface/face/<slot>/id``             the track's id
 ``/rtface/face/<slot>/box``            x, y, width, height in shares of the picture, 0..1
 ``/rtface/face/<slot>/pose``           yaw, pitch, roll in degrees, as ``rtface.HeadPose``
+``/rtface/face/<slot>/gaze``           yaw, pitch in degrees, and how likely at the camera; with the task gaze
 ``/rtface/face/<slot>/head``           x, y, z cm: to the owner's right, up, away from the camera
 ``/rtface/face/<slot>/emotion``        the strongest one's name, and how sure
 ``/rtface/face/<slot>/emotions``       8 numbers in the order of ``rtface.EMOTIONS``
 ``/rtface/face/<slot>/gesture``        eye left closed, eye right closed, mouth open, smile, brows up: 0..1
-``/rtface/face/<slot>/blend/<name>``   ``?blend=1``: each of ARKit's blend shapes that 68 points can tell
+``/rtface/face/<slot>/blend/<name>``   ``?blend=1``: each of ARKit's blend shapes that is known
 ``/rtface/face/<slot>/landmarks``      ``?landmarks=1``: 136 numbers x0 y0 x1 y1 … in shares of the picture
 ``/rtface/face/<slot>/gone``           1, once, when the slot is free again
 =====================================  ==============================================================================
+
+A face that is gone leaves its last values for a second; then pose, gaze, gesture and blend shapes glide to 0.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any
 from rtface.errors import require
 from rtface.outputs.blend_shapes import BlendShapes, measured_of
 from rtface.outputs.follow import Slots, frame_time
-from rtface.outputs.head import DEFAULT_FOV_DEG, head_of
+from rtface.outputs.head import DEFAULT_FOV_DEG, GLIDE, head_of
 from rtface.outputs.network import DatagramSink
 from rtface.outputs.output_url import OutputUrl
 from rtface.types import Face, FrameResult
@@ -35,8 +38,15 @@ from rtface.types import Face, FrameResult
 PORT = 9000
 #: Of a UDP packet; larger ones would be cut.
 MOST_BYTES = 60_000
+#: What glides to 0 when its face is gone, and where it has arrived there.
+GLIDING, ARRIVED = ("pose", "gaze", "gesture", "blend/"), 0.005
+#: Beats without a frame after which the faces count as gone: a second of a camera that is lost.
+IDLE_BEATS = 2
 
 Value = int | float | str
+Messages = list[tuple[str, Sequence[Value]]]
+#: Of one face: what its messages are called below its slot, and their values.
+Told = Sequence[tuple[str, Sequence[Value]]]
 
 
 def bundle(messages: Iterable[tuple[str, Sequence[Value]]]) -> bytes:
@@ -92,19 +102,47 @@ class OscSink(DatagramSink):
         self._fov = url.number("fov", DEFAULT_FOV_DEG, 10.0, 170.0)
         self._slots = Slots()
         self._shapes = BlendShapes(self._mirror)
+        self._shown: dict[int, Told] = {}  # by slot, also of faces that are gone
+        self._idle_beats = 0
 
     def packets(self, result: FrameResult) -> Iterable[bytes]:
         at = frame_time(result.frame, self.info.live)
         faces, freed = self._slots.update(result, at)
-        messages: list[tuple[str, Sequence[Value]]] = [(f"{self._prefix}/faces", [len(faces)])]
-        messages += [(f"{self._prefix}/face/{slot}/gone", [1]) for slot in freed]
+        messages: Messages = [(f"{self._prefix}/faces", [len(faces)])]
+        self._idle_beats, count = 0, 0
+        messages += self._parting(freed, self._slots.taken)
         for slot, face in sorted(faces.items()):
-            one = [(f"{self._prefix}/face/{slot}/{name}", values) for name, values in self._face(result, face, at)]
-            if sum(len(values) for _, values in messages + one) * 40 > MOST_BYTES:
+            self._shown[slot] = told = list(self._face(result, face, at))
+            one_count = sum([len(values) for _, values in told])
+            if (count + one_count) * 40 > MOST_BYTES:
                 yield bundle(messages)
-                messages = []
-            messages += one
+                messages, count = [], 0
+            messages += self._messages(slot, told)
+            count += one_count
         yield bundle(messages)
+
+    def _messages(self, slot: int, told: Told) -> Messages:
+        beginning = f"{self._prefix}/face/{slot}/"
+        return [(beginning + name, values) for name, values in told]
+
+    def idle_packets(self) -> Iterable[bytes]:
+        self._idle_beats += 1
+        if self._idle_beats >= IDLE_BEATS and self._shown:
+            messages = self._parting(self._slots.clear(), set())
+            yield bundle([(f"{self._prefix}/faces", [0]), *messages])
+
+    def _parting(self, freed: Iterable[int], taken: set[int]) -> Messages:
+        """What is told of slots without a face: that it is gone, and its values on their way to 0."""
+        messages: Messages = [(f"{self._prefix}/face/{slot}/gone", [1]) for slot in freed]
+        for slot in [slot for slot in self._shown if slot not in taken]:
+            nearer = [
+                (name, list(map(_nearer, values))) for name, values in self._shown[slot] if name.startswith(GLIDING)
+            ]
+            messages += self._messages(slot, nearer)
+            self._shown[slot] = nearer
+            if not any(any(values) for _, values in nearer):
+                del self._shown[slot]
+        return messages
 
     def _face(self, result: FrameResult, face: Face, at: float) -> Iterable[tuple[str, list[Value]]]:
         height, width = result.frame.image.shape[:2]
@@ -138,6 +176,12 @@ class OscSink(DatagramSink):
         if self._blend:
             for name in measured_of(face):
                 yield f"blend/{name}", [shapes[name]]
+
+
+def _nearer(value: Value) -> float:
+    """A step on the way to 0."""
+    moved = float(value) * GLIDE
+    return moved if abs(moved) > ARRIVED else 0.0
 
 
 def open_output(url: OutputUrl) -> OscSink:

@@ -1,13 +1,14 @@
 """VMC, the Virtual Motion Capture protocol: moves a VRM avatar's head, neck and face (VSeeFace, VMC, Warudo, VNyan, …).
 
 One OSC bundle a frame (protocol.vmc.info, role Performer → Marionette): ``/VMC/Ext/OK``, ``/VMC/Ext/T``,
-``/VMC/Ext/Root/Pos``, ``/VMC/Ext/Bone/Pos`` of Neck and Head, ``/VMC/Ext/Blend/Val`` and ``/VMC/Ext/Blend/Apply``.
+``/VMC/Ext/Root/Pos``, ``/VMC/Ext/Bone/Pos`` of Neck and Head, and of LeftEye and RightEye once it was seen where eyes
+look (the tasks gaze, expression), ``/VMC/Ext/Blend/Val`` and ``/VMC/Ext/Blend/Apply``.
 Axes are Unity's: left-handed, y up, z the way the avatar looks, so x is the avatar's right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -15,9 +16,11 @@ from rtface.errors import require
 from rtface.geometry.face_model import rotation_matrix
 from rtface.labels import EMOTIONS
 from rtface.outputs.blend_shapes import BlendShapes, measured_of
+from rtface.outputs.eyes import Eye, Eyes, eyes_of
 from rtface.outputs.follow import FaceFollower, frame_time
+from rtface.outputs.head import GLIDE
 from rtface.outputs.network import DatagramSink
-from rtface.outputs.osc import Value, bundle
+from rtface.outputs.osc import Messages, bundle
 from rtface.outputs.output_url import OutputUrl
 from rtface.types import Face, FrameResult, HeadPose
 
@@ -26,10 +29,8 @@ PORT = 39539
 NECK_SHARE = 0.4
 #: Local positions in metres of an adult's skeleton, for receivers that set them; most keep the avatar's own.
 NECK_POSITION, HEAD_POSITION = (0.0, 0.12, -0.01), (0.0, 0.09, 0.01)
-#: Share of the way back to neutral that is left a frame, of a face that is gone.
-GLIDE = 0.85
-
-Messages = list[tuple[str, Sequence[Value]]]
+#: Of the eyes beside the head; x is the avatar's right.
+EYE_POSITIONS = {"LeftEye": (-0.032, 0.06, 0.08), "RightEye": (0.032, 0.06, 0.08)}
 
 
 class VmcSink(DatagramSink):
@@ -51,6 +52,7 @@ class VmcSink(DatagramSink):
         self._shapes = BlendShapes()
         self._pose = HeadPose(0.0, 0.0, 0.0)
         self._values: dict[str, float] = {}
+        self._eyes: Eyes | None = None
         self._started_at = self._clock.now()
 
     def packets(self, result: FrameResult) -> Iterable[bytes]:
@@ -60,12 +62,14 @@ class VmcSink(DatagramSink):
             return self.idle_packets()
         if face.pose is not None:
             self._pose = face.pose
+        self._eyes = eyes_of(face) or self._eyes
         self._values = self._clip_values(face, at)
         return (self._bundle(),)
 
     def idle_packets(self) -> Iterable[bytes]:
         pose = self._pose
         self._pose = HeadPose(pose.yaw * GLIDE, pose.pitch * GLIDE, pose.roll * GLIDE)
+        self._eyes = None if self._eyes is None else self._eyes.scaled(GLIDE)
         self._values = {name: value * GLIDE if value > 0.01 else 0.0 for name, value in self._values.items()}
         return (self._bundle(),)
 
@@ -82,7 +86,6 @@ class VmcSink(DatagramSink):
         return values
 
     def _bundle(self) -> bytes:
-
         quaternions = head_quaternions(self._pose, self._mirror)
         values = mirrored_clips(self._values) if self._mirror else self._values
         messages: Messages = [
@@ -92,6 +95,13 @@ class VmcSink(DatagramSink):
             ("/VMC/Ext/Bone/Pos", ["Neck", *NECK_POSITION, *quaternions[0]]),
             ("/VMC/Ext/Bone/Pos", ["Head", *HEAD_POSITION, *quaternions[1]]),
         ]
+        if self._eyes is not None:
+            eyes = self._eyes.mirrored() if self._mirror else self._eyes
+            turned = {"LeftEye": eyes.left, "RightEye": eyes.right}
+            messages += [
+                ("/VMC/Ext/Bone/Pos", [name, *EYE_POSITIONS[name], *eye_quaternion(eye)])
+                for name, eye in turned.items()
+            ]
         messages += [("/VMC/Ext/Blend/Val", [name, value]) for name, value in values.items()]
         messages.append(("/VMC/Ext/Blend/Apply", []))
         return bundle(messages)
@@ -107,6 +117,11 @@ def head_quaternions(pose: HeadPose, mirror: bool = False) -> tuple[tuple[float,
     if mirror:
         axis_angle = axis_angle * (1.0, -1.0, -1.0)
     return _quaternion(axis_angle * NECK_SHARE), _quaternion(axis_angle * (1.0 - NECK_SHARE))
+
+
+def eye_quaternion(eye: Eye) -> tuple[float, ...]:
+    """Local rotation x, y, z, w of an eye, in Unity's axes."""
+    return _quaternion(_rotation_vector(rotation_matrix(-eye.yaw, eye.pitch, 0.0)))
 
 
 def vrm0_clips(shapes: Mapping[str, float], emotions: Mapping[str, float]) -> dict[str, float]:

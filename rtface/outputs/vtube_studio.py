@@ -17,6 +17,7 @@ from typing import Any
 from rtface.errors import require
 from rtface.labels import EMOTIONS
 from rtface.outputs.blend_shapes import BlendShapes
+from rtface.outputs.eyes import RANGE_DEG, eyes_of
 from rtface.outputs.follow import FaceFollower, frame_time
 from rtface.outputs.head import GLIDE, Head, head_of
 from rtface.outputs.network import NetworkSink
@@ -42,6 +43,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "MouthOpen": (0, 1),
     "EyeOpenLeft": (0, 1),
     "EyeOpenRight": (0, 1),
+    **dict.fromkeys(("EyeLeftX", "EyeLeftY", "EyeRightX", "EyeRightY"), (-1, 1)),
     "Brows": (0, 1),
     "BrowLeftY": (0, 1),
     "BrowRightY": (0, 1),
@@ -181,6 +183,11 @@ class VTubeStudioSink(NetworkSink[FrameResult]):
             "BrowLeftY": brows["Left"],
             "BrowRightY": brows["Right"],
         }
+        eyes = eyes_of(face)
+        if eyes is not None:  # else they are VTube Studio's own to move
+            left, right = eyes.mirrored() if self._mirror else eyes
+            values |= {"EyeLeftX": left.yaw / RANGE_DEG, "EyeLeftY": left.pitch / RANGE_DEG}
+            values |= {"EyeRightX": right.yaw / RANGE_DEG, "EyeRightY": right.pitch / RANGE_DEG}
         values = {name: min(max(value, RANGES[name][0]), RANGES[name][1]) for name, value in values.items()}
         if face.emotion is not None:
             values |= zip(OWN, face.emotion.probs.tolist(), strict=True)

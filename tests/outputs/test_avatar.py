@@ -21,6 +21,7 @@ import pytest
 
 from rtface.outputs.output_url import parse_output_url
 from rtface.outputs.vmc import VmcSink
+from rtface.types import Gaze
 from tests.outputs.made import a_face, a_result, a_run
 from tests.outputs.receivers import wait_for
 
@@ -51,8 +52,9 @@ def vrm() -> dict[str, Any]:
 
     hips = bone("hips", None, 0, 0.9, 0)
     chest = bone("chest", bone("spine", hips, 0, 0.15, 0), 0, 0.15, 0)
-    bone("head", bone("neck", chest, 0, 0.25, 0), 0, 0.09, 0)
+    head = bone("head", bone("neck", chest, 0, 0.25, 0), 0, 0.09, 0)
     for side, sign in (("left", 1), ("right", -1)):
+        bone(f"{side}Eye", head, 0.045 * sign, 0.13, 0.105)
         lower_arm = bone(f"{side}LowerArm", bone(f"{side}UpperArm", chest, 0.15 * sign, 0.2, 0), 0.25 * sign, 0, 0)
         bone(f"{side}Hand", lower_arm, 0.25 * sign, 0, 0)
         lower_leg = bone(f"{side}LowerLeg", bone(f"{side}UpperLeg", hips, 0.1 * sign, 0, 0), 0, -0.4, 0)
@@ -147,7 +149,13 @@ def test_a_head_in_a_browser_moves_as_the_person_does(page: tuple[Any, Bridge], 
         assert shown(1, pose=(30.0, 0.0, 0.0))["looks"] == pytest.approx([0.5, 0.0, 0.866], abs=0.01)
         assert shown(2, pose=(0.0, 30.0, 0.0))["looks"] == pytest.approx([0.0, 0.5, 0.866], abs=0.01)
         assert shown(3, pose=(0.0, 0.0, 30.0))["up"] == pytest.approx([0.5, 0.866, 0.0], abs=0.01)
-        face = shown(4, pose=(25.0, 0.0, 0.0), moved=OPEN_MOUTH | LEFT_BLINK)
+        # Whoever looks into the camera is looked at by the avatar, wherever the head points.
+        face = shown(5, pose=(25.0, 10.0, 5.0), gaze=Gaze(0.0, 0.0, 1.0))
+        assert face["sight"] == pytest.approx([0.0, 0.0, 1.0], abs=0.01) and face["looks"][0] > 0.4
+        face = shown(6, gaze=Gaze(30.0, 0.0, 0.0))
+        assert face["sight"] == pytest.approx([0.5, 0.0, 0.866], abs=0.01)
+        assert face["looks"] == pytest.approx([0.0, 0.0, 1.0], abs=0.01)
+        face = shown(7, pose=(25.0, 0.0, 0.0), moved=OPEN_MOUTH | LEFT_BLINK, gaze=Gaze(0.0, 0.0, 1.0))
         assert face["happy"] == pytest.approx(0.7, abs=0.01) and face["aa"] > 0.4 and face["blinkLeft"] > 0.5
         tab.screenshot(path=str(tmp_path / "avatar.png"))
         if "AVATAR_SCREENSHOT" in os.environ:

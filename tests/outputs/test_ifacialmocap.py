@@ -10,7 +10,7 @@ import pytest
 
 from rtface.outputs.ifacialmocap import IFacialMocapSink
 from rtface.outputs.output_url import parse_output_url
-from rtface.types import HeadPose
+from rtface.types import Gaze, HeadPose
 from tests.outputs.made import HEIGHT, WIDTH, a_face, a_result, a_run
 from tests.outputs.receivers import datagrams, free_port, listening, wait_for
 from tests.outputs.receivers.ifacialmocap import HELLO, HELLO_V2, PORT, Packet, ask, decode
@@ -137,3 +137,13 @@ def test_it_listens_on_this_machine_alone_unless_a_host_is_named() -> None:
         sink.open(a_run())
         wait_for(lambda: sink.connected)
         assert sink._socket is not None and sink._socket.getsockname()[0] == "127.0.0.1"
+
+
+def test_eyes_turn_within_the_head_about_the_heads_own_axes() -> None:
+    # The page's sample: eyes that look down have x above 0, and to their owner's left y above 0, as the head.
+    down_left = sent(a_face(gaze=Gaze(12.0, -9.0, 0.5)))
+    for eye in (down_left.left_eye, down_left.right_eye):
+        assert eye == pytest.approx((9.0, 12.0, 0.0), abs=0.01)
+    assert sent(a_face(pose=(12.0, 0.0, 0.0), gaze=Gaze(12.0, 0.0, 0.5))).left_eye == pytest.approx((0, 0, 0), abs=0.01)
+    assert sent(a_face(gaze=Gaze(12.0, 0.0, 0.5)), settings="&mirror=1").left_eye[1] == pytest.approx(-12.0, abs=0.01)
+    assert sent(a_face()).left_eye == sent(a_face()).right_eye == (0.0, 0.0, 0.0)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from rtface.outputs.blend_shapes import NEUTRAL
+from rtface.outputs.eyes import eyes_of
 from rtface.outputs.open import choose
 from rtface.outputs.openseeface import face_bytes
-from rtface.types import FrameResult, HeadPose
+from rtface.types import FrameResult, Gaze, HeadPose
 from tests.outputs.made import HEIGHT, WIDTH, a_face, a_result, run_through
 from tests.outputs.receivers import datagrams, listening
 from tests.outputs.receivers.openseeface import FEATURES, MAX_FIT_ERROR, OpenSeeFace, decode
@@ -128,3 +129,20 @@ def test_features_say_what_the_blend_shapes_say() -> None:
         "mouth_wide": 1.0,
     }
     assert set(face.features) == set(FEATURES)
+
+
+def test_pupils_are_where_the_line_of_sight_goes_through_the_eyeball() -> None:
+    """The receiver's gaze is the way from 68 to 66, and from 69 to 67 (Unity/OpenSee.cs), of an unturned head."""
+    pose, sight = (15.0, 5.0, 0.0), (0.0, 0.0)
+    plain, looking = (seen(pose=pose, **more) for more in ({}, {"gaze": Gaze(*sight, 1.0)}))
+    eyes = eyes_of(a_face(pose=pose, gaze=Gaze(*sight, 1.0)))
+    assert eyes is not None
+    yaw, pitch = map(math.radians, eyes.left)
+    for pupil, ball in ((66, 68), (67, 69)):
+        way = looking.points_3d[pupil] - looking.points_3d[ball]
+        # Sent as x to the picture's left, y down, z away.
+        ahead = (math.sin(yaw) * math.cos(pitch), -math.sin(pitch), -math.cos(yaw) * math.cos(pitch))
+        assert way / np.linalg.norm(way) == pytest.approx(ahead, abs=1e-3)
+        assert looking.confidence[pupil] > 0.5 and plain.confidence[pupil] == 0.0
+        moved = looking.points[pupil] - plain.points[pupil]
+        assert moved[0] < -1.0 and moved[1] > 0.3, "the head points right and up in the picture, the eyes come back"

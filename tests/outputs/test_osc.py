@@ -15,13 +15,16 @@ from rtface.geometry.face_model import rotation_matrix
 from rtface.outputs.osc import OscSink
 from rtface.outputs.output_url import parse_output_url
 from rtface.outputs.vmc import VmcSink, head_quaternions, mirrored_clips, vrm0_clips
-from rtface.types import HeadPose
+from rtface.types import Gaze, HeadPose
 from tests.outputs.made import WIDTH, a_face, a_result, a_run, run_through
 from tests.outputs.receivers import Program, free_port, needs, wait_for
 
 pytest.importorskip("pythonosc", reason="needs python-osc (pip install 'rtface[osc]')")
 
 Message = tuple[str, str, list[str]]
+
+
+OPEN = {61: (0, -8), 62: (0, -8), 63: (0, -8), 65: (0, 8), 66: (0, 8), 67: (0, 8)}
 
 
 class OscDump:
@@ -41,6 +44,11 @@ class OscDump:
             except OSError:
                 return True
         return False
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        return self._program.output
 
     def messages(self, last: str) -> list[Message]:
         """All messages up to the one with the address `last`."""
@@ -100,10 +108,54 @@ def test_a_slot_is_free_again_when_its_face_is_gone(oscdump: OscDump) -> None:
     assert sum(address == "/door/face/0/gone" for address, _, _ in found) == 1
 
 
+@pytest.mark.parametrize("camera", ["goes on", "is lost"])
+def test_a_face_that_is_gone_leaves_its_last_values_and_then_glides_to_neutral(oscdump: OscDump, camera: str) -> None:
+    sink = OscSink(parse_output_url(f"osc://127.0.0.1:{oscdump.port}?blend=1"))
+    sink.beat_s = 0.01 if camera == "is lost" else None
+    gaze = Gaze(10.0, 5.0, 0.4)
+    faces = [a_result(a_face(pose=(20.0, 10.0, 5.0), moved=OPEN, gaze=gaze), index=index) for index in range(5)]
+    nobody = [a_result(index=index) for index in range(5, 120)] if camera == "goes on" else []
+    with sink:
+        sink.open(a_run())
+        for number, result in enumerate(faces + nobody, 1):
+            sink.write(result)
+            wait_for(lambda number=number: sink.sent == number)  # type: ignore[misc]
+        wait_for(lambda: not sink._shown)
+        sink.finish({})
+    wait_for(lambda: "/rtface/face/0/gaze fff 0.000000 0.000000 0.000000" in oscdump.output)
+    found = oscdump.messages("/rtface/face/0/gone")
+    for name, first in (("pose", 20.0), ("gaze", 10.0), ("gesture", None), ("blend/jawOpen", None)):
+        values = [numbers(message) for message in found if message[0] == f"/rtface/face/0/{name}"]
+        after = values[5:]
+        assert first is None or values[4][0] == pytest.approx(first, abs=1e-4)
+        assert len(after) > 10 and after[-1] == [0.0] * len(after[-1])
+        size = [sum(map(abs, one)) for one in after]
+        assert size == sorted(size, reverse=True) and size[0] > 0.8 * sum(map(abs, values[4])), "no jump"
+    assert sum(address.endswith("/gone") for address, _, _ in found) == 1
+
+
+def test_an_avatar_glides_to_neutral_when_its_person_is_gone(oscdump: OscDump) -> None:
+    sink = VmcSink(parse_output_url(f"vmc://127.0.0.1:{oscdump.port}?clips=arkit"))
+    face = a_face(pose=(20.0, 10.0, 5.0), moved=OPEN, gaze=Gaze(-10.0, 5.0, 0.4))
+    with sink:
+        sink.open(a_run())
+        for number, result in enumerate([a_result(face), *(a_result(index=index) for index in range(1, 90))], 1):
+            sink.write(result)
+            wait_for(lambda number=number: sink.sent == number)  # type: ignore[misc]
+        sink.finish({})
+    wait_for(lambda: oscdump.output.count("/VMC/Ext/Blend/Apply") == 90)
+    found = oscdump.messages("/VMC/Ext/Blend/Apply")
+    for name in ("Head", "Neck", "LeftEye", "RightEye"):
+        turns = [math.acos(min(abs(float(values[7])), 1.0)) for _, _, values in found if values[:1] == [f'"{name}"']]
+        assert len(turns) == 90
+        assert turns[24] == turns[0] > 0.03, "for a second the last value stands"
+        assert turns[26:] == sorted(turns[26:], reverse=True) and turns[-1] < 2e-3
+    jaw = [float(values[1]) for _, _, values in found if values[:1] == ['"jawOpen"']]
+    assert jaw[24] == jaw[0] > 0.4 and jaw[-1] == 0.0
+
+
 def test_an_avatar_gets_bones_and_blend_shapes(oscdump: OscDump) -> None:
-    face = a_face(
-        pose=(20.0, 10.0, 5.0), moved={61: (0, -8), 62: (0, -8), 63: (0, -8), 65: (0, 8), 66: (0, 8), 67: (0, 8)}
-    )
+    face = a_face(pose=(20.0, 10.0, 5.0), moved=OPEN)
     run_through(VmcSink(parse_output_url(f"vmc://127.0.0.1:{oscdump.port}?clips=vrm0,arkit")), [a_result(face)])
     found = oscdump.messages("/VMC/Ext/Blend/Apply")
     assert [address for address, _, _ in found[:5]] == [
@@ -150,6 +202,27 @@ def test_quaternions_agree_with_the_matrix_for_any_pose() -> None:
         neck, head = head_quaternions(HeadPose(*pose))
         nose = rotation_matrix(*pose) @ (0, 0, -1)  # in picture axes: x right, y down, z away
         assert rotate(neck, tuple(rotate(head, (0, 0, 1)))) == pytest.approx(-nose, abs=1e-6)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("pose", [(0.0, 0.0, 0.0), (25.0, 0.0, 0.0), (0.0, -20.0, 0.0), (20.0, -10.0, 15.0)])
+def test_an_avatar_whose_person_looks_into_the_camera_looks_ahead_wherever_its_head_points(
+    oscdump: OscDump, pose: tuple[float, float, float], mirror: bool
+) -> None:
+    url = f"vmc://127.0.0.1:{oscdump.port}" + ("?mirror=1" if mirror else "")
+    run_through(VmcSink(parse_output_url(url)), [a_result(a_face(pose=pose, gaze=Gaze(0.0, 0.0, 1.0)))])
+    found = oscdump.messages("/VMC/Ext/Blend/Apply")
+    bones = {values[0].strip('"'): tuple(map(float, values[4:])) for _, types, values in found if types == "sfffffff"}
+    for eye in ("LeftEye", "RightEye"):
+        sight = rotate(bones["Neck"], tuple(rotate(bones["Head"], tuple(rotate(bones[eye], (0, 0, 1))))))
+        assert sight == pytest.approx((0.0, 0.0, 1.0), abs=2e-3)
+
+
+def test_an_avatar_gets_eyes_only_where_they_are_known(oscdump: OscDump) -> None:
+    run_through(VmcSink(parse_output_url(f"vmc://127.0.0.1:{oscdump.port}?clips=arkit")), [a_result(a_face())])
+    assert "Eye" not in "".join(
+        values[0] for _, types, values in oscdump.messages("/VMC/Ext/Blend/Apply") if types == "sfffffff"
+    )
 
 
 def test_a_mirror_exchanges_the_sides_of_clips() -> None:

@@ -14,7 +14,7 @@ from rtface.outputs import vtube_studio
 from rtface.outputs.output_url import parse_output_url
 from rtface.outputs.vtube_studio import VTubeStudioSink
 from rtface.system.backoff import Backoff
-from rtface.types import Event, Face, HeadPose
+from rtface.types import Event, Face, Gaze, HeadPose
 from tests.outputs.made import HEIGHT, WIDTH, a_face, a_result, a_run
 from tests.outputs.receivers import wait_for
 
@@ -66,6 +66,13 @@ def test_values_are_within_what_the_inputs_take(studio: VTubeStudio) -> None:
         assert low <= values.get(name, low) <= high, name
     assert {name for name in values if name not in DEFAULTS} == {f"Rtface{name.capitalize()}" for name in EMOTIONS}
     assert values["RtfaceHappiness"] == pytest.approx(0.7)
+
+
+def test_eyes_look_where_the_person_does_and_are_left_alone_where_that_is_not_known(studio: VTubeStudio) -> None:
+    values = injected(studio, a_face(gaze=Gaze(-15.0, 7.5, 0.5)))  # to the owner's right: + as FaceAngleX
+    assert values["EyeLeftX"] == values["EyeRightX"] == pytest.approx(0.5, abs=1e-3)
+    assert values["EyeLeftY"] == values["EyeRightY"] == pytest.approx(0.25, abs=1e-3)
+    assert "EyeLeftX" not in injected(studio, a_face())
 
 
 def test_eyes_and_mouth_are_the_subjects(studio: VTubeStudio) -> None:
