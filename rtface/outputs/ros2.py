@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 import time
+from array import array
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from typing import Any
+
+from numpy import ndarray
 
 from rtface.errors import UsageError
 from rtface.outputs.hri import CAMERA_FRAME, Message, build, messages
@@ -30,18 +33,18 @@ class Ros2Sink(NetworkSink[FrameResult]):
     """Publishes ``/humans/faces/tracked``, the topics of each face below ``/humans/faces/<id>/``, and ``/tf``.
 
     Args:
-        url: ``ros2:NAME?frame_id=camera_optical_frame``; NAME is the node's, "rtface" where it is missing.
+        url: ``ros2:NAME?frame_id=camera_optical_frame&pictures=1``; NAME is the node's, "rtface" where it is missing.
     """
 
-    picture = "none"
-
     def __init__(self, url: OutputUrl) -> None:
-        url.only("frame_id")
+        url.only("frame_id", "pictures")
         node_name = url.name or "rtface"
         if not NODE_NAME.fullmatch(node_name):
             raise UsageError(url.shown, f"{node_name!r} is no name of a node", "Use letters, digits and _: ros2:door")
         super().__init__(f"ros2:{node_name}")
         self._node_name = node_name
+        self._pictures = url.switch("pictures")
+        self.picture = "private" if self._pictures else "none"
         self._frame_id = url.settings.get("frame_id", CAMERA_FRAME)
         self._context: Any = None
         self._node: Any = None
@@ -62,7 +65,7 @@ class Ros2Sink(NetworkSink[FrameResult]):
     def send(self, item: FrameResult) -> None:
         now = self._clock.now()
         stamp_s = time.time() if item.time is None else item.time.timestamp()
-        for message in messages(item, stamp_s, self._frame_id):
+        for message in messages(item, stamp_s, self._frame_id, pictures=self._pictures):
             self._publisher(message).publish(build(message.kind, message.fields, _made))
             self._used_at[message.topic] = now
         for topic in [topic for topic, at in self._used_at.items() if now - at > FORGET_S]:
@@ -89,7 +92,9 @@ class Ros2Sink(NetworkSink[FrameResult]):
 
 
 def _made(kind: str, fields: dict[str, Any]) -> Any:
-    return _class(kind)(**fields)
+    # Its generated classes take bytes as an array of the standard library.
+    given = {name: array("B", one.tobytes()) if isinstance(one, ndarray) else one for name, one in fields.items()}
+    return _class(kind)(**given)
 
 
 @cache

@@ -22,12 +22,13 @@ class RosbagSink(Sink):
         path: The folder; written beside under another name and renamed when the run ends.
         overwrite: Whether a bag that is there may be replaced.
         frame_id: The camera's optical frame.
+        pictures: Also each face's picture.
     """
 
-    picture = "none"
-
-    def __init__(self, path: Path, *, overwrite: bool, frame_id: str) -> None:
+    def __init__(self, path: Path, *, overwrite: bool, frame_id: str, pictures: bool = False) -> None:
         self.name = str(path)
+        self.picture = "private" if pictures else "none"
+        self._pictures = pictures
         self._path, self._overwrite, self._frame_id = path, overwrite, frame_id
         self._part = path.with_name(f".{path.name}.{time.time_ns():x}")
         self._writer: Any = None
@@ -55,7 +56,7 @@ class RosbagSink(Sink):
         at = frame_time(result.frame, self._live)
         stamp_s = time.time() - time.monotonic() + at if self._live else self._began + at
         try:
-            for topic, kind, fields in messages(result, stamp_s, self._frame_id):
+            for topic, kind, fields in messages(result, stamp_s, self._frame_id, pictures=self._pictures):
                 if topic not in self._connections:
                     self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
                 data = self._store.serialize_cdr(build(kind, fields, self._made), kind)
@@ -91,5 +92,6 @@ class RosbagSink(Sink):
 
 def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:
     """The output for a path."""
-    settings.only("frame_id")
-    return RosbagSink(path, overwrite=overwrite, frame_id=settings.settings.get("frame_id", CAMERA_FRAME))
+    settings.only("frame_id", "pictures")
+    frame_id = settings.settings.get("frame_id", CAMERA_FRAME)
+    return RosbagSink(path, overwrite=overwrite, frame_id=frame_id, pictures=settings.switch("pictures"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from array import array as bytes_array
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
@@ -33,11 +34,16 @@ COMMON = {
     "geometry_msgs/msg/TransformStamped": (
         "std_msgs/Header header\nstring child_frame_id\ngeometry_msgs/Transform transform\n"
     ),
+    "sensor_msgs/msg/Image": (
+        "std_msgs/Header header\nuint32 height\nuint32 width\nstring encoding\nuint8 is_bigendian\nuint32 step\n"
+        "uint8[] data\n"
+    ),
     "tf2_msgs/msg/TFMessage": "geometry_msgs/TransformStamped[] transforms\n",
 }
 CHECKS: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "int32": lambda value: isinstance(value, int) and -(2**31) <= value < 2**31,
+    "uint8": lambda value: isinstance(value, int) and 0 <= value < 2**8,
     "uint32": lambda value: isinstance(value, int) and 0 <= value < 2**32,
     "float32": lambda value: isinstance(value, float) and abs(value) < 3.4028235e38,
     "float64": lambda value: isinstance(value, float),
@@ -57,7 +63,9 @@ class Made:
 
     def check(self, name: str, described: str, value: Any) -> None:
         array = re.fullmatch(r"(.+)\[(\d*)\]", described)
-        if array is not None:
+        if described == "uint8[]":
+            assert isinstance(value, bytes_array) and value.typecode == "B", name
+        elif array is not None:
             assert isinstance(value, list) and (not array[2] or len(value) == int(array[2])), name
             for one in value:
                 self.check(name, array[1], one)
@@ -168,9 +176,22 @@ def test_a_face_is_published_as_rep_155_has_it(ros: Ros) -> None:
         assert said["/humans/faces/tracked"].header.frame_id == "head_camera"
         assert said["/humans/faces/f00007/expression"].expression == "happy"
         assert said["/humans/faces/f00007/landmarks"].landmarks[30].c == pytest.approx(0.8)
-        assert [one.child_frame_id for one in said["/tf"].transforms] == ["face_f00007"]
+        assert [one.child_frame_id for one in said["/tf"].transforms] == ["face_f00007", "gaze_f00007"]
         sink.finish({})
     assert not ros.contexts[0].up and not node.publishers
+
+
+def test_faces_pictures_are_published_when_asked_for(ros: Ros) -> None:
+    with Ros2Sink(parse_output_url("ros2:?pictures=1")) as sink:
+        assert sink.picture == "private" and Ros2Sink(parse_output_url("ros2:")).picture == "none"
+        sink.open(a_run())
+        send(sink, a_face(track_id=7))
+        said: dict[str, Any] = dict(ros.nodes[0].published)
+        for name in ("cropped", "aligned"):
+            picture = said[f"/humans/faces/f00007/{name}"]
+            assert (picture.height, picture.width, picture.step, picture.encoding) == (128, 128, 384, "bgr8")
+            assert len(picture.data) == 128 * 384
+        sink.finish({})
 
 
 def test_topics_of_a_face_that_is_gone_are_withdrawn(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
