@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rtface.geometry.face_model import MEAN_FACE_MM, FacePlacement, frontal_points, place_face, rotation_matrix
 from rtface.outputs.blend_shapes import BlendShapes
-from rtface.outputs.eyes import AHEAD, Eye, Eyes, eyes_of
+from rtface.outputs.eyes import Eye, Eyes, eyes_of
 from rtface.outputs.follow import Slots, frame_time
 from rtface.outputs.network import DatagramSink
 from rtface.outputs.output_url import OutputUrl
@@ -41,6 +41,10 @@ _FROM_IBUG = np.array(FROM_IBUG)
 NOSE_TIP = 30
 #: Of the distance between an eye's corners, how far behind them the eyeball's middle is: 12 of 31 mm.
 EYEBALL = 0.385
+#: (2, 68): of the subject's right and left eye, the middle of its points and that of its corners.
+_MIDDLES, _BETWEEN_CORNERS = np.zeros((2, 68)), np.zeros((2, 68))
+_MIDDLES[0, 36:42] = _MIDDLES[1, 42:48] = 1.0 / 6.0
+_BETWEEN_CORNERS[0, [36, 39]] = _BETWEEN_CORNERS[1, [42, 45]] = 0.5
 
 
 class OpenSeeFaceSink(DatagramSink):
@@ -91,8 +95,10 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
     placed = place_face(points, rotation)
     turn = _their_rotation(rotation)
     eyes = eyes_of(face)
-    middles = points[36:42].mean(axis=0), points[42:48].mean(axis=0)  # right and left are the subject's
-    solid = _their_points(points, rotation, placed, eyes or AHEAD)
+    solid = _their_points(points, rotation, placed, eyes)
+    pupils = _MIDDLES @ points
+    if eyes is not None:
+        pupils += _pupils_off(solid, rotation, placed)
     score = float(np.clip(face.landmarks.score, 0.0, 1.0))
     head = _HEAD.pack(
         now,
@@ -108,7 +114,8 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
     )
     body = _BODY.pack(
         *([score] * POINTS + [0.0 if eyes is None else score] * 2),
-        *np.concatenate((points[_FROM_IBUG], middles + _pupils_off(solid, rotation, placed))).ravel().tolist(),
+        *points[_FROM_IBUG].ravel().tolist(),
+        *pupils.ravel().tolist(),
         *solid.ravel().tolist(),
         *_their_features(shapes),
     )
@@ -158,15 +165,16 @@ def _their_translation(points: Floats, placed: FacePlacement, size_wh: tuple[int
     return (height / 2.0 - y) / px_per_unit, (width / 2.0 - x) / px_per_unit, -width / px_per_unit
 
 
-def _their_points(points: Floats, rotation: Floats, placed: FacePlacement, eyes: Eyes) -> Floats:
+def _their_points(points: Floats, rotation: Floats, placed: FacePlacement, eyes: Eyes | None) -> Floats:
     """(70, 3): 66 points, pupils and eyeballs around the nose's tip, unturned, with x, -y, -z of their model's axes."""
     flat = frontal_points(points, rotation, placed)
     solid = np.column_stack((-flat[:, 0], -flat[:, 1], -MEAN_FACE_MM[:, 2]))  # left, up, towards the camera
     solid = (solid - solid[NOSE_TIP]) / UNIT_MM
-    right, left = solid[[36, 39]].mean(axis=0), solid[[42, 45]].mean(axis=0)
-    depth = EYEBALL * float(np.linalg.norm(solid[36] - solid[39]))
-    balls = np.stack((right, left)) - (0.0, 0.0, depth)
-    pupils = balls + depth * np.array((_ahead(eyes.right), _ahead(eyes.left)))
+    pupils = _BETWEEN_CORNERS @ solid
+    depth = EYEBALL * math.dist(solid[36].tolist(), solid[39].tolist())
+    balls = pupils - (0.0, 0.0, depth)
+    if eyes is not None:
+        pupils = balls + depth * np.array((_ahead(eyes.right), _ahead(eyes.left)))
     theirs: Floats = np.concatenate((solid[_FROM_IBUG], pupils, balls)) * (1.0, -1.0, -1.0)
     return theirs
 
