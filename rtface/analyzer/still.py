@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.analyzer.believed import CUT_OUT_TRUST, trusted_rows
 from rtface.analyzer.crops import enhance_small, matrices
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.upright import TURNED_QUALITY, doubtful_rows, same_face, turned_rows, turns
@@ -36,15 +37,6 @@ from rtface.types import Face, Frame
 
 STILL_BATCH = 8
 """Faces of a still in one engine call, at least. A crowd takes several calls: each face in a call holds 5 MB."""
-
-QUALITY_POWER = 0.35
-"""How much the engine's opinion counts beside the detector's. At 10 to 14 false faces on 760 enlarged pieces of
-garments (`benchmarks/false_faces.py --data`), powers of .2, .3, .35 and .4 gave an AP of 68.0, 68.0, 68.1 and 68.0 on
-WIDER val's faces of 16 px and more, 81.4, 81.6, 81.9 and 81.5 on those of 24."""
-
-CUT_OUT_TRUST = 1.25
-"""So many times `Options.still_min_confidence` is asked of a picture that is small as a whole: the detector sees it
-enlarged, where texture looks like a face."""
 
 
 class StillFaces(NamedTuple):
@@ -181,7 +173,7 @@ class Stills:
         temperature = self._engines.emotion_temperature
         values = decode(wanted, tensors, crops, to_frame, points, emotion_temperature=temperature)
         scores = tensors.get(FACE, found.scores) if known else found.scores
-        rows = self._believed(still, cuts, tensors) if not known else range(len(crops))
+        rows = self._believed(still, cuts, tensors[QUALITY]) if not known else range(len(crops))
         if "parsing" in wanted and len(looks) > 1:
             for row in rows:
                 maps = [answer["parsing"][row] for answer in answers]
@@ -209,15 +201,15 @@ class Stills:
         )
         return StillFaces(faces, found.possible_xyxy)
 
-    def _believed(self, still: _Still, cuts: Sequence[_Cut], tensors: Tensors) -> list[int]:
+    def _believed(self, still: _Still, cuts: Sequence[_Cut], quality: NDArray[np.float32]) -> list[int]:
         """Which of the detector's finds the engine takes for faces as well."""
-        small = max(still.frame.image.shape[:2]) <= CLOSEUP_PX
-        trust = self._options.still_min_confidence * (CUT_OUT_TRUST if small else 1.0)
-        quality = tensors[QUALITY]
-        trusts = still.found.scores * quality**QUALITY_POWER
+        bar = self._options.still_min_confidence
+        if max(still.frame.image.shape[:2]) <= CLOSEUP_PX:
+            bar *= CUT_OUT_TRUST
         rows: list[int] = []
-        for row, cut in enumerate(cuts):
-            if trusts[row] < trust or (cut.turned and quality[row] < TURNED_QUALITY):
+        for row in trusted_rows(still.found, quality, bar):
+            cut = cuts[row]
+            if cut.turned and quality[row] < TURNED_QUALITY:
                 continue
             # Of a turned face the detector may see two parts; turned upright, both are the face.
             if not any((cut.turned or cuts[other].turned) and same_face(cut.crop, cuts[other].crop) for other in rows):
