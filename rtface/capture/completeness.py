@@ -75,6 +75,55 @@ def _mp4(file: BinaryIO, size: int) -> Structure:
     return Structure(cut=begun, short=data and not index)  # the index comes last
 
 
+def end_of_fragments(path: Path) -> int:
+    """Bytes of an mp4 up to a last fragment's head that lacks its end; 0 where it has no such, or none before it.
+
+    FFmpeg (8.0) opens no file that ends within some parts of a fragment's head, however many whole ones stand before.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            if kind == b"moof" and at + length > size and _fragmented(file, at - 1):
+                return at
+            if length < 8:
+                break
+            at += length
+    return 0
+
+
+class FirstBytes:
+    """A file up to some byte, for a library that reads it.
+
+    Args:
+        path: The file.
+        end: How many bytes of it there seem to be.
+    """
+
+    def __init__(self, path: Path, end: int) -> None:
+        self._file, self._end = path.open("rb"), end
+
+    def read(self, count: int = -1) -> bytes:
+        left = max(self._end - self._file.tell(), 0)
+        return self._file.read(left if count < 0 else min(count, left))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(*((self._end + offset, 0) if whence == 2 else (offset, whence)))
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
 def _fragmented(file: BinaryIO, end: int) -> bool:
     """Whether the boxes up to the one at `end` hold a fragment."""
     at = 0

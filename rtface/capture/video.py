@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtface.capture.completeness import Structure, structure
+from rtface.capture.completeness import FirstBytes, Structure, end_of_fragments, structure
 from rtface.capture.decoder import Decoder
 from rtface.capture.deinterlace import Deinterlacer
 from rtface.capture.media_time import MediaTime, frame_rate
@@ -226,6 +227,9 @@ def _open_file(path: Path, kind: str | None, hwaccel: str) -> InputContainer:
         plain = av.open(address, metadata_errors="replace")
     except (FFmpegError, ValueError) as error:
         facts = structure(path, kind)
+        if kind == "mp4" and (end := end_of_fragments(path)):
+            with suppress(FFmpegError, ValueError):
+                return av.open(FirstBytes(path, end), metadata_errors="replace")
         if facts.cut or facts.short:
             raise SourceError(str(path), f"is cut short ({kind})", _COPY) from error
         if kind is None:

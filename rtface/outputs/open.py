@@ -139,7 +139,7 @@ def check_writable(path: Path, overwrite: bool) -> None:
     """
     if is_folder(path):
         raise _folder(path)
-    if is_there(path) and not overwrite:
+    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is something, too
         raise OutputError(str(path), "exists already", "-y (overwrite=True in Python) overwrites it")
     folder = path.parent
     if not is_folder(folder):

@@ -93,6 +93,8 @@ def check_file(path: Path) -> str | None:
             raise SourceError(str(path), "is a folder", "Name a file, or give the folder to rtface run")
         if path.is_char_device() or path.is_block_device() or path.is_socket():
             raise SourceError(str(path), "is a device, not a video or picture", "Name a file, or a camera by its index")
+        if path.is_fifo():  # it would be waited for without end, and what was read to tell its kind is gone
+            raise SourceError(str(path), "is a pipe, which can be read once only", "Write it to a file first")
         if path.stat().st_size == 0 and path.is_file():
             raise SourceError(str(path), "is empty (0 bytes)", "Copy it again from where it came from")
         return filetype.kind_of(path)

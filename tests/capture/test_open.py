@@ -82,6 +82,14 @@ def test_a_device_that_is_no_camera_is_refused() -> None:
         open_source("/dev/null")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(here: Path) -> None:
+    os.mkfifo(here / "clip.mp4")
+    for name in ("clip.mp4", here / "clip.mp4"):
+        with pytest.raises(SourceError, match="is a pipe"):
+            open_source(name)
+
+
 @pytest.mark.parametrize("content", ["#EXTM3U\n#EXTINF:1,\n{}\n", "ffconcat version 1.0\nfile {}\n"])
 def test_a_playlist_opens_no_file_of_this_machine(here: Path, content: str) -> None:
     (here / "list.m3u8").write_text(content.format(write_video(here / "private.mp4")))

@@ -32,6 +32,7 @@ def test_endings_choose_the_sink(tmp_path: Path) -> None:
         ("faces.avi", UsageError, "no output is written to .avi. Use .jsonl, .csv"),
         ("faces", UsageError, "a name without an ending"),
         ("old.jsonl", OutputError, "exists already. -y "),
+        ("dangling.mp4", OutputError, "exists already. -y "),
         ("folder", OutputError, "is a folder"),
         ("folder.mp4", OutputError, "is a folder"),
         ("none/faces.mp4", OutputError, "mkdir -p"),
@@ -42,6 +43,7 @@ def test_what_cannot_be_an_output(tmp_path: Path, name: str, error: type[RtfaceE
     (tmp_path / "old.jsonl").write_text("old")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "dangling.mp4").symlink_to("nowhere.mp4")
     (tmp_path / "clip.mp4").touch()
     with pytest.raises(error) as caught:
         choose([tmp_path / name], source=str(tmp_path / "clip.mp4"))
