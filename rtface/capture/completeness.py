@@ -120,7 +120,7 @@ class FirstBytes:
     def tell(self) -> int:
         return self._file.tell()
 
-    def close(self) -> None:
+    def __del__(self) -> None:  # PyAV closes a file that it was given only where it writes
         self._file.close()
 
 
