@@ -148,7 +148,17 @@ def test_bad_arrays(image: Any, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "boxes", [[[0, 0, 10]], [0, 0, 10, 10], [[5, 5, 5, 9]], [[0, 0, np.nan, 9]], [["a", 0, 1, 1]], "boxes"]
+    "boxes",
+    [
+        [[0, 0, 10]],
+        [0, 0, 10, 10],
+        [[5, 5, 5, 9]],
+        [[0, 0, np.nan, 9]],
+        [[0, 0, 10**400, 9]],
+        [[0, 0, 1e39, 9]],
+        [["a", 0, 1, 1]],
+        "boxes",
+    ],
 )
 def test_bad_boxes(boxes: Any) -> None:
     with pytest.raises(InputError, match="boxes"):

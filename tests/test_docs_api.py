@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+import rtface
 from rtface.capture.open import demo_clip
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
@@ -49,3 +51,12 @@ def test_the_snippets_are_typed(files: Path) -> None:
     config = str(PAGE.parents[1] / "pyproject.toml")
     out, err, code = mypy.run(["--strict", "--config-file", config, "--cache-dir", str(files / "cache"), str(program)])
     assert code == 0, out + err
+
+
+def test_no_signature_shows_the_environment() -> None:
+    # help() and documentation print a default's value: passwords and tokens, where it is os.environ.
+    for file in sorted(Path(rtface.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                given = [*node.args.defaults, *(one for one in node.args.kw_defaults if one is not None)]
+                assert not any("environ" in ast.unparse(one) for one in given), f"{file}:{node.lineno}"

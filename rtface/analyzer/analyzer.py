@@ -9,6 +9,7 @@ import math
 import os
 import threading
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -415,8 +416,10 @@ def _seconds(name: str, value: object) -> float:
     Raises:
         InputError: It is no number, or not finite.
     """
-    if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value):
-        return float(value)
+    if not isinstance(value, bool) and isinstance(value, Real):
+        with suppress(OverflowError):  # an int beyond all floats
+            if math.isfinite(value):
+                return float(value)
     raise InputError(name, f"expected finite seconds, got {value!r:.40}", "Pass a number, such as time.monotonic()")
 
 

@@ -89,8 +89,9 @@ def from_boxes(boxes: Sequence[Any] | NDArray[Any]) -> Detections:
     """
     mend = "Pass boxes=[[x0, y0, x1, y1], …] in px of the image"
     try:
-        array = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # infinity, which is refused below
+            array = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError("boxes", f"expected numbers of shape (N, 4), got {boxes!r:.60}", mend) from error
     if array.size == 0:
         return Detections.none()

@@ -93,8 +93,9 @@ def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink
 
 def _identities(path: Path) -> list[object]:
     """What a file is known by: where it is, and if it is there which one it is, whatever links lead to it."""
-    identities: list[object] = [path.resolve()]
+    identities: list[object] = []
     with suppress(OSError, ValueError):
+        identities.append(path.resolve())
         facts = path.stat()
         if facts.st_ino:  # some file systems of Windows have no such number
             identities.append((facts.st_dev, facts.st_ino))

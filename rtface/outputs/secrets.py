@@ -11,7 +11,7 @@ from rtface.system.paths import expanded
 
 
 def secret_of(
-    url: OutputUrl, setting: str, variable: str, *, given: str | None = None, env: Mapping[str, str] = os.environ
+    url: OutputUrl, setting: str, variable: str, *, given: str | None = None, env: Mapping[str, str] | None = None
 ) -> str | None:
     """A secret: of the file that `setting` names, else of the environment's `variable`, else as it was `given`.
 
@@ -22,7 +22,7 @@ def secret_of(
     """
     path = url.settings.get(setting)
     if path is None:
-        return env.get(variable) or given
+        return (os.environ if env is None else env).get(variable) or given
     try:
         text = expanded(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -111,11 +111,11 @@ class WindowSink(Sink):
                 cv2.destroyWindow(TITLE)
 
 
-def why_no_display(env: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str | None:
+def why_no_display(env: Mapping[str, str] | None = None, platform: str = sys.platform) -> str | None:
     """Why there is no display to open a window on, or None where there is one."""
     if platform in ("win32", "darwin"):
         return None
-    display = env.get("DISPLAY")
+    display = (os.environ if env is None else env).get("DISPLAY")
     if not display:
         # OpenCV's own Qt has only the X11 plugin: Wayland alone will not do.
         return "there is no display (DISPLAY is not set)"

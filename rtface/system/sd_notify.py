@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 
-def notify_socket(env: Mapping[str, str] = os.environ) -> str | None:
+def notify_socket(env: Mapping[str, str] | None = None) -> str | None:
     """Where systemd listens; None = it did not start this process as a service of Type=notify."""
-    return env.get("NOTIFY_SOCKET") or None
+    return (os.environ if env is None else env).get("NOTIFY_SOCKET") or None
 
 
-def sd_notify(state: str, env: Mapping[str, str] = os.environ) -> bool:
+def sd_notify(state: str, env: Mapping[str, str] | None = None) -> bool:
     """Tell systemd a state such as "READY=1"; False where nobody listens.
 
     Args:
         state: Assignments, one a line.
-        env: Where NOTIFY_SOCKET is looked up.
+        env: Where NOTIFY_SOCKET is looked up; None = the process's environment.
     """
     address = notify_socket(env)
     if address is None or not hasattr(socket, "AF_UNIX"):
