@@ -17,10 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -32,7 +35,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rtface import Analyzer, Options
 from rtface.bench.report import table
 from rtface.datasets.corpus import read
+from rtface.detect import mos
 from rtface.detect.base import Detections, Detector
+from rtface.detect.second_look import DOUBTFUL, second_scores
 from rtface.engine import OrtEngine
 from rtface.errors import require
 from rtface.evaluate.detection import MIN_HEIGHTS_PX, DetectionMeasure, judge
@@ -105,6 +110,24 @@ def false_enlarged(analyzer: Analyzer, data: Path) -> dict[str, float]:
     return {"false_per_100_enlarged": round(100 * sum(counts) / len(counts), 2)}
 
 
+def cost(detector: Detector, data: Path, count: int) -> dict[str, float]:
+    """CPU ms of the detector for a still of WIDER val, with second looks at doubtful faces and without, in turns."""
+    spent = {"with": 0.0, "without": 0.0}
+    low, high = DOUBTFUL
+    doubtful = 0
+    for sample in islice(Samples(data / "detection.parquet", wanted(DetectionMeasure())), count):
+        detector.detect(sample.image, still=True)  # the canvas's memory
+        for arm in spent:
+            looks = second_scores if arm == "with" else lambda image, boxes, scores, forward: scores
+            with patch.object(mos, "second_scores", looks):
+                began = time.process_time()
+                found = detector.detect(sample.image, still=True)
+                spent[arm] += time.process_time() - began
+        doubtful += int(((found.scores >= low) & (found.scores < high)).sum())  # without: as they were
+    each = {f"still_{arm}_second_looks_cpu_ms": round(1000 * seconds / count, 1) for arm, seconds in spent.items()}
+    return {**each, "doubtful_faces_a_still": round(doubtful / count, 2)}
+
+
 def drawn(image: Array, boxes: Sequence[Array]) -> Array:
     """The picture in a square of SHOWN_PX with boxes on it."""
     scale = SHOWN_PX / max(image.shape[:2])
@@ -175,6 +198,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of the corpus, for AP on WIDER val")
     parser.add_argument("--detector", action="append", default=[], metavar="NAME=ONNX", help="another; repeatable")
     parser.add_argument("--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="an option")
+    parser.add_argument("--cost", type=int, metavar="N", help="CPU time of second looks on N pictures of --data alone")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw what stills return, a row a detector")
     return parser.parse_args(argv)
 
@@ -182,6 +206,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     options = Options.load(env={}, **{k: json.loads(v) for k, _, v in (one.partition("=") for one in args.options)})
+    if args.cost:
+        network = OrtEngine(load(find("detector")), "detector", threads=1)
+        print(json.dumps({**cost(detector_on(network, options), args.data, args.cost), "machine": machine.facts()}))
+        return
     arms, rows = {}, []
     for name, network in detectors(args.detector).items():
         marked: list[Array] = []

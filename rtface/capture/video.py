@@ -229,7 +229,9 @@ def _open_file(path: Path, kind: str | None, hwaccel: str) -> InputContainer:
         facts = structure(path, kind)
         if kind == "mp4" and (end := end_of_fragments(path)):
             with suppress(FFmpegError, ValueError):
-                return av.open(FirstBytes(path, end), metadata_errors="replace")
+                whole: Any = FirstBytes(path, end)
+                container: InputContainer = av.open(whole, "r", metadata_errors="replace")
+                return container
         if facts.cut or facts.short:
             raise SourceError(str(path), f"is cut short ({kind})", _COPY) from error
         if kind is None:
