@@ -11,7 +11,7 @@ import typer
 
 from rtface.cli import flags
 from rtface.datasets.registry import FORMATS
-from rtface.errors import OptionError, OutputError, UsageError
+from rtface.errors import OptionError, OutputError, UsageError, require
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
@@ -90,6 +90,8 @@ def import_command(
     for path_out in filter(None, (file, check)):
         if path_out.exists() and not overwrite:
             raise OutputError(str(path_out), "exists already", "Use --overwrite, or another name")
+    if file is not None:
+        require("pyarrow", "eval")  # before labels are read for minutes
     images = read(layout, path)[:limit]
     if check is not None:
         _draw(images, check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -84,3 +85,10 @@ def test_bad_pictures_stop_or_are_left_out(mine: Path, tmp_path: Path, cli: Cli)
 def test_eval_names_an_unknown_format(mine: Path, cli: Cli) -> None:
     done = cli("eval", "landmarks", "--data", mine, "--format", "foldr")
     assert done.code == 2 and "Did you mean folder?" in done.err
+
+
+def test_without_pyarrow_nothing_is_read(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("rtface.datasets.registry.read", lambda *given: pytest.fail("the labels were read"))
+    done = cli("import", "folder", tmp_path, "--out", tmp_path / "x.parquet")
+    assert (done.code, done.err) == (2, "rtface: pyarrow: is not installed. pip install 'rtface[eval]'\n")
