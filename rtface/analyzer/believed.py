@@ -37,9 +37,9 @@ def trusted_rows(found: Detections, quality: NDArray[np.float32], bar: float) ->
     rows: list[int] = []
     for row, trust in enumerate(trusts):
         doubtful = found.scores[row] < PART_SCORE and quality[row] < PART_QUALITY
-        if trust < bar or (doubtful and _is_a_part(found.boxes_xyxy[row], found.boxes_xyxy[rows])):
-            continue
-        rows.append(row)
+        # NaN, which an engine in trouble answers, reaches no bar.
+        if trust >= bar and not (doubtful and _is_a_part(found.boxes_xyxy[row], found.boxes_xyxy[rows])):
+            rows.append(row)
     return rows
 
 

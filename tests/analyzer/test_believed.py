@@ -51,4 +51,5 @@ def test_others_are_left_alone(where: str, box: tuple[float, ...]) -> None:
 
 def test_what_is_trusted_too_little_is_none_and_nothing_gives_nothing() -> None:
     assert rows((400, 400, 450, 450), 0.21, 0.3) == [0]
+    assert rows((400, 400, 450, 450), 0.6, np.nan) == [0]
     assert trusted_rows(Detections.none(), np.empty(0, np.float32), 0.2) == []
