@@ -38,7 +38,9 @@ class FaceLabel:
         score: Of the detector that set the box, 0..1.
         points5: (5, 2) eye left in the image, eye right, nose tip, mouth left, mouth right.
         points5_source: human, semi-automatic, teacher, own or mask (good enough to cut a crop by, not to learn from).
-        landmarks68: (68, 2) iBUG-68 order; ``landmarks68_source`` human, semi-automatic, teacher, own or own+mesh.
+        landmarks68: (68, 2) iBUG-68 order; ``landmarks68_source`` human, hand (a program looking at enlarged pictures
+            corrected proposals), hand-map (read off a mesh as those would have it), semi-automatic, teacher, own or
+            own+mesh.
         landmarks68_spread: How far looks at the face lie apart, % of the outer eye corners' distance (own labels).
         mesh478: (478, 2) MediaPipe's mesh, x and y only.
         pose: (3,) yaw, pitch, roll in degrees; ``pose_spread`` how far its sources lie apart, degrees.

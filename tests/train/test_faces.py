@@ -243,6 +243,16 @@ def test_synthetic_labels_are_believed_to_the_profile() -> None:
     assert sample.pose_weight is not None and sample.pose_weight.max() < 0.5
 
 
+@pytest.mark.parametrize(
+    ("source", "trust"), [("human", 1.0), ("hand", 1.0), ("hand-map", 0.7), ("teacher", 0.35), (None, 0.35)]
+)
+def test_points_weigh_what_their_source_is_believed(source: str | None, trust: float) -> None:
+    face = FaceLabel(landmarks68=placed(50, 50, 20).astype(np.float32), landmarks68_source=source)
+    pictures = [a_picture("a", "mine", "train", np.zeros((8, 8, 3), np.uint8), [face])]
+    (sample,) = build_samples(pictures)["landmarks"]
+    assert sample.landmark_weight is not None and np.allclose(sample.landmark_weight, trust)
+
+
 def test_points_that_are_only_a_meshs_are_read_anew_where_a_map_is_known() -> None:
     rng = np.random.default_rng(0)
     image = np.zeros((8, 8, 3), np.uint8)

@@ -17,7 +17,11 @@ Float32 = npt.NDArray[np.float32]
 INNER = np.arange(17, 68)
 POSE_LIMIT = 50.0  # degrees: the pose teachers are good to about this yaw
 SYNTHETIC = "synthetic"  # `rtface train synth`: all labels are exact, pose to the profile
-EXACT = ("human", SYNTHETIC)  # points to believe, in this order
+EXACT = ("human", SYNTHETIC)  # points that tell how meshes are read, in this order
+#: How far points are believed by their source: set or corrected by hand, rendered, or read off a mesh by a map that
+#: corrected faces taught (`benchmarks.correct_points`); all others `OTHERS`.
+TRUST = {"human": 1.0, "hand": 1.0, SYNTHETIC: 1.0, "hand-map": 0.7}
+OTHERS = 0.35
 MESH_READ = "teacher-mesh"  # points that are only vertices of a mesh, whose outline is not iBUG's jaw
 MESH_FACES = 200  # the map from mesh to points is fitted on more faces than this
 #: Own points weigh half when looks at the face lie this far apart, % of the outer eye corners' distance.
@@ -120,7 +124,7 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
     of_mesh = face.landmarks68_source == MESH_READ and face.mesh478 is not None and mesh_map is not None
     if face.landmarks68 is not None and not of_mesh:
         sample.landmarks = face.landmarks68
-        trust = 1.0 if face.landmarks68_source in EXACT else 0.35
+        trust = TRUST.get(face.landmarks68_source or "", OTHERS)
         trust /= 1.0 + ((face.landmarks68_spread or 0.0) / HALF_TRUST) ** 2
         sample.landmark_weight = np.full(68, trust, np.float32)
     elif face.mesh478 is not None and mesh_map is not None:
