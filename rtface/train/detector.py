@@ -6,7 +6,6 @@ batch is a small-face stitch; else it may replay scenes in which the net just sa
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from rtface.datasets.labelled import LabelledImage
+from rtface.train import parallel
 from rtface.train.data.mixed import mixed_scenes
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.scene_sources import build_sources
@@ -109,13 +109,17 @@ def train_detector(config: DetectorConfig) -> Path:
     prepare(config)
     pick_device(config.device)  # a wrong name is said before minutes of reading
     sources = config.sources or of_folder(config.data, has_boxes)
-    note(describe("detector", sources, has_boxes, init=config.init), config.run, config.only_open)
-    rng = np.random.default_rng(config.seed)
+    with parallel.leader_first():
+        note(describe("detector", sources, has_boxes, init=config.init), config.run, config.only_open)
+    # Scenes are drawn, not numbered: processes that train together draw each its own.
+    rng = np.random.default_rng((config.seed, parallel.team().rank) if parallel.team().rank else config.seed)
     if config.sources:
-        groups, shares = mixed_scenes(config.sources, config.cache)
+        with parallel.leader_first():
+            groups, shares = mixed_scenes(config.sources, config.cache)
         return learn(config, SceneMaker(groups, 256, rng, shares))
     files = [file for source in sources for file in source.files]
-    pictures = read_pictures(files, config.cache, skip_bad=config.skip_bad)
+    with parallel.leader_first():
+        pictures = read_pictures(files, config.cache, skip_bad=config.skip_bad)
     boxed = [picture for picture in pictures if picture.labels.emotion_votes is None]
     return learn(config, SceneMaker(build_sources(boxed), 256, rng))
 
@@ -142,7 +146,7 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
     schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup, end=0.0)
     run = Run(config.run, trained, optimizer(trained, config.rate), schedule)
     if run.resume():
-        print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+        parallel.tell(f"going on from step {run.step} of {run.checkpoint}")
     make = Batches(maker, config.batch, feedback)
     if run.step == 0 and config.init is not None:
         whole = trained if config.init.suffix == ".pt" else net  # a run's averages have the task weights too

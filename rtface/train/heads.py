@@ -22,6 +22,7 @@ from rtface.datasets.labelled import LabelledImage
 from rtface.errors import InputError
 from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
 from rtface.models import entry
+from rtface.train import parallel
 from rtface.train.data.faces import Augment, Item
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.samples import Sample, fit_mesh_map, samples_of
@@ -77,6 +78,7 @@ class Labels:
 
 def train_heads(config: HeadsConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
+    parallel.alone("heads")
     return learn(config, *_data(config))
 
 

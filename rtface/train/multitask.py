@@ -12,7 +12,6 @@ A run may begin with an exported network's weights (`init`), and may learn emoti
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from rtface.geometry.crop import SMALL_CROP_SIZE
+from rtface.train import parallel
 from rtface.train.association import association_losses
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
@@ -75,7 +75,8 @@ def train_engine(config: EngineConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
     device = pick_device(config.device)
-    mixed, validation = _data(config)
+    with parallel.leader_first():
+        mixed, validation = _data(config)
     if config.teacher is not None:
         distill(load_teacher(config.teacher).to(device), mixed.by_group("emotion"))
     return learn(config, mixed, validation)
@@ -91,11 +92,11 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     run = Run(config.run, net, optimizer(net, config.rate), schedule)
     sizes, grow_at = ((64, 96, 128), config.grow_at) if config.init is None else ((128,), ())
     if run.resume():
-        print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+        parallel.tell(f"going on from step {run.step} of {run.checkpoint}")
     elif config.init is not None:
         initialize(net, config.init, lambda: _first_pass(net, mixed, device))
         run.ema.copy(net)
-    size = sizes[0]
+    size, frozen = sizes[0], False
 
     def size_of_next() -> int:
         small = size == sizes[-1] and every_share(run.step, config.small_share)
@@ -118,6 +119,9 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
                 if ids is not None:  # the interaction learns on what one pass will give it
                     measure_mix(run, config, _crops(batches, device))
                     ids = None
+                if not frozen:  # from here on the base's statistics are used: the same ones everywhere
+                    parallel.share(net)
+                    frozen = True
             images, targets = next(batches)
             rows, targets = targets.rows(), targets.to(device)
             with autocast(device), naming(ids, targets.task):
@@ -173,7 +177,7 @@ def _data(config: EngineConfig) -> tuple[Mixed, dict[str, list[Sample]]]:
     if not config.sources:
         return Mixed(grouped_samples(sources, config.cache, skip_bad=config.skip_bad), MIX), validation
     mixed = mixed_samples(sources, config.cache, config.skip_bad)
-    print(mixed.table(), file=sys.stderr)
+    parallel.tell(mixed.table())
     return mixed, validation
 
 

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rtface.errors import ModelError, OptionError
 from rtface.system.files import atomic_write, write_text
+from rtface.train import parallel
 from rtface.train.sources import Source
 
 A = TypeVar("A")
@@ -83,9 +84,12 @@ class RunConfig:
 
 
 def prepare(config: RunConfig) -> None:
-    """Seed, threads, and on Linux an allocator that keeps its memory."""
+    """Seed, threads, the other processes under torchrun, and on Linux an allocator that keeps its memory."""
+    parallel.join(config.device)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
+    torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it, for what bfloat16 is not used for
+    torch.backends.cudnn.benchmark = True  # crops come in three sizes: the quickest convolution is looked for once each
     cv2.setNumThreads(1)  # batches are made in one thread beside the training's own
     if sys.platform == "linux":
         # glibc gives every large tensor back to the system and gets it again, page by page, in the next step: a step
@@ -166,6 +170,9 @@ class Run:
 
     def save(self) -> None:
         """Write `last.pt` whole, or leave the earlier one."""
+        self._save_at = self.seconds + SAVE_EVERY_S
+        if not parallel.leads():
+            return
         state = {
             "net": self.net.state_dict(),
             "ema": self.ema.state,
@@ -175,7 +182,6 @@ class Run:
         }
         with atomic_write(self.checkpoint) as file:
             torch.save(state, file)
-        self._save_at = self.seconds + SAVE_EVERY_S
 
     def update(self, losses: dict[str, Tensor], seen: int) -> None:
         """One optimisation step on the sum of `losses`; saves when it is time to (`FIRST_SAVE_S`, `SAVE_EVERY_S`)."""
@@ -184,6 +190,7 @@ class Run:
         total = torch.stack(tuple(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        parallel.average_gradients(self.net)
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
         if bool(torch.isfinite(norm)):
             self.optimizer.step()
@@ -194,7 +201,7 @@ class Run:
         for name, value in losses.items():
             self._sums[name] = self._sums[name] + value.detach() if name in self._sums else value.detach()
         now = time.monotonic()
-        self.seconds += now - self._mark
+        self.seconds = parallel.agree(self.seconds + now - self._mark)
         self._mark = now
         if self.seconds >= self._save_at:
             self.save()
@@ -204,6 +211,8 @@ class Run:
         self.seconds += time.monotonic() - self._mark
 
     def unpause(self) -> None:
+        """Go on; under torchrun all wait here for the first, which validates and saves alone."""
+        self.seconds = parallel.agree(self.seconds)
         self._mark = time.monotonic()
 
     def maybe_validate(self, every_minutes: float, measure: Callable[[], Mapping[str, float]]) -> None:
@@ -211,7 +220,7 @@ class Run:
         steps, report. The schedule's clock stands still meanwhile."""
         if self.seconds - self._checked > 60 * every_minutes or self.progress >= 1.0:
             self.pause()
-            self.report(measure())
+            self.report(measure() if parallel.leads() else None)
             self.save()
             self.unpause()
             self._checked = self.seconds
@@ -221,14 +230,15 @@ class Run:
     def report(self, metrics: Mapping[str, float] | None = None) -> None:
         """A line on stderr and a row in log.csv: mean losses and speed since the last report, time left, `metrics`."""
         means = {name: float(total) / self._count for name, total in self._sums.items()}
-        speed = self._seen / max(self.seconds - self._reported, 1e-6)
+        speed = parallel.team().size * self._seen / max(self.seconds - self._reported, 1e-6)
         left = self.seconds / max(self.progress, 1e-6) * (1 - self.progress) / 60
         figures = [f"{name} {value:.3f}" for name, value in means.items()]
         figures += [f" {name} {value:.2f}" for name, value in (metrics or {}).items()]
         line = f"step {self.step} {self.progress:5.1%} {speed:.0f}/s, {left:.0f} min left  {' '.join(figures)}"
-        print(line, file=sys.stderr, flush=True)
+        parallel.tell(line)
         row = {"step": self.step, "minutes": round(self.seconds / 60, 2), "per_second": round(speed, 1)}
-        _append_csv(self.folder / "log.csv", {**row, **means, **(metrics or {})})
+        if parallel.leads():
+            _append_csv(self.folder / "log.csv", {**row, **means, **(metrics or {})})
         self._sums.clear()
         self._count, self._seen, self._reported = 0, 0, self.seconds
 
@@ -293,15 +303,18 @@ def plot_log(folder: Path) -> Path | None:
 def run_session(run: Run, batches: Generator[Any, None, None]) -> Iterator[None]:
     """Run the body with the schedule's clock going; however it ends, stop the batches, save and plot."""
     try:
+        parallel.share(run.net)
         run.unpause()
         yield
     except KeyboardInterrupt:
-        print("stopped; run the same command to go on", file=sys.stderr)
+        parallel.tell("stopped; run the same command to go on")
         raise
     finally:
         batches.close()
         run.save()
-        plot_log(run.folder)
+        if parallel.leads():
+            plot_log(run.folder)
+        parallel.leave()
 
 
 def prefetch(make: Callable[[], T], depth: int = 3) -> Generator[T, None, None]:
@@ -342,7 +355,8 @@ def prefetch(make: Callable[[], T], depth: int = 3) -> Generator[T, None, None]:
 def load(
     make: Callable[[int, A], T], first: int, argument: Callable[[], A], workers: int = 0, pinned: bool = False
 ) -> Generator[T, None, None]:
-    """Yield `make(number, argument())` for number = `first`, `first` + 1 … for ever, in order and made ahead.
+    """Yield `make(number, argument())` for number = `first`, `first` + 1 … for ever, in order and made ahead; under
+    torchrun each process makes every n-th, none twice.
 
     Args:
         make: Makes a batch from its number: a run that goes on sees what it would have seen.
@@ -356,7 +370,8 @@ def load(
     Raises:
         OptionError: `workers` where processes cannot be forked: they would each need a copy of the pictures.
     """
-    keys = ((number, argument()) for number in count(first))
+    team = parallel.team()
+    keys = ((number, argument()) for number in count(first * team.size + team.rank, team.size))
     if not workers:
         return prefetch(lambda: make(*next(keys)))
     if "fork" not in torch.multiprocessing.get_all_start_methods():

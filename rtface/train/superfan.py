@@ -23,6 +23,7 @@ from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
 from rtface.system.files import atomic_write
 from rtface.tasks.enhance import SCALE
+from rtface.train import parallel
 from rtface.train.data.degrade import Pairs
 from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.init import initialize
@@ -136,6 +137,7 @@ def train_superfan(config: SuperFanConfig) -> Path:
         InputError: The corpus is missing or holds no face that is large enough.
         ModelError: `config.engine` or `config.init` is not what it should be, or the run's checkpoint is damaged.
     """
+    parallel.alone("superfan")
     return learn(config, *_pictures(config))
 
 

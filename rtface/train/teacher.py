@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from rtface.datasets.labelled import LabelledImage
+from rtface.train import parallel
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
 from rtface.train.data.samples import Sample
@@ -32,13 +32,14 @@ def train_teacher(config: TeacherConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
     device = pick_device(config.device)
-    mixed, validation = _data(config)
+    with parallel.leader_first():
+        mixed, validation = _data(config)
     sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
 
     net = EmotionNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(config.run, net, optimizer(net, config.rate, 0.05), Schedule(config.rate, config.minutes, config.steps))
     if run.resume():
-        print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+        parallel.tell(f"going on from step {run.step} of {run.checkpoint}")
     batches = load(sampler, run.step, lambda: SIZE, config.workers, pinned=device.type == "cuda")
     with run_session(run, batches):
         while run.progress < 1.0:
@@ -57,7 +58,7 @@ def _data(config: TeacherConfig) -> tuple[Mixed, list[Sample]]:
     sources = config.sources or of_folder(config.data, has_votes)
     write(describe("teacher", sources, has_votes), config.run)
     mixed = mixed_samples(sources, config.cache, config.skip_bad).of_group("emotion")
-    print(mixed.table(), file=sys.stderr)
+    parallel.tell(mixed.table())
     return mixed, grouped_samples(sources, config.cache, ("val",), config.skip_bad).get("emotion", [])
 
 
