@@ -82,8 +82,13 @@ def train_heads(config: HeadsConfig) -> Path:
     return learn(config, *_data(config))
 
 
-def learn(config: HeadsConfig, training: Sequence[Sample], validation: Sequence[Sample]) -> Path:
-    """Train on faces that have a mesh, and return the checkpoint."""
+def learn(
+    config: HeadsConfig,
+    training: Sequence[Sample],
+    validation: Sequence[Sample],
+    chances: npt.NDArray[np.float64] | None = None,
+) -> Path:
+    """Train on faces that have a mesh, drawn with these chances (default: `rarity`), and return the checkpoint."""
     prepare(config)
     device = pick_device(config.device)
     trunks = {size: Trunk(name, config.models, config.threads) for size, name in BASES.items()}
@@ -97,12 +102,12 @@ def learn(config: HeadsConfig, training: Sequence[Sample], validation: Sequence[
         if config.init is not None:
             begin_with(heads, config.init)
         run.ema.copy(heads)
-    chances = rarity(training)
+    drawn = rarity(training) if chances is None else chances
 
     def batch(number: int, size: int) -> tuple[Tensor, Labels]:
         rng = np.random.default_rng((config.seed, number))
         augment = Augment(size, rng)
-        chosen = rng.choice(len(training), config.batch, p=chances)
+        chosen = rng.choice(len(training), config.batch, p=drawn)
         return collate([augment(training[int(index)]) for index in chosen])
 
     sizes = (SMALL_CROP_SIZE if every_share(step, config.small_share) else CROP_SIZE for step in count(run.step))
@@ -168,6 +173,13 @@ def rarity(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
     return chance
 
 
+def mixed(shares: Sequence[float], groups: Sequence[Sequence[Sample]]) -> npt.NDArray[np.float64]:
+    """How likely each sample of each group is drawn: its group by its share, and in it what is rare more often."""
+    known = [(share, group) for share, group in zip(shares, groups, strict=True) if group]
+    total = sum(share for share, _ in known)
+    return np.concatenate([share / total * rarity(group) for share, group in known])
+
+
 @torch.no_grad()
 def begin_with_mean(heads: Heads, samples: Sequence[Sample]) -> None:
     """Let the mesh begin as the training faces' mean, and blend shapes as their median; and see how anchors differ."""
@@ -199,21 +211,24 @@ def teaches_heads(row: LabelledImage) -> bool:
     return any(face.mesh478 is not None for face in row.faces)
 
 
-def _data(config: HeadsConfig) -> tuple[list[Sample], list[Sample]]:
-    """Faces to learn from and to validate on, which may be none."""
+def _data(config: HeadsConfig) -> tuple[list[Sample], list[Sample], npt.NDArray[np.float64]]:
+    """Faces to learn from, those to validate on, which may be none, and the chances of the first to be drawn."""
     sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches_heads)
     base = entry(BASES[CROP_SIZE], config.models).path
     note(describe("heads", sources, teaches_heads, base=base), config.run, config.only_open)
-    files = list(dict.fromkeys(file for source in sources for file in source.files))
-    pictures = read_pictures(files, config.cache, ("train", "unlabelled"), config.skip_bad)
-    mesh_map = fit_mesh_map(pictures)
+    read = [read_pictures(one.files, config.cache, one.splits, config.skip_bad) for one in sources]
+    pictures = [[p for p in some if one.takes(p.labels)] for one, some in zip(sources, read, strict=True)]
+    mesh_map = fit_mesh_map([picture for some in pictures for picture in some])
     if mesh_map is None:
         raise InputError("rtface train heads", "too few faces have 68 points and a mesh", "Add landmarks.parquet")
-    training = [sample for sample in samples_of(pictures, mesh_map) if sample.mesh is not None]
+    groups = [[sample for sample in samples_of(some, mesh_map) if sample.mesh is not None] for some in pictures]
+    training = [sample for group in groups for sample in group]
+    chances = mixed([one.share for one in sources], groups) if config.sources else rarity(training)
+    files = list(dict.fromkeys(file for source in sources for file in source.files))
     val = read_pictures(files, config.cache, ("val",), config.skip_bad)
     validation = [sample for sample in samples_of(val, mesh_map) if sample.mesh is not None]
     print(f"{len(training)} faces to learn from, {len(validation)} to validate on", file=sys.stderr)
-    return training, validation[:600]
+    return training, validation[:600], chances
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from rtface.tasks.parsing_scores import DECODERS
 from rtface.train.add_model import signature
 from rtface.train.data.faces import Augment, flip
 from rtface.train.data.samples import Sample
-from rtface.train.heads import HeadsConfig, collate, learn, losses, rarity, validate
+from rtface.train.heads import HeadsConfig, collate, learn, losses, mixed, rarity, validate
 from rtface.train.nets.heads import ANCHORS, HEAD_OUTPUTS, Heads
 from rtface.train.run import read_checkpoint
 from rtface.train.trunk import Trunk
@@ -42,6 +42,13 @@ def a_sample(seed: int, expression: np.ndarray | None = CALM) -> Sample:
 
 
 SAMPLES = [a_sample(seed, SHUT if seed == 0 else CALM) for seed in range(12)]
+
+
+def test_a_source_is_drawn_as_often_as_its_share_says_and_rare_faces_of_it_more_often() -> None:
+    chances = mixed([3.0, 1.0, 5.0], [SAMPLES, SAMPLES[8:], []])
+    assert chances.sum() == pytest.approx(1.0)
+    assert chances[: len(SAMPLES)].sum() == pytest.approx(0.75)
+    assert chances[0] > chances[1] == pytest.approx(chances[7])
 
 
 @pytest.fixture(scope="module")
