@@ -5,8 +5,8 @@
 Each clip is run as a stream, as it is and as a collage of moving tiles (a crowd in fast motion). Every face that the
 detector sees at its lowest threshold on a frame (16 px or more) is looked up in the picture that left: it counts as
 unblurred when its inner half is nearer to the original than half of what six blocks along the box are, wherever their
-grid lies (a hard edge that lies on a block's own edge is kept by every pixelation). --keep saves those, to be looked
-at. The last line is JSON.
+grid lies (a hard edge that lies on a block's own edge is kept by every pixelation), and does not itself consist of
+blocks of one colour. --keep saves those, to be looked at. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -101,9 +101,18 @@ def add(box: NDArray[Any], image: Picture, left: Picture, counts: Counts) -> Non
         return less_than_any(lost, (of_blocks(image, rows, columns, *grid[:2], block_px * grid[2]) for grid in grids))
 
     # Of one colour there is nothing to recognise. The finer look is for the few that the first one suspects.
-    if inner.std() > 3 and seems_kept(4, (1.0,)) and seems_kept(12, (0.8, 0.9, 1.0, 1.1, 1.2)):
+    suspect = inner.std() > 3 and not of_one_colour(left[rows, columns]) and seems_kept(4, (1.0,))
+    if suspect and seems_kept(12, (0.8, 0.9, 1.0, 1.1, 1.2)):
         counts.unblurred += 1
         counts.kept.append(np.hstack([image[int(y0) : int(y1), int(x0) : int(x1)] for image in (image, left)]))
+
+
+def of_one_colour(part: Picture) -> bool:
+    """Whether it consists of blocks of one colour each: most pixels are as their neighbours, of 4 px or larger blocks
+    three in four. Of a picture as a camera takes it few are, but where it shows one colour, in which nobody is known.
+    """
+    same = [(part[1:] == part[:-1]).all(axis=-1), (part[:, 1:] == part[:, :-1]).all(axis=-1)]
+    return all(one.size > 0 and float(one.mean()) > 0.6 for one in same)
 
 
 def less_than_any(lost: float, blocks: Iterator[float]) -> bool:

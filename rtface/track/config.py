@@ -27,6 +27,8 @@ class TrackerConfig:
         alone: A face within this many crop sides of another may be mistaken for it while they cross.
         full_factor: So many times more seldom the detector looks while no place for another face is left; it can only
             confirm then.
+        seldom_s: Frames that are further apart show a face that walks or is panned over beyond the reach of its track;
+            a newcomer near there, and alike, is then taken for it. Never at 10 frames a second and more.
     """
 
     lost_s: float = 0.5
@@ -41,3 +43,4 @@ class TrackerConfig:
     same_form: float = 0.03
     alone: float = 1.2
     full_factor: float = 4.0
+    seldom_s: float = 0.15

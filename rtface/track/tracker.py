@@ -171,7 +171,9 @@ class Tracker:
         """
         faces = self.visible
         newcomers = [track for track in faces if not track.track_id]
-        hidden = [track for track in self.tracks if track.track_id and track.predicted and not track.confirmed_before]
+        hidden = [
+            track for track in self.tracks if track.track_id and track.predicted and self._may_be_elsewhere(track)
+        ]
         crowded = [track for track in newcomers if not self._alone(track, track.crop)]
         waiting = self._memory.assign_ids(newcomers, hidden, crowded)
         self.tracks = [track for track in self.tracks if track.track_id or track not in hidden]
@@ -180,6 +182,11 @@ class Tracker:
                 track.track_id = self._next_id
                 self._next_id += 1
         return [track for track in faces if track.track_id]
+
+    def _may_be_elsewhere(self, track: Track) -> bool:
+        """A face that was missed before, or has had so much time since it was seen that it may have gone farther than a
+        detection is matched at."""
+        return not track.confirmed_before or self._at - track.seen_at > self._config.seldom_s
 
     def _alone(self, track: Track, crop: Crop) -> bool:
         others = (other for other in self.tracks if other is not track)

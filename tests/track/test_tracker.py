@@ -68,6 +68,28 @@ def test_the_next_crop_lies_where_the_face_is_going() -> None:
     assert tracker.tracks[0].crop.y == pytest.approx(expected.y, abs=0.1)
 
 
+@pytest.mark.parametrize(("fps", "same"), [(3.0, True), (10.0, False)])
+def test_of_few_frames_a_face_that_went_beyond_its_tracks_reach_keeps_its_id(fps: float, same: bool) -> None:
+    """Half a crop's side a frame: a walk at 3 frames a second, at 10 another face."""
+    tracker = start(Painted(100, 200), detect_every=0.0)
+    half_a_side = 0.55 * tracker.tracks[0].crop.side
+    for step in range(1, 5):
+        tracker.predict(step / fps, *SIZE)
+        face = Painted(100 + half_a_side * step, 200)
+        meet(tracker, face)
+        tracker.confirm()
+        follow(tracker, {track.track_id: face for track in tracker.tracks if not track.predicted})
+    assert (ids(tracker) == [1]) is same
+
+
+def test_of_few_frames_another_face_is_another_all_the_same() -> None:
+    tracker = start(Painted(100, 200), detect_every=0.0)
+    tracker.predict(1 / 3, *SIZE)
+    meet(tracker, Painted(400, 200))  # across the picture
+    follow(tracker, {2: Painted(400, 200)})
+    assert ids(tracker)[-1] == 2
+
+
 def test_ids_survive_a_missed_detection_and_a_hand_before_the_face() -> None:
     tracker = start(Painted(100, 200), Painted(400, 200), detect_every=0.0)
     tracker.predict(0.1, *SIZE)
