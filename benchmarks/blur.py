@@ -101,18 +101,24 @@ def add(box: NDArray[Any], image: Picture, left: Picture, counts: Counts) -> Non
         return less_than_any(lost, (of_blocks(image, rows, columns, *grid[:2], block_px * grid[2]) for grid in grids))
 
     # Of one colour there is nothing to recognise. The finer look is for the few that the first one suspects.
-    suspect = inner.std() > 3 and not of_one_colour(left[rows, columns]) and seems_kept(4, (1.0,))
+    suspect = inner.std() > 3 and not became_blocks(inner, left[rows, columns]) and seems_kept(4, (1.0,))
     if suspect and seems_kept(12, (0.8, 0.9, 1.0, 1.1, 1.2)):
         counts.unblurred += 1
         counts.kept.append(np.hstack([image[int(y0) : int(y1), int(x0) : int(x1)] for image in (image, left)]))
 
 
-def of_one_colour(part: Picture) -> bool:
-    """Whether it consists of blocks of one colour each: most pixels are as their neighbours, of 4 px or larger blocks
-    three in four. Of a picture as a camera takes it few are, but where it shows one colour, in which nobody is known.
+def became_blocks(before: Picture, after: Picture) -> bool:
+    """Whether what left consists of blocks of one colour: most pixels are as their neighbours, of blocks of 4 px three
+    in four, and were not so before.
     """
-    same = [(part[1:] == part[:-1]).all(axis=-1), (part[:, 1:] == part[:, :-1]).all(axis=-1)]
-    return all(one.size > 0 and float(one.mean()) > 0.6 for one in same)
+    return all(now > max(0.6, was + 0.2) for was, now in zip(alike(before), alike(after), strict=True))
+
+
+def alike(part: Picture) -> tuple[float, float]:
+    """Shares of pixels that are as the one above, and as the one to the left."""
+    pairs = (part[1:] == part[:-1], part[:, 1:] == part[:, :-1])
+    down, across = (float(one.all(axis=-1).mean()) if one.size else 0.0 for one in pairs)
+    return down, across
 
 
 def less_than_any(lost: float, blocks: Iterator[float]) -> bool:
