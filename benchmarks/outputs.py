@@ -11,7 +11,8 @@ before, so that no figure has the import of its library in it. Figures are over 
 time a frame against that without outputs (5 % more at most), and the 95th percentile of age (1 ms more at most, all at
 once 2 ms); the row "none, again" shows what chance alone does. A machine that has other work makes these figures
 worthless; what an output itself costs can be told all the same: ``--alone`` hands each one made-up results of one face,
-one after the other, and counts the CPU time. Prints a table, then one JSON line.
+one after the other, and counts the CPU time. ``--rate 60`` hands each of those that send a packet a frame so many
+results a second and counts what arrives, and how evenly. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -220,6 +221,61 @@ def alone(frames: int) -> None:
     print(json.dumps({"frames": frames, "machine": facts(), "alone_cpu_ms": rows}))
 
 
+def rate(fps: float, seconds: float = 10.0) -> None:
+    """Packets a second that arrive of results at `fps`, and the 95th percentile of the time between two."""
+    from rtface.outputs.open import choose
+    from rtface.outputs.sink import RunInfo
+
+    info = RunInfo("demo", True, False, fps, None, {"version": "0"})
+    rows: dict[str, dict[str, float]] = {}
+    with (
+        Analyzer(Options(tasks=("landmarks", "emotion", "pose"))) as one,
+        Stream("demo", live=False, analyzer=one, options=one.options, max_frames=100) as stream,
+    ):
+        results = list(stream)
+    for name, kind in OUTPUTS.items():
+        if kind.transport != "udp":
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(0.5)
+            port = dead_port(True) if kind.hello else receiver.getsockname()[1]
+            (sink,) = choose([kind.address.format(port=port, folder="")], source="demo")
+            arrived: list[float] = []
+            hearing = threading.Thread(target=_hear, args=(receiver, arrived), daemon=True)
+            with sink:
+                sink.open(info)
+                time.sleep(0.3)
+                if kind.hello:
+                    receiver.sendto(kind.hello, ("127.0.0.1", port))
+                    time.sleep(0.3)
+                hearing.start()
+                began = time.monotonic()
+                for index in range(int(seconds * fps)):
+                    time.sleep(max(0.0, began + index / fps - time.monotonic()))
+                    sink.write(_at(results[index % len(results)], index))
+                time.sleep(0.1)
+                count = len(arrived)
+            hearing.join()
+        gaps = np.diff(arrived[:count]) * 1e3
+        a_second = (count - 1) / (arrived[count - 1] - arrived[0])
+        rows[name] = {"a_second": round(a_second, 2), "gap_p95_ms": round(float(np.percentile(gaps, 95)), 1)}
+        print(f"{name:<14}{count:>6} packets of {int(seconds * fps)}, {a_second:>6.2f} a second, ", end="")
+        print(f"{rows[name]['gap_p95_ms']} ms between two (p95)")
+    print(json.dumps({"rate": fps, "machine": facts(), "rows": rows}))
+
+
+def _hear(receiver: socket.socket, arrived: list[float]) -> None:
+    with suppress(OSError):  # nothing comes any more
+        while True:
+            receiver.recv(65536)
+            arrived.append(time.monotonic())
+
+
+def _at(result: FrameResult, index: int) -> FrameResult:
+    return replace(result, frame=replace(result.frame, index=index, captured_at=time.monotonic()))
+
+
 def _spent_ms(results: list[FrameResult], take: Callable[[FrameResult], None]) -> float:
     """CPU ms a result of the whole process."""
     before = time.process_time()
@@ -236,8 +292,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--tasks", default="landmarks,emotion,pose")
     parser.add_argument("--only", default=",".join(OUTPUTS), help="some of them, with commas between")
+    parser.add_argument("--rate", type=float, help="results a second for those that send a packet a frame")
     parser.add_argument("--alone", action="store_true", help="each output by itself, without networks")
     given = parser.parse_args()
+    if given.rate:
+        rate(given.rate)
+        return
     if given.alone:
         alone(given.frames)
         return
