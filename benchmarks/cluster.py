@@ -28,7 +28,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rtface.capture.named import NamedSource
-from rtface.cluster.cameras import ClusterCameras, Placement
+from rtface.cluster.actors import Placement
+from rtface.cluster.cameras import ClusterCameras
 from rtface.errors import require
 from rtface.options import Options
 from rtface.system import machine

@@ -25,7 +25,7 @@ from rtface.capture.open import check_there
 from rtface.capture.reconnecting import Reconnect
 from rtface.capture.source import Source
 from rtface.errors import EngineError, InputError, OptionError, OutputError, UsageError
-from rtface.labels import EMOTIONS, PARSING_CLASSES
+from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
 from rtface.outputs import records
 from rtface.outputs.fanout import Fanout
@@ -66,6 +66,7 @@ class Cameras:
         file: TOML that lists the cameras (`rtface.capture.named.read_cameras`); it is watched while the run goes on,
             and beside `sources`.
         sinks_of: Further outputs of each camera, by its name; for programs.
+        stays: Begin without a camera, and go on where none is left; with a file it does so anyway.
         analyzer: Use this one and leave it open; None = one for the options, closed at the end.
         clock: For tests.
         reconnect: How a lost source is tried again; None = as the options say.
@@ -92,6 +93,7 @@ class Cameras:
         on_idle: Callable[[float], None] | None = None,
         file: str | Path | None = None,
         sinks_of: Callable[[str], Iterable[Sink]] = lambda name: (),
+        stays: bool = False,
         analyzer: Analyzer | None = None,
         clock: Clock | None = None,
         reconnect: Reconnect | None = None,
@@ -110,10 +112,11 @@ class Cameras:
         self._stats = RunStats(self._clock)
         self._stack: ExitStack | None = None
         self._entered, self._stopping = False, threading.Event()
-        self._roster = Roster(None if file is None else Path(file), self._open, self._note, self._clock)
+        path = None if file is None else Path(file)
+        self._roster = Roster(path, self._open, self._note, self._clock, stays=stays)
         for one in _specs(sources):
             self._roster.add(one)
-        if not self._roster.cameras and file is None:
+        if not self._roster.cameras and not self._roster.stays:
             raise UsageError("cameras", "there is none", 'Name some: rtface.live([0, "rtsp://door.local/stream"])')
 
     # Coming and going.
@@ -162,6 +165,10 @@ class Cameras:
             UsageError: There is none of that name.
         """
         self._roster.enable(name, on)
+
+    def relist(self, sources: Iterable[NamedSource]) -> None:
+        """Have these cameras beside those of the file: others go, new ones come, changes are taken over."""
+        self._roster.relist(sources)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -383,6 +390,7 @@ class Cameras:
             options=self._options.to_dict(),
             emotions=EMOTIONS,
             parsing_classes=PARSING_CLASSES,
+            blendshapes=BLENDSHAPES if "expression" in self._options.tasks else (),
             started_at=utc_text(utc_now()),
         )
         return RunInfo("cameras", True, False, None, None, header, self._note)

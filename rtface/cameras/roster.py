@@ -8,13 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from rtface.cameras.camera import Camera
-from rtface.capture.named import NamedSource, name_for, read_cameras
+from rtface.capture.named import CamerasFile, NamedSource, name_for
 from rtface.errors import OutputError, RtfaceError, UsageError
 from rtface.system.clock import Clock
 from rtface.types import Event
-
-WATCH_S = 1.0
-"""Between two looks at the file that lists the cameras."""
 
 
 class Roster:
@@ -25,6 +22,7 @@ class Roster:
         open_camera: Opens one, beside the run.
         note: Takes what happens.
         clock: For the times.
+        stays: The run goes on where no camera is left, as with a file: others may come.
     """
 
     def __init__(
@@ -33,15 +31,17 @@ class Roster:
         open_camera: Callable[[Camera], None],
         note: Callable[[Event], None],
         clock: Clock,
+        *,
+        stays: bool = False,
     ) -> None:
-        self._file, self._open_camera, self._note, self._clock = file, open_camera, note, clock
+        self.stays = stays or file is not None
+        self._file = None if file is None else CamerasFile(file)
+        self._open_camera, self._note, self._clock = open_camera, note, clock
         self._lock = threading.RLock()
         self._cameras: dict[str, Camera] = {}
         self._leaving: list[Camera] = []
         self._opens = False  # the run has begun
-        self._watched_at = float("-inf")
-        self._state = None if file is None else _state(file)
-        for spec in () if file is None else read_cameras(file):
+        for spec in () if self._file is None else self._file.read():
             self.add(spec, from_file=True)
 
     @property
@@ -149,8 +149,7 @@ class Roster:
                 self.give_up(camera, camera.error)
             else:
                 self._idle(camera, now)
-        if self._file is not None and now - self._watched_at >= WATCH_S:
-            self._watched_at = now
+        if self._file is not None:
             self._watch(self._file)
 
     def _idle(self, camera: Camera, now: float) -> None:
@@ -161,26 +160,28 @@ class Roster:
 
     def over(self) -> bool:
         """Whether none is left that could give a frame, or ever may."""
-        return self._file is None and all(camera.state in ("over", "failed") for camera in self.cameras)
+        return not self.stays and all(camera.state in ("over", "failed") for camera in self.cameras)
 
-    def _watch(self, file: Path) -> None:
+    def _watch(self, file: CamerasFile) -> None:
         """Take over what has changed in the file; what is wrong in it is said, and changes nothing."""
-        state = _state(file)
-        if state == self._state:
-            return
-        self._state = state
         try:
-            wanted = {spec.name: spec for spec in read_cameras(file)}
+            wanted = file.changed(self._clock.now())
         except RtfaceError as error:
             self._unread(f"{error.what}: {error.why}; the cameras stay as they are")
-            return
-        there = {camera.name: camera for camera in self.cameras if camera.from_file}
+        else:
+            if wanted is not None:
+                self.relist(wanted, from_file=True)
+
+    def relist(self, specs: Iterable[NamedSource], *, from_file: bool = False) -> None:
+        """Have the cameras of a list: those it lists no more go, new ones come, what has changed is taken over."""
+        wanted = {spec.name: spec for spec in specs}
+        there = {camera.name: camera for camera in self.cameras if camera.from_file == from_file}
         for name in there.keys() - wanted.keys():
             self.remove(name)
         for name, spec in wanted.items():
             if name not in there:
                 try:
-                    self.add(spec, from_file=True)
+                    self.add(spec, from_file=from_file)
                 except UsageError as error:  # a camera of the command line has that name
                     self._unread(f"{error.what}: {error.why}")
             elif there[name].spec != spec:
@@ -213,12 +214,3 @@ class Roster:
         failed = [met for camera in cameras if (met := camera.wait_closed()) is not None]
         if failed:
             raise failed[0]
-
-
-def _state(file: Path) -> tuple[int, int]:
-    """What changes when a file is written."""
-    try:
-        facts = file.stat()
-    except OSError:
-        return 0, 0
-    return facts.st_mtime_ns, facts.st_size

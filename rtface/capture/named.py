@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,9 @@ from rtface.system.toml import read_toml
 
 _GIVEN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+WATCH_S = 1.0
+"""Between two looks at the file that lists the cameras."""
 
 OWN = ("camera_size", "camera_fps", "camera_fourcc", "rotate", "mirror", "loop", "hwaccel", "tasks", "smooth")
 """Options that a camera may have of its own."""
@@ -131,6 +135,49 @@ def read_cameras(path: Path) -> list[NamedSource]:
             raise InputError(what, "has no source", f'Write [{name}] and below it source = "rtsp://…"')
         found.append(_from_table(what, name, table))
     return found
+
+
+class CamerasFile:
+    """A file that lists cameras, watched.
+
+    Args:
+        path: TOML, as `read_cameras` takes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._looked_at = path, -math.inf
+        self._state = self._state_now()
+
+    def read(self) -> list[NamedSource]:
+        """The cameras that it lists now.
+
+        Raises:
+            InputError: As `read_cameras`.
+        """
+        return read_cameras(self._path)
+
+    def changed(self, now: float) -> list[NamedSource] | None:
+        """The cameras that it lists, if it has changed since the last look; None = it has not, or was just looked at.
+
+        Args:
+            now: Seconds of any clock.
+
+        Raises:
+            InputError: As `read_cameras`; once for each change.
+        """
+        if now - self._looked_at < WATCH_S:
+            return None
+        self._looked_at = now
+        before, self._state = self._state, self._state_now()
+        return None if self._state == before else self.read()
+
+    def _state_now(self) -> tuple[int, int]:
+        """What changes when the file is written."""
+        try:
+            facts = self._path.stat()
+        except OSError:
+            return 0, 0
+        return facts.st_mtime_ns, facts.st_size
 
 
 def _from_table(what: str, name: str, table: Mapping[str, Any]) -> NamedSource:

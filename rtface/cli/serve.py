@@ -68,6 +68,9 @@ def serve_command(
     group: Annotated[int, typer.Option("--group", metavar="N", min=1, help="With --ray: cameras in an actor.")] = 4,
     group_cpus: Annotated[float, typer.Option("--group-cpus", metavar="N", min=0.1, help="CPUs of an actor.")] = 1.0,
     group_gpus: Annotated[float, typer.Option("--group-gpus", metavar="N", min=0.0, help="GPUs, or parts of.")] = 0.0,
+    spares: Annotated[
+        int, typer.Option("--spares", metavar="N", min=0, help="Actors that stand by for those of a node that dies.")
+    ] = 1,
     node_label: Annotated[
         list[str] | None,
         typer.Option("--node-label", metavar="KEY=VALUE", help="Only on nodes with this label; repeatable."),
@@ -100,11 +103,11 @@ def serve_command(
     )
     cluster = None
     if ray is not None:
-        from rtface.cluster.cameras import Placement
+        from rtface.cluster.actors import Placement
         from rtface.serve.server import OnCluster
 
         labels = dict(label.partition("=")[::2] for label in node_label or [])
-        cluster = OnCluster(ray, Placement(group, group_cpus, group_gpus, labels))
+        cluster = OnCluster(ray, Placement(group, group_cpus, group_gpus, labels, spares))
     outputs = [*(output or ()), *flags.service_outputs()]
     with Serving(
         source or ([] if cameras else [0]),

@@ -2,102 +2,71 @@
 
 from __future__ import annotations
 
-import pickle
+import itertools
+import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rtface.cameras.cameras import check_shared
-from rtface.capture.named import NamedSource, name_for, named, read_cameras
+from rtface.capture.named import CamerasFile, NamedSource, name_for, named
 from rtface.capture.source import Source
+from rtface.cluster.actors import TAKE_S, Group, Host, Placement, begin_actor
 from rtface.cluster.connection import LOCAL, connected
-from rtface.cluster.group import Batch, CameraGroup, at_head
-from rtface.errors import UsageError
-from rtface.labels import EMOTIONS, PARSING_CLASSES
+from rtface.cluster.group import Batch, at_head
+from rtface.cluster.outputs import HeadOutputs
+from rtface.errors import OutputError, RtfaceError, UsageError
+from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
 from rtface.options import Options
 from rtface.outputs import records
-from rtface.outputs.fanout import Fanout
-from rtface.outputs.open import choose, is_for_each_camera
-from rtface.outputs.sink import RunInfo, Sink
+from rtface.outputs.sink import RunInfo
 from rtface.outputs.summary import RunStats
 from rtface.stream import Output
 from rtface.system.clock import SystemClock, utc_now
 from rtface.types import Event, FrameResult, utc_text
 from rtface.version import __version__
 
-TAKE_S = 0.2
-"""A group that has nothing to tell answers after so long."""
-
 AGAIN_S = 0.5
-"""Between two questions to a group that does not answer: its node is gone, or it is being begun again."""
+"""Between two questions to an actor that does not answer: its node is gone, or it is being begun again."""
 
 PATIENCE_S = 60.0
-"""A group that has not answered for so long is taken down and placed again."""
+"""An actor that has not answered for so long is taken down and placed again."""
 
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """What a group of cameras takes of a node.
-
-    Attributes:
-        cameras: In a group: they share networks, and the fate of a node.
-        cpus, gpus: That Ray sets aside for the group; threads of the networks follow from `cpus`.
-        labels: That the node must have (``ray start --labels site=hall``): for cameras that only some nodes reach.
-    """
-
-    cameras: int = 4
-    cpus: float = 1.0
-    gpus: float = 0.0
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Group:
-    """A group as the head sees it."""
-
-    number: int
-    sources: tuple[NamedSource, ...]
-    actor: Any = None
-    asked: Any = None
-    due_at: float = 0.0
-    node: str = ""
-    lost_at: float | None = None
-    answers: bool = True
-    returning: set[str] = field(default_factory=set)
-    died_on: str = ""
+LOOK_S = 3.0
+"""After the last look at a camera its pictures travel for so long."""
 
 
 class ClusterCameras:
     """Results of cameras on many machines as they come. A context manager; iterate over it.
 
-    Use this when one machine has too many cameras, or must be allowed to die. A group is a named actor
-    (``rtface-cameras-…``) with ``max_restarts`` without an end: when its node dies, Ray begins it again where there is
-    room. Its cameras then have an event "source_lost", with the first result after it "source_back", and where that is
-    on another node "camera_moved"; each with how long they were away.
+    Use this when one machine has too many cameras, or must be allowed to die. A group of cameras lives in a named actor
+    (``rtface-cameras-…``) with ``max_restarts`` without an end. When its node dies, an actor that stands by takes its
+    cameras over, and Ray begins the dead one again where there is room, to stand by. Its cameras then have an event
+    "source_lost", with the first result after it "source_back", and where that is on another node "camera_moved"; each
+    with how long they were away.
 
-    One thread iterates; `stop`, `enable` and `update` may be called from any. Pictures stay on their nodes: results
-    have black ones.
+    One thread iterates; `stop`, `enable`, `update` and `look` may be called from any. Results have black pictures:
+    those stay on their nodes, but for cameras that somebody looks at.
 
     Args:
         sources: As for `rtface.cameras.Cameras`; they are opened where their group is.
-        file: TOML that lists cameras, beside `sources`.
+        file: TOML that lists cameras, beside `sources`; it is watched while the run goes on.
         options: Of the analysis.
         address: Of the Ray cluster (`rtface.cluster.connection.connected`).
-        placement: What a group takes.
-        outputs: Take the results of all cameras, here.
+        placement: What a group takes, and how many stand by; on a cluster of this machine alone none does.
+        outputs: Take the results of all cameras, here; those with ``{camera}`` in their name those of one.
         overwrite: Whether outputs that are there may be replaced.
-        on_event: Called with what happens to cameras, in the thread that iterates.
+        on_event: Called with what happens to cameras, mostly in the thread that iterates.
 
     Attributes:
         run: What tells this run's actors from others'.
 
     Raises:
-        UsageError: There is no camera, a name is taken, or an output is for each camera.
+        UsageError: There is no camera, or a name is taken.
 
     Example:
         >>> from rtface.cluster.cameras import ClusterCameras
@@ -118,34 +87,85 @@ class ClusterCameras:
         overwrite: bool = False,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        listed = [*map(named, sources), *(read_cameras(Path(file)) if file is not None else ())]
-        self._sources: list[NamedSource] = []
-        for one in listed:
-            self._sources.append(replace(one, name=name_for(one, [other.name for other in self._sources])))
-        if not self._sources:
+        self._file = None if file is None else CamerasFile(Path(file))
+        listed = [] if self._file is None else self._file.read()
+        found: list[NamedSource] = []
+        for one in [*map(named, sources), *listed]:
+            found.append(replace(one, name=name_for(one, [other.name for other in found])))
+        if not found:
             raise UsageError("cameras", "there is none", "Name some, or --cameras cameras.toml")
-        self._listed = frozenset() if file is None else frozenset(one.name for one in read_cameras(Path(file)))
-        self._outputs, self._overwrite = tuple(outputs), overwrite
-        for output in self._outputs:
-            if not isinstance(output, Sink) and is_for_each_camera(output):
-                raise UsageError(str(output), "of a cluster outputs take all cameras", "Leave {camera} out of its name")
-        self._placement = placement or Placement()
+        self._listed = {one.name for one in listed}
+        place = placement or Placement()
+        self._placement = replace(place, spares=0) if address == LOCAL else place
         options = options or Options.load()
-        self._options = replace(options, threads=options.threads or max(1, int(self._placement.cpus)))
+        self._options = replace(options, threads=options.threads or max(1, int(place.cpus)))
+        self._begun_with = self._options
         self._address, self._on_event = address, on_event
+        self._outputs = HeadOutputs(outputs, overwrite=overwrite, privacy=options.privacy, info_of=self._run_info)
         self._stats = RunStats(SystemClock())
         self._ready: deque[FrameResult] = deque()
-        self._off: set[str] = set()
         self._changes: dict[str, Any] = {}
+        self._looked: dict[str, tuple[float, str]] = {}
+        self._pictures: dict[str, tuple[FrameResult, bytes, str]] = {}
+        self._lock = threading.RLock()  # of who has which cameras
         self.run, self._stopping = uuid.uuid4().hex[:8], False
+        self._hosts: list[Host] = []
+        self._numbers = itertools.count()
+        self._groups: list[Group] = []
+        for one in found:
+            self._join(one)
+
+    # Who has which cameras.
+
+    def _join(self, camera: NamedSource) -> Group:
+        """Into a group that has room, or a new one."""
         size = max(1, self._placement.cameras)
-        parts = [self._sources[at : at + size] for at in range(0, len(self._sources), size)]
-        self._groups = [_Group(number, tuple(part)) for number, part in enumerate(parts)]
+        group = next((one for one in self._groups if len(one.cameras) < size), None)
+        if group is None:
+            host = next((one for one in self._hosts if one.group is None and one.answers), None)
+            group = Group(host or self._new_host(), {})
+            group.host.group = group
+            self._groups.append(group)
+        group.cameras[camera.name] = camera
+        return group
+
+    def _new_host(self) -> Host:
+        host = Host(next(self._numbers), None)
+        self._hosts.append(host)
+        return host
+
+    def _begin(self, host: Host) -> None:
+        name = f"rtface-cameras-{self.run}-{host.number}"
+        host.actor = begin_actor(self._ray, name, self._placement, self._begun_with)
+        self._tell(host)
+        host.ask({})
+
+    def _tell(self, host: Host, *, new: bool = True) -> None:
+        with self._lock:
+            if host.actor is not None:
+                host.send(self._changes, new=new)
+
+    def _move(self, group: Group, host: Host) -> None:
+        """From a host that is silent to one that stands by."""
+        with self._lock:
+            group.host.group, group.host.list_number = None, group.host.list_number + 1
+            group.host, host.group = host, group
+            self._tell(host)
+
+    def _group_of(self, name: str) -> Group:
+        """
+        Raises:
+            UsageError: There is no camera of that name.
+        """
+        for group in self._groups:
+            if name in group.cameras:
+                return group
+        raise UsageError(name, "is no camera of this run", f"Its cameras are: {', '.join(self.names)}")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the cameras."""
-        return tuple(one.name for one in self._sources)
+        return tuple(name for group in list(self._groups) for name in list(group.cameras))
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -155,50 +175,35 @@ class ClusterCameras:
     @property
     def nodes(self) -> dict[str, str]:
         """Camera → the beginning of the id of the node that it was on last; empty = it has not told yet."""
-        return {one.name: group.node for group in self._groups for one in group.sources}
+        return {name: group.host.node for group in list(self._groups) for name in list(group.cameras)}
+
+    @property
+    def standing_by(self) -> int:
+        """How many actors answer and have no camera."""
+        return sum(host.group is None and host.answers for host in list(self._hosts))
+
+    # The run.
 
     def __enter__(self) -> ClusterCameras:
-        sinks = choose(self._outputs, source="cameras", overwrite=self._overwrite)
-        check_shared(sinks)
+        self._outputs.open(self.names)
         self._ray = connected(self._address)
-        self._fanout = Fanout(sinks, self._run_info(), live=True, privacy=self._options.privacy, many_cameras=True)
         self._stats.start()
-        for group in self._groups:
-            self._begin(group)
+        for host in self._hosts:
+            self._begin(host)
         return self
 
-    def _run_info(self) -> RunInfo:
+    def _run_info(self, cameras: Sequence[str]) -> RunInfo:
         header = records.header_record(
             version=__version__,
-            source={"name": "cameras", "cameras": list(self.names), "fps": None, "frame_count": None},
+            source={"name": "cameras", "cameras": list(cameras), "fps": None, "frame_count": None},
             analyzer={"models": {}, "cluster": self._address, "groups": len(self._groups)},
             options=self._options.to_dict(),
             emotions=EMOTIONS,
             parsing_classes=PARSING_CLASSES,
+            blendshapes=BLENDSHAPES if "expression" in self._options.tasks else (),
             started_at=utc_text(utc_now()),
         )
         return RunInfo("cameras", True, False, None, None, header, self._note)
-
-    def _begin(self, group: _Group) -> None:
-        """Have Ray place a group; it may wait for room."""
-        place = self._placement
-        options: dict[str, Any] = {
-            "name": f"rtface-cameras-{self.run}-{group.number}",
-            "scheduling_strategy": "SPREAD",
-            "num_cpus": place.cpus,
-            "num_gpus": place.gpus,
-            "max_restarts": -1,
-            "max_task_retries": 0,  # what it would have told then is old
-            "max_concurrency": 4,
-        }
-        if place.labels:
-            options["label_selector"] = dict(place.labels)
-        given = pickle.dumps((group.sources, self._options))
-        group.actor = self._ray.remote(CameraGroup).options(**options).remote(given, __version__)
-        self._ask(group)
-
-    def _ask(self, group: _Group) -> None:
-        group.asked = group.actor.take.remote(TAKE_S)
 
     def __iter__(self) -> Iterator[FrameResult]:
         return self
@@ -207,35 +212,52 @@ class ClusterCameras:
         """
         Raises:
             UsageError: A node has another version of rtface.
-        OutputError: An output failed.
+            OutputError: An output of all failed.
         """
-        while not self._stopping:
+        while not self._stopping and not self._outputs.done:
             if self._ready:
                 result = self._ready.popleft()
-                self._stats.add(result)
-                self._fanout.put(result)
-                return result
+                if self._put(result):
+                    return result
+                continue
+            self._watch()
+            self._stand_by()
             self._look_after()
-            self._fanout.idle()
+            self._outputs.idle()
         raise StopIteration
 
+    def _put(self, result: FrameResult) -> bool:
+        """To the outputs; False = an output of the camera's own failed, and it ends alone."""
+        try:
+            self._outputs.put_own(result)
+        except OutputError as error:
+            self._note(Event("camera_failed", time.monotonic(), str(error), camera=result.camera))
+            self._leave(result.camera, error)
+            return False
+        self._stats.add(result)
+        self._outputs.put(result)
+        return True
+
     def _look_after(self) -> None:
-        """Hear those groups that have answered, and ask again those whose pause is over."""
+        """Hear those that have answered, and ask again those whose pause is over."""
         now = time.monotonic()
-        for group in self._groups:
-            if group.asked is None and now >= group.due_at:
-                self._ask(group)
-        asked = {group.asked: group for group in self._groups if group.asked is not None}
+        for host in self._hosts:
+            if host.asked is None and now >= host.due_at:
+                host.ask(self._looked_at(now))
+        asked = {host.asked: host for host in self._hosts if host.asked is not None}
         if not asked:
             time.sleep(AGAIN_S / 10)
             return
         answered, _ = self._ray.wait(list(asked), num_returns=1, timeout=TAKE_S)
         for one in answered:
-            group = asked[one]
-            group.asked = None
-            self._hear(group, one)
+            host = asked[one]
+            host.asked = None
+            self._hear(host, one)
 
-    def _hear(self, group: _Group, answer: Any) -> None:
+    def _looked_at(self, now: float) -> dict[str, str]:
+        return {name: how for name, (at, how) in list(self._looked.items()) if now - at <= LOOK_S}
+
+    def _hear(self, host: Host, answer: Any) -> None:
         from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 
         try:
@@ -243,61 +265,175 @@ class ClusterCameras:
         except ActorDiedError as error:
             if "UsageError" in str(error):
                 raise UsageError("a node of the cluster", "refused", "Install the same rtface on all nodes") from error
-            self._lose(group, "its machine is gone")
+            self._lose(host)
         except (RayActorError, RayTaskError):
-            self._lose(group, "its machine is gone")
+            self._lose(host)
         else:
-            self._take(group, batch)
-            self._ask(group)
+            self._take(host, batch)
+            if host.asked is None and batch.error is None:
+                host.ask(self._looked_at(time.monotonic()))
 
-    def _lose(self, group: _Group, why: str) -> None:
-        """It does not answer: said once, and asked again after a pause. Ray sees to its being begun again."""
+    def _lose(self, host: Host) -> None:
+        """It does not answer: its cameras go to one that stands by. Ray sees to its being begun again."""
         now = time.monotonic()
-        group.due_at = now + AGAIN_S
-        if not group.answers:
-            if group.lost_at is not None and now - group.lost_at > PATIENCE_S:
-                self._ray.kill(group.actor)  # Ray has given it up, or never had room: once more from the start
-                self._begin(group)
-                group.lost_at = now
-            return
-        group.lost_at, group.died_on, group.answers = now, group.node, False
-        group.returning = {one.name for one in group.sources}
-        for one in group.sources:
-            self._note(Event("source_lost", now, why, camera=one.name))
+        host.due_at, host.answers = now + AGAIN_S, False
+        if host.silent_since is None:
+            host.silent_since = now
+            if host.group is not None:
+                self._orphan(host.group, now)
+        elif now - host.silent_since > PATIENCE_S:
+            self._ray.kill(host.actor)  # Ray has given it up, or never had room: once more from the start
+            host.silent_since, host.sending = now, None
+            self._begin(host)
+        spare = next((one for one in self._hosts if one.group is None and one.answers), None)
+        if host.group is not None and spare is not None:
+            self._move(host.group, spare)
 
-    def _take(self, group: _Group, batch: Batch) -> None:
+    def _orphan(self, group: Group, now: float) -> None:
+        group.lost_at, group.died_on = now, group.host.node
+        group.returning = {name for name, camera in group.cameras.items() if camera.enabled}
+        for name in group.returning:
+            self._note(Event("source_lost", now, "its machine is gone", camera=name))
+
+    def _take(self, host: Host, batch: Batch) -> None:
         now = time.monotonic()
-        if not group.answers:  # begun again by Ray, as it was at first: what was changed meanwhile stays so
-            if self._changes:
-                group.actor.update.remote(self._changes)
-            for name in self._off & {one.name for one in group.sources}:
-                group.actor.enable.remote(name, False)
-        group.node, group.answers = batch.node, True
+        host.node, host.answers, host.silent_since = batch.node, True, None
+        if host.group is None:
+            orphans = next((one for one in self._groups if not one.host.answers and one.lost_at is not None), None)
+            if orphans is not None:
+                self._move(orphans, host)
+        if batch.error is not None:
+            self._fail(host, batch.error)
+        elif batch.number != host.list_number:
+            self._tell_again(host)
+        if host.group is not None:
+            self._gather(host.group, batch, now)
+
+    def _gather(self, group: Group, batch: Batch, now: float) -> None:
+        """Results and events; not those of cameras that have moved on, or were switched off."""
         results, events = at_head(batch, now)
         for event in events:
-            self._note(event)
+            if event.camera in group.cameras and event.kind != "camera_removed":
+                self._note(event)
         for result in results:
-            if result.camera in self._off:
-                continue  # it was on its way
+            camera = group.cameras.get(result.camera)
+            if camera is None or not camera.enabled:
+                continue
             if result.camera in group.returning:
                 self._back(group, result.camera, now)
             self._ready.append(result)
-        if batch.error is not None:
-            for one in group.sources:
-                self._note(Event("camera_failed", now, batch.error, camera=one.name))
-            self._ray.kill(group.actor, no_restart=False)
-            group.due_at = now + 10 * AGAIN_S
+            if result.camera in batch.pictures:
+                how = self._looked.get(result.camera, (0.0, ""))[1]
+                self._pictures[result.camera] = result, batch.pictures[result.camera], how
 
-    def _back(self, group: _Group, camera: str, now: float) -> None:
+    def _fail(self, host: Host, why: str) -> None:
+        """Its networks cannot run: it is begun again after a pause."""
+        now = time.monotonic()
+        for name in host.group.cameras if host.group is not None else ():
+            self._note(Event("camera_failed", now, why, camera=name))
+        self._ray.kill(host.actor, no_restart=False)
+        host.due_at = now + 10 * AGAIN_S
+
+    def _tell_again(self, host: Host) -> None:
+        """It was begun again, or has not heard of its list."""
+        if host.sending is not None:
+            done, _ = self._ray.wait([host.sending], timeout=0)
+            if not done:
+                return
+            why = self._refusal(host.sending)
+            if why and host.group is not None and host.refused != host.list_number:
+                host.refused = host.list_number
+                for name in host.group.cameras:
+                    self._note(Event("camera_failed", time.monotonic(), why, camera=name))
+        if host.refused != host.list_number:
+            self._tell(host, new=False)
+
+    def _refusal(self, sent: Any) -> str:
+        """Why a list could not be taken, other than that the actor died; empty = it was."""
+        from ray.exceptions import RayActorError, RayTaskError
+
+        try:
+            self._ray.get(sent)
+        except RayActorError:
+            return ""
+        except RayTaskError as error:
+            return " ".join(str(error.cause).split())[:300]
+        return ""
+
+    def _back(self, group: Group, camera: str, now: float) -> None:
         assert group.lost_at is not None
         group.returning.discard(camera)
         away_s = now - group.lost_at
         self._note(Event("source_back", now, "", duration_s=away_s, camera=camera))
-        if group.node != group.died_on:
-            moved = f"from node {group.died_on} to {group.node}"
+        if group.host.node != group.died_on:
+            moved = f"from node {group.died_on} to {group.host.node}"
             self._note(Event("camera_moved", now, moved, duration_s=away_s, camera=camera))
         if not group.returning:
             group.lost_at = None
+
+    def _stand_by(self) -> None:
+        """Actors that stand by, once those with cameras have found room; one too many goes."""
+        idle = [host for host in self._hosts if host.group is None]
+        if len(idle) < self._placement.spares and all(group.host.answers for group in self._groups):
+            self._begin(self._new_host())
+        elif len(idle) > self._placement.spares:
+            host = idle[-1]
+            self._hosts.remove(host)
+            self._ray.kill(host.actor)
+
+    # Coming and going.
+
+    def _watch(self) -> None:
+        """Take over what has changed in the file; what is wrong in it is said, and changes nothing."""
+        if self._file is None:
+            return
+        try:
+            specs = self._file.changed(time.monotonic())
+        except RtfaceError as error:
+            self._unread(f"{error.what}: {error.why}; the cameras stay as they are")
+            return
+        if specs is not None:
+            self._relist({one.name: one for one in specs})
+
+    def _relist(self, wanted: Mapping[str, NamedSource]) -> None:
+        told: list[Host] = []
+        with self._lock:
+            for name in self._listed - wanted.keys():
+                self._note(Event("camera_removed", time.monotonic(), "", camera=name))
+                self._leave(name)
+            for name, spec in wanted.items():
+                if name in self._listed:
+                    group = self._group_of(name)
+                    if group.cameras[name] != spec:
+                        group.cameras[name] = spec
+                        told.append(group.host)
+                elif name in self.names:
+                    self._unread(f"{name}: names two cameras")
+                else:
+                    self._listed.add(name)
+                    told.append(self._join(spec).host)
+        for host in dict.fromkeys(told):
+            self._begin(host) if host.actor is None else self._tell(host)
+
+    def _leave(self, name: str, error: BaseException | None = None) -> None:
+        """No more of this camera: its outputs become whole."""
+        with self._lock:
+            self._listed.discard(name)
+            group = self._group_of(name)
+            del group.cameras[name]
+            group.returning.discard(name)
+            if not group.cameras:
+                self._groups.remove(group)
+                group.host.group = None
+            self._tell(group.host)
+        try:
+            self._outputs.close(name, error)
+        except OutputError as met:
+            if error is None:
+                self._note(Event("camera_failed", time.monotonic(), str(met), camera=name))
+
+    def _unread(self, why: str) -> None:
+        self._note(Event("cameras_unread", time.monotonic(), why))
 
     def _note(self, event: Event) -> None:
         self._stats.add_event(event)
@@ -310,12 +446,12 @@ class ClusterCameras:
         Raises:
             UsageError: There is none of that name.
         """
-        for group in self._groups:
-            if any(one.name == name for one in group.sources):
-                (self._off.discard if on else self._off.add)(name)
-                group.actor.enable.remote(name, on)
-                return
-        raise UsageError(name, "is no camera of this run", f"Its cameras are: {', '.join(self.names)}")
+        with self._lock:
+            group = self._group_of(name)
+            group.cameras[name] = replace(group.cameras[name], enabled=on)
+            if not on:
+                group.returning.discard(name)
+            self._tell(group.host)
 
     def update(self, **changes: Any) -> None:
         """Go on with another budget, or other tasks. From any thread.
@@ -325,8 +461,22 @@ class ClusterCameras:
         """
         self._options = replace(self._options, **changes)
         self._changes |= changes
-        for group in self._groups:
-            group.actor.update.remote(changes)
+        for host in list(self._hosts):
+            if host.actor is not None:
+                host.actor.update.remote(changes)
+
+    def look(self, name: str, privacy: str) -> tuple[FrameResult, bytes] | None:
+        """Have a camera's pictures travel for a while, and the newest that has: its result and a JPEG. From any thread.
+
+        Args:
+            name: Of the camera.
+            privacy: The mode in which it is shown.
+        """
+        self._looked[name] = time.monotonic(), privacy
+        found = self._pictures.get(name)
+        if found is None or found[2] != privacy or time.monotonic() - (found[0].captured_at or 0.0) > LOOK_S:
+            return None
+        return found[0], found[1]
 
     def stop(self) -> None:
         """End after the results at hand. From any thread."""
@@ -338,13 +488,13 @@ class ClusterCameras:
         self._stopping = True
         self._stats.end(error)
         try:
-            self._fanout.finish(self._stats.record(0))
+            self._outputs.finish(self._stats.record(0), error)
         finally:
             self._end()
 
     def _end(self) -> None:
         """Close the cameras, and give the nodes back."""
-        actors: Sequence[Any] = [group.actor for group in self._groups if group.actor is not None]
+        actors: Sequence[Any] = [host.actor for host in self._hosts if host.actor is not None]
         ended = [actor.stop.remote() for actor in actors]
         self._ray.wait(ended, num_returns=len(ended), timeout=10.0)
         for actor in actors:

@@ -1,4 +1,8 @@
-"""A group of cameras in an actor on some node: captured and analysed there; results travel, pictures stay."""
+"""A group of cameras in an actor on some node: captured and analysed there; results travel, pictures when asked for.
+
+An actor begins with its networks open and without cameras, and is told which are its own. So one that stands by takes
+over a dead one's at once, and one that Ray has begun again opens nothing that was switched off or taken away meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,28 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from rtface.analyzer import Analyzer
 from rtface.cameras import Cameras
+from rtface.capture.named import NamedSource
 from rtface.cluster.connection import check_version
 from rtface.errors import RtfaceError
+from rtface.options import Options
+from rtface.outputs.private import private_jpeg
 from rtface.types import Event, FrameResult
 
 KEPT = 8
 """Results of a camera that wait to be fetched: if nobody does, the oldest go."""
+
+Packed = tuple[bytes, NamedSource]
+"""A camera on its way: its source, pickled, and the rest. What is the same bytes as before is left as it is."""
+
+Sent = tuple[FrameResult, "tuple[int, int]"]
 
 
 @dataclass(slots=True)
@@ -31,54 +44,75 @@ class Batch:
         now: The node's monotonic clock when this was sent; times of results and events are by it.
         node: Where the group is.
         error: Why it gives no more results; it is begun again.
+        number: Of the list of cameras that it has; 0 = it was begun just now and has none.
+        pictures: Of the last result of cameras that somebody looks at: a JPEG, as it may leave.
     """
 
-    results: list[tuple[FrameResult, tuple[int, int]]]
+    results: list[Sent]
     events: list[Event]
     now: float
     node: str
     error: str | None = None
+    number: int = 0
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
 
 class CameraGroup:
     """Runs cameras on one set of networks; a Ray actor of several threads.
 
     Args:
-        given: The sources (`NamedSource`) and the options, pickled.
+        given: The options, pickled.
+        count: How many cameras there may be.
         version: Of the rtface of the program that asks.
-        node: What to call this place.
 
     Raises:
         UsageError: This node has another version.
     """
 
-    def __init__(self, given: bytes, version: str) -> None:
+    def __init__(self, given: bytes, count: int, version: str) -> None:
         check_version(version)
-        sources, options = pickle.loads(given)
-        self._results: dict[str, deque[tuple[FrameResult, tuple[int, int]]]] = {}
+        self._options: Options = replace(pickle.loads(given), wait=True)
+        self._count = max(count, 2)
+        self._results: dict[str, deque[Sent]] = {}
+        self._newest: dict[str, FrameResult] = {}
         self._events: deque[Event] = deque(maxlen=500)
         self._changed = threading.Condition()
         self._error: str | None = None
         self._node = _node_name()
-        self._cameras = Cameras(sources, options=replace(options, wait=True), on_event=self._note)
+        self._listing = threading.Lock()  # lists are taken over one after the other
+        self._number, self._known = 0, dict[str, tuple[bytes, NamedSource]]()
+        self._cameras: Cameras | None = None
+        self._ready, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="rtface-cameras", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            with self._cameras:
-                for result in self._cameras:
-                    shape = result.frame.image.shape[:2]
-                    small = replace(result, frame=replace(result.frame, image=np.zeros((0, 0, 3), np.uint8)))
-                    with self._changed:
-                        self._results.setdefault(result.camera, deque(maxlen=KEPT)).append((small, shape))
-                        self._changed.notify()
+            with Analyzer(self._options, streams=self._count) as analyzer:
+                cameras = Cameras(options=self._options, on_event=self._note, analyzer=analyzer, stays=True)
+                with cameras:
+                    self._cameras = cameras
+                    self._ready.set()
+                    if self._stopping.is_set():
+                        return
+                    for result in cameras:
+                        self._keep(result)
         except RtfaceError as error:
             self._fail(str(error))
         except Exception as error:
             self._fail(f"{type(error).__name__}: {error}")
         else:
             self._fail("its cameras are over")
+        finally:
+            self._ready.set()
+
+    def _keep(self, result: FrameResult) -> None:
+        shape = result.frame.image.shape[:2]
+        small = replace(result, frame=replace(result.frame, image=np.zeros((0, 0, 3), np.uint8)))
+        with self._changed:
+            self._results.setdefault(result.camera, deque(maxlen=KEPT)).append((small, shape))
+            self._newest[result.camera] = result
+            self._changed.notify()
 
     def _fail(self, why: str) -> None:
         with self._changed:
@@ -90,29 +124,68 @@ class CameraGroup:
             self._events.append(event)
             self._changed.notify()
 
-    def take(self, timeout_s: float) -> Batch:
-        """What there is to tell; waits so long where there is nothing."""
+    def assign(self, number: int, cameras: Sequence[Packed], changes: Mapping[str, Any]) -> None:
+        """Have these cameras from now on; returns when they are being opened.
+
+        Args:
+            number: Of this list: what comes late is not taken.
+            cameras: All that it is to have.
+            changes: Of the options, since the actor was made.
+        """
+        self._ready.wait()
+        with self._listing:
+            if self._cameras is None or number <= self._number:
+                return
+            if changes:
+                self._cameras.update(**changes)
+            self._cameras.relist([self._unpacked(*one) for one in cameras])
+            self._number = number
+            with self._changed:
+                for name in self._newest.keys() - {spec.name for _, spec in cameras}:
+                    del self._newest[name]
+
+    def _unpacked(self, source: bytes, spec: NamedSource) -> NamedSource:
+        before, found = self._known.get(spec.name, (b"", spec))
+        found = replace(spec, source=found.source if before == source else pickle.loads(source))
+        self._known[spec.name] = source, found
+        return found
+
+    def take(self, timeout_s: float, looked_at: Mapping[str, str] | None = None) -> Batch:
+        """What there is to tell; waits so long where there is nothing.
+
+        Args:
+            timeout_s: Seconds.
+            looked_at: Cameras whose picture somebody looks at, and the mode of privacy that it is shown in.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._error or any(self._results.values()), timeout_s)
             results = [one for kept in self._results.values() for one in kept]
+            shown = {name: self._newest[name] for name in looked_at or () if self._results.get(name)}
             events = list(self._events)
             self._results.clear()
             self._events.clear()
             error = self._error
-        return Batch(results, events, time.monotonic(), self._node, error)
-
-    def enable(self, name: str, on: bool) -> None:
-        """Switch a camera on or off."""
-        self._cameras.enable(name, on)
+        made = {name: private_jpeg(one, (looked_at or {})[name]) for name, one in shown.items()}
+        pictures = {name: picture for name, picture in made.items() if picture is not None}
+        return Batch(results, events, time.monotonic(), self._node, error, self._number, pictures)
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Go on with another budget, or other tasks."""
-        self._cameras.update(**changes)
+        self._ready.wait()
+        if self._cameras is not None:
+            self._cameras.update(**changes)
 
     def stop(self) -> None:
         """Close the cameras."""
-        self._cameras.stop()
+        self._stopping.set()
+        if self._cameras is not None:
+            self._cameras.stop()
         self._thread.join(10.0)
+
+
+def packed(spec: NamedSource) -> Packed:
+    """A camera for its way to a group."""
+    return pickle.dumps(spec.source), replace(spec, source=0)
 
 
 def at_head(batch: Batch, now: float) -> tuple[list[FrameResult], list[Event]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,10 @@ from rtface.drawing.blur import blur, blur_whole
 from rtface.errors import UsageError
 from rtface.outputs.sink import Sink
 from rtface.types import FrameResult
+
+QUALITY = 80
+#: Wider JPEGs are shrunk: no page shows more, and encoding costs by the pixel.
+WIDEST_PX = 1280
 
 
 def private_picture(result: FrameResult, privacy: str) -> NDArray[np.uint8] | None:
@@ -29,6 +34,19 @@ def private_picture(result: FrameResult, privacy: str) -> NDArray[np.uint8] | No
     if privacy == "aggregate":
         return None
     return blur_whole(image) if result.possible_xyxy is None else blur(image, result)
+
+
+def private_jpeg(result: FrameResult, privacy: str) -> bytes | None:
+    """The frame's picture as it may leave, as a JPEG of at most `WIDEST_PX`; None = not at all."""
+    picture = private_picture(result, privacy)
+    if picture is None:
+        return None
+    height, width = picture.shape[:2]
+    if width > WIDEST_PX:
+        size = (WIDEST_PX, max(round(height * WIDEST_PX / width), 1))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return data.tobytes() if encoded else None
 
 
 def private_result(result: FrameResult, privacy: str) -> FrameResult:

@@ -20,7 +20,7 @@ from rtface.serve.control import Control
 from rtface.serve.hub import Camera, Hub
 from rtface.serve.openapi import document
 from rtface.serve.pages import TYPES, page_file
-from rtface.serve.pictures import Pictures, Shot
+from rtface.serve.pictures import Pictures, PicturesElsewhere, Shot
 from rtface.system.http_access import Access, App, Guard, TooLarge
 from rtface.system.http_server import HEARTBEAT_S, sse_message
 from rtface.types import FrameResult
@@ -46,7 +46,7 @@ class Server:
         analyze: Looks at pictures that are sent.
     """
 
-    def __init__(self, hub: Hub, control: Control, pictures: Pictures, analyze: Analyze) -> None:
+    def __init__(self, hub: Hub, control: Control, pictures: Pictures | PicturesElsewhere, analyze: Analyze) -> None:
         self._hub, self._control, self._pictures, self._analyze = hub, control, pictures, analyze
         self._viewers = 0
         self._messages: dict[tuple[str, bool], tuple[int, str]] = {}

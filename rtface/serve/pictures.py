@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple, Protocol
 
 from rtface.serve.hub import Camera
 from rtface.types import FrameResult
 
-QUALITY = 80
-#: Wider frames are shrunk: no page shows more, and encoding costs by the pixel.
-WIDEST_PX = 1280
+Private = Callable[[FrameResult], "bytes | None"]
 
-Private = Callable[[FrameResult], "NDArray[np.uint8] | None"]
+
+#: The first picture that somebody looks at comes within so long, s.
+COMES_S = 1.0
 
 
 class Shot(NamedTuple):
@@ -36,7 +33,7 @@ class Pictures:
     """JPEGs of the cameras' newest frames.
 
     Args:
-        private: What may leave the process of a frame: a picture, or None for nothing.
+        private: What may leave the process of a frame: a JPEG, or None for nothing.
     """
 
     def __init__(self, private: Private) -> None:
@@ -58,22 +55,46 @@ class Pictures:
         return Shot(number, result, await asyncio.shield(kept[1]))
 
     async def _run(self, loop: asyncio.AbstractEventLoop, result: FrameResult) -> bytes | None:
-        return await loop.run_in_executor(self._encoder, self._encode, result)
-
-    def _encode(self, result: FrameResult) -> bytes | None:
-        picture = self._private(result)
-        if picture is None:
-            return None
-        height, width = picture.shape[:2]
-        if width > WIDEST_PX:
-            size = (WIDEST_PX, max(round(height * WIDEST_PX / width), 1))
-            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-        encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        return data.tobytes() if encoded else None
+        return await loop.run_in_executor(self._encoder, self._private, result)
 
     def close(self) -> None:
         """No more pictures."""
         self._encoder.shutdown(wait=False, cancel_futures=True)
+
+
+class CamerasElsewhere(Protocol):
+    """Cameras whose pictures come from other machines while somebody looks."""
+
+    def look(self, name: str, privacy: str) -> tuple[FrameResult, bytes] | None:
+        """Have a camera's pictures come for a while; the newest that has, with its result."""
+
+
+class PicturesElsewhere:
+    """JPEGs of cameras on other machines, which make them.
+
+    Args:
+        cameras: Where from.
+        privacy: The present mode.
+    """
+
+    def __init__(self, cameras: CamerasElsewhere, privacy: Callable[[], str]) -> None:
+        self._cameras, self._privacy = cameras, privacy
+
+    async def jpeg(self, camera: Camera) -> Shot:
+        """The newest frame that has a picture, with it; the newest result without one where none comes."""
+        privacy = self._privacy()
+        end = time.monotonic() + COMES_S
+        while camera.result is not None and privacy != "aggregate":
+            found = self._cameras.look(camera.name, privacy)
+            if found is not None:
+                return Shot(camera.sequence, *found)
+            if time.monotonic() > end:
+                break
+            await asyncio.sleep(COMES_S / 20)
+        return Shot(*camera.newest, None)
+
+    def close(self) -> None:
+        """There is nothing to release."""
 
 
 def lower_priority() -> None:

@@ -13,17 +13,18 @@ from typing import Any
 
 from rtface.cameras import Cameras
 from rtface.capture.named import named
-from rtface.cluster.cameras import ClusterCameras, Placement
+from rtface.cluster.actors import Placement
+from rtface.cluster.cameras import ClusterCameras
 from rtface.cluster.connection import LOCAL
 from rtface.errors import RtfaceError
 from rtface.options import Options
-from rtface.outputs.private import private_picture
+from rtface.outputs.private import private_jpeg
 from rtface.outputs.sink import Sink
 from rtface.serve.analyze import Analyze
 from rtface.serve.app import BODIES, Server
 from rtface.serve.control import Control
 from rtface.serve.hub import Hub, HubSink
-from rtface.serve.pictures import Pictures
+from rtface.serve.pictures import Pictures, PicturesElsewhere
 from rtface.stream import Stream
 from rtface.system.addresses import shown_address
 from rtface.system.http_access import LOOPBACK, WILDCARDS, access_to
@@ -110,7 +111,7 @@ class Serving:
         self.port = int(listening.getsockname()[1])
         self._switch = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
-        self._pictures = Pictures(lambda result: private_picture(result, self.hub.privacy))
+        self._pictures = self._pictures_of(run)
         self._analyze = Analyze(self._options)
         control = Control(self._options, self.hub, self._update, None if isinstance(run, Stream) else run)
         access = access_to(
@@ -177,7 +178,7 @@ class Serving:
         return cameras
 
     def _elsewhere(self, cluster: OnCluster) -> ClusterCameras:
-        """The cameras on a cluster: results come from there, pictures stay."""
+        """The cameras on a cluster: results come from there, pictures while somebody looks."""
         cameras = ClusterCameras(
             self._sources,
             file=self._file,
@@ -191,6 +192,11 @@ class Serving:
         for name in cameras.names:
             self.hub.add(name)
         return cameras
+
+    def _pictures_of(self, run: Run) -> Pictures | PicturesElsewhere:
+        if isinstance(run, ClusterCameras):
+            return PicturesElsewhere(run, lambda: self.hub.privacy)
+        return Pictures(lambda result: private_jpeg(result, self.hub.privacy))
 
     def _watch(self, run: Run) -> None:
         """Analyse until all is over."""
@@ -209,6 +215,8 @@ class Serving:
 
     def _note(self, name: str, event: Event) -> None:
         if name:
+            if event.kind == "camera_on":  # on a cluster nothing else tells the hub of one that the file has now
+                self.hub.add(name)
             self.hub.note(name, event)
         if self._on_event is not None:
             self._on_event(event)

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import rtface
-from rtface.cameras import Cameras, roster
+from rtface.cameras import Cameras
+from rtface.capture import named as named_sources
 from rtface.capture.named import NamedSource
 from rtface.errors import OutputError, SourceError, UsageError
 from rtface.options import Options
@@ -273,7 +274,7 @@ def test_a_camera_switched_off_is_closed_and_its_file_is_left_whole_when_it_is_o
 
 
 def test_the_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roster, "WATCH_S", 0.0)
+    monkeypatch.setattr(named_sources, "WATCH_S", 0.0)
     events: list[Event] = []
     file = tmp_path / "cameras.toml"
     file.write_text('[a]\nsource = "demo"\nloop = true\n')
@@ -372,7 +373,7 @@ def test_a_camera_that_is_silent_lets_its_outputs_know_while_others_run(monkeypa
 def test_a_changed_priority_and_floor_are_taken_over_without_a_new_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(roster, "WATCH_S", 0.0)
+    monkeypatch.setattr(named_sources, "WATCH_S", 0.0)
     events: list[Event] = []
     file = tmp_path / "cameras.toml"
     file.write_text('[a]\nsource = "demo"\nloop = true\n')

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rtface.capture.named import NamedSource
-from rtface.cluster.cameras import ClusterCameras, Placement
+from rtface.cluster.actors import Placement
+from rtface.cluster.cameras import ClusterCameras
 from rtface.cluster.group import Batch, at_head
 from rtface.errors import UsageError
 from rtface.options import Options

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="needs pip install 'rtface[serve]'")
@@ -16,7 +18,7 @@ pytest.importorskip("uvicorn", reason="needs pip install 'rtface[serve]'")
 pytest.importorskip("prometheus_client", reason="needs pip install 'rtface[serve]'")
 
 from rtface.cli.serve import serve
-from rtface.cluster.cameras import Placement
+from rtface.cluster.actors import Placement
 from rtface.options import Options
 from rtface.serve.server import OnCluster, ServeOptions, Serving
 from tests.conftest import Cli
@@ -58,6 +60,9 @@ def test_the_page_tells_of_cameras_elsewhere_and_switches_them(cluster: Any, tmp
         wait_for(lambda: up() == {"door": True, "hall": True})
         result = wait_for(lambda: get("/api/v1/result?camera=hall"))
         assert result["camera"] == "hall"
+        with urlopen(root + "/api/v1/snapshot.jpg?camera=hall", timeout=20) as answer:
+            picture = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None and picture.shape[1] == result["width"] and picture.std() > 20
         with urlopen(root + "/metrics", timeout=20) as answer:
             assert 'camera="door"' in answer.read().decode()
         body = json.dumps({"enabled": False}).encode()

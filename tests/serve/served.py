@@ -21,7 +21,7 @@ pytest.importorskip("prometheus_client", reason="needs pip install 'rtface[serve
 
 from rtface.bench.people import Person, results
 from rtface.options import Options
-from rtface.outputs.private import private_picture
+from rtface.outputs.private import private_jpeg
 from rtface.serve.analyze import Analyze
 from rtface.serve.app import BODIES, Server
 from rtface.serve.control import Control
@@ -94,7 +94,7 @@ def serving(*, fed: bool = True, privacy: str = "full", port: int = 0, **access:
         served.updates.append(changes)
         return options
 
-    pictures, analyze = Pictures(lambda result: private_picture(result, hub.privacy)), Analyze(Options())
+    pictures, analyze = Pictures(lambda result: private_jpeg(result, hub.privacy)), Analyze(Options())
     handlers = Server(hub, Control(Options(models_dir="/secret/place"), hub, update), pictures, analyze)
     known: dict[str, Any] = {"hosts": frozenset(LOOPBACK), "body_bytes": BODIES, **access}
     app = handlers.app(Access(served.port, **known))

@@ -20,7 +20,7 @@ pytest.importorskip("prometheus_client", reason="needs pip install 'rtface[serve
 websockets = pytest.importorskip("websockets", reason="needs pip install 'rtface[serve]'")
 
 import rtface.cameras.cameras  # noqa: E402
-import rtface.cameras.roster  # noqa: E402
+import rtface.capture.named  # noqa: E402
 from rtface.analyzer import Analyzer  # noqa: E402
 from rtface.options import Options  # noqa: E402
 from rtface.serve.server import ServeOptions, Serving  # noqa: E402
@@ -131,7 +131,7 @@ def test_a_listed_camera_is_switched_off_and_on(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_camera_that_leaves_the_file_leaves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(rtface.cameras.roster, "WATCH_S", 0.05)
+    monkeypatch.setattr(rtface.capture.named, "WATCH_S", 0.05)
     file = tmp_path / "cameras.toml"
     file.write_text('[door]\nsource = "demo"\n[hall]\nsource = "demo"\n')
     with serving(monkeypatch, file=file) as served:
