@@ -3,6 +3,7 @@
     python benchmarks/archive.py                                    # about 4 minutes on two quiet cores
     python benchmarks/archive.py --pictures 40 --minutes 0.5 --rounds 1
     python benchmarks/archive.py --only pictures --folder holiday/
+    python benchmarks/archive.py --only videos --resume rounds.jsonl --seconds 100  # again until it is whole
 
 - `pictures`: 200 JPEGs of 640×480, one face each (frames of the demo clip). "one by one" is ``rtface.analyze`` in a
   loop, its networks open before it begins; "folder" is ``rtface run FOLDER``'s stream, from before its networks are
@@ -11,7 +12,8 @@
   ``rtface run FOLDER -o 'out/{stem}.jsonl' --jobs N``, start-up included. Asked: 2 jobs 1.4 times as fast as 1.
 
 Arms take turns, each in a process of its own; the figures are medians over the rounds. Prints a table, then one JSON
-line.
+line. With ``--resume`` each time is kept in a file as soon as it is there, and a next run goes on from it: parts of a
+long run, each when the machine is quiet. ``--seconds`` ends a run after the arm in which they are over (exit code 3).
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import repeat
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -115,6 +119,46 @@ def by_jobs(jobs: int, folder: Path, scratch: Path) -> float:
     return time.perf_counter() - began
 
 
+class Enough(Exception):
+    """The time that this run may take is over."""
+
+
+class Rounds:
+    """Seconds of each arm by round: those of runs before, and those that are taken now.
+
+    Args:
+        args: The command line's.
+        case, items: What is measured, on how many pictures or frames.
+    """
+
+    def __init__(self, args: argparse.Namespace, case: str, items: int) -> None:
+        self._args, self._what = args, {"case": case, "items": items, "cpu": machine.facts()["cpu"]}
+        self.found: dict[str, list[float]] = {}
+        if args.resume is not None and args.resume.exists():
+            for line in map(json.loads, args.resume.read_text().splitlines()):
+                if line.items() >= self._what.items():
+                    self.found.setdefault(line["arm"], []).append(line["seconds"])
+
+    def take(self, arms: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+        """Run what is missing, the arms by turns.
+
+        Raises:
+            Enough: The time is over.
+        """
+        for number in range(self._args.rounds):
+            for arm, measure in arms.items():
+                times = self.found.setdefault(arm, [])
+                if len(times) > number:
+                    continue
+                if time.monotonic() > self._args.until:
+                    raise Enough
+                times.append(measure())
+                if self._args.resume is not None:
+                    with self._args.resume.open("a") as file:
+                        file.write(json.dumps({**self._what, "arm": arm, "seconds": round(times[-1], 3)}) + "\n")
+        return {arm: self.found[arm][: self._args.rounds] for arm in arms}
+
+
 def pictures(args: argparse.Namespace, scratch: Path) -> tuple[dict[str, list[float]], int]:
     """Seconds of each arm by round, and how many pictures there are."""
     folder = args.folder
@@ -122,11 +166,9 @@ def pictures(args: argparse.Namespace, scratch: Path) -> tuple[dict[str, list[fl
         folder = scratch / "pictures"
         folder.mkdir()
         make_pictures(folder, args.pictures)
-    found: dict[str, list[float]] = {arm: [] for arm in PICTURE_ARMS}
-    for _ in range(args.rounds):
-        for arm, times in found.items():
-            times.append(in_a_process(arm, folder, scratch))
-    return found, len(list(folder.iterdir()))
+    count = len(list(folder.iterdir()))
+    arms = {arm: partial(in_a_process, arm, folder, scratch) for arm in PICTURE_ARMS}
+    return Rounds(args, "pictures", count).take(arms), count
 
 
 def videos(args: argparse.Namespace, scratch: Path) -> tuple[dict[str, list[float]], int]:
@@ -134,11 +176,9 @@ def videos(args: argparse.Namespace, scratch: Path) -> tuple[dict[str, list[floa
     folder = scratch / "videos"
     folder.mkdir()
     make_videos(folder, 60 * args.minutes)
-    found: dict[str, list[float]] = {f"{jobs} jobs": [] for jobs in args.jobs}
-    for _ in range(args.rounds):
-        for jobs in args.jobs:
-            found[f"{jobs} jobs"].append(by_jobs(jobs, folder, scratch))
-    return found, FILES * max(round(60 * args.minutes * FPS / FILES), 1)
+    count = FILES * max(round(60 * args.minutes * FPS / FILES), 1)
+    arms = {f"{jobs} jobs": partial(by_jobs, jobs, folder, scratch) for jobs in args.jobs}
+    return Rounds(args, "videos", count).take(arms), count
 
 
 CASES = {"pictures": pictures, "videos": videos}
@@ -153,9 +193,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0, help="of video (default: %(default)s)")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="processes (default: 1 2)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="keep each time in FILE, and go on from it")
+    parser.add_argument("--seconds", type=float, default=inf, help="begin no arm after so long (default: no end)")
     parser.add_argument("--arm", choices=PICTURE_ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args(given)
+    args = parser.parse_args(given)
+    args.until = time.monotonic() + args.seconds
+    return args
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -168,7 +212,11 @@ def main(given: Sequence[str] | None = None) -> int:
     print(f"{'case':<10}{'arm':<12}{'seconds':>9}{'per s':>9}{'times':>8}")
     for case in args.only or CASES:
         with tempfile.TemporaryDirectory(prefix="rtface-archive-") as scratch:
-            found, count = CASES[case](args, Path(scratch))
+            try:
+                found, count = CASES[case](args, Path(scratch))
+            except Enough:
+                print(f"{case}: not all rounds are there yet; the same command goes on", flush=True)
+                return 3
         medians = {arm: median(times) for arm, times in found.items()}
         first = next(iter(medians.values()))
         for arm, seconds in medians.items():
