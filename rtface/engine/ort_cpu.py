@@ -100,8 +100,10 @@ class CpuEngine:
             self._expensive = tuple(expensive_outputs) if set(self._outputs) - set(expensive_outputs) else ()
         except ValueError:
             self._outputs = ()  # opening it says what is wrong with it
-        self._session(WIDE, self._full_graph(self._outputs if names is None else names))
-        self._describe = next(iter(self._sessions.values())).describe()
+        # Of two threads that several streams share, none would ever spin for the other: a pool of threads less.
+        self._alone = LANES if shared and self._threads == 2 else WIDE
+        first = self._session(self._alone, self._full_graph(self._outputs if names is None else names))
+        self._describe = {**first.describe(), "threads": self._threads}
 
     @property
     def prunes(self) -> bool:
@@ -123,7 +125,7 @@ class CpuEngine:
             full_graph = self._full_graph(asked)
             # Without its expensive outputs the network is too short for threads that meet at every operator.
             if full_graph:
-                self._session(WIDE, full_graph)
+                self._session(self._alone, full_graph)
             for lane in range(self._lanes if self._threads > 1 else 0):
                 self._session(LANES, full_graph, lane)
             if full_graph and self._expensive and self._split is None and self._one_can_be_over:
@@ -144,10 +146,12 @@ class CpuEngine:
             raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
         full_graph = self._full_graph(names)
         strategies = [strategy for strategy in (WIDE, LANES) if (strategy, full_graph, 0) in self._sessions]
-        if len(strategies) < 2 or not len(batch):
-            return self._dispatch(strategies[0] if strategies else WIDE, full_graph, batch, names)
+        if not strategies or not len(batch):
+            return self._dispatch(self._alone, full_graph, batch, names)
         if full_graph and self._split is not None and len(batch) % self._lanes == 1 < len(batch):
             strategies[-1] = SPLIT
+        if len(strategies) < 2:
+            return self._dispatch(strategies[0], full_graph, batch, names)
         tuner = self._tuner(full_graph, batch.shape, strategies)
         strategy = tuner.choose()
         began, cpu = self._timer(), self._cpu_timer()

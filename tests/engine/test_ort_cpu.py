@@ -259,6 +259,19 @@ def test_what_several_streams_share_saves_cpu_time_before_milliseconds() -> None
         assert race.choose() == best
 
 
+def test_two_threads_that_streams_share_never_work_on_one_face_together(model: bytes) -> None:
+    shared = CpuEngine(model, "engine", 2, expensive_outputs=("parsing",), shared=True)
+    shared.prepare(OUTPUTS, QUICK)
+    assert shared.describe()["threads"] == 2
+    assert {key[0] for key in shared._sessions} == {LANES}
+    for count in (1, 2, 3):
+        expected, got = OrtEngine(model, "plain", 1).run(crops(count), OUTPUTS), shared.run(crops(count), OUTPUTS)
+        for name in QUICK:
+            assert got[name] == pytest.approx(expected[name], abs=2e-2)
+        assert (got["parsing"] == expected["parsing"]).mean() > 0.999
+    shared.close()
+
+
 def tiny(nodes: list[onnx.NodeProto], outputs: list[str]) -> bytes:
     def info(name: str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])
