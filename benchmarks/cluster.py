@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ ASKED = {"back": 10.0, "known_and_back": 20.0, "silent": 0.5}
 
 def started(nodes: int) -> Any:
     """A cluster whose head has no CPU for cameras."""
+    os.environ.setdefault("RAY_worker_niceness", "0")
     ray = require("ray", extra="ray")
     from ray.cluster_utils import Cluster
 

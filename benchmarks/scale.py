@@ -77,7 +77,7 @@ def decoding(scene: Scene, frames: int) -> dict[str, float]:
                 stream = output.add_stream("libx264", rate=Fraction(25), options={"preset": "veryfast"})
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 for number in range(frames):
-                    image = cv2.resize(scene.frame(number, 1), (width, height))
+                    image = np.asarray(cv2.resize(scene.frame(number, 1), (width, height)), np.uint8)
                     output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
                 output.mux(stream.encode(None))
 
@@ -182,7 +182,7 @@ def main(given: Sequence[str] | None = None) -> int:
     args = parser.parse_args(given)
     scene, options = scene_of("demo"), Options.load(env={}, threads=1)
     options = replace(options, budget_ms=None)
-    costs = {
+    costs: dict[str, Any] = {
         "decode_ms": decoding(scene, args.frames),
         "analyse_ms": analysing(scene, args.seconds, options),
         "result": gathering(scene, options, 200),
@@ -201,7 +201,7 @@ def main(given: Sequence[str] | None = None) -> int:
             f"({row['of_these_decode_pct']} % of that decodes); head, without and with parsing: "
             + ", ".join(f"{cores} cores, {row['to_head_mb_s'][name]} MB/s" for name, cores in row["head_cores"].items())
         )
-    record = {"schema": SCHEMA, "machine": machine.facts(), "cameras": args.cameras, "load": args.load}
+    record: dict[str, Any] = {"schema": SCHEMA, "machine": machine.facts(), "cameras": args.cameras, "load": args.load}
     record |= {"costs": costs, "needs": rows}
     if args.gpu:
         faces, _, ms = args.gpu.partition(":")

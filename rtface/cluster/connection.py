@@ -36,6 +36,7 @@ def connected(address: str, *, cpus: int | None = None) -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a node's GPUs stay visible to who asks for none
+    os.environ.setdefault("RAY_worker_niceness", "0")  # of a cluster begun here; by default everything else goes first
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what is wrong comes as an exception
     ray = require("ray", extra="ray")
     if ray.is_initialized():

@@ -13,6 +13,7 @@ import pytest
 def cluster() -> Iterator[Any]:
     """Three nodes of one CPU, the first of them the head; connected."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     pytest.importorskip("ray", reason="needs the extra ray: pip install 'rtface[ray]'")
     import ray
     from ray.cluster_utils import Cluster
