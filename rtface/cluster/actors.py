@@ -63,7 +63,8 @@ class Host:
         actor: Ray's handle.
         asked: The answer that is awaited; None = it is asked again at `due_at`.
         node: The beginning of the id of the node that it was on last.
-        answers: It has answered, and not failed since.
+        answers: It has answered, and not failed since …
+        ready: … and its networks are open.
         silent_since: Since when it does not answer.
         group: Whose cameras it has.
         list_number: Of the newest list of cameras for it.
@@ -77,6 +78,7 @@ class Host:
     due_at: float = 0.0
     node: str = ""
     answers: bool = False
+    ready: bool = False
     silent_since: float | None = None
     group: Group | None = None
     list_number: int = 0

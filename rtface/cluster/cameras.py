@@ -179,8 +179,8 @@ class ClusterCameras:
 
     @property
     def standing_by(self) -> int:
-        """How many actors answer and have no camera."""
-        return sum(host.group is None and host.answers for host in list(self._hosts))
+        """How many actors have their networks open and no camera."""
+        return sum(host.group is None and host.ready for host in list(self._hosts))
 
     # The run.
 
@@ -276,7 +276,7 @@ class ClusterCameras:
     def _lose(self, host: Host) -> None:
         """It does not answer: its cameras go to one that stands by. Ray sees to its being begun again."""
         now = time.monotonic()
-        host.due_at, host.answers = now + AGAIN_S, False
+        host.due_at, host.answers, host.ready = now + AGAIN_S, False, False
         if host.silent_since is None:
             host.silent_since = now
             if host.group is not None:
@@ -285,9 +285,9 @@ class ClusterCameras:
             self._ray.kill(host.actor)  # Ray has given it up, or never had room: once more from the start
             host.silent_since, host.sending = now, None
             self._begin(host)
-        spare = next((one for one in self._hosts if one.group is None and one.answers), None)
-        if host.group is not None and spare is not None:
-            self._move(host.group, spare)
+        spares = [one for one in self._hosts if one.group is None and one.answers]
+        if host.group is not None and spares:
+            self._move(host.group, max(spares, key=lambda one: one.ready))
 
     def _orphan(self, group: Group, now: float) -> None:
         group.lost_at, group.died_on = now, group.host.node
@@ -297,7 +297,7 @@ class ClusterCameras:
 
     def _take(self, host: Host, batch: Batch) -> None:
         now = time.monotonic()
-        host.node, host.answers, host.silent_since = batch.node, True, None
+        host.node, host.answers, host.ready, host.silent_since = batch.node, True, batch.ready, None
         if host.group is None:
             orphans = next((one for one in self._groups if not one.host.answers and one.lost_at is not None), None)
             if orphans is not None:

@@ -45,6 +45,7 @@ class Batch:
         node: Where the group is.
         error: Why it gives no more results; it is begun again.
         number: Of the list of cameras that it has; 0 = it was begun just now and has none.
+        ready: Its networks are open.
         pictures: Of the last result of cameras that somebody looks at: a JPEG, as it may leave.
     """
 
@@ -54,6 +55,7 @@ class Batch:
     node: str
     error: str | None = None
     number: int = 0
+    ready: bool = False
     pictures: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -167,7 +169,8 @@ class CameraGroup:
             error = self._error
         made = {name: private_jpeg(one, (looked_at or {})[name]) for name, one in shown.items()}
         pictures = {name: picture for name, picture in made.items() if picture is not None}
-        return Batch(results, events, time.monotonic(), self._node, error, self._number, pictures)
+        ready = self._ready.is_set()
+        return Batch(results, events, time.monotonic(), self._node, error, self._number, ready, pictures)
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Go on with another budget, or other tasks."""
