@@ -34,6 +34,7 @@ from rtface.bench.camera import LockstepCamera, SteppedClock
 from rtface.bench.scene import Bursts, Scene
 from rtface.geometry.crop import crop_from_points5, frame_to_crop_matrix, map_points, warp_crops
 from rtface.options import Options
+from rtface.outputs.private import private_jpeg
 from rtface.serve.analyze import Analyze
 from rtface.serve.app import BODIES, Server
 from rtface.serve.control import Control
@@ -123,7 +124,7 @@ def serve(hub: Hub, stack: ExitStack) -> int:
     """The server around the hub, on a free port; stopped by the stack."""
     listening = listen("127.0.0.1", 0, "")
     port = int(listening.getsockname()[1])
-    pictures, analyze = Pictures(lambda result: result.frame.image), Analyze(Options())
+    pictures, analyze = Pictures(lambda result: private_jpeg(result, "full")), Analyze(Options())
     control = Control(Options(), hub, lambda changes: Options(**changes))
     app = Server(hub, control, pictures, analyze).app(access_to("127.0.0.1", port, body_bytes=BODIES))
     server = HttpServer(app, listening)
