@@ -21,7 +21,7 @@ GATHER_S = 0.016
 """A frame waits so long for those of other cameras that are expected by then, if its deadline allows: together they
 cost less than one after another."""
 
-SPARE = 3.0
+SPARE = 3.5
 """Frames do not wait for others once less than so many times what they usually take is left."""
 
 
