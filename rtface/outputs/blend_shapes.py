@@ -56,6 +56,8 @@ TRUSTED_QUALITY = 0.3
 #: Seconds between two samples of the neutral face, at first; it doubles each time that the memory is full.
 SAMPLE_S, LONGEST_SAMPLE_S = 0.2, 3.2
 SAMPLES = 200
+#: The median is worked out anew with each of the first eight samples, then with each eighth.
+OFTEN = 8
 #: What is common counts as much as so many samples.
 COMMON_WEIGHT = 8.0
 #: Tracks that are remembered; the one not seen for longest is forgotten first.
@@ -80,6 +82,8 @@ class _NeutralFace:
             self._samples = self._samples[::2]
             self._every_s = min(self._every_s * 2.0, LONGEST_SAMPLE_S)
         count = len(self._samples)
+        if count > OFTEN and count % OFTEN:  # a sample more says little, and all are sorted
+            return
         ordered = np.sort(np.stack(self._samples), axis=0)
         own = ordered[count // 2]
         own[_EYES] = ordered[count * 3 // 4, _EYES]  # people look down for longer than they stare

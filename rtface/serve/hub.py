@@ -25,6 +25,8 @@ from rtface.types import Event, FrameResult
 INBOX = 256
 #: Events that are remembered, and how many of them a newcomer is told.
 EVENTS, FIRST_EVENTS = 500, 50
+#: Windows of aggregate mode that are told.
+PUBLISHED = 48
 #: Points of the timeline, and the least time between two, s.
 TIMELINE, TIMELINE_S = 600, 0.1
 #: A camera that gave nothing for so long is down.
@@ -99,7 +101,7 @@ class Hub:
         self._visits: list[Visit] = []
         self._audience = Audience(rules, on_visit=self._note_visit, live=True)
         self._publisher = WindowPublisher()
-        self.published: list[dict[str, Any]] = []
+        self.published: deque[dict[str, Any]] = deque(maxlen=PUBLISHED)
         self._inbox: deque[tuple[str, FrameResult]] = deque(maxlen=INBOX)
         self._arrived = threading.Event()
         self._lock = threading.Lock()  # of the audience and the visits
@@ -247,7 +249,7 @@ class Hub:
     def audience(self) -> dict[str, Any]:
         """Who is here now, and today's figures; in aggregate mode only windows that may be told."""
         if self.privacy == "aggregate":
-            return {"privacy": self.privacy, "published": self.published[-48:]}
+            return {"privacy": self.privacy, "published": list(self.published)}
         with self._lock:
             present = self._audience.present()
             now = {
