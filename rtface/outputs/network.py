@@ -18,6 +18,8 @@ from rtface.types import Event, FrameResult
 
 T = TypeVar("T")
 
+#: Seconds between two packets to a port where nobody listens.
+PROBE_S = 0.25
 #: Seconds that the end of a run waits for what is still to be sent.
 LINGER_S = 2.0
 
@@ -202,7 +204,9 @@ class NetworkSink(Sink, Generic[T]):
 
 
 class DatagramSink(NetworkSink[FrameResult]):
-    """An output of small UDP packets. Nobody needs to listen: that nobody does is said once, and sending goes on.
+    """An output of small UDP packets. Nobody needs to listen: that nobody does is said once, and sending goes on, a
+    packet every `PROBE_S` as long as this machine says that the port is closed: packets for nobody cost as much as
+    others.
 
     Args:
         name: What messages call it.
@@ -217,6 +221,7 @@ class DatagramSink(NetworkSink[FrameResult]):
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._told_nobody = False
+        self._silent_until = 0.0
 
     @abstractmethod
     def packets(self, result: FrameResult) -> Iterable[bytes]:
@@ -237,7 +242,10 @@ class DatagramSink(NetworkSink[FrameResult]):
         self._socket.connect(address)
 
     def send(self, item: FrameResult) -> None:
-        self._send_all(self.packets(item))
+        if self._clock.now() < self._silent_until:
+            self._dropped += 1
+        else:
+            self._send_all(self.packets(item))
 
     def beat(self) -> None:
         self._send_all(self.idle_packets())
@@ -250,6 +258,7 @@ class DatagramSink(NetworkSink[FrameResult]):
             except BlockingIOError:
                 self._dropped += 1
             except ConnectionRefusedError:  # the answer to an earlier packet
+                self._silent_until = self._clock.now() + PROBE_S
                 if not self._told_nobody:
                     self._told_nobody = True
                     self._note("output_lost", f"{self.name}: nobody listens there yet; sending goes on", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 
 from rtface.outputs.fanout import Fanout
-from rtface.outputs.network import NetworkSink
+from rtface.outputs.network import PROBE_S, DatagramSink, NetworkSink
 from rtface.outputs.opentrack import OpenTrackSink
 from rtface.outputs.output_url import parse_output_url
 from rtface.system.backoff import Backoff
+from rtface.testing import FakeClock
 from rtface.types import Event, FrameResult
 from tests.outputs.made import a_face, a_result, a_run
-from tests.outputs.receivers import free_port, wait_for
+from tests.outputs.receivers import free_port, listening, wait_for
 
 
 class Receiver(NetworkSink[int]):
@@ -142,6 +144,34 @@ def test_that_nobody_listens_for_packets_is_said_once_and_sending_goes_on() -> N
             sink.write(a_result(a_face(), index=index))
             wait_for(lambda index=index: sink.sent == index + 1)  # type: ignore[misc]
     assert [event.what.split(": ")[1] for event in events] == ["nobody listens there yet; sending goes on"]
+
+
+def test_for_nobody_packets_are_not_made_and_who_comes_is_found() -> None:
+    """A packet now and then finds out that somebody listens."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    made: list[int] = []
+
+    class Packets(DatagramSink):
+        def packets(self, result: FrameResult) -> Iterable[bytes]:
+            made.append(result.frame.index)
+            return (b"packet",)
+
+    clock = FakeClock()
+    with Packets("test", "127.0.0.1", port, clock=clock) as sink:
+        sink.open(a_run())
+        for index in range(100):
+            sink.write(a_result(index=index))
+            wait_for(lambda index=index: sink.sent == index + 1)  # type: ignore[misc]
+        assert len(made) <= 3 and sink.lost >= 97
+        with listening(port=port) as receiver:
+            clock.time += PROBE_S
+            for index in range(100, 103):
+                sink.write(a_result(index=index))
+                wait_for(lambda index=index: sink.sent == index + 1)  # type: ignore[misc]
+            assert receiver.recv(100) == b"packet" and made[-3:] == [100, 101, 102]
+        sink.finish({})
 
 
 def test_a_host_that_is_not_known_is_said() -> None:
