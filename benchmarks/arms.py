@@ -18,6 +18,7 @@ from rtface.evaluate.detection import MIN_HEIGHTS_PX, judge
 from rtface.evaluate.metrics import average_precision
 from rtface.geometry.boxes import nms
 from rtface.train import detector, multitask
+from rtface.train.config import DetectorConfig, EngineConfig
 from rtface.train.data.mixed import Mixed
 from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.data.samples import Sample, build_samples
@@ -130,7 +131,7 @@ class Bench:
             batch = sum(counts[name] for name in groups)  # as many of its own crops a step as in the mix
         plain = {"minutes": None, "interact_at": NEVER, "grow_at": (NEVER, NEVER), "warmup": max(1, budget.steps // 10)}
         settings = {**plain, "steps": budget.steps, "batch": batch, "validate_minutes": 1e6, "threads": self.threads}
-        config = multitask.EngineConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
+        config = EngineConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
         torch.manual_seed(config.seed)
         checkpoint = multitask.learn(config, Mixed(groups, MIX), {})
         net, ids = multitask.averaged(read_checkpoint(checkpoint, ("ema",))["ema"], config, torch.device("cpu"))
@@ -153,7 +154,7 @@ class Bench:
         budget, changes = self.budget, {"seed": self.budget.seed, **DETECTOR_ARMS[arm]}
         settings = {"minutes": None, "steps": budget.detector_steps, "batch": budget.detector_batch, "grow_at": NEVER}
         settings |= {"warmup": max(1, budget.detector_steps // 10), "validate_minutes": 1e6, "threads": self.threads}
-        config = detector.DetectorConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
+        config = DetectorConfig(self.data, self._folder(arm), self.cache, **(settings | changes))
         torch.manual_seed(config.seed)
         maker = SceneMaker(sources, 256, np.random.default_rng(config.seed))
         net = load_detector(detector.learn(config, maker))

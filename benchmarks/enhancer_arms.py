@@ -20,6 +20,7 @@ from rtface.engine import Engine, OrtEngine, Tensors
 from rtface.evaluate.samples import Sample
 from rtface.tasks.enhance import OUTPUT, SCALE
 from rtface.train import superfan
+from rtface.train.config import SuperFanConfig
 from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.export import export_superfan, load_superfan
 from rtface.train.nets.superfan import SuperFan
@@ -100,5 +101,5 @@ class EnhancerBench:
         # the critic joins for the second half: in the last fifth, the default, the rate of a short run is as good as 0
         settings = {"minutes": None, "steps": self.steps, "batch": self.batch, "sizes": str(WIDTH), "gan_at": 0.5}
         settings |= {"validate_minutes": 1e6, "threads": self.threads}
-        config = superfan.SuperFanConfig(self.data, folder, self.cache, **(settings | changes))
+        config = SuperFanConfig(self.data, folder, self.cache, **(settings | changes))
         return superfan.learn(config, *self._pictures)

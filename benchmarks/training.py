@@ -34,11 +34,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rtface.bench.report import table
 from rtface.geometry.crop import CROP_SIZE
 from rtface.system import machine
+from rtface.train.config import RunConfig
 from rtface.train.data.mixed import grouped_samples
 from rtface.train.data.samples import teaches
 from rtface.train.losses import Targets, engine_losses
 from rtface.train.nets.ifan import EngineNet
-from rtface.train.run import Run, RunConfig, Schedule, autocast, load, optimizer, pick_device, prepare
+from rtface.train.run import Run, Schedule, autocast, load, optimizer, pick_device, prepare
 from rtface.train.sampling import Sampler
 from rtface.train.sources import of_folder
 

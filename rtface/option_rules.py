@@ -122,9 +122,10 @@ class Unfit(Exception):
         self.expected = expected
 
 
-def number(low: float, high: float = math.inf, *, whole: bool) -> Rule:
+def number(low: float, high: float = math.inf, *, whole: bool, above: bool = False) -> Rule:
     kind = "a whole number" if whole else "a number"
     expected = f"{kind} from {low:g} to {high:g}" if math.isfinite(high) else f"{kind} of at least {low:g}"
+    expected = f"{kind} above {low:g}" if above else expected
 
     def rule(value: Any) -> Any:
         try:
@@ -134,6 +135,7 @@ def number(low: float, high: float = math.inf, *, whole: bool) -> Rule:
         if (
             isinstance(value, bool | bytes)
             or not low <= number <= high
+            or (above and number == low)
             or math.isinf(number)
             or (whole and number != int(number))
         ):
@@ -234,6 +236,12 @@ def _path(value: Any) -> Path:
 
 
 path = Rule(_path, Path)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise Unfit("a text")
+    return value
 
 
 def name(value: Any) -> str:

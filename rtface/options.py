@@ -261,7 +261,7 @@ class Options:
         rules.switch,
         "Make events of who comes, looks, smiles and leaves (`rtface.Audience`), in records and all outputs.",
     )
-    audience_rules: AudienceOptions = option(  # noqa: RUF009 (a field, as the others)
+    audience_rules: AudienceOptions = option(
         rule=rules.audience_rules,
         text="What counts as a visit, a look, a smile: an `AudienceOptions`, a table of its values, or text "
         'such as "grace_s=5,camera_offset_cm=0/25".',

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtface.cli.groups import record, spread
 from rtface.errors import UsageError, require
 from rtface.system.files import write_text
+from rtface.train.config import CACHE
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
@@ -27,30 +29,7 @@ export = typer.Typer(
     epilog="Example: rtface export detector --run runs/detector --out models",
 )
 
-CacheFolder = Annotated[Path, typer.Option(help="Folder for decoded pixels.", show_default="~/.cache/rtface/corpus")]
-CheckpointFolder = Annotated[Path, typer.Option(help="Folder of the training run; its last.pt is read.")]
-OutFolder = Annotated[
-    Path | None,
-    typer.Option(
-        help="Models folder: ONNX files, registry.toml, cards.", show_default="rtface's own, after a question"
-    ),
-]
-Int8 = Annotated[
-    bool, typer.Option("--int8", help="Also write INT8 files for x86, calibrated on --data; OUT/calibration says how.")
-]
-Data = Annotated[Path | None, typer.Option(help="Folder of corpus files to calibrate on.")]
-Sources = Annotated[
-    list[str] | None,
-    typer.Option("--source", metavar="PATH", help="Calibrate on these files instead of --data's; repeatable."),
-]
-Licence = Annotated[
-    str | None,
-    typer.Option("--license", metavar="TEXT", help="Terms of your own data, where the run's manifest has none."),
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Replace rtface's own networks without a question.")]
-
 _INSTALLED = Path(__file__).parent.parent / "models"
-_CACHE = Path.home() / ".cache" / "rtface" / "corpus"
 _FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference from float"
 _COMPARED = {"fp32": _FROM_TORCH, "int8": _FROM_FLOAT}
 
@@ -87,17 +66,116 @@ class _Target:
             print(f"{self.folder}: the card of {role} was written by people and stays as it is", file=sys.stderr)
 
 
+@dataclass(frozen=True)
+class Destination:
+    """What is exported, where to, and under which terms: flags of every export."""
+
+    run: Annotated[Path, typer.Option("--run", help="Folder of the training run; its last.pt is read.")]
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Models folder: ONNX files, registry.toml, cards.",
+            show_default="rtface's own, after a question",
+        ),
+    ] = None
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", metavar="TEXT", help="Terms of your own data, where the run's manifest has none."),
+    ] = None
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace rtface's own networks without a question.")] = False
+
+    @property
+    def checkpoint(self) -> Path:
+        """The run's."""
+        return self.run / "last.pt"
+
+    def open(self) -> _Target:
+        """Where to write, once it is clear that it may be; and under which terms.
+
+        Raises:
+            ModelError: The run has no checkpoint, or no manifest and --license does not say the terms.
+            UsageError: --out is a file, or whether to replace rtface's own networks was not answered by yes.
+        """
+        from rtface.errors import ModelError
+        from rtface.system.package_data import package_data
+        from rtface.train.manifest import read
+        from rtface.train.run import read_checkpoint
+
+        read_checkpoint(self.checkpoint, ("ema",))
+        try:
+            manifest = read(self.run)
+        except ModelError:
+            if self.licence is None:
+                raise
+            manifest = None
+        terms = self.licence if manifest is None else manifest.terms(self.licence)
+        assert terms is not None
+        if self.out is None:
+            _ask(self.yes)
+            return _Target(_INSTALLED, terms, manifest, package_data("calibration"))
+        out = self.out
+        if out.suffix == ".onnx" or out.is_file():
+            raise UsageError(
+                str(out), "is a file's name; several files are written", f"Name a folder: --out {out.parent}"
+            )
+        return _Target(out, terms, manifest, out / "calibration")
+
+
+def _ask(yes: bool) -> None:
+    why = f"rtface's own networks in {_INSTALLED} would be replaced"
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("rtface export", why, "Pass --out FOLDER, or --yes to replace them")
+    if not typer.confirm(f"{why}. Replace them?", default=False, err=True):
+        raise UsageError("rtface export", "nothing was written", "Pass --out FOLDER")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether INT8 files are written too, and on what they are calibrated: flags of the exports that may."""
+
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Also write INT8 files for x86, calibrated on --data; OUT/calibration says how."),
+    ] = False
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of corpus files to calibrate on.")] = None
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="PATH", help="Calibrate on these files instead of --data's; repeatable."),
+    ] = None
+    cache: Annotated[
+        Path, typer.Option("--cache", help="Folder for decoded pixels.", show_default="~/.cache/rtface/corpus")
+    ] = CACHE
+
+    def sources(self, useful: Callable[[LabelledImage], bool], rare: float = 0.0) -> tuple[Source, ...]:
+        """What to calibrate on and count emotions in; nothing when neither is asked for."""
+        from rtface.train.sources import from_flags, of_folder
+
+        if not (self.int8 or rare):
+            return ()
+        if self.source:
+            return from_flags(self.source)
+        if self.data is not None:
+            return of_folder(self.data, useful)
+        what = "--int8 needs pictures to calibrate on" if self.int8 else "--rare-emotions counts training faces"
+        raise UsageError("rtface export", what, "Pass --data FOLDER too")
+
+
+To = Annotated[Destination, record(Destination)]
+On = Annotated[Calibration, record(Calibration)]
+
+
 @export.command(
     "engine",
     epilog="Example: rtface export engine --run runs/engine --out models --int8 --data corpus --rare-emotions 3",
 )
+@spread
 def export_engine_command(
-    run: CheckpointFolder,
-    out: OutFolder = None,
-    int8: Int8 = False,
-    data: Data = None,
-    source: Sources = None,
-    cache: CacheFolder = _CACHE,
+    *,
+    to: To,
+    on: On,
     iterations: Annotated[int, typer.Option(min=0, max=3, help="Most rounds of interaction: a file each.")] = 2,
     rare: Annotated[
         float,
@@ -109,8 +187,6 @@ def export_engine_command(
             help="Emotions rarer than this among --data's training faces are answered as though they were as common.",
         ),
     ] = 0.0,
-    licence: Licence = None,
-    yes: Yes = False,
 ) -> None:
     """Write engine-iter0.onnx, engine-iter1.onnx … and engine-96.onnx from RUN's averaged weights.
 
@@ -126,17 +202,17 @@ def export_engine_command(
     from rtface.train.export import export_engine, share_weights
     from rtface.train.logit_adjustment import emotion_lift
 
-    sources = _sources(data, source, int8, rare, teaches)
+    sources = on.sources(teaches, rare)
     lifted = emotion_lift(sources, rare / 100) if rare else None
-    target = _target(run, out, licence, yes)
+    target = to.open()
 
     def write(name: str, folder: Path, rounds: int, size: int) -> dict[str, Exported]:
         """The network in every precision, and what it was quantised on."""
-        exported = export_engine(run / "last.pt", folder / f"{name}.onnx", rounds, lifted, size)
-        if not int8:
+        exported = export_engine(to.checkpoint, folder / f"{name}.onnx", rounds, lifted, size)
+        if not on.int8:
             return {"fp32": exported}
         small, note = folder / f"{name}-int8.onnx", target.notes / f"{name}-int8.json"
-        pictures = q.engine_batches(sources, cache, size=size)
+        pictures = q.engine_batches(sources, on.cache, size=size)
         return {
             "fp32": exported,
             "int8": q.quantize(exported.path, small, *pictures, q.FLOAT_ENGINE, note, q.SPLIT_ENGINE),
@@ -176,15 +252,11 @@ def _named(name: str, precision: str) -> str:
 
 
 @export.command("heads", epilog="Example: rtface export heads --run runs/heads --out models --int8 --data corpus")
+@spread
 def export_heads_command(
-    run: CheckpointFolder,
-    out: OutFolder = None,
-    int8: Int8 = False,
-    data: Data = None,
-    source: Sources = None,
-    cache: CacheFolder = _CACHE,
-    licence: Licence = None,
-    yes: Yes = False,
+    *,
+    to: To,
+    on: On,
 ) -> None:
     """Write engine-full.onnx and engine-full-96.onnx: the multi-task network with RUN's heads grafted onto it.
 
@@ -202,20 +274,20 @@ def export_heads_command(
     from rtface.train.graft import export_heads
     from rtface.train.heads import BASES, teaches_heads
 
-    sources = _sources(data, source, int8, 0.0, teaches_heads)
-    target = _target(run, out, licence, yes)
+    sources = on.sources(teaches_heads)
+    target = to.open()
     models = target.folder
-    for precision in ("fp32", "int8") if int8 else ("fp32",):
+    for precision in ("fp32", "int8") if on.int8 else ("fp32",):
         lender = _named(BASES[CROP_SIZE], precision)
         for size, role in ((CROP_SIZE, FULL_ENGINE), (SMALL_CROP_SIZE, SMALL_FULL_ENGINE)):
             name = _named("engine-full" if size == CROP_SIZE else f"engine-full-{size}", precision)
             base, pictures = _named(BASES[size], precision), list[Batch]()
             if precision == "int8":
-                pictures, ids = q.engine_batches(sources, cache, size=size)
+                pictures, ids = q.engine_batches(sources, on.cache, size=size)
                 full = entry(name.removesuffix("-int8"), models)
                 q.note_calibration(target.notes / f"{name}.json", f"{name}.onnx", full.path.name, full.sha256, ids)
             lent = load(lender, models)
-            exported = export_heads(run / "last.pt", models / f"{name}.onnx", base, size, models, pictures, lent)
+            exported = export_heads(to.checkpoint, models / f"{name}.onnx", base, size, models, pictures, lent)
             weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256}
             target.register(name, role, exported, precision, 0, size=size, like=entry(base, models), **weights)
             lender = name  # the smaller one borrows the heads' weights too
@@ -225,15 +297,11 @@ def export_heads_command(
 @export.command(
     "detector", epilog="Example: rtface export detector --run runs/detector --out models --int8 --data corpus"
 )
+@spread
 def export_detector_command(
-    run: CheckpointFolder,
-    out: OutFolder = None,
-    int8: Int8 = False,
-    data: Data = None,
-    source: Sources = None,
-    cache: CacheFolder = _CACHE,
-    licence: Licence = None,
-    yes: Yes = False,
+    *,
+    to: To,
+    on: On,
 ) -> None:
     """Write detector.onnx from RUN's averaged weights.
 
@@ -243,20 +311,22 @@ def export_detector_command(
     from rtface.train import quantize as q
     from rtface.train.export import export_detector
 
-    sources = _sources(data, source, int8, 0.0, lambda row: row.emotion_votes is None)
-    target = _target(run, out, licence, yes)
-    exported = export_detector(run / "last.pt", target.folder / "detector.onnx")
+    sources = on.sources(lambda row: row.emotion_votes is None)
+    target = to.open()
+    exported = export_detector(to.checkpoint, target.folder / "detector.onnx")
     target.register("detector", "detector", exported, "fp32")
-    if int8:
+    if on.int8:
         file, note = target.folder / "detector-int8.onnx", target.notes / "detector-int8.json"
-        exported = q.quantize(exported.path, file, *q.detector_batches(sources, cache), q.FLOAT_DETECTOR, note)
+        exported = q.quantize(exported.path, file, *q.detector_batches(sources, on.cache), q.FLOAT_DETECTOR, note)
         target.register(file.stem, "detector", exported, "int8")
     target.write_card("detector")
 
 
 @export.command("superfan", epilog="Example: rtface export superfan --run runs/superfan --out models")
+@spread
 def export_superfan_command(
-    run: CheckpointFolder, out: OutFolder = None, licence: Licence = None, yes: Yes = False
+    *,
+    to: To,
 ) -> None:
     """Write enhancer.onnx from RUN's averaged weights.
 
@@ -265,64 +335,9 @@ def export_superfan_command(
     require("torch", extra="train")
     from rtface.train.export import export_superfan
 
-    target = _target(run, out, licence, yes)
-    target.register("enhancer", "enhancer", export_superfan(run / "last.pt", target.folder / "enhancer.onnx"), "fp32")
+    target = to.open()
+    target.register("enhancer", "enhancer", export_superfan(to.checkpoint, target.folder / "enhancer.onnx"), "fp32")
     target.write_card("enhancer")
-
-
-def _target(run: Path, out: Path | None, licence: str | None, yes: bool) -> _Target:
-    """Where to write, once it is clear that it may be; and under which terms.
-
-    Raises:
-        ModelError: The run has no checkpoint, or no manifest and --license does not say the terms.
-        UsageError: --out is a file, or the question whether to replace rtface's own networks was not answered by yes.
-    """
-    from rtface.errors import ModelError
-    from rtface.system.package_data import package_data
-    from rtface.train.manifest import read
-    from rtface.train.run import read_checkpoint
-
-    read_checkpoint(run / "last.pt", ("ema",))
-    try:
-        manifest = read(run)
-    except ModelError:
-        if licence is None:
-            raise
-        manifest = None
-    terms = licence if manifest is None else manifest.terms(licence)
-    assert terms is not None
-    if out is None:
-        _ask(yes)
-        return _Target(_INSTALLED, terms, manifest, package_data("calibration"))
-    if out.suffix == ".onnx" or out.is_file():
-        raise UsageError(str(out), "is a file's name; several files are written", f"Name a folder: --out {out.parent}")
-    return _Target(out, terms, manifest, out / "calibration")
-
-
-def _ask(yes: bool) -> None:
-    why = f"rtface's own networks in {_INSTALLED} would be replaced"
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("rtface export", why, "Pass --out FOLDER, or --yes to replace them")
-    if not typer.confirm(f"{why}. Replace them?", default=False, err=True):
-        raise UsageError("rtface export", "nothing was written", "Pass --out FOLDER")
-
-
-def _sources(
-    data: Path | None, flags: list[str] | None, int8: bool, rare: float, useful: Callable[[LabelledImage], bool]
-) -> tuple[Source, ...]:
-    """What to calibrate on and count emotions in; nothing when neither is asked for."""
-    from rtface.train.sources import from_flags, of_folder
-
-    if not (int8 or rare):
-        return ()
-    if flags:
-        return from_flags(flags)
-    if data is not None:
-        return of_folder(data, useful)
-    what = "--int8 needs pictures to calibrate on" if int8 else "--rare-emotions counts training faces"
-    raise UsageError("rtface export", what, "Pass --data FOLDER too")
 
 
 def _say(exported: Exported, measure: str) -> None:

@@ -72,8 +72,11 @@ def help_of(text: str) -> str:
     return _MODULE.sub("", text).replace("None = ", "default: ")
 
 
-def flag(option: Field[Any], **more: Any) -> Any:
-    """The flag of an option as `rtface.option_rules.option` declares it, for Typer."""
+def flag(option: Field[Any], shown: str | None = None, **more: Any) -> Any:
+    """The flag of an option as `rtface.option_rules.option` declares it, for Typer.
+
+    `shown` is its default, if the help shall tell it.
+    """
     about = option.metadata
     name = about["flag"] or f"--{option.name.replace('_', '-')}"
     if takes(option) is bool and "/" not in name:
@@ -83,7 +86,7 @@ def flag(option: Field[Any], **more: Any) -> Any:
         metavar=about["metavar"],
         help=help_of(about["text"]),
         autocompletion=(lambda: about["choices"]) if about["choices"] else None,
-        show_default=about["shown"] or False,
+        show_default=shown or False,
         **more,
     )
 
@@ -93,9 +96,9 @@ def takes(option: Field[Any]) -> Any:
     return getattr(option.metadata["rule"], "takes", str)
 
 
-def flag_of(option: Field[Any]) -> inspect.Parameter:
+def flag_of(option: Field[Any], shown: str | None = None) -> inspect.Parameter:
     """The flag of an option as a parameter; None = it was not given."""
-    return parameter(option.name, takes(option) | None, flag(option))
+    return parameter(option.name, takes(option) | None, flag(option, shown))
 
 
 CONFIG = parameter("config", Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file."))

@@ -27,7 +27,7 @@ class ProgressSink(Sink):
     def __init__(self, max_frames: int | None = None) -> None:
         self._max_frames = max_frames
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[fps]}"),

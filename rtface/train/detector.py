@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 
 from rtface.datasets.labelled import LabelledImage
 from rtface.train import parallel
+from rtface.train.config import DetectorConfig
 from rtface.train.data.mixed import mixed_scenes
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.scene_sources import build_sources
@@ -25,26 +25,12 @@ from rtface.train.init import initialize
 from rtface.train.manifest import describe
 from rtface.train.nets.mos import DetectorNet, cells, decode
 from rtface.train.open_set import note
-from rtface.train.run import Run, RunConfig, Schedule, autocast, pick_device, prefetch, prepare, run_session
+from rtface.train.run import Run, Schedule, autocast, pick_device, prefetch, prepare, run_session
 from rtface.train.sources import of_folder
 
 SMALL_SHARE = 0.3  # below it, small faces get a batch of their own
 UNDECAYED = ("weights.log_variance", "head.alpha")
 FALSE_SCORE = 0.4  # a trusted background cell above it makes its scene a hard one
-
-
-@dataclass
-class DetectorConfig(RunConfig):
-    """One training run of the detector."""
-
-    batch: int = 32
-    grow_at: float = 0.8  # share of the run at which scenes grow from 256 to 320 px
-    cross_stitch: bool = True
-    uncertainty: bool = True
-    feedback: bool = True
-    warmup: int = 300  # steps
-    init: Path | None = None
-    """An exported detector, or another run's last.pt, to begin with."""
 
 
 class Feedback:

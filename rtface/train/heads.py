@@ -23,6 +23,7 @@ from rtface.errors import InputError
 from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
 from rtface.models import entry
 from rtface.train import parallel
+from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment, Item
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.samples import Sample, fit_mesh_map, samples_of
@@ -33,7 +34,6 @@ from rtface.train.nets.heads import ANCHORS, MESH, HeadOutputs, Heads
 from rtface.train.open_set import note
 from rtface.train.run import (
     Run,
-    RunConfig,
     Schedule,
     autocast,
     load,
@@ -54,17 +54,6 @@ MOST = 12.0  # times that the rarest face is drawn for the commonest
 OUTER_CORNERS = (33, 263)  # of the eyes, in the mesh
 _FINE = (*range(468, 478), *ANCHORS[:20])  # irises, lids and corners of the eyes
 _LIPS = ANCHORS[20:42]
-
-
-@dataclass
-class HeadsConfig(RunConfig):
-    """One training run of the heads."""
-
-    batch: int = 48
-    models: Path | None = None  # folder of the network whose features are read; None = the one that ships
-    warmup: int = 200
-    init: Path | None = None  # last.pt of another run to begin with, as far as it fits
-    small_share: float = 0.2  # of the steps at `SMALL_CROP_SIZE`, for the quality ladder's network
 
 
 @dataclass

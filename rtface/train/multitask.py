@@ -13,7 +13,6 @@ A run may begin with an exported network's weights (`init`), and may learn emoti
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ import torch
 from rtface.geometry.crop import SMALL_CROP_SIZE
 from rtface.train import parallel
 from rtface.train.association import association_losses
+from rtface.train.config import EngineConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
 from rtface.train.data.samples import Sample, teaches
@@ -31,9 +31,9 @@ from rtface.train.manifest import describe
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
 from rtface.train.nets.ifan import EngineNet, Outputs
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
-from rtface.train.nets.registry import Network, build_engine, check_parts
+from rtface.train.nets.registry import Network, build_engine
 from rtface.train.open_set import note
-from rtface.train.run import Run, RunConfig, Schedule, autocast, load, optimizer, pick_device, prepare, run_session
+from rtface.train.run import Run, Schedule, autocast, load, optimizer, pick_device, prepare, run_session
 from rtface.train.sampling import MIX, TASKS, Sampler
 from rtface.train.sources import of_folder
 from rtface.train.validate import scores
@@ -43,32 +43,10 @@ MIXED_BATCHES = 8  # that the statistics of the mix are measured on
 TAUGHT_WEIGHT = 0.3  # of a photograph's emotion, which only a teacher knows
 
 
-@dataclass
-class EngineConfig(RunConfig):
-    """One training run of the engine."""
-
-    grow_at: tuple[float, float] = (0.22, 0.42)  # shares of the run at which 96 and 128 px begin
-    interact_at: float = 0.88
-    init: Path | None = None  # an exported ONNX file or a checkpoint to begin with, at 128 px at once
-    teacher: Path | None = None  # a checkpoint of `rtface train teacher`
-    network: str = "fast"  # or ifan-paper
-    iterations: int = 1  # rounds of interaction from `interact_at` on
-    joint: bool = False  # the whole network learns then, not the interaction alone
-    residual: bool = False  # RMT-Net's corrections
-    association: bool = False  # RMT-Net's stand-ins for missing labels
-    reencode: bool = True  # False: predictions go back unencoded
-    task_norm: bool = False  # batch norm statistics by task in the encoder; those of the mix come with a validation
-    warmup: int = 300  # steps
-    small_share: float = 0.0  # of the steps at 128 px, at `SMALL_CROP_SIZE` instead: it then runs well at both
-
-    def __post_init__(self) -> None:
-        """Raises OptionError, before any data is read, for a network or part that there is not."""
-        check_parts(self.network, self.residual, self.association, self.reencode)
-
-    def build(self) -> tuple[Network, TaskIds | None]:
-        """The network as configured, and what names its norms' tasks."""
-        net = build_engine(self.network, self.residual, self.association, self.reencode)
-        return net, task_norms(net.encoder, len(TASKS)) if self.task_norm else None
+def build_network(config: EngineConfig) -> tuple[Network, TaskIds | None]:
+    """The network as configured, and what names its norms' tasks."""
+    net = build_engine(config.network, config.residual, config.association, config.reencode)
+    return net, task_norms(net.encoder, len(TASKS)) if config.task_norm else None
 
 
 def train_engine(config: EngineConfig) -> Path:
@@ -86,7 +64,7 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     """`train_engine` on samples that are read already."""
     device = pick_device(config.device)
     sampler = Sampler(mixed.samples, config.batch, config.seed, mixed.shares)
-    net, ids = config.build()
+    net, ids = build_network(config)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(config.rate, config.minutes, config.steps, config.warmup)
     run = Run(config.run, net, optimizer(net, config.rate), schedule)
@@ -163,7 +141,7 @@ def averaged(
     state: Mapping[str, torch.Tensor], config: EngineConfig, device: torch.device
 ) -> tuple[Network, TaskIds | None]:
     """A run's averaged weights as a network in eval mode, and what names its norms' tasks."""
-    net, ids = config.build()
+    net, ids = build_network(config)
     net.load_state_dict(state)
     return net.to(device).eval(), ids
 

@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from rtface.errors import ModelError, OptionError
 from rtface.system.files import atomic_write, write_text
 from rtface.train import parallel
-from rtface.train.sources import Source
+from rtface.train.config import RunConfig
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -60,27 +60,6 @@ class Schedule:
         """Learning rate of a step at a `progress` of 0..1."""
         cosine = self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * progress))
         return self.peak * min(1.0, (step + 1) / self.warmup) * cosine
-
-
-@dataclass
-class RunConfig:
-    """What every training run is told. Ends after `minutes` or `steps`, what comes first."""
-
-    data: Path
-    run: Path
-    cache: Path
-    minutes: float | None = 120.0
-    steps: int | None = None
-    batch: int = 64
-    rate: float = 2e-3
-    seed: int = 0
-    device: str = "auto"
-    threads: int = 1
-    validate_minutes: float = 10.0
-    skip_bad: bool = False  # leave out pictures that do not decode
-    workers: int = 0  # processes that make batches; 0 = a thread
-    only_open: bool = False  # refuse sets and networks whose terms do not allow commercial use
-    sources: tuple[Source, ...] = ()  # drawn from instead of the corpus' own files in `data`
 
 
 def prepare(config: RunConfig) -> None:

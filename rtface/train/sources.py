@@ -20,24 +20,57 @@ On the command line the same is ``--source corpus/wflw.parquet=12:landmarks,pose
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtface.datasets import corpus
 from rtface.datasets.labelled import LabelledImage
 from rtface.errors import OptionError, SourceError, unknown
-from rtface.train.settings import load_toml
+from rtface.option_rules import Unfit, keep_by_rules, maybe, number, option, switch, text, wrong
+from rtface.system.toml import read_toml
+from rtface.train.settings import build
 
 TASKS = ("landmarks", "points5", "parsing", "emotion", "pose")
 #: Every pixel of a mask weighs alike in its loss: a share, not a weight, says how much masks count.
 UNWEIGHTED = ("parsing",)
 SPLITS = ("train", "unlabelled")
-KEYS = ("path", "share", "tasks", "only", "splits", "name", "boxed")
 _FLAG = re.compile(r"(?P<path>.+?)(=(?P<share>[^=:]*))?(:(?P<tasks>[\w,]+))?")
+
+
+_ABOVE_0 = number(0, whole=False, above=True)
+
+
+def _tasks(value: Any) -> dict[str, float]:
+    value = dict.fromkeys(map(str, value), 1.0) if isinstance(value, list | tuple) else value
+    if not isinstance(value, Mapping) or not value:
+        raise Unfit(f"a list or a table of some of {', '.join(TASKS)}")
+    tasks = {}
+    for task, factor in value.items():
+        if task not in TASKS:
+            raise unknown("task", task, TASKS, OptionError)
+        try:
+            tasks[task] = _ABOVE_0(factor)
+        except Unfit as unfit:
+            raise wrong(f"tasks.{task}", unfit.expected, factor) from None
+        if task in UNWEIGHTED and tasks[task] != 1.0:
+            raise OptionError(f"tasks.{task}", f"has no factor but 1, got {tasks[task]:g}", "Change the share")
+    return tasks
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise Unfit("a list of texts")
+    return tuple(value)
+
+
+def _splits(value: Any) -> tuple[str, ...]:
+    splits = _texts(value)
+    if "val" in splits or "test" in splits:
+        raise OptionError("splits", "val and test are for measuring", f"Take some of {', '.join(SPLITS)}")
+    return splits
 
 
 @dataclass(frozen=True)
@@ -52,15 +85,21 @@ class Source:
         only: The rows' sources; empty = all.
         splits: The rows' splits.
         boxed: Whether every face in the pictures has a box; None = as is known of the rows' sources.
+
+    Raises:
+        OptionError: A value is none of these.
     """
 
-    name: str
-    files: tuple[Path, ...]
-    share: float = 1.0
-    tasks: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
-    only: tuple[str, ...] = ()
-    splits: tuple[str, ...] = SPLITS
-    boxed: bool | None = None
+    name: str = option(rule=text)
+    files: tuple[Path, ...] = ()
+    share: float = option(1.0, _ABOVE_0)
+    tasks: Mapping[str, float] = option(rule=_tasks, factory=lambda: dict.fromkeys(TASKS, 1.0))
+    only: tuple[str, ...] = option((), _texts)
+    splits: tuple[str, ...] = option(SPLITS, _splits)
+    boxed: bool | None = option(None, maybe(switch))
+
+    def __post_init__(self) -> None:
+        keep_by_rules(self)
 
     def takes(self, row: LabelledImage) -> bool:
         """Whether a row is one of this source's."""
@@ -87,7 +126,7 @@ def load(path: Path) -> tuple[dict[str, Any], tuple[Source, ...]]:
     Raises:
         OptionError: The file is missing or no TOML, or a source is not as described above; it says which and why.
     """
-    options = load_toml(path)
+    options = read_toml(path)
     tables = options.pop("source", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise OptionError(f"{path}: source", "expected [[source]] tables", "Write [[source]] before each of them")
@@ -105,7 +144,7 @@ def from_flags(flags: Sequence[str]) -> tuple[Source, ...]:
             raise OptionError("--source", f"expected PATH[=SHARE][:TASKS], got {flag!r}", "See rtface train --help")
         table: dict[str, Any] = {"path": match["path"]}
         if match["share"] is not None:
-            table["share"] = _number(match["share"], f"--source {flag}: share")
+            table["share"] = match["share"]
         if match["tasks"] is not None:
             table["tasks"] = match["tasks"].split(",")
         sources.append(_source(table, Path(), f"--source {flag}"))
@@ -122,24 +161,10 @@ def distinct(sources: Sequence[Source]) -> tuple[Source, ...]:
 
 
 def _source(table: Mapping[str, Any], root: Path, where: str) -> Source:
-    for key in table:
-        if key not in KEYS:
-            raise unknown(f"{where}: key", key, KEYS, OptionError)
-    files = _files(table.get("path"), root, where)
-    share = _number(table.get("share", 1.0), f"{where}: share")
-    if not share > 0:
-        raise OptionError(f"{where}: share", f"expected more than 0, got {share:g}", "Leave the source out instead")
-    splits = _texts(table, "splits", SPLITS, where)
-    if "val" in splits or "test" in splits:
-        raise OptionError(f"{where}: splits", "val and test are for measuring", f"Take some of {', '.join(SPLITS)}")
-    name = table.get("name", files[0].stem if len(files) == 1 else files[0].parent.name)
-    if not isinstance(name, str) or not name:
-        raise OptionError(f"{where}: name", f"expected a text, got {name!r}", "Write it in quotes")
-    boxed = table.get("boxed")
-    if boxed not in (None, True, False):
-        raise OptionError(f"{where}: boxed", f"expected true or false, got {boxed!r}", "Write it without quotes")
-    only = _texts(table, "only", (), where)
-    return Source(name, files, share, _tasks(table.get("tasks"), where), only, splits, boxed)
+    options = dict(table)
+    files = _files(options.pop("path", None), root, where)
+    options.setdefault("name", files[0].stem if len(files) == 1 else files[0].parent.name)
+    return build(Source, options, where, "path", files=files)
 
 
 def _files(pattern: Any, root: Path, where: str) -> tuple[Path, ...]:
@@ -155,42 +180,3 @@ def _files(pattern: Any, root: Path, where: str) -> tuple[Path, ...]:
     if not found:
         raise OptionError(f"{where}: path", f"there is no parquet file at {path}", "rtface import makes them")
     return tuple(found)
-
-
-def _tasks(value: Any, where: str) -> dict[str, float]:
-    if value is None:
-        return dict.fromkeys(TASKS, 1.0)
-    if isinstance(value, list):
-        value = dict.fromkeys(map(str, value), 1.0)
-    if not isinstance(value, dict) or not value:
-        raise OptionError(
-            f"{where}: tasks", f"expected a list or a table, got {value!r}", f"Known are {', '.join(TASKS)}"
-        )
-    tasks = {}
-    for task, factor in value.items():
-        if task not in TASKS:
-            raise unknown(f"{where}: task", task, TASKS, OptionError)
-        weight = _number(factor, f"{where}: tasks.{task}")
-        if not weight > 0:
-            raise OptionError(f"{where}: tasks.{task}", f"expected more than 0, got {weight:g}", "Leave the task out")
-        if task in UNWEIGHTED and weight != 1.0:
-            raise OptionError(f"{where}: tasks.{task}", f"has no factor but 1, got {weight:g}", "Change the share")
-        tasks[task] = weight
-    return tasks
-
-
-def _texts(table: Mapping[str, Any], key: str, default: tuple[str, ...], where: str) -> tuple[str, ...]:
-    value = table.get(key, list(default))
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise OptionError(f"{where}: {key}", f"expected a list of texts, got {value!r}", f'Write {key} = ["…"]')
-    return tuple(value)
-
-
-def _number(value: Any, where: str) -> float:
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise OptionError(where, f"expected a number, got {value!r}", "Write it without quotes")
-    return number

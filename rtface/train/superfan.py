@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,20 @@ import torch
 from torch import Tensor
 
 from rtface.datasets.labelled import LabelledImage
-from rtface.errors import OptionError
 from rtface.evaluate.metrics import psnr, ssim
 from rtface.system.files import atomic_write
 from rtface.tasks.enhance import SCALE
 from rtface.train import parallel
+from rtface.train.config import SuperFanConfig
 from rtface.train.data.degrade import Pairs
 from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.init import initialize
-from rtface.train.manifest import describe, write
+from rtface.train.manifest import describe
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, SuperFan, to_pixels
+from rtface.train.open_set import note
 from rtface.train.run import (
     Run,
-    RunConfig,
     Schedule,
     autocast,
     load,
@@ -45,58 +44,7 @@ from rtface.train.run import (
 from rtface.train.sources import of_folder
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
 
-SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
 VALIDATED = 128  # pairs of the val split
-
-
-@dataclass
-class SuperFanConfig(RunConfig):
-    """One training run of the enhancer.
-
-    Raises:
-        OptionError: A weight is negative, or `sizes` or `clean` are not what is expected.
-    """
-
-    batch: int = 32
-    rate: float = 1e-3
-    sizes: str = "16,24,32"  # small sides in px; 16 is the paper's
-    pixel: float = Weights.pixel
-    perceptual: float = Weights.perceptual
-    heat: float = Weights.heat
-    gan: float = Weights.gan
-    gan_at: float = 0.8  # share of the run at which the critic begins
-    engine: Path = SHIPPED  # whose encoder and landmarks the losses look through
-    clean: float = 0.0  # share of the small faces that are only shrunk
-    init: Path | None = None  # an exported enhancer or a checkpoint to begin with
-
-    def __post_init__(self) -> None:
-        for name in ("pixel", "perceptual", "heat", "gan"):
-            if not getattr(self, name) >= 0.0:
-                raise OptionError(
-                    name, f"expected a weight of at least 0, got {getattr(self, name)}", "0 leaves it out"
-                )
-        if not 0.0 <= self.clean <= 1.0:
-            raise OptionError("clean", f"expected a share from 0 to 1, got {self.clean}", "0 spoils every small face")
-        if not self.small_sides:
-            why = f"expected multiples of 4 from 8 to 64, comma-separated, got {self.sizes!r}"
-            raise OptionError("sizes", why, "Write it as 16,24,32")
-
-    @property
-    def small_sides(self) -> tuple[int, ...]:
-        """`sizes` as numbers, ascending; none where they are not what is expected.
-
-        A multiple of 4 is, four times enlarged, one of 16, which the critic's strides need.
-        """
-        try:
-            sides = tuple(sorted({int(part) for part in self.sizes.split(",")}))
-        except ValueError:
-            return ()
-        return sides if all(side % 4 == 0 and 8 <= side <= 64 for side in sides) else ()
-
-    @property
-    def weights(self) -> Weights:
-        """Of the loss terms."""
-        return Weights(self.pixel, self.perceptual, self.heat, self.gan)
 
 
 class AdversarialRun(Run):
@@ -130,6 +78,11 @@ class AdversarialRun(Run):
         self.critic_optimizer.step()
 
 
+def weights_of(config: SuperFanConfig) -> Weights:
+    """Of the loss terms."""
+    return Weights(config.pixel, config.perceptual, config.heat, config.gan)
+
+
 def train_superfan(config: SuperFanConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves.
 
@@ -145,8 +98,8 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     """`train_superfan` on pictures that were read already: every call of one seed sees the same pairs and begins with
     the same weights, whatever its losses."""
     prepare(config)
-    device, weights = pick_device(config.device), config.weights
-    pairs = Pairs(pictures, config.small_sides, config.batch, config.seed, SCALE, config.clean)
+    device, weights = pick_device(config.device), weights_of(config)
+    pairs = Pairs(pictures, config.sizes, config.batch, config.seed, SCALE, config.clean)
 
     net = SuperFan().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(config.rate, config.minutes, config.steps, warmup=100)
@@ -171,14 +124,15 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
             run.update(losses, len(small))
             if critic is not None:
                 run.criticise(made.float(), truth, weights.penalty)
-            run.maybe_validate(config.validate_minutes, lambda: validate(run, validation, config.small_sides, device))
+            run.maybe_validate(config.validate_minutes, lambda: validate(run, validation, config.sizes, device))
     return run.checkpoint
 
 
 def _pictures(config: SuperFanConfig) -> tuple[list[Picture], list[Picture]]:
     """Those to learn from, and those of the val splits."""
     sources = config.sources or of_folder(config.data, has_points)
-    write(describe("enhancer", sources, has_points, init=config.init, engine=config.engine), config.run)
+    manifest = describe("enhancer", sources, has_points, init=config.init, engine=config.engine)
+    note(manifest, config.run, config.only_open)
     learned: list[Picture] = []
     for one in sources:
         read = read_pictures(one.files, config.cache, one.splits, config.skip_bad)

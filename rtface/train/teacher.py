@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +10,16 @@ import torch.nn.functional as F
 
 from rtface.datasets.labelled import LabelledImage
 from rtface.train import parallel
+from rtface.train.config import TeacherConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
 from rtface.train.data.samples import Sample
-from rtface.train.manifest import describe, write
+from rtface.train.manifest import describe
 from rtface.train.nets.emotion import SIZE, EmotionNet
-from rtface.train.run import Run, RunConfig, Schedule, autocast, load, optimizer, pick_device, prepare, run_session
+from rtface.train.open_set import note
+from rtface.train.run import Run, Schedule, autocast, load, optimizer, pick_device, prepare, run_session
 from rtface.train.sampling import Sampler, collate
 from rtface.train.sources import of_folder
-
-
-@dataclass
-class TeacherConfig(RunConfig):
-    """One training run of the emotion teacher."""
-
-    batch: int = 128
 
 
 def train_teacher(config: TeacherConfig) -> Path:
@@ -56,7 +50,7 @@ def train_teacher(config: TeacherConfig) -> Path:
 def _data(config: TeacherConfig) -> tuple[Mixed, list[Sample]]:
     """What is drawn from, and the samples to validate on, which may be none."""
     sources = config.sources or of_folder(config.data, has_votes)
-    write(describe("teacher", sources, has_votes), config.run)
+    note(describe("teacher", sources, has_votes), config.run, config.only_open)
     mixed = mixed_samples(sources, config.cache, config.skip_bad).of_group("emotion")
     parallel.tell(mixed.table())
     return mixed, grouped_samples(sources, config.cache, ("val",), config.skip_bad).get("emotion", [])

@@ -19,9 +19,10 @@ from rtface.labels import ALL_TASKS, BLENDSHAPES, TASKS
 from rtface.models.registry import PACKAGE_DIR
 from rtface.tasks.parsing_scores import DECODERS
 from rtface.train.add_model import signature
+from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment, flip
 from rtface.train.data.samples import Sample
-from rtface.train.heads import HeadsConfig, collate, learn, losses, mixed, rarity, validate
+from rtface.train.heads import collate, learn, losses, mixed, rarity, validate
 from rtface.train.nets.heads import ANCHORS, HEAD_OUTPUTS, Heads
 from rtface.train.run import read_checkpoint
 from rtface.train.trunk import Trunk

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from rtface.errors import InputError, ModelError
+from rtface.train.config import EngineConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.pixel_cache import read_pictures
 from rtface.train.data.samples import Sample, build_samples
 from rtface.train.export import export_engine, load_engine
-from rtface.train.multitask import EngineConfig, train_engine, validate
+from rtface.train.multitask import train_engine, validate
 from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.norms import TaskNorm
 from rtface.train.run import Run, Schedule

@@ -15,12 +15,13 @@ from rtface.datasets.labelled import FaceLabel
 from rtface.engine import OrtEngine
 from rtface.errors import InputError
 from rtface.tasks.enhance import OUTPUT
+from rtface.train.config import SHIPPED, SuperFanConfig
 from rtface.train.data.degrade import Pairs, degrade
 from rtface.train.data.pixel_cache import Picture
 from rtface.train.export import load_superfan
 from rtface.train.nets.blocks import Normalise
 from rtface.train.nets.superfan import Critic, ResidualBlock, SuperFan, SuperFanExport
-from rtface.train.superfan import SHIPPED, SuperFanConfig, learn
+from rtface.train.superfan import learn
 from rtface.train.superfan_losses import (
     FrozenEngine,
     Weights,
@@ -227,7 +228,7 @@ def test_wrong_options_say_what_is_expected(capsys: pytest.CaptureFixture[str], 
     toml = tmp_path / "run.toml"
     toml.write_text('data = "d"\nrun = "r"\nsteps = 1\nclean = 1.5\n')
     assert run("train", "superfan", "--config", toml) == 2
-    assert "clean: expected a share from 0 to 1, got 1.5" in capsys.readouterr().err
+    assert "clean: expected a number from 0 to 1, got 1.5" in capsys.readouterr().err
     toml.write_text('data = "d"\nrun = "r"\nsteps = 1\nheat = -1.0\n')
     assert run("train", "superfan", "--config", toml) == 2
-    assert "heat: expected a weight of at least 0, got -1.0" in capsys.readouterr().err
+    assert "heat: expected a number of at least 0, got -1.0" in capsys.readouterr().err

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from rtface.errors import ModelError
+from rtface.train.config import EngineConfig, TeacherConfig
 from rtface.train.data.samples import Sample
-from rtface.train.multitask import TAUGHT_WEIGHT, EngineConfig, distill, train_engine
+from rtface.train.multitask import TAUGHT_WEIGHT, distill, train_engine
 from rtface.train.nets.emotion import EmotionNet, load_teacher
 from rtface.train.sources import Source
-from rtface.train.teacher import TeacherConfig, train_teacher, validate
+from rtface.train.teacher import train_teacher, validate
 from tests.train.made import a_picture
 
 

@@ -7,22 +7,13 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from rtface.errors import OptionError
+from rtface.train.config import check_parts
 from rtface.train.nets.ifan import EngineNet
 from rtface.train.nets.ifan_paper import PaperNet
 
 Network: TypeAlias = EngineNet | PaperNet
-NETWORKS = ("fast", "ifan-paper")
 _TRAINING_ONLY = ("association.",)  # names that only training reads
 _TRAINING_ONLY_ENDS = (".task_mean", ".task_var")
-
-
-def check_parts(network: str, residual: bool, association: bool, reencode: bool) -> None:
-    """Raises OptionError for an unknown network, or a part that it does not have."""
-    if network not in NETWORKS:
-        raise OptionError("--network", f"expected {' or '.join(NETWORKS)}, got {network!r}", "Pass one of these")
-    if network == "ifan-paper" and (residual or association or not reencode):
-        raise OptionError("--network", "ifan-paper has no residual, association or bare feedback", "Use network fast")
 
 
 def build_engine(
