@@ -32,11 +32,12 @@ from rtface.geometry.crop import crop_from_points5, frame_to_crop_matrix, map_po
 from rtface.system.clock import Clock
 from rtface.types import Frame
 
-__all__ = ["FakeCamera", "FakeClock", "FakeDetector", "FakeEngine", "Painted", "paint"]
+__all__ = ["COLOURS", "FakeCamera", "FakeClock", "FakeDetector", "FakeEngine", "Painted", "paint"]
 
 Array = NDArray[Any]
 
-_COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255))
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255))
+"""BGR of a painted face's five dots, in their order."""
 _TEMPLATE = np.array([[-1, -1], [1, -1], [0, 0], [-0.7, 1], [0.7, 1]], np.float32)
 _EXPECTED = map_points(frame_to_crop_matrix(crop_from_points5(_TEMPLATE)), _TEMPLATE)
 _REACH = 32  # px of the crop
@@ -66,7 +67,7 @@ def paint(faces: Iterable[Painted], width: int = 640, height: int = 480) -> NDAr
     image = np.zeros((height, width, 3), np.uint8)
     for face in faces:
         cv2.circle(image, (round(face.x), round(face.y)), round(2 * face.half), (90, 90, 90), -1)
-        for (x, y), colour in zip(face.points5, _COLOURS, strict=True):
+        for (x, y), colour in zip(face.points5, COLOURS, strict=True):
             cv2.circle(image, (round(16 * x), round(16 * y)), round(16 * 0.3 * face.half), colour, -1, shift=4)
     return image
 
@@ -235,7 +236,7 @@ def _see(crop: NDArray[np.uint8]) -> tuple[Array, float]:
     five = np.empty((5, 2), np.float32)
     missing = 0
     rows, columns = (np.mgrid[: len(crop), : len(crop)] + 0.5) * scale - 0.5
-    for index, (colour, expected) in enumerate(zip(_COLOURS, _EXPECTED, strict=True)):
+    for index, (colour, expected) in enumerate(zip(COLOURS, _EXPECTED, strict=True)):
         alike = (np.abs(crop.astype(int) - colour).max(axis=2) < 60) & (
             np.hypot(columns - expected[0], rows - expected[1]) < _REACH
         )

@@ -18,7 +18,7 @@ from rtface.engine import OrtEngine
 from rtface.evaluate.metrics import psnr
 from rtface.geometry.crop import crop_from_box, warp_crops
 from rtface.options import Options
-from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
+from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 SMALL, OTHER, LARGE = Painted(200, 180, 3), Painted(60, 60, 2.8), Painted(450, 250, 30)
 

@@ -21,8 +21,8 @@ from rtface.errors import InputError, ModelError, OptionError, OutputError, Sour
 from rtface.options import Options
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.stream import Stream
+from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 from rtface.types import Frame, FrameResult
-from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 FACE = Painted(200, 180)
 OPTIONS = Options(threads=1)

@@ -15,8 +15,8 @@ from rtface.geometry.crop import Crop, crop_from_landmarks, warp_crops
 from rtface.labels import TASKS
 from rtface.models import entry
 from rtface.options import Options
+from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 from rtface.types import Face, FrameResult
-from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 ONE = Painted(200, 180)
 TWO = Painted(450, 250, 22)

@@ -16,8 +16,8 @@ from rtface.errors import InputError, UsageError
 from rtface.options import Options
 from rtface.stream import Stream
 from rtface.system.opencv import OneThread
+from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 from rtface.types import Frame, SkipReason
-from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 FACE = Painted(110, 120, 30)
 IMAGE = paint([FACE])

@@ -10,8 +10,8 @@ import pytest
 from rtface.bench.harness import STAGES, analysis_of, frames_of, measure
 from rtface.bench.report import percentiles, stage_rows, summary, table
 from rtface.capture.source import Source
+from rtface.testing import FakeClock
 from rtface.types import Frame, FrameResult, Timing
-from tests.fakes import FakeClock
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 

@@ -19,8 +19,8 @@ from rtface.bench.steady import steady_memory
 from rtface.bench.timeline import timeline
 from rtface.errors import InputError
 from rtface.options import Options
+from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 from rtface.types import Skip, SkipReason
-from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 FACE = Painted(320, 240, 40)
 CLIP = [np.full((HEIGHT, WIDTH, 3), 20 * k, np.uint8) for k in range(5)]

@@ -12,7 +12,7 @@ from benchmarks import latency
 from rtface.analyzer import Analyzer
 from rtface.bench import live
 from rtface.bench.scene import Scene
-from tests.fakes import FakeDetector, FakeEngine, Painted, paint
+from rtface.testing import FakeDetector, FakeEngine, Painted, paint
 
 FACE = Painted(320, 240, 40)
 GOOD: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 
 from rtface.budget import FrameScheduler, ladder_levels
 from rtface.labels import TASKS
-from tests.fakes import FakeClock
+from rtface.testing import FakeClock
 
 FRAME_S, DETECT_EVERY_S = 1 / 30, 0.3
 DETECT, LOOK, PARSE = 3.6, 2.0, 1.2  # ms, as measured on 2 quiet cores

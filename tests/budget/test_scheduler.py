@@ -7,8 +7,8 @@ import pytest
 from rtface.budget import FrameScheduler, ladder_levels
 from rtface.budget.scheduler import FramePlan
 from rtface.labels import TASKS
+from rtface.testing import FakeClock
 from rtface.types import SkipReason
-from tests.fakes import FakeClock
 
 LEVELS = ladder_levels(TASKS)
 NUMBER = {level.name: number for number, level in enumerate(LEVELS)}

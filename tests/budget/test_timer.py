@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtface.budget import Budget, Costs, ResultCache
-from tests.fakes import FakeClock
+from rtface.testing import FakeClock
 
 
 def test_p95_of_the_recent_runs() -> None:

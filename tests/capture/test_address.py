@@ -18,7 +18,7 @@ from rtface.capture.reconnecting import Reconnect
 from rtface.errors import SourceError
 from rtface.options import Options
 from rtface.stream import Stream
-from tests.fakes import FakeDetector, FakeEngine
+from rtface.testing import FakeDetector, FakeEngine
 from tests.media import picture, write_video
 
 QUICK = Reconnect(first_s=0.02, longest_s=0.1)

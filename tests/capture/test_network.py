@@ -17,8 +17,8 @@ from rtface.capture.reconnecting import Reconnect
 from rtface.errors import SourceError
 from rtface.options import Options
 from rtface.stream import Stream
+from rtface.testing import FakeDetector, FakeEngine
 from rtface.types import Event, FrameResult
-from tests.fakes import FakeDetector, FakeEngine
 from tests.servers import MjpegServer, RtspServer, StreamServer
 
 QUICK = Reconnect(first_s=0.02, longest_s=0.1, stall_s=5.0)

@@ -20,7 +20,7 @@ from rtface.capture.reconnecting import Reconnect
 from rtface.capture.settings import AS_IT_COMES, CaptureSettings
 from rtface.errors import SourceError
 from rtface.system.clock import SystemClock
-from tests.fakes import FakeClock
+from rtface.testing import FakeClock
 from tests.media import picture, write_video
 
 

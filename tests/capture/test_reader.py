@@ -8,8 +8,8 @@ from rtface.capture.reader import Grabbed, Grabber
 from rtface.capture.source import Source
 from rtface.errors import SourceError
 from rtface.system.handoff import BoundedQueue, Mailbox
+from rtface.testing import FakeClock
 from rtface.types import Frame
-from tests.fakes import FakeClock
 from tests.media import picture
 
 

@@ -17,8 +17,8 @@ from rtface.capture.images import PictureSource
 from rtface.capture.open import demo_clip, open_source
 from rtface.capture.source import Source
 from rtface.errors import SourceError
+from rtface.testing import FakeClock
 from rtface.types import Frame
-from tests.fakes import FakeClock
 from tests.media import blank, cut, index_first, picture, write_video
 
 

@@ -13,8 +13,8 @@ from rtface.analyzer import Analyzer
 from rtface.bench.scene import Scene
 from rtface.cli.app import main
 from rtface.system.clock import SystemClock
+from rtface.testing import FakeDetector, FakeEngine, Painted, paint
 from rtface.types import Frame, FrameResult, Timing
-from tests.fakes import FakeDetector, FakeEngine, Painted, paint
 
 
 class SlowAnalyzer:

@@ -13,9 +13,9 @@ import rtface.outputs.wall
 from rtface.analyzer import Analyzer
 from rtface.options import Options
 from rtface.outputs.sink import RunInfo, Sink
+from rtface.testing import FakeDetector, FakeEngine, Painted
 from rtface.types import FrameResult
 from tests.conftest import Cli
-from tests.fakes import FakeDetector, FakeEngine, Painted
 from tests.media import write_video
 
 

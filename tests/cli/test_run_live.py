@@ -17,8 +17,8 @@ import pytest
 import rtface.stream
 from rtface.analyzer import Analyzer
 from rtface.options import Options
+from rtface.testing import FakeDetector, FakeEngine, Painted
 from tests.conftest import Cli
-from tests.fakes import FakeDetector, FakeEngine, Painted
 from tests.media import blank, cut, index_first, write_video
 from tests.servers import MjpegServer
 
@@ -120,7 +120,7 @@ import os, signal, sys
 import rtface.stream
 from rtface.analyzer import Analyzer
 from rtface.cli.app import main
-from tests.fakes import FakeDetector, FakeEngine
+from rtface.testing import FakeDetector, FakeEngine
 
 class Detector(FakeDetector):
     def detect(self, image, *, still=False):

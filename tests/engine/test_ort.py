@@ -15,7 +15,9 @@ from rtface.engine import DeviceFailed, Engine, OrtEngine, ort
 from rtface.engine.ort import MAX_THREADS, default_threads
 from rtface.errors import EngineError
 from rtface.system.machine import runs_int8_fast
-from tests.fakes import OUTPUTS
+from rtface.testing import FakeEngine
+
+OUTPUTS = FakeEngine.outputs
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ from rtface.engine.split import Channel, SplitSession
 from rtface.errors import EngineError
 from rtface.models.onnx_bytes import output_names, split_head, split_tail, with_weights, without_outputs
 from rtface.system.machine import resident_mb
-from tests.fakes import OUTPUTS
+from rtface.testing import FakeEngine
+
+OUTPUTS = FakeEngine.outputs
 
 QUICK = tuple(name for name in OUTPUTS if name != "parsing")
 

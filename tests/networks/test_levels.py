@@ -14,8 +14,8 @@ from rtface.networks import open as networks
 from rtface.networks.selection import SelectedNetwork
 from rtface.options import Options
 from rtface.tasks.parsing import labels_in_frame
+from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 from rtface.types import Frame, FrameResult
-from tests.fakes import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 FACES = (Painted(110, 120, 16), Painted(330, 220, 30), Painted(540, 380, 22))
 LARGEST = 1

@@ -21,7 +21,7 @@ from rtface.networks.gates import FILE, AccuracyGate
 from rtface.networks.selection import Backend, Catalogue, SelectedNetwork, choose_backend, select, select_network
 from rtface.networks.speeds import Speed
 from rtface.options import Options
-from tests.fakes import FakeClock, FakeEngine
+from rtface.testing import FakeClock, FakeEngine
 
 SPEEDS = [Speed("onnx", "int8", 4.0), Speed("openvino", "int8", 2.0), Speed("onnx", "fp32", 6.0)]
 

@@ -16,8 +16,8 @@ from rtface.outputs.sink import RunInfo, Sink
 from rtface.outputs.visits import VisitsSink
 from rtface.stream import Stream
 from rtface.system.clock import SystemClock
+from rtface.testing import COLOURS, FakeDetector, FakeEngine, Painted, paint
 from rtface.types import Frame
-from tests.fakes import COLOURS, FakeDetector, FakeEngine, Painted, paint
 
 
 class Kept(Sink):

@@ -27,9 +27,9 @@ from rtface.errors import RtfaceError, SourceError
 from rtface.system.clock import SystemClock
 from rtface.system.handoff import Mailbox
 from rtface.system.image_bytes import decode_image
+from rtface.testing import Painted
 from rtface.track import Tracker
 from rtface.types import Frame
-from tests.fakes import Painted
 from tests.media import picture
 
 ENDINGS = (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm", ".jp2")

@@ -11,7 +11,7 @@ import rtface.stream
 from rtface.analyzer import Analyzer
 from rtface.cli.app import main
 from rtface.options import Options
-from tests.fakes import FakeDetector, FakeEngine
+from rtface.testing import FakeDetector, FakeEngine
 
 
 class SlowDetector(FakeDetector):

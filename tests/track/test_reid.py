@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rtface.geometry.crop import crop_from_landmarks, crop_from_points5
+from rtface.testing import Painted
 from rtface.track import Tracker
 from rtface.track.face_shape import descriptor, descriptor_distance
-from tests.fakes import Painted
 
 SIZE = (640, 480)
 FPS = 30

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rtface.geometry.crop import Crop, crop_from_landmarks
+from rtface.testing import Painted
 from rtface.track import Tracker, look_of
 from rtface.track.face_look import likeness
-from tests.fakes import Painted
 from tests.media import picture
 from tests.track.test_reid import Person
 from tests.track.test_tracker import SIZE, follow, ids, meet, start

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rtface.geometry.crop import crop_from_points5
+from rtface.testing import Painted
 from rtface.track import Tracker
 from rtface.track.association import associate
-from tests.fakes import Painted
 
 SIZE = (640, 480)
 
