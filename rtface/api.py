@@ -44,6 +44,8 @@ def analyze(
 ) -> FrameResult:
     """Faces in one picture.
 
+    Use this for pictures that have nothing to do with one another. For a video or a camera: `frames`, `live`.
+
     The networks are loaded on the first call and kept; a call with other options loads others. Calls from several
     threads take turns.
 
@@ -57,6 +59,12 @@ def analyze(
         SourceError: The file is missing, empty, cut short or not a picture.
         InputError: The array, the boxes or a task is not what is expected.
         ModelError: A network is missing or damaged.
+
+    Example:
+        >>> import rtface
+        >>> for face in rtface.analyze("group.jpg"):
+        ...     print(face.box_xyxy.shape, face.emotion is not None)
+        (4,) True
     """
     global _kept
     picture = read_image(image) if isinstance(image, (str, Path)) else image
@@ -116,6 +124,8 @@ def live(
 ) -> Stream | Cameras:
     """Results of a camera or stream as they come; the newest frame wins. A file plays as if it were a camera.
 
+    Use this for a camera, a screen or a robot, where the newest frame matters and old ones do not.
+
     Args:
         source: Camera index, file, folder of pictures, URL, or "demo". A list of them, or a mapping of names to them:
             several cameras on one set of networks, as `Cameras`; each result then has its ``camera``.
@@ -166,6 +176,8 @@ def run(
     started_at: datetime | str | None = None,
 ) -> dict[str, Any]:
     """Every frame of a source into the outputs, without a deadline; returns the summary.
+
+    Use this when every frame counts and results go into files; `frames` gives them to your own code.
 
     Args:
         source: File, folder of pictures, pattern such as ``"holiday/*.jpg"``, "demo", camera index or URL; several

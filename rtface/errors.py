@@ -11,10 +11,20 @@ from typing import Any
 class RtfaceError(Exception):
     """What failed, why, and how to mend it, as one line: ``what: why. mend``.
 
+    Use this when any failure of rtface shall end in one line for people.
+
     Args:
         what: The thing that failed: a path, an option, a model.
         why: What is wrong with it, without a full stop.
         mend: What to do about it, best as a command.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.analyze("nowhere.jpg")
+        ... except rtface.RtfaceError as error:
+        ...     print(error.exit_code, error.what)
+        3 nowhere.jpg
     """
 
     exit_code = 1
@@ -29,45 +39,130 @@ class RtfaceError(Exception):
 
 
 class OutputError(RtfaceError):
-    """An output cannot be written."""
+    """An output cannot be written.
+
+    Use this when a full disk, a file that is there already or a receiver must not end your program.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.run("demo", ["nowhere/faces.jsonl"])
+        ... except rtface.OutputError as error:
+        ...     print(error.what)
+        nowhere/faces.jsonl
+    """
 
     exit_code = 1
 
 
 class UsageError(RtfaceError):
-    """The caller asked for something that cannot be."""
+    """The caller asked for something that cannot be.
+
+    Use this when you want to tell a mistake of the caller from a failure of the machine.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.Analyzer(rtface.Options(tasks="poze"))
+        ... except rtface.UsageError as error:
+        ...     print(error)
+        task 'poze': is unknown. Did you mean pose?
+    """
 
     exit_code = 2
 
 
 class OptionError(UsageError, ValueError):
-    """An option is unknown, or its value is not what the option takes."""
+    """An option is unknown, or its value is not what the option takes.
+
+    Use this when options come from a person or a file.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.Options(max_faces=0)
+        ... except rtface.OptionError as error:
+        ...     print(error)
+        max_faces: expected a whole number from 1 to 1024, got 0. Change the flag, variable or TOML entry
+    """
 
 
 class InputError(UsageError, ValueError):
-    """An array, a box or a task name is not what the call takes."""
+    """An array, a box or a task name is not what the call takes.
+
+    Use this when pictures come from elsewhere, and a wrong one is to be left out.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.analyze("group.jpg", boxes=[[0, 0, 9]])
+        ... except rtface.InputError as error:
+        ...     print(error.what)
+        boxes
+    """
 
 
 class SourceError(RtfaceError):
-    """A camera, file, folder or stream cannot be opened or read."""
+    """A camera, file, folder or stream cannot be opened or read.
+
+    Use this when a camera or file may not be there, or break off.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.analyze("nowhere.jpg")
+        ... except rtface.SourceError as error:
+        ...     print(error.why)
+        does not exist
+    """
 
     exit_code = 3
 
 
 class ModelError(RtfaceError):
-    """A model file is missing, damaged, or not the one that the registry names."""
+    """A model file is missing, damaged, or not the one that the registry names.
+
+    Use this when you keep networks of your own in a folder.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.analyze("group.jpg", options=rtface.Options(models_dir="nowhere"))
+        ... except rtface.ModelError as error:
+        ...     print(error.exit_code)
+        4
+    """
 
     exit_code = 4
 
 
 class EngineError(RtfaceError):
-    """An inference engine cannot run a network."""
+    """An inference engine cannot run a network.
+
+    Use this when you ask for an engine that a machine may not have.
+
+    Example:
+        >>> import rtface
+        >>> try:
+        ...     rtface.Analyzer(rtface.Options(engine="trt"))
+        ... except rtface.EngineError as error:
+        ...     print(error.exit_code)
+        4
+    """
 
     exit_code = 4
 
 
 class BudgetMissed(RtfaceError):
-    """A latency that was asked to hold did not."""
+    """A latency that was asked to hold did not.
+
+    Use this when you call the command line from a script: ``rtface bench --assert-p95`` ends with its exit code.
+
+    Example:
+        >>> import rtface
+        >>> rtface.BudgetMissed.exit_code
+        5
+    """
 
     exit_code = 5
 

@@ -35,6 +35,8 @@ PRECISIONS: tuple[str, ...] = ("fp32", "fp16", "int8")
 class Options:
     """What the pipeline does, and how hard it tries.
 
+    Use this when the defaults do not do: it goes to `analyze`, `live`, `run`, `frames` and `Analyzer` alike.
+
     Each option has a flag or ``--set NAME=VALUE``, a variable ``RTFACE_NAME``, and a key in the TOML file of
     ``--config``, in this order of precedence (`Options.load`). In Python they are keywords.
 

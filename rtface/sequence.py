@@ -28,7 +28,8 @@ class FrameSequence(Iterator[FrameResult]):
     else that happens when Python collects it.
 
     Args:
-        source, recursive: As for ``rtface.frames``.
+        source: File, folder, pattern, address or "demo"; or several of those.
+        recursive: Also the sub-folders of folders.
         options: How; a budget is left out.
         analyzer: Use this one and leave it open; None = one for the options.
 

@@ -46,6 +46,8 @@ def _fits(got: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 class Frame:
     """One picture and when it was taken.
 
+    Use this when you hand pictures to `Analyzer.process`, or give them from a `Source` of your own.
+
     Attributes:
         image: (H, W, 3) uint8, BGR.
         index: Number of the frame in its source, from 0.
@@ -53,6 +55,12 @@ class Frame:
             moment at which it gets the frame.
         media_time: Seconds since the start of the file, or None where the source has no such time.
         source: Where it is from: a file's path, a camera or an address as messages name it; empty = not known.
+
+    Example:
+        >>> import rtface
+        >>> import numpy as np
+        >>> rtface.Frame(np.zeros((480, 640, 3), np.uint8), index=7, media_time=0.28)
+        <Frame 7, 640x480 px>
     """
 
     image: Array
@@ -72,7 +80,17 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
-    """68 points in iBUG order: ``points`` (68, 2) float32, px of the frame; ``score`` 0..1."""
+    """68 points in iBUG order: ``points`` (68, 2) float32, px of the frame; ``score`` 0..1.
+
+    Use this when you want brows, eyes, nose, lips and jaw as points.
+
+    Example:
+        >>> import rtface
+        >>> face = rtface.analyze("group.jpg").faces[0]
+        >>> eye = face.landmarks.points[36:42].mean(axis=0)  # the middle of the eye that is left in the picture
+        >>> eye.shape
+        (2,)
+    """
 
     points: Array
     score: float
@@ -83,7 +101,16 @@ class Landmarks:
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
-    """Degrees: ``yaw`` + nose towards the image's right, ``pitch`` + nose up, ``roll`` + clockwise in the image."""
+    """Degrees: ``yaw`` + nose towards the image's right, ``pitch`` + nose up, ``roll`` + clockwise in the image.
+
+    Use this when you want to know where a head is turned.
+
+    Example:
+        >>> import rtface
+        >>> pose = rtface.analyze("group.jpg", tasks="pose").faces[0].pose
+        >>> abs(pose.yaw) < 90
+        True
+    """
 
     yaw: float
     pitch: float
@@ -92,7 +119,16 @@ class HeadPose:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Emotion:
-    """The strongest of the 8 emotions, and ``probs`` (8,) float32 that sum to 1, in the order of ``EMOTIONS``."""
+    """The strongest of the 8 emotions, and ``probs`` (8,) float32 that sum to 1, in the order of ``EMOTIONS``.
+
+    Use this when you want a label, or how the eight are spread.
+
+    Example:
+        >>> import rtface
+        >>> emotion = rtface.analyze("group.jpg", tasks="emotion").faces[0].emotion
+        >>> bool(dict(zip(rtface.EMOTIONS, emotion.probs))[emotion.label] == emotion.probs.max())
+        True
+    """
 
     label: str
     probs: Array
@@ -104,7 +140,16 @@ class Emotion:
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceMesh:
     """478 points in MediaPipe's order: ``points`` (478, 2) float32, px of the frame, the irises last (468..472 that of
-    the subject's right eye, its middle first, 473..477 the left's); ``score`` 0..1."""
+    the subject's right eye, its middle first, 473..477 the left's); ``score`` 0..1.
+
+    Use this when 68 points are too few: avatars, masks, irises. It is worked out when asked for by name.
+
+    Example:
+        >>> import rtface
+        >>> mesh = rtface.analyze("group.jpg", tasks="mesh").faces[0].mesh
+        >>> mesh.points[468].shape  # the middle of an iris
+        (2,)
+    """
 
     points: Array
     score: float
@@ -117,12 +162,22 @@ class FaceMesh:
 class Expression:
     """What a face does, as blend shapes and in plain numbers; left and right are the subject's.
 
+    Use this when an avatar shall move as a face does, or for blinks and smiles. It is worked out when asked for by
+    name.
+
     Attributes:
         coefficients: (52,) float32 0..1 in the order of ``BLENDSHAPES``, ARKit's; the tongue is always 0.
         eye_open: (left, right) 0..1: 0 = shut, 1 = as open as this face's eyes usually are. Of a track's first moments
             and of a still: as most people's are.
         mouth_open: 0..1, of the jaw.
         smile: 0..1, beyond how this face's mouth usually is.
+
+    Example:
+        >>> import rtface
+        >>> shown = rtface.analyze("group.jpg", tasks="expression").faces[0].expression
+        >>> jaw = shown.coefficients[rtface.BLENDSHAPES.index("jawOpen")]
+        >>> bool(0 <= jaw <= 1)
+        True
     """
 
     coefficients: Array
@@ -137,7 +192,16 @@ class Expression:
 @dataclass(frozen=True, slots=True)
 class Gaze:
     """Line of sight in the camera's frame, degrees: ``yaw`` + towards the image's right, ``pitch`` + up; ``on_camera``
-    0..1, how likely it meets the camera."""
+    0..1, how likely it meets the camera.
+
+    Use this when you want to know whether somebody looks here. It is worked out when asked for by name.
+
+    Example:
+        >>> import rtface
+        >>> gaze = rtface.analyze("group.jpg", tasks="gaze").faces[0].gaze
+        >>> 0 <= gaze.on_camera <= 1
+        True
+    """
 
     yaw: float
     pitch: float
@@ -148,9 +212,17 @@ class Gaze:
 class Parsing:
     """A label map of the face's crop.
 
+    Use this when you want regions rather than points: skin, hair, lips, glasses.
+
     Attributes:
         labels: (h, w) uint8, ids into ``PARSING_CLASSES``.
         to_frame: (2, 3) float64, crop px → frame px.
+
+    Example:
+        >>> import rtface
+        >>> parsing = rtface.analyze("group.jpg").faces[0].parsing
+        >>> bool((parsing.labels == rtface.PARSING_CLASSES.index("hair")).any())
+        True
     """
 
     labels: Array
@@ -177,8 +249,8 @@ class Parsing:
 
         Example:
             >>> import rtface
-            >>> result = rtface.analyze("group.jpg")  # doctest: +SKIP
-            >>> hair = result.faces[0].parsing.in_frame(result.frame.image.shape, ["hair"])  # doctest: +SKIP
+            >>> result = rtface.analyze("group.jpg")
+            >>> hair = result.faces[0].parsing.in_frame(result.frame.image.shape, ["hair"])
         """
         from rtface.system.opencv import cv2
 
@@ -213,6 +285,8 @@ class Parsing:
 class Face:
     """What is known of one face.
 
+    Use this when you go through the faces of a result; what was not asked for is None.
+
     Attributes:
         box_xyxy: (4,) float32, px of the frame.
         score: 0..1, how sure it is that this is a face.
@@ -223,6 +297,12 @@ class Face:
         age_ms: Per task, how old the value is; 0 = measured on this frame.
         quality: 0..1, how far the values can be trusted; None = not measured.
         predicted: True where the face was not seen on this frame and its place is a prediction.
+
+    Example:
+        >>> import rtface
+        >>> for face in rtface.analyze("group.jpg", tasks=("emotion",)):
+        ...     print(face.track_id, face.emotion is not None, face.pose)
+        None True None
     """
 
     box_xyxy: Array
@@ -269,7 +349,16 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds spent in each stage. ``total_ms`` is the analysis; ``age_ms`` is grab to hand-over."""
+    """Milliseconds spent in each stage. ``total_ms`` is the analysis; ``age_ms`` is grab to hand-over.
+
+    Use this when you want to know where the time goes.
+
+    Example:
+        >>> import rtface
+        >>> timing = rtface.analyze("group.jpg").timing
+        >>> timing.detect_ms < timing.total_ms
+        True
+    """
 
     capture_ms: float = 0.0
     detect_ms: float = 0.0
@@ -287,6 +376,8 @@ class Timing:
 class Event:
     """Something that happened at a moment.
 
+    Use this when you react to changes rather than to every frame: `FrameResult.events`, ``on_event`` of `rtface.live`.
+
     Attributes:
         kind: "source_lost", "source_back", "source_awaited" (it is not there at the start) or "source_frozen" (the same
             picture again and again), of a camera or stream; "output_lost" or "output_back", of an output's receiver;
@@ -303,6 +394,11 @@ class Event:
         duration_s: How long the source was away, the emotion, the look or the blink lasted, the visitor was in view;
             None where it only begins.
         camera: Of which of several cameras; empty where there is one.
+
+    Example:
+        >>> import rtface
+        >>> rtface.Event("blink", 12.5, "both", track_id=3, duration_s=0.12).to_dict()
+        {'kind': 'blink', 'at_s': 12.5, 'what': 'both', 'track_id': 3, 'duration_s': 0.12}
     """
 
     kind: str
@@ -326,7 +422,15 @@ class Event:
 
 class SkipReason(str, Enum):
     """Why something was not run: the quality level says so, the deadline does not allow it, other faces went first, the
-    frame rested, or it is not there at all."""
+    frame rested, or it is not there at all.
+
+    Use this when your program acts on why a value is missing or old.
+
+    Example:
+        >>> import rtface
+        >>> rtface.SkipReason("budget") is rtface.SkipReason.BUDGET
+        True
+    """
 
     LEVEL = "level"
     BUDGET = "budget"
@@ -339,10 +443,18 @@ class SkipReason(str, Enum):
 class Skip:
     """Something that was not run on a frame, for some faces or for all.
 
+    Use this when a value is None or older than the frame, and you want to know why.
+
     Attributes:
         task: One of `rtface.TASKS`, "detect", "enhance", or "faces" when not all faces were looked at.
         reason: For programs.
         detail: For people.
+
+    Example:
+        >>> import rtface
+        >>> skip = rtface.Skip("parsing", rtface.SkipReason.LEVEL, "level 2: no parsing")
+        >>> skip.reason is rtface.SkipReason.LEVEL
+        True
     """
 
     task: str
@@ -362,6 +474,8 @@ class Skip:
 class FrameResult:
     """All faces of one frame, and how they came about. Iterating gives the faces; it is True also without any.
 
+    Use this when you go through a stream, or have analysed a picture: everything about one frame is here.
+
     Attributes:
         tasks: What was asked for.
         level: Quality level that the frame was analysed at, 0 = full; `Analyzer.describe` names them.
@@ -375,6 +489,12 @@ class FrameResult:
             recorded, where the caller has said when that began; None = not known.
         possible_xyxy: (N, 4) px, everything on this very frame that may be a face, for blurring; None = the detector
             did not look at it, or `Options.privacy` is not "blur".
+
+    Example:
+        >>> import rtface
+        >>> result = rtface.analyze("group.jpg")
+        >>> len(result), bool(result), [row["frame"] for row in result.to_rows()]
+        (1, True, [0])
     """
 
     frame: Frame
@@ -484,7 +604,17 @@ class FrameResult:
 
 
 def decode_parsing(record: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The (h, w) uint8 label map that ``Parsing.to_dict`` packed."""
+    """The (h, w) uint8 label map that ``Parsing.to_dict`` packed.
+
+    Use this when you read label maps back from JSON lines.
+
+    Example:
+        >>> import rtface
+        >>> from rtface.types import decode_parsing
+        >>> parsing = rtface.analyze("group.jpg").faces[0].parsing
+        >>> bool((decode_parsing(parsing.to_dict()) == parsing.labels).all())
+        True
+    """
     flat = np.repeat(np.asarray(record["labels"], np.uint8), record["counts"])
     return flat.reshape(record["height"], record["width"])
 

@@ -238,7 +238,7 @@ class Analyzer:
 
         Args:
             frames: Pictures; about four are enough.
-            tasks: As for `image`.
+            tasks: Some of `rtface.ALL_TASKS`, or "all"; None = as the options say, by default `rtface.TASKS`.
 
         Returns:
             A result a frame, in order; its ``timing`` is its share of what all took.

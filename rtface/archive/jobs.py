@@ -70,7 +70,7 @@ def plan(
     """The jobs, in order. Nothing is opened or written.
 
     Args:
-        sources: As for ``rtface.frames``: files, folders, patterns, lists, addresses of files.
+        sources: Files, folders, patterns, lists, addresses of files.
         outputs: Templates (`rtface.archive.names`).
         recursive: Also the sub-folders of folders.
         overwrite: Whether outputs that are there may be replaced.

@@ -34,9 +34,13 @@ class Audience:
 
     Example:
         >>> import rtface
-        >>> with rtface.live(0) as stream:  # doctest: +SKIP
+        >>> with rtface.live("demo", max_frames=60) as stream:  # 0 for a camera
         ...     for event in rtface.Audience().events(stream):
         ...         print(event.kind, event.track_id)
+        arrived 1
+        look_start 1
+        ...
+        nobody None
     """
 
     def __init__(

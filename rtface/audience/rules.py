@@ -12,6 +12,8 @@ from rtface.errors import OptionError
 class AudienceOptions:
     """The definitions; `docs/audience.md` explains them with the industry's words.
 
+    Use this when your idea of a visit or a look is another, or the camera is not at the screen.
+
     Attributes:
         enter_deg: A look begins when head (or gaze) is turned from the screen by no more than this, in yaw and pitch.
         leave_deg: It ends when it is turned by more than this.
@@ -34,6 +36,12 @@ class AudienceOptions:
 
     Raises:
         OptionError: A value is not what its option takes.
+
+    Example:
+        >>> import rtface
+        >>> rules = rtface.AudienceOptions(grace_s=5, camera_offset_cm=(0, 25))
+        >>> rtface.Options(audience=True, audience_rules=rules).audience_rules.grace_s
+        5
     """
 
     enter_deg: float = 20.0

@@ -24,6 +24,8 @@ SMILE_LEAVES = 0.7
 class Visit:
     """One person before one camera: no picture, no embedding, no shape.
 
+    Use this when you count people and how long they looked: ``on_visit`` of `rtface.Audience`, ``-o visits.db``.
+
     Attributes:
         track_id: The tracker's number, which means nothing after the visit.
         camera: Which camera, or empty where there is one.
@@ -37,6 +39,15 @@ class Visit:
             emotions were not worked out.
         near: Whether the face was ever as large as `near_px`.
         cells: Cell of the heat map (row × 32 + column) → seconds there.
+
+    Example:
+        >>> import rtface
+        >>> visits: list[rtface.Visit] = []
+        >>> audience = rtface.Audience(on_visit=visits.append)
+        >>> with rtface.live("demo", max_frames=60) as stream:
+        ...     events = list(audience.events(stream))
+        >>> len(visits), visits[0].dwell_s > 1
+        (1, True)
     """
 
     track_id: int

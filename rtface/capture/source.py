@@ -27,6 +27,20 @@ class Source(ABC):
         reopen: Opens it again after it was lost; None where that makes no sense: a file.
         notes: What people should know of it: a size that was asked for and is not given.
         corrupt: Frames in the middle that could not be decoded and were skipped.
+
+    Example:
+        >>> import rtface
+        >>> import numpy as np
+        >>> class Grey(rtface.Source):
+        ...     left = 2
+        ...
+        ...     def read(self) -> rtface.Frame | None:
+        ...         self.left -= 1
+        ...         return rtface.Frame(np.full((240, 320, 3), 128, np.uint8)) if self.left >= 0 else None
+        ...
+        ...     def close(self) -> None: ...
+        >>> rtface.run(Grey())["frames"]
+        2
     """
 
     name: str
@@ -52,6 +66,7 @@ class Source(ABC):
 
     @property
     def corrupt(self) -> int:
+        """Frames in the middle that could not be decoded and were skipped, so far."""
         return 0
 
     @property

@@ -105,7 +105,7 @@ def dataset(
     one row with its error and nothing else.
 
     Args:
-        sources: As for ``rtface.frames``; paths that all nodes see.
+        sources: File, folder, pattern, address, or several of those; paths that all nodes see.
         options: How; None = the defaults with RTFACE_* variables.
         address: Of the cluster; a connection that is open already is taken.
         actors: At most; None = one for each CPU of the cluster.
@@ -134,7 +134,7 @@ def write_rows(
     """The rows of `dataset` into a folder of Parquet files, as Ray and Spark write them and pandas reads them.
 
     Args:
-        sources: As for `dataset`.
+        sources: File, folder, pattern, address, or several of those; paths that all nodes see.
         folder: Where all nodes see it.
         overwrite: Whether Parquet files that are in it may be replaced.
         how: The other arguments of `dataset`.

@@ -53,7 +53,7 @@ class ClusterCameras:
     those stay on their nodes, but for cameras that somebody looks at.
 
     Args:
-        sources: As for `rtface.cameras.Cameras`; they are opened where their group is.
+        sources: A list of cameras, or a mapping of names to them; they are opened where their group is.
         file: TOML that lists cameras, beside `sources`; it is watched while the run goes on.
         options: Of the analysis.
         address: Of the Ray cluster (`rtface.cluster.connection.connected`).

@@ -22,6 +22,8 @@ LAYERS: tuple[str, ...] = ("parsing", "mesh", "landmarks", "pose", "gaze", "box"
 def draw(image: NDArray[Any], result: FrameResult, layers: Collection[str] = LAYERS) -> NDArray[np.uint8]:
     """A copy of the picture with every face of `result` on it.
 
+    Use this when you show or keep the picture yourself; ``-o out.mp4`` and a window of rtface do this already.
+
     Args:
         image: The picture that was analysed: uint8, (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA.
         result: What was found on it. Of a face that is only predicted, the box and the label are drawn.
@@ -32,6 +34,13 @@ def draw(image: NDArray[Any], result: FrameResult, layers: Collection[str] = LAY
 
     Raises:
         InputError: `image` is not such a picture.
+
+    Example:
+        >>> import cv2, rtface
+        >>> image = cv2.imread("group.jpg")
+        >>> picture = rtface.draw(image, rtface.analyze(image), layers=("box", "landmarks"))
+        >>> picture.shape == image.shape
+        True
     """
     picture: NDArray[np.uint8] = as_bgr(image).copy()
     for face in result.faces:

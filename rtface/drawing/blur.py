@@ -64,8 +64,8 @@ def blur(
 
     Example:
         >>> import cv2, rtface
-        >>> image = cv2.imread("group.jpg")  # doctest: +SKIP
-        >>> safe = rtface.blur(image, rtface.analyze(image), what="head")  # doctest: +SKIP
+        >>> image = cv2.imread("group.jpg")
+        >>> safe = rtface.blur(image, rtface.analyze(image), what="head")
     """
     if what not in WHAT:
         raise InputError("what", f"expected one of {', '.join(WHAT)}, got {what!r}", "Name one of them")

@@ -19,6 +19,8 @@ def _unheard(event: Event) -> None:
 class RunInfo:
     """What is known of a run when it starts.
 
+    Use this when your own `Sink` has to know what will come: it is given to ``open``.
+
     Attributes:
         source: What the user called the source.
         live: Frames come at their own pace, and some may be left out.
@@ -28,6 +30,11 @@ class RunInfo:
         header: The first JSON line.
         on_event: Takes what happens to an output: its receiver is lost, or is back. May be called from any thread.
         control: What an output may change of the run.
+
+    Example:
+        >>> from rtface import RunInfo
+        >>> RunInfo("door.mp4", live=False, stills=False, fps=25.0, frame_count=100, header={}).frame_count
+        100
     """
 
     source: str
@@ -60,6 +67,19 @@ class Sink(ABC):
         tells_groups_only: It tells of many people together only, and may run with ``privacy="aggregate"``.
         many_cameras: It takes results of several cameras, and tells them apart.
         lost: Results that it left out by itself, because its receiver was not there or too slow.
+
+    Example:
+        >>> import rtface
+        >>> class Count(rtface.Sink):
+        ...     def open(self, info: rtface.RunInfo) -> None:
+        ...         self.faces = 0
+        ...
+        ...     def write(self, result: rtface.FrameResult) -> None:
+        ...         self.faces += len(result)
+        >>> count = Count()
+        >>> summary = rtface.run("demo", [count], max_frames=3)
+        >>> count.faces
+        3
     """
 
     name: str

@@ -166,7 +166,7 @@ def atomic_write(path: Path, *, overwrite: bool = True, mode: int = 0o666) -> It
 
     Example:
         >>> with atomic_write(Path("report.json")) as file:
-        ...     file.write(b"{}")
+        ...     size = file.write(b"{}")
     """
     if not overwrite and path.exists():
         raise FileExistsError(17, os.strerror(17), str(path))
