@@ -52,7 +52,7 @@ def test_there_are_brackets_to_lose() -> None:
     assert any("[[source]]" in (getattr(one, "help", None) or "") for one in COMMANDS["train engine"].params)
 
 
-@pytest.mark.parametrize("name", ["clip[bold].mp4", "a[/]b.mp4"])
+@pytest.mark.parametrize("name", ["clip[bold].mp4", "[red]x.mp4"])
 def test_a_bar_shows_the_name_of_a_file_as_it_is(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
