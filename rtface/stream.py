@@ -66,8 +66,9 @@ class Stream:
         on_event: Called when the source is lost and when it is back, in the capture's threads; must be quick.
         clock: For tests.
         reconnect: How a lost source is tried again; None = as the options say.
-        on_idle: Called about twice a second while no frame comes, with the seconds since the last one, in the thread
-            that iterates; a kiosk answers its watchdog here, or calls ``stop``.
+        on_idle: Called about twice a second while no frame comes, or while the source is waited for at the start, with
+            the seconds since the last one, in the thread that iterates; a kiosk answers its watchdog here, or calls
+            ``stop``.
         started_at: When the first frame of a file was recorded, a datetime or ISO 8601; results then have a ``time``.
         camera: Which of several cameras it is; empty where there is one.
 
@@ -189,7 +190,9 @@ class Stream:
         if not options.wait:
             return open_source(wanted, self._clock, settings)
 
-        return open_waiting(wanted, self._clock, settings, self._reconnect, self._awaited, self._stopping)
+        return open_waiting(
+            wanted, self._clock, settings, self._reconnect, self._awaited, self._stopping, self._on_idle
+        )
 
     def _awaited(self, error: SourceError) -> None:
         self._note(Event("source_awaited", self._clock.now(), f"{error.what} {error.why}"))

@@ -25,6 +25,9 @@ from rtface.system.clock import Clock, SystemClock
 from rtface.system.images import check_file
 from rtface.system.paths import expanded, is_folder
 
+#: While a source is waited for, its user hears about so often that it is, in seconds.
+BEAT_S = 0.5
+
 
 def open_source(
     source: int | str | Path, clock: Clock | None = None, settings: CaptureSettings = AS_IT_COMES
@@ -59,6 +62,7 @@ def open_waiting(
     reconnect: Reconnect,
     on_wait: Callable[[SourceError], None],
     stop: threading.Event,
+    on_idle: Callable[[float], None] | None = None,
 ) -> Source:
     """Open a source; a camera, stream or pipeline that is not there yet is waited for.
 
@@ -69,6 +73,7 @@ def open_waiting(
         reconnect: How often it is tried, and when it is given up.
         on_wait: Called once, with why it cannot be opened, when it is waited for.
         stop: Set when nobody waits any more.
+        on_idle: Called about twice a second between two tries, with the seconds since the first.
 
     Raises:
         SourceError: It is a file that cannot be opened, was given up, or nobody waits any more.
@@ -82,9 +87,18 @@ def open_waiting(
                 raise
             if not tries:
                 on_wait(error)
-        if clock.wait(stop, reconnect.pause_s(tries)):
+        if _stopped(clock, stop, reconnect.pause_s(tries), lambda: on_idle and on_idle(clock.now() - started)):
             raise SourceError(shown_address(str(source)), "was not there when the run was stopped", "Start it again")
         tries += 1
+
+
+def _stopped(clock: Clock, stop: threading.Event, seconds: float, beat: Callable[[], object]) -> bool:
+    """Wait, with a beat now and then; whether it was stopped."""
+    end = clock.now() + seconds
+    while not stop.is_set() and (left := end - clock.now()) > 0:
+        clock.wait(stop, min(left, BEAT_S))
+        beat()
+    return stop.is_set()
 
 
 def check_there(source: int | str | Path | Source) -> None:

@@ -144,6 +144,23 @@ def test_a_source_that_is_not_there_is_waited_for_and_a_file_is_not(monkeypatch:
     assert len(told) == 1
 
 
+def test_who_waits_for_a_source_hears_of_it_and_may_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, beats = threading.Event(), []
+
+    def missing(source: object, *_: object) -> object:
+        raise SourceError("camera 0", "is not there", "Plug it in")
+
+    def beat(seconds: float) -> None:
+        beats.append(seconds)
+        if len(beats) == 5:
+            stop.set()
+
+    monkeypatch.setattr(opening, "open_source", missing)
+    with pytest.raises(SourceError, match="was not there when the run was stopped"):
+        open_waiting("0", FakeClock(), AS_IT_COMES, Reconnect(), lambda error: None, stop, beat)
+    assert len(beats) == 5 and beats == sorted(beats) and beats[0] > 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux")
 def test_names_that_are_not_utf8(here: Path) -> None:
     video, still = (os.fsdecode(os.fsencode(here) + name) for name in (b"/Stra\xdfe.mp4", b"/Gr\xfc\xdfe.png"))
