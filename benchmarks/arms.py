@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.enhancer_arms import ENHANCER_ARMS, WIDTH, EnhancerBench
-from rtface.evaluate.detection import MIN_HEIGHTS_PX, judge
+from rtface.evaluate.detection import MIN_HEIGHTS_PX, match_detections
 from rtface.evaluate.metrics import average_precision
 from rtface.geometry.boxes import nms
 from rtface.train import detector, multitask
@@ -217,7 +217,7 @@ def score_detector(net: DetectorNet, pictures: list[Picture], iou: float = 0.4, 
         rows = rows[nms(rows[:, :4], rows[:, 4], iou, 500)]
         truths = np.array([f.box_xyxy for f in picture.faces if f.box_xyxy is not None], np.float64).reshape(-1, 4)
         for least_px in MIN_HEIGHTS_PX:
-            counted, hits = judge(rows[:, :4].astype(np.float64), rows[:, 4], truths, least_px)
+            counted, hits = match_detections(rows[:, :4].astype(np.float64), rows[:, 4], truths, least_px)
             found[least_px].append((rows[counted, 4], hits[counted]))
             truths_by_height[least_px] += int((truths[:, 3] - truths[:, 1] >= least_px).sum())
     by_height = {}

@@ -40,7 +40,7 @@ from rtface.detect.base import Detections, Detector
 from rtface.detect.second_look import DOUBTFUL, second_scores
 from rtface.engine import OrtEngine
 from rtface.errors import require
-from rtface.evaluate.detection import MIN_HEIGHTS_PX, DetectionMeasure, judge
+from rtface.evaluate.detection import MIN_HEIGHTS_PX, DetectionMeasure, match_detections
 from rtface.evaluate.measure import wanted
 from rtface.evaluate.metrics import average_precision
 from rtface.evaluate.samples import Samples
@@ -148,7 +148,7 @@ def precision(detector: Detector, data: Path) -> dict[str, float]:
         truths = np.array([t.box_xyxy for t in sample.row.faces if t.box_xyxy is not None], np.float64).reshape(-1, 4)
         ignored = np.asarray(sample.row.ignore_xyxy, np.float64)
         for size, each in lists.items():
-            counted, hits = judge(found.boxes_xyxy.astype(np.float64), found.scores, truths, size, ignored)
+            counted, hits = match_detections(found.boxes_xyxy.astype(np.float64), found.scores, truths, size, ignored)
             each.append((found.scores[counted], hits[counted], int((truths[:, 3] - truths[:, 1] >= size).sum())))
     figures = {}
     for size, each in lists.items():

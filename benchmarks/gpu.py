@@ -36,7 +36,7 @@ from rtface.models import find
 from rtface.networks.profiles import read_profile
 from rtface.networks.tensorrt import make_plan
 from rtface.options import Options
-from rtface.precision.convert import derive
+from rtface.precision.convert import convert
 from rtface.system import machine
 
 SCHEMA = "rtface.gpu/2"
@@ -83,7 +83,7 @@ def measure(precision: str, args: argparse.Namespace) -> dict[str, Any]:
         key, _ = make_plan(model, precision, profile, Options(precision=precision))
         plan = PlanCache().load(key)
         assert plan is not None
-        adds, size = work_of(derive(model, precision))
+        adds, size = work_of(convert(model, precision))
         shapes = {f"{faces} faces": (faces, 128, 128, 3) for faces in FACES}
         if role == "detector":
             shapes = {"detector": (1, 256, 320, 3)}

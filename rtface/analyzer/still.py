@@ -18,7 +18,7 @@ from rtface.analyzer.crops import enhance_small, matrices
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.upright import TURNED_QUALITY, doubtful_rows, same_face, turned_rows, turns
 from rtface.budget import Budget
-from rtface.detect import Detections, Detector, UprightDetector, from_boxes
+from rtface.detect import Detections, Detector, UprightDetector
 from rtface.detect.letterbox import CLOSEUP_PX
 from rtface.engine import Engine, Tensors
 from rtface.geometry.crop import (
@@ -107,7 +107,7 @@ class Stills:
             InputError: A box is not what is expected.
             EngineError: A network cannot run.
         """
-        found = self._detector.detect(frame.image, still=True) if boxes is None else from_boxes(boxes)
+        found = self._detector.detect(frame.image, still=True) if boxes is None else Detections.from_boxes(boxes)
         budget.stop_stage("detect")
         if not wanted:
             return self._without_tasks(frame, found, boxes is not None)

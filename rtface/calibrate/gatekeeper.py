@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from rtface.calibrate.measure import Figures, figures, judge
+from rtface.calibrate.measure import Figures, compare_to_fp32, figures
 from rtface.engine import Engine, OrtEngine
 from rtface.errors import RtfaceError
 from rtface.geometry.crop import CROP_SIZE
@@ -87,7 +87,7 @@ class Gatekeeper:
                 self._say(str(error))
 
     def _half(self) -> AccuracyGate:
-        data = fp16.half(load(self._model), self._model.name)
+        data = fp16.to_fp16_bytes(load(self._model), self._model.name)
         return self._gate("trt", "fp16", lambda: _ort(data, self._model.name, self._options.threads))
 
     def _symmetric(self, record: Record) -> tuple[Record, AccuracyGate]:
@@ -111,7 +111,7 @@ class Gatekeeper:
     def _gate(
         self, engine: str, precision: str, opened: Callable[[], Engine], digest: str = "", by: str = ""
     ) -> AccuracyGate:
-        heads = judge(self._model.role, self._full, self._figures(opened))
+        heads = compare_to_fp32(self._model.role, self._full, self._figures(opened))
         gate = AccuracyGate(
             model=self._model.name,
             sha256=self._model.sha256,

@@ -137,7 +137,7 @@ class _Blind:
         """Nothing to give back."""
 
 
-def judge(role: str, full: Figures, other: Figures) -> tuple[dict[str, Any], ...]:
+def compare_to_fp32(role: str, full: Figures, other: Figures) -> tuple[dict[str, Any], ...]:
     """A row for each head that was measured in both: name, fp32, value, loss, limit, passed.
 
     A figure that is not a number in the other precision (nothing found any more) fails.

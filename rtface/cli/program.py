@@ -26,7 +26,7 @@ from rtface.version import __version__
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 SHORTLY_S = 0.02
-"""After so long a signal that came amid an import is looked at again."""
+"""After so long a signal that came during an import is looked at again."""
 
 
 HELP = """\
@@ -157,7 +157,7 @@ def _ending_signals() -> list[signal.Signals]:
 class _Interrupts:
     """The first signal ends the run and closes outputs, which a second one does not disturb; a third gives up.
 
-    One that comes amid an import waits for its end: libraries in C make an ImportError of it, or lose it.
+    One that comes during an import waits for its end: libraries in C make an ImportError of it, or lose it.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """Detectors find the faces of a whole picture: the protocol, and ours."""
 
-from rtface.detect.base import BatchDetector, Detections, Detector, UprightDetector, from_boxes
+from rtface.detect.base import BatchDetector, Detections, Detector, UprightDetector
 from rtface.detect.mos import MosDetector
 
-__all__ = ["BatchDetector", "Detections", "Detector", "MosDetector", "UprightDetector", "from_boxes"]
+__all__ = ["BatchDetector", "Detections", "Detector", "MosDetector", "UprightDetector"]

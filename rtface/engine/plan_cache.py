@@ -38,7 +38,7 @@ class PlanKey:
 
     Attributes:
         name: The network.
-        recipe: Hash of what its ONNX file is made from (`rtface.precision.convert.recipe`).
+        fingerprint: Hash of what its ONNX file is made from (`rtface.precision.convert.fingerprint`).
         precision: fp32, fp16 or int8.
         shapes: The profile.
         tensorrt: Module and version.
@@ -48,7 +48,7 @@ class PlanKey:
     """
 
     name: str
-    recipe: str
+    fingerprint: str
     precision: str
     shapes: str
     tensorrt: str

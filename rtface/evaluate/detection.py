@@ -58,7 +58,7 @@ class DetectionMeasure(Measure):
         guesses = np.array([face.box_xyxy for face in result.faces], np.float64).reshape(-1, 4)
         scores = np.array([face.score for face in result.faces])
         for size in MIN_HEIGHTS_PX:
-            counted, hits = judge(guesses, scores, truths, size, ignored)
+            counted, hits = match_detections(guesses, scores, truths, size, ignored)
             self._scores[size].append(scores[counted])
             self._hits[size].append(hits[counted])
             self._truths[size] += int((_heights(truths) >= size).sum())
@@ -66,7 +66,7 @@ class DetectionMeasure(Measure):
 
     def _offer(self, sample: Sample, truths: Array, guesses: Array, scores: Array, ignored: Array) -> None:
         """How bad: the best score of a false detection, plus a point for each face of 24 px or more that was missed."""
-        counted, hits = judge(guesses, scores, truths, 24, ignored)
+        counted, hits = match_detections(guesses, scores, truths, 24, ignored)
         false = scores[counted & ~hits].max(initial=0.0)
         sure = scores >= 0.5
         missed = int((_heights(truths) >= 24).sum()) - int((hits & counted & sure).sum())
@@ -108,7 +108,7 @@ class ReturnedMeasure(DetectionMeasure):
             )
 
 
-def judge(
+def match_detections(
     guesses: Array, scores: Array, truths: Array, min_height: float, ignore: Array | None = None
 ) -> tuple[Array, Array]:
     """Which detections of a picture count, and which of those are right.

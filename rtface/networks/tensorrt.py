@@ -29,7 +29,7 @@ from rtface.networks.profiles import Profile, default_profile, read_profile
 from rtface.networks.roles import DETECTOR
 from rtface.networks.shapes import stream_shapes, warm_shapes
 from rtface.options import Options
-from rtface.precision.convert import derive, recipe
+from rtface.precision.convert import convert, fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def key_for(model: ModelEntry, precision: str, profile: Profile, options: Option
     portable = is_rtx(api) or on is None
     return PlanKey(
         name=model.name,
-        recipe=recipe(model, precision, options.calibration_dir),
+        fingerprint=fingerprint(model, precision, options.calibration_dir),
         precision=precision,
         shapes="; ".join(map(str, profiles_for(model, profile))),
         tensorrt=f"{api.__name__} {api.__version__}",
@@ -126,7 +126,7 @@ def make_plan(
 
         def built(precision: str) -> bytes:
             return build_plan(
-                derive(model, precision, options.calibration_dir),
+                convert(model, precision, options.calibration_dir),
                 model.name,
                 profiles,
                 workspace_mb=profile.workspace_mb,

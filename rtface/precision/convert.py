@@ -9,7 +9,7 @@ from rtface.models import ModelEntry, entry, load
 from rtface.precision.ranges import path_of, read_record
 
 
-def derive(model: ModelEntry, precision: str, calibration: str | Path | None = None) -> bytes:
+def convert(model: ModelEntry, precision: str, calibration: str | Path | None = None) -> bytes:
     """The ONNX bytes of an fp32 network in `precision` (fp32, fp16, int8), as TensorRT reads it.
 
     Args:
@@ -25,15 +25,15 @@ def derive(model: ModelEntry, precision: str, calibration: str | Path | None = N
 
     data = load(model)
     if precision == "fp16":
-        return fp16.half(data, model.name)
+        return fp16.to_fp16_bytes(data, model.name)
     if precision == "int8":
         record = read_record(model, calibration)
         return int8.quantised(data, record.ranges, record.float_layers, model.name)
-    return graph.plain(graph.read(data, model.name)).SerializeToString()  # type: ignore[no-any-return]
+    return graph.normalize_graph(graph.read(data, model.name)).SerializeToString()  # type: ignore[no-any-return]
 
 
-def recipe(model: ModelEntry, precision: str, calibration: str | Path | None = None) -> str:
-    """A hash of what `derive` makes its file from, without making it: the fp32 file, the precision, the ranges.
+def fingerprint(model: ModelEntry, precision: str, calibration: str | Path | None = None) -> str:
+    """A hash of what `convert` makes its file from, without making it: the fp32 file, the precision, the ranges.
 
     Raises:
         ModelError: There are no int8 ranges of this network.

@@ -6,25 +6,25 @@ from collections.abc import Collection
 from typing import Any
 
 from rtface.errors import require
-from rtface.precision.graph import Model, decode, plain, read, tidy
+from rtface.precision.graph import Model, cleanup, decode, normalize_graph, read
 
 
-def half(data: bytes, name: str = "model") -> bytes:
+def to_fp16_bytes(data: bytes, name: str = "model") -> bytes:
     """The FP16 file of an fp32 file's bytes.
 
     Raises:
         UsageError: onnx is not installed.
         ModelError: The bytes are no ONNX model.
     """
-    return halved(plain(read(data, name))).SerializeToString()  # type: ignore[no-any-return]
+    return to_fp16(normalize_graph(read(data, name))).SerializeToString()  # type: ignore[no-any-return]
 
 
-def halved(model: Model) -> Model:
+def to_fp16(model: Model) -> Model:
     """A plain graph with float16 layers and a float32 decode; Q and DQ nodes keep their int8."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     own = {node.name for node in model.graph.node}
-    return tidy(_unrounded(convert_float_to_float16(model, keep_io_types=True, node_block_list=decode(model)), own))
+    return cleanup(_unrounded(convert_float_to_float16(model, keep_io_types=True, node_block_list=decode(model)), own))
 
 
 def _unrounded(model: Model, own: Collection[str]) -> Model:
@@ -51,7 +51,7 @@ def _casts_to(node: Any, kind: int) -> bool:
 def _without_unused(model: Model) -> Model:
     needed = {output.name for output in model.graph.output}
     kept = []
-    for node in reversed(tidy(model).graph.node):
+    for node in reversed(cleanup(model).graph.node):
         if any(name in needed for name in node.output):
             needed.update(node.input)
             kept.append(node)

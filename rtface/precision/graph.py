@@ -35,7 +35,7 @@ def read(data: bytes, name: str) -> Model:
         raise ModelError(name, "is no ONNX file", "`rtface models verify` checks the files") from error
 
 
-def plain(model: Model) -> Model:
+def normalize_graph(model: Model) -> Model:
     """The network in terms that every converter and TensorRT reads: float32 weights, normalisation by arithmetic.
 
     An exported file stores weights as float16 behind a Cast, and normalises by a DequantizeLinear on the transposed
@@ -126,7 +126,7 @@ def _towards(graph: Any, wanted: Callable[[Any], bool]) -> set[str]:
     return reached
 
 
-def tidy(model: Model) -> Model:
+def cleanup(model: Model) -> Model:
     """The graph in running order, with no operator sets that it does not use: older runtimes refuse what they lack."""
     from onnxruntime.transformers.onnx_model import OnnxModel
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import ModelError, require
-from rtface.precision.fp16 import halved
-from rtface.precision.graph import Model, plain, read, tidy
+from rtface.precision.fp16 import to_fp16
+from rtface.precision.graph import Model, cleanup, normalize_graph, read
 
 Range = tuple[float, float]
 OPSET = 19
@@ -32,9 +32,9 @@ def folded(data: bytes, name: str = "model") -> Model:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plain.onnx"
-        onnx.save(plain(read(data, name)), path)
+        onnx.save(normalize_graph(read(data, name)), path)
         quant_pre_process(str(path), str(path), skip_symbolic_shape=True)
-        return onnx.version_converter.convert_version(tidy(onnx.load(path)), OPSET)
+        return onnx.version_converter.convert_version(cleanup(onnx.load(path)), OPSET)
 
 
 def measure(data: bytes, batches: Sequence[NDArray[np.uint8]], name: str = "model") -> dict[str, Range]:
@@ -119,8 +119,8 @@ def quantised(
         },
     )
     quantizer.quantize_model()
-    result = tidy(quantizer.model.model)
-    return (halved(result) if half_rest else result).SerializeToString()  # type: ignore[no-any-return]
+    result = cleanup(quantizer.model.model)
+    return (to_fp16(result) if half_rest else result).SerializeToString()  # type: ignore[no-any-return]
 
 
 class _Reader:

@@ -205,7 +205,7 @@ class Hub:
             self._append("window", {"kind": "window", **record, "span": window.span})
 
     def _end_visits(self, now: float) -> None:
-        """Whoever was before a camera that gives no more frames leaves."""
+        """A person who was before a camera that gives no more frames leaves."""
         up = {camera.name for camera in list(self.cameras.values()) if camera.up}
         with self._lock:
             # A run of one source does not name it.

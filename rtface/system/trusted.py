@@ -21,8 +21,8 @@ def read_trusted(path: Path, most_bytes: int | None = None) -> bytes:
 
     The way to it is walked from the root, folder by folder, each opened by its own name and looked at through its
     descriptor; so is the file, and what was looked at is what is read. Every folder belongs to the user (or root) and
-    cannot be written by others, sticky ones as /tmp aside; the file likewise, and it is no link. Windows keeps a
-    profile's caches private by itself and is taken at its word.
+    cannot be written by others, sticky ones as /tmp aside; so it is with the file, and it is no link. Windows keeps a
+    profile's caches private by itself and is believed.
 
     Args:
         path: The file.

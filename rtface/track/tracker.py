@@ -52,7 +52,7 @@ class Tracker:
     def predict(self, at: float, width: int, height: int) -> None:
         """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts again.
 
-        Tracks and memories of longer ago than a lost face is remembered for end here: whoever is seen now is another
+        Tracks and memories of longer ago than a lost face is remembered for end here: who is seen now is another
         visitor. A frame that is later than others, but not by so much, may still show the face. A picture that has
         become larger or smaller takes the tracks along; one of another form ends them.
         """

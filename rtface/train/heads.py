@@ -89,7 +89,7 @@ def learn(
     else:
         begin_with_mean(heads, training)
         if config.init is not None:
-            begin_with(heads, config.init)
+            initialize_heads(heads, config.init)
         run.ema.copy(heads)
     drawn = rarity(training) if chances is None else chances
 
@@ -184,7 +184,7 @@ def begin_with_mean(heads: Heads, samples: Sequence[Sample]) -> None:
     last.bias.copy_(torch.logit(labels.expression[labels.told > 0].median(0).values.clamp(0.01, 0.99)))
 
 
-def begin_with(heads: Heads, checkpoint: Path) -> None:
+def initialize_heads(heads: Heads, checkpoint: Path) -> None:
     """Fill in another run's averaged weights, as far as names and shapes are the same.
 
     Raises:

@@ -8,12 +8,12 @@ pytest.importorskip("onnx")
 
 from benchmarks.gpu import peak, shown, work_of
 from rtface.models import find
-from rtface.precision.convert import derive
+from rtface.precision.convert import convert
 
 
 def test_every_precision_does_the_same_work_on_smaller_weights() -> None:
     model = find("engine", 0, "fp32")
-    found = {precision: work_of(derive(model, precision)) for precision in ("fp32", "fp16", "int8")}
+    found = {precision: work_of(convert(model, precision)) for precision in ("fp32", "fp16", "int8")}
     adds, size = found["fp32"]
     assert 150e6 < adds < 250e6  # 184 M by torch's counter, with the layers that are no convolutions
     for precision, smaller in (("fp16", 2), ("int8", 4)):

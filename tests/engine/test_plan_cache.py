@@ -31,7 +31,7 @@ def test_a_plan_comes_back_with_its_sidecar(cache: PlanCache) -> None:
     assert not list(cache.folder.glob(".*")), "no parts are left"
 
 
-@pytest.mark.parametrize("field", ["recipe", "precision", "shapes", "tensorrt", "capability", "gpu", "system"])
+@pytest.mark.parametrize("field", ["fingerprint", "precision", "shapes", "tensorrt", "capability", "gpu", "system"])
 def test_another_of_anything_is_another_plan(cache: PlanCache, field: str) -> None:
     cache.save(KEY, b"plan")
     assert cache.load(replace(KEY, **{field: "other"})) is None

@@ -23,7 +23,7 @@ from rtface.errors import RtfaceError
 from rtface.networks import tensorrt
 from rtface.networks.profiles import read_profile
 from rtface.options import Options
-from rtface.precision.convert import derive
+from rtface.precision.convert import convert
 
 pytestmark = pytest.mark.gpu
 
@@ -96,7 +96,7 @@ def test_parity_before_and_after_the_graph(
 def test_int8_is_what_the_gate_measured(cuda: Cuda, cache: PlanCache, model: models.ModelEntry) -> None:
     """The gate's figures are of the same file on ONNX Runtime, so the GPU has to answer as it does, on average."""
     try:
-        reference = OrtEngine(derive(model, "int8"), model.name)
+        reference = OrtEngine(convert(model, "int8"), model.name)
     except RtfaceError as error:
         pytest.skip(str(error))
     engine, batch = opened(model, "int8", cache), batch_for(model, 3)

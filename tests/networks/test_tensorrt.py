@@ -235,18 +235,18 @@ def test_int8_that_cannot_be_built_is_built_in_fp16(
 ) -> None:
     asked = []
 
-    def derive(model: models.ModelEntry, precision: str, folder: object) -> bytes:
+    def convert(model: models.ModelEntry, precision: str, folder: object) -> bytes:
         asked.append(precision)
         api.buildable = precision != "int8"
         return b"onnx"
 
-    monkeypatch.setattr(tensorrt, "derive", derive)
-    monkeypatch.setattr(tensorrt, "recipe", lambda *_: "a recipe")
+    monkeypatch.setattr(tensorrt, "convert", convert)
+    monkeypatch.setattr(tensorrt, "fingerprint", lambda *_: "a fingerprint")
     key, built = make_plan(MODEL, "int8", read_profile("orin-int8"), Options(), api=api)
     assert built and key.precision == "int8" and asked == ["int8", "fp16"] and "in fp16 instead" in caplog.text
     assert PlanCache().listed()[0]["built_as"] == "fp16"
     api.buildable = False
-    monkeypatch.setattr(tensorrt, "derive", lambda *_: b"onnx")
+    monkeypatch.setattr(tensorrt, "convert", lambda *_: b"onnx")
     with pytest.raises(EngineError, match="cannot build it"):
         make_plan(MODEL, "fp16", read_profile("orin-fp16"), Options(), api=api)
 

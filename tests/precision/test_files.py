@@ -14,7 +14,7 @@ from rtface import models
 from rtface.engine import OrtEngine
 from rtface.errors import ModelError
 from rtface.precision import fp16, graph, int8
-from rtface.precision.convert import derive, recipe
+from rtface.precision.convert import convert, fingerprint
 from rtface.precision.ranges import Record, path_of, read_record, write_record
 from tests.precision.made import crops, entry, network
 
@@ -32,7 +32,7 @@ def kinds(data: bytes) -> Counter[str]:
 
 def test_the_plain_form_answers_the_same_and_starts_with_a_cast() -> None:
     made = network()
-    before, plain = made.SerializeToString(), graph.plain(made)
+    before, plain = made.SerializeToString(), graph.normalize_graph(made)
     a, b = answers(before, crops(3)), answers(plain.SerializeToString(), crops(3))
     assert a["points"] == pytest.approx(b["points"], abs=1e-3)
     first = next(node for node in plain.graph.node if "crops" in node.input)
@@ -42,7 +42,7 @@ def test_the_plain_form_answers_the_same_and_starts_with_a_cast() -> None:
 
 
 def test_heads_and_decode_are_read_off_the_graph() -> None:
-    plain = graph.plain(network())
+    plain = graph.normalize_graph(network())
     assert graph.own_layers(plain) == {"points": ["points/Conv"], "labels": ["labels/Conv"]}
     assert graph.last_layers(plain) == ["points/Conv", "labels/Conv"]
     decode = set(graph.decode(plain))
@@ -51,7 +51,7 @@ def test_heads_and_decode_are_read_off_the_graph() -> None:
 
 def test_half_keeps_the_decode_exact() -> None:
     full = network().SerializeToString()
-    half = fp16.half(full, "made")
+    half = fp16.to_fp16_bytes(full, "made")
     model = onnx.load_from_string(half)
     big = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 4]
     assert big and all(tensor.data_type == TensorProto.FLOAT16 for tensor in big)
@@ -105,7 +105,7 @@ def test_ranges_are_those_of_the_tensors() -> None:
 
 def test_what_is_no_network_is_refused() -> None:
     with pytest.raises(ModelError, match="made: is no ONNX file"):
-        fp16.half(b"junk", "made")
+        fp16.to_fp16_bytes(b"junk", "made")
 
 
 @pytest.fixture
@@ -122,20 +122,22 @@ def test_a_record_is_text_and_makes_the_same_file_again(record: Record, tmp_path
     read = read_record(model, folder)
     assert read.ranges == {name: pytest.approx(pair, abs=1e-6) for name, pair in record.ranges.items()}
     assert (read.pictures, read.float_layers, read.source) == (("0123", "4567"), ("points/Conv",), "clip.mp4")
-    assert derive(model, "int8", folder) == derive(model, "int8", folder)
-    assert kinds(derive(model, "int8", folder))["QuantizeLinear"] == 3
-    before = recipe(model, "int8", folder)
+    assert convert(model, "int8", folder) == convert(model, "int8", folder)
+    assert kinds(convert(model, "int8", folder))["QuantizeLinear"] == 3
+    before = fingerprint(model, "int8", folder)
     path.write_text(path.read_text().replace("clip.mp4", "other.mp4"))
-    assert recipe(model, "int8", folder) != before and recipe(model, "fp16", folder) == recipe(model, "fp16")
+    assert fingerprint(model, "int8", folder) != before and fingerprint(model, "fp16", folder) == fingerprint(
+        model, "fp16"
+    )
 
 
 def test_a_record_of_another_network_is_refused(record: Record, tmp_path: Path) -> None:
     folder = tmp_path / "calibration"
     with pytest.raises(ModelError, match="has no int8 ranges"):
-        derive(entry(tmp_path), "int8", folder)
+        convert(entry(tmp_path), "int8", folder)
     write_record(record, folder)
     with pytest.raises(ModelError, match="is of another made"):
-        recipe(entry(tmp_path, seed=1), "int8", folder)
+        fingerprint(entry(tmp_path, seed=1), "int8", folder)
     path_of("made", folder).write_text("{")
     with pytest.raises(ModelError, match="not a readable calibration"):
         read_record(entry(tmp_path), folder)
@@ -147,7 +149,7 @@ def test_the_networks_that_ship_in_fp16(name: str) -> None:
     rng = np.random.default_rng(0)
     shape = (1, 128, 160, 3) if model.size is None else (2, model.size, model.size, 3)
     batch = rng.integers(0, 256, shape, np.uint8)
-    a, b = answers(models.load(model), batch), answers(derive(model, "fp16"), batch)
+    a, b = answers(models.load(model), batch), answers(convert(model, "fp16"), batch)
     limits = {"landmarks": 0.5, "pose": 0.5, "emotion": 0.02, "face": 0.02, "quality": 0.02, "detections": 4.0}
     for output, limit in limits.items():
         if output in a:
