@@ -1,21 +1,7 @@
 """What a training draws from: any mix of corpus files, each with its share of a batch and its tasks.
 
-In TOML, beside the run's own options::
-
-    minutes = 120
-
-    [[source]]
-    path = "corpus/wflw.parquet"                  # a file, a folder of files or a pattern, from the TOML's folder
-    share = 12                                    # of a batch, in proportion to the other sources; default 1
-    tasks = ["landmarks", "pose"]                 # labels that are learned from; default all that are there
-    # or with a factor on each task's loss:       tasks = { landmarks = 1.0, pose = 0.3 }
-    only = ["wflw"]                               # rows of these sources; default all
-    splits = ["train", "unlabelled"]              # rows of these splits; this is the default, val may not be in it
-    name = "wflw"                                 # in messages and logs; default the file's name
-    boxed = false                                 # for the detector: every face in the pictures has a box, so what is
-                                                  # found elsewhere is wrong; default true for WIDER FACE and the like
-
-On the command line the same is ``--source corpus/wflw.parquet=12:landmarks,pose``, as often as there are sources.
+In TOML it is a ``[[source]]`` table beside the run's own options (docs/training.md shows one); on the command line
+``--source corpus/wflw.parquet=12:landmarks,pose``, as often as there are sources.
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from rtface import Options, models
+from rtface.train.config import EngineConfig
+from rtface.train.settings import build
+from rtface.train.sources import load
 from tests.conftest import Cli
 from tests.datasets import schematic
 from tests.datasets.made import save, text
@@ -27,6 +30,18 @@ def commands() -> list[list[str]]:
         line.replace("--minutes 120", SMALL).replace("--int8 --data", "--int8 --cache cache --data") for line in lines
     ]
     return [shlex.split(line)[1:] for line in made]
+
+
+def test_the_pages_file_of_options_can_be_read(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "corpus").mkdir()
+    for name in ("wflw", "mine"):
+        (tmp_path / "corpus" / f"{name}.parquet").touch()
+    (tmp_path / "mine.toml").write_text(block, "utf-8")
+    options, (wflw, mine) = load(tmp_path / "mine.toml")
+    config = build(EngineConfig, {"data": "corpus", **options}, "mine.toml", "source", sources=(wflw, mine))
+    assert (config.minutes, config.grow_at) == (120.0, (0.2, 0.4))
+    assert (wflw.share, dict(wflw.tasks)) == (12.0, {"landmarks": 1.0, "pose": 1.0}) and mine.boxed is True
 
 
 def folder_of_pictures(root: Path) -> None:
