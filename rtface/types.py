@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from rtface.errors import InputError
 from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES, TASKS
+from rtface.records import MS_DECIMALS, PX_DECIMALS, SCORE_DECIMALS, TASK_RECORDS, face_row, rounded
 
 Array = NDArray[Any]
 
 SCHEMA = "rtface.result/1"
 """Of the records: keys are added, never renamed or taken away."""
 
-PX_DECIMALS, DEG_DECIMALS, SCORE_DECIMALS, MS_DECIMALS = 2, 2, 4, 3
 REPR_LENGTH = 200
 
 
@@ -275,7 +275,7 @@ class Parsing:
         return {
             "width": width,
             "height": height,
-            "to_frame_px": _rounded(self.to_frame, 6),
+            "to_frame_px": rounded(self.to_frame, 6),
             "labels": flat[starts].tolist(),
             "counts": np.diff(starts, append=flat.size).tolist(),
         }
@@ -335,15 +335,15 @@ class Face:
         """The face's record: keys of `tasks` only, ``None`` for what is not available."""
         record: dict[str, Any] = {
             "track_id": self.track_id,
-            "box_px": _rounded(self.box_xyxy, PX_DECIMALS),
+            "box_px": rounded(self.box_xyxy, PX_DECIMALS),
             "score": round(float(self.score), SCORE_DECIMALS),
-            "points5_px": _rounded(self.points5, PX_DECIMALS) if np.isfinite(self.points5).all() else None,
+            "points5_px": rounded(self.points5, PX_DECIMALS) if np.isfinite(self.points5).all() else None,
             "quality": None if self.quality is None else round(float(self.quality), SCORE_DECIMALS),
             "predicted": self.predicted,
             "age_ms": {task: round(float(age), MS_DECIMALS) for task, age in self.age_ms.items()},
         }
         for task in tasks:
-            record.update(_TASK_RECORDS[task](self))
+            record.update(TASK_RECORDS[task](self))
         return record
 
 
@@ -600,7 +600,7 @@ class FrameResult:
             "time_s": round(self.captured_at if frame.media_time is None else frame.media_time, 6),
         }
         tail = {"level": self.level, "age_ms": round(self.timing.age_ms, MS_DECIMALS)}
-        return [{**base, **_row(face, self.tasks), **tail} for face in self.faces]
+        return [{**base, **face_row(face, self.tasks), **tail} for face in self.faces]
 
 
 def decode_parsing(record: Mapping[str, Any]) -> NDArray[np.uint8]:
@@ -626,11 +626,6 @@ def utc_text(time: datetime | None) -> str | None:
     return time.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _rounded(array: NDArray[Any], decimals: int) -> Any:
-    # In float64: a rounded float32 prints as 0.30000001192092896.
-    return np.round(array.astype(np.float64), decimals).tolist()
-
-
 def _short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= REPR_LENGTH else f"{text[: REPR_LENGTH - 2]}…>"
@@ -640,99 +635,3 @@ def _word(face: Face) -> str:
     words = [f"#{face.track_id}"] if face.track_id is not None else []
     words += [face.emotion.label] if face.emotion is not None else []
     return " ".join(words) or f"{face.score:.2f}"
-
-
-def _landmarks_record(face: Face) -> dict[str, Any]:
-    found = face.landmarks
-    return {
-        "landmarks_px": None if found is None else _rounded(found.points, PX_DECIMALS),
-        "landmarks_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
-    }
-
-
-def _pose_record(face: Face) -> dict[str, Any]:
-    pose = face.pose
-    return {
-        f"{axis}_deg": None if pose is None else round(float(getattr(pose, axis)), DEG_DECIMALS)
-        for axis in ("yaw", "pitch", "roll")
-    }
-
-
-def _emotion_record(face: Face) -> dict[str, Any]:
-    found = face.emotion
-    return {
-        "emotion": None if found is None else found.label,
-        "emotion_probs": None if found is None else _rounded(found.probs, SCORE_DECIMALS),
-    }
-
-
-def _parsing_record(face: Face) -> dict[str, Any]:
-    return {"parsing": None if face.parsing is None else face.parsing.to_dict()}
-
-
-def _mesh_record(face: Face) -> dict[str, Any]:
-    found = face.mesh
-    return {
-        "mesh_px": None if found is None else _rounded(found.points, PX_DECIMALS),
-        "mesh_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
-    }
-
-
-def _expression_record(face: Face) -> dict[str, Any]:
-    found = face.expression
-    if found is None:
-        return dict.fromkeys(("expression", "eye_open", "mouth_open", "smile"))
-    return {
-        "expression": _rounded(found.coefficients, SCORE_DECIMALS),
-        "eye_open": [round(float(one), SCORE_DECIMALS) for one in found.eye_open],
-        "mouth_open": round(float(found.mouth_open), SCORE_DECIMALS),
-        "smile": round(float(found.smile), SCORE_DECIMALS),
-    }
-
-
-def _gaze_record(face: Face) -> dict[str, Any]:
-    found = face.gaze
-    if found is None:
-        return dict.fromkeys(("gaze_yaw_deg", "gaze_pitch_deg", "on_camera"))
-    return {
-        "gaze_yaw_deg": round(float(found.yaw), DEG_DECIMALS),
-        "gaze_pitch_deg": round(float(found.pitch), DEG_DECIMALS),
-        "on_camera": round(float(found.on_camera), SCORE_DECIMALS),
-    }
-
-
-_TASK_RECORDS = {
-    "landmarks": _landmarks_record,
-    "parsing": _parsing_record,
-    "emotion": _emotion_record,
-    "pose": _pose_record,
-    "mesh": _mesh_record,
-    "expression": _expression_record,
-    "gaze": _gaze_record,
-}
-_NOT_IN_ROWS = ("parsing", "mesh")
-"""What is too long for a table: label maps and 478 points."""
-
-
-def _row(face: Face, tasks: tuple[str, ...]) -> dict[str, Any]:
-    record = face.to_dict([task for task in tasks if task not in _NOT_IN_ROWS])
-    row = {"track_id": face.track_id}
-    row |= zip((f"box_{corner}_px" for corner in ("x0", "y0", "x1", "y1")), record["box_px"], strict=True)
-    row |= {name: record[name] for name in ("score", "quality", "predicted")}
-    if "pose" in tasks:
-        row |= {name: record[name] for name in ("yaw_deg", "pitch_deg", "roll_deg")}
-    if "emotion" in tasks:
-        row["emotion"] = record["emotion"]
-        row |= zip(EMOTIONS, record["emotion_probs"] or [None] * len(EMOTIONS), strict=True)
-    if "expression" in tasks:
-        row |= zip(("eye_open_left", "eye_open_right"), record["eye_open"] or (None, None), strict=True)
-        row |= {name: record[name] for name in ("mouth_open", "smile")}
-        row |= zip(BLENDSHAPES, record["expression"] or [None] * len(BLENDSHAPES), strict=True)
-    if "gaze" in tasks:
-        row |= {name: record[name] for name in ("gaze_yaw_deg", "gaze_pitch_deg", "on_camera")}
-    if "landmarks" in tasks:
-        row["landmarks_score"] = record["landmarks_score"]
-        points = record["landmarks_px"] or [(None, None)] * 68
-        row |= {f"x_{index}_px": x for index, (x, _) in enumerate(points)}
-        row |= {f"y_{index}_px": y for index, (_, y) in enumerate(points)}
-    return row
