@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]  # in all versions that we take
-from typer.core import HAS_RICH, TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from rtface.cli.verbs import VERBS
@@ -34,7 +34,7 @@ class LazyGroup(TyperGroup):
             return super().resolve_command(ctx, args)
         command = get_command(getattr(import_module(verb.module), verb.name))
         _switches_take_nothing(command, ctx)
-        if HAS_RICH and COMPLETE_VARIABLE not in os.environ:
+        if COMPLETE_VARIABLE not in os.environ:
             _brackets_are_text(command)
         return args[0], command, args[1:]
 
@@ -53,6 +53,8 @@ def _brackets_are_text(command: Any) -> None:
     """Help texts are plain text: Typer hands them to Rich, which would take [synth] for a style and print nothing."""
     from rich.markup import escape
 
+    if command.rich_markup_mode != "rich":  # as with older Typers: it takes them for text
+        return
     command.help, command.epilog = (text and escape(text) for text in (command.help, command.epilog))
     for parameter in command.params:
         text = getattr(parameter, "help", None)
