@@ -14,6 +14,7 @@ import typer
 
 from rtface.cli import flags
 from rtface.errors import ModelError, RtfaceError
+from rtface.system.machine import package_version
 
 doctor = typer.Typer(add_completion=False)
 
@@ -100,7 +101,7 @@ def examine(models_dir: Path | None = None, *, measure: bool = True) -> dict[str
         "rtface": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "packages": {name: version for name in PACKAGES if (version := package_version(name)) is not None},
         "cpu": machine.cpu_name(),
         "threads": {"cores": machine.usable_cores(), "opencv": cv2.getNumThreads()},
         "providers": onnxruntime.get_available_providers(),
@@ -154,13 +155,6 @@ def _plans() -> list[str]:
     ]
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _models(models_dir: Path | None) -> list[dict[str, Any]]:
     from rtface.models import verify
 
@@ -194,7 +188,7 @@ def _mend_of_owners(owners: list[str]) -> str:
     asking = sorted({name for owner in others for name in _that_require(owner)})
     if asking:
         return f"{' and '.join(asking)} asks for {' and '.join(others)}: give rtface a virtual environment of its own"
-    version = _version("opencv-python")
+    version = package_version("opencv-python")
     wanted = "opencv-python" if version is None else f"--no-deps opencv-python=={version}"
     return f"pip uninstall -y {' '.join(others)} && pip install --force-reinstall {wanted}"
 

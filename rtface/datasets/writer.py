@@ -22,6 +22,7 @@ from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.datasets.masks import face_of_mask
 from rtface.errors import SourceError, require
 from rtface.system.files import atomic_write, write_text
+from rtface.system.images import encoded
 
 PART_ROWS = 256
 _SMALL = 128  # px; smaller pictures are kept without loss
@@ -203,8 +204,7 @@ def _as_stored(labelled: LabelledImage) -> bytes | None:
 def _encoded(image: Array, kind: str | None = None) -> bytes:
     small = max(image.shape[:2]) <= _SMALL
     kind = kind or (".png" if small else ".jpg")
-    flags = (cv2.IMWRITE_JPEG_QUALITY, _QUALITY) if kind == ".jpg" else ()
-    done, data = cv2.imencode(kind, image, flags)
-    if not done:
+    data = encoded(image, kind, _QUALITY if kind == ".jpg" else None)
+    if data is None:
         raise SourceError("a picture", f"cannot be encoded as {kind}", "Report it with the picture's size")
-    return bytes(data.tobytes())
+    return data

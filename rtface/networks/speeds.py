@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from rtface.networks.roles import DETECTOR, ENGINE
 from rtface.options import Options
 from rtface.system import machine
 from rtface.system.files import cache_dir, write_private
+from rtface.system.machine import package_version
 from rtface.system.trusted import read_trusted
 
 PACKAGES = (
@@ -92,7 +92,7 @@ def facts_of(options: Options, models: Iterable[ModelEntry]) -> dict[str, Any]:
         "cores": machine.usable_cores(),
         "threads": options.threads,
         "gpu": _gpu() if "trt" in installed_backends() else None,
-        "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "versions": {name: version for name in PACKAGES if (version := package_version(name)) is not None},
         "models": [model.sha256[:16] for model in concerned],
     }
 
@@ -129,11 +129,3 @@ def _installed(module: str) -> bool:
         return find_spec(module) is not None
     except (ImportError, ValueError):
         return False
-
-
-@functools.cache
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.outputs.video import VideoSink, mend
 from rtface.system.files import PartFile, atomic_write
+from rtface.system.images import encoded
 from rtface.types import FrameResult
 
 #: Of a GIF, which stores pictures badly: frames a second and width at most, unless asked for otherwise.
@@ -156,13 +156,13 @@ class FolderSink(Sink):
             raise UsageError(self.name, "holds frames already", "-y overwrites them, or name another folder")
 
     def write(self, result: FrameResult) -> None:
-        encoded, data = cv2.imencode(".jpg", draw(result.frame.image, result))
-        if not encoded:
+        data = encoded(draw(result.frame.image, result))
+        if data is None:
             raise OutputError(self.name, "a frame could not be encoded", "Name an .mp4 instead")
         try:
             path = self._path / f"frame_{result.frame.index:06}.jpg"
             with atomic_write(path, overwrite=self._overwrite) as file:
-                file.write(data.tobytes())
+                file.write(data)
         except OSError as error:
             raise self._failed(error) from error
 

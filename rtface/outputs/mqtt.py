@@ -315,12 +315,10 @@ def _event_payload(event: Event) -> dict[str, Any]:
 
 
 def _snapshot(result: FrameResult) -> bytes:
-    import cv2
-
     from rtface.drawing.blur import blur
+    from rtface.system.images import encoded
 
-    encoded, data = cv2.imencode(".jpg", blur(result.frame.image, result))
-    return data.tobytes() if encoded else b""
+    return encoded(blur(result.frame.image, result)) or b""
 
 
 def _tls(url: OutputUrl) -> ssl.SSLContext | None:

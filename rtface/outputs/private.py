@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rtface.drawing.blur import blur, blur_whole
 from rtface.errors import UsageError
 from rtface.outputs.sink import Sink
+from rtface.system.images import encoded
 from rtface.types import FrameResult
 
 QUALITY = 80
@@ -45,8 +46,7 @@ def private_jpeg(result: FrameResult, privacy: str) -> bytes | None:
     if width > WIDEST_PX:
         size = (WIDEST_PX, max(round(height * WIDEST_PX / width), 1))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return data.tobytes() if encoded else None
+    return encoded(picture, quality=QUALITY)
 
 
 def private_result(result: FrameResult, privacy: str) -> FrameResult:

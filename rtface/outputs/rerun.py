@@ -7,14 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from rtface.errors import OutputError
 from rtface.labels import EMOTIONS
 from rtface.outputs.follow import frame_time
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.system.files import PartFile
+from rtface.system.images import encoded
 from rtface.types import FrameResult
 
 JPEG_QUALITY = 75
@@ -52,9 +51,9 @@ class RerunSink(Sink):
         recording.set_time("frame", sequence=result.frame.index)
         recording.set_time("time", duration=frame_time(result.frame, self._live))
         if self._pictures:
-            encoded, data = cv2.imencode(".jpg", result.frame.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            if encoded:
-                recording.log("picture", rr.EncodedImage(contents=data.tobytes(), media_type="image/jpeg"))
+            data = encoded(result.frame.image, quality=JPEG_QUALITY)
+            if data is not None:
+                recording.log("picture", rr.EncodedImage(contents=data, media_type="image/jpeg"))
         boxes = [face.box_xyxy for face in result.faces]
         labels = [f"#{face.track_id} {face.emotion.label if face.emotion else ''}".strip() for face in result.faces]
         recording.log("picture/faces", rr.Boxes2D(array=boxes, array_format=rr.Box2DFormat.XYXY, labels=labels))

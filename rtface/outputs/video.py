@@ -18,6 +18,7 @@ from rtface.outputs.mp4 import Mp4Writer, check_encoder
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
 from rtface.system.files import PartFile, atomic_write, stale_parts
+from rtface.system.images import encoded
 from rtface.types import Event, FrameResult
 
 DEFAULT_FPS = 25.0
@@ -135,12 +136,12 @@ class PictureSink(Sink):
             raise UsageError(self.name, f"is one picture, and {info.source} has many frames", "Name an .mp4 instead")
 
     def write(self, result: FrameResult) -> None:
-        encoded, data = cv2.imencode(self._path.suffix, draw(result.frame.image, result))
-        if not encoded:
+        data = encoded(draw(result.frame.image, result), self._path.suffix)
+        if data is None:
             raise OutputError(self.name, "could not be encoded", "Name a .png instead")
         try:
             with atomic_write(self._path, overwrite=self._overwrite) as file:
-                file.write(data.tobytes())
+                file.write(data)
         except OSError as error:
             raise OutputError(self.name, f"cannot be written ({error.strerror})", mend(error)) from error
 

@@ -110,18 +110,31 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
     return SourceError(str(path), f"cannot be read ({why})", "Check its permissions")
 
 
+def encoded(image: NDArray[Any], kind: str = ".jpg", quality: int | None = None) -> bytes | None:
+    """A picture (H, W, 3) BGR or (H, W), uint8, as the bytes of a file; None where it cannot be.
+
+    Args:
+        image: The picture.
+        kind: Ending of such files: ".jpg", ".png".
+        quality: Of a JPEG, 0..100; None = OpenCV's own, 95.
+    """
+    flags = () if quality is None else (cv2.IMWRITE_JPEG_QUALITY, quality)
+    done, data = cv2.imencode(kind, image, flags)
+    return data.tobytes() if done else None
+
+
 def write_png(path: Path, image: NDArray[Any]) -> None:
     """Write a picture (H, W, 3) or (H, W) uint8 as PNG, whole or not at all.
 
     Raises:
         OutputError: Its folder is missing, or the file cannot be written.
     """
-    done, data = cv2.imencode(".png", image)
+    data = encoded(image, ".png")
     try:
-        if not done:
+        if data is None:
             raise OSError(None, "the picture cannot be encoded")
         with atomic_write(path) as file:
-            file.write(data.tobytes())
+            file.write(data)
     except OSError as error:
         why = f"cannot be written ({error.strerror or error})"
         raise OutputError(str(path), why, "Name a file in a folder that is there") from error

@@ -25,7 +25,7 @@ def facts() -> dict[str, Any]:
         "memory_gb": memory_gb(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "packages": {name: version for name in PACKAGES if (version := package_version(name)) is not None},
     }
 
 
@@ -92,7 +92,9 @@ def _entry(path: str, name: str) -> str | None:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)
 
 
-def _version(name: str) -> str | None:
+@functools.cache
+def package_version(name: str) -> str | None:
+    """The version of an installed distribution; None where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

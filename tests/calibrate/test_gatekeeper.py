@@ -11,7 +11,7 @@ import pytest
 
 from rtface.calibrate import gatekeeper
 from rtface.calibrate.gatekeeper import Gatekeeper, table, write_gates
-from rtface.calibrate.measure import HEADS, judge
+from rtface.calibrate.measure import HEADS, compare_to_fp32
 from rtface.errors import ModelError
 from rtface.networks.gates import FILE, AccuracyGate, gate_of, gates
 from rtface.options import Options
@@ -24,15 +24,15 @@ FULL = {("landmarks", "nme_pct"): 5.0, ("parsing", "components_f"): 80.0}
 
 def test_a_loss_is_a_loss_whichever_way_the_figure_goes() -> None:
     worse = {("landmarks", "nme_pct"): 5.08, ("parsing", "components_f"): 79.0}
-    points, parsing = judge("engine", FULL, worse)
+    points, parsing = compare_to_fp32("engine", FULL, worse)
     assert points["loss"] == pytest.approx(0.08) and points["passed"]
     assert parsing["loss"] == pytest.approx(1.0) and not parsing["passed"]
     better = {("landmarks", "nme_pct"): 4.0, ("parsing", "components_f"): 90.0}
-    assert all(row["passed"] and row["loss"] < 0 for row in judge("engine", FULL, better))
+    assert all(row["passed"] and row["loss"] < 0 for row in compare_to_fp32("engine", FULL, better))
 
 
 def test_a_figure_that_is_no_number_fails() -> None:
-    (row, _) = judge("engine", FULL, {**FULL, ("landmarks", "nme_pct"): math.nan})
+    (row, _) = compare_to_fp32("engine", FULL, {**FULL, ("landmarks", "nme_pct"): math.nan})
     assert not row["passed"] and row["loss"] is None and row["value"] is None
 
 
@@ -68,10 +68,13 @@ def test_a_head_that_loses_too_much_stays_float(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(gatekeeper.int8, "quantised", noted)
     monkeypatch.setattr(gatekeeper, "figures", figures)
     heads = [
-        {**head, "output": "labels"} for head in judge("engine", FULL, {**FULL, ("parsing", "components_f"): 70.0})
+        {**head, "output": "labels"}
+        for head in compare_to_fp32("engine", FULL, {**FULL, ("parsing", "components_f"): 70.0})
     ]
     monkeypatch.setattr(
-        gatekeeper, "judge", lambda role, full, other: tuple(heads) if other != full else judge(role, full, other)
+        gatekeeper,
+        "compare_to_fp32",
+        lambda role, full, other: tuple(heads) if other != full else compare_to_fp32(role, full, other),
     )
     options = Options(models_dir=str(tmp_path))
     (tmp_path / "registry.toml").write_text("")
@@ -83,7 +86,7 @@ def test_a_head_that_loses_too_much_stays_float(tmp_path: Path, monkeypatch: pyt
 
 
 def made(**changes: Any) -> AccuracyGate:
-    heads = judge("engine", FULL, FULL)
+    heads = compare_to_fp32("engine", FULL, FULL)
     return replace(AccuracyGate("made", "aa", "trt", "int8", "", (), heads, True, "test"), **changes)
 
 

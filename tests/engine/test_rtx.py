@@ -33,9 +33,9 @@ def made(model: models.ModelEntry, precision: str) -> bytes:
     """The file in a precision; INT8 with ranges of noise, which are as good as any for a builder."""
     data = models.load(model)
     if precision == "fp16":
-        return fp16.half(data, model.name)
+        return fp16.to_fp16_bytes(data, model.name)
     if precision == "fp32":
-        return bytes(graph.plain(graph.read(data, model.name)).SerializeToString())
+        return bytes(graph.normalize_graph(graph.read(data, model.name)).SerializeToString())
     shape = (2, 128, 128, 3) if model.role == "engine" else (1, 128, 160, 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     keep = graph.last_layers(int8.folded(data, model.name))

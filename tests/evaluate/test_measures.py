@@ -10,7 +10,7 @@ import pytest
 
 from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.errors import UsageError
-from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure, judge
+from rtface.evaluate.detection import DetectionMeasure, ReturnedMeasure, match_detections
 from rtface.evaluate.emotion import EmotionMeasure, absolute_majority, majority
 from rtface.evaluate.landmarks import LandmarksMeasure
 from rtface.evaluate.measure import Measure, evaluate, wanted
@@ -207,7 +207,7 @@ def boxes(*rows: tuple[float, float, float]) -> np.ndarray:
 
 
 def test_a_second_detection_of_a_face_is_wrong() -> None:
-    counted, hits = judge(boxes((1, 0, 40), (0, 0, 40)), np.array([0.6, 0.9]), boxes((0, 0, 40)), 16)
+    counted, hits = match_detections(boxes((1, 0, 40), (0, 0, 40)), np.array([0.6, 0.9]), boxes((0, 0, 40)), 16)
     assert counted.tolist() == [True, True]
     assert hits.tolist() == [False, True]
 
@@ -215,7 +215,7 @@ def test_a_second_detection_of_a_face_is_wrong() -> None:
 def test_small_labelled_faces_are_neither_right_nor_wrong() -> None:
     truths = boxes((0, 0, 10), (100, 0, 40))
     guesses = boxes((0, 0, 10), (3, 3, 4), (100, 0, 40), (200, 0, 10))
-    counted, hits = judge(guesses, np.array([0.9, 0.8, 0.7, 0.6]), truths, 16)
+    counted, hits = match_detections(guesses, np.array([0.9, 0.8, 0.7, 0.6]), truths, 16)
     assert counted.tolist() == [False, False, True, True]  # on the small face; a part of it; the face; nothing
     assert hits.tolist() == [False, False, True, False]
 

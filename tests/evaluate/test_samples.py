@@ -13,7 +13,7 @@ from rtface.datasets.labelled import LabelledImage
 from rtface.datasets.registry import read
 from rtface.datasets.writer import Settings, write
 from rtface.errors import SourceError
-from rtface.evaluate.detection import DetectionMeasure, judge
+from rtface.evaluate.detection import DetectionMeasure, match_detections
 from rtface.evaluate.emotion import EmotionMeasure
 from rtface.evaluate.landmarks import LandmarksMeasure
 from rtface.evaluate.measure import wanted_of_layout as wanted
@@ -85,7 +85,7 @@ def test_invalid_faces_are_neither_right_nor_wrong(tmp_path: Path) -> None:
     said = {metric.name: (metric.value, metric.count) for metric in measure.metrics()}
     assert said["ap50_40px_pct"] == (100.0, 1)
     box = np.array([[100.0, 0.0, 140.0, 40.0]])
-    assert judge(box, np.array([0.9]), np.zeros((0, 4)), 16)[0].tolist() == [True]  # without the mark: wrong
+    assert match_detections(box, np.array([0.9]), np.zeros((0, 4)), 16)[0].tolist() == [True]  # without the mark: wrong
 
 
 def test_ignored_faces_survive_the_import(tmp_path: Path) -> None:

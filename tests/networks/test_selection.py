@@ -75,7 +75,7 @@ def test_the_fastest_is_remembered_until_something_changes(monkeypatch: pytest.M
     assert "onnx int8 4.00 ms" in backend(Options()).why
     assert backend(Options(precision="fp32")) == Backend("onnx", "fp32", "fastest here of onnx fp32 6.00 ms")
     assert backend(Options(threads=1)).name == "onnx"  # was not measured with one thread
-    monkeypatch.setattr(speeds, "_version", lambda name: "99")
+    monkeypatch.setattr(speeds, "package_version", lambda name: "99")
     assert recall(Options()) == ()
     remember(Options(), SPEEDS[:1])
     monkeypatch.undo()

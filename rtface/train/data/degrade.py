@@ -46,8 +46,14 @@ def degrade(large: UInt8, size: int, rng: np.random.Generator, clean: float = 0.
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if spoilt and rng.random() < 0.5:
         quality = int(rng.integers(30, 96))
-        image = cv2.imdecode(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1], cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        image = through_jpeg(image, quality)
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def through_jpeg(image: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:
+    """The picture as a JPEG of that quality keeps it."""
+    data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 class Pairs:

@@ -24,6 +24,7 @@ from rtface.geometry.crop import (
     resample,
 )
 from rtface.geometry.mirror import MIRROR_68, MIRROR_478, MIRROR_BLENDSHAPES, MIRROR_CLASSES
+from rtface.train.data.degrade import through_jpeg
 from rtface.train.data.pixel_cache import Picture
 from rtface.train.data.samples import Sample
 
@@ -181,7 +182,7 @@ class Augment:
             image = np.clip(image + noise, 0, 255).astype(np.uint8)
         if rng.random() < 0.15:
             quality = int(rng.integers(25, 80))
-            image = cv2.imdecode(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1], cv2.IMREAD_COLOR)  # type: ignore[assignment]
+            image = through_jpeg(image, quality)
         return image
 
     def _tone(self, image: npt.NDArray[np.uint8], same: bool) -> npt.NDArray[np.uint8]:

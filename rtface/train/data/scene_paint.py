@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rtface.train.data.degrade import through_jpeg
+
 UInt8 = npt.NDArray[np.uint8]
 Float64 = npt.NDArray[np.float64]
 
@@ -93,6 +95,5 @@ def photometric(image: UInt8, rng: np.random.Generator) -> UInt8:
         grain = np.asarray(cv2.randn(np.empty(image.shape, np.int8), np.zeros(1), np.full(1, rng.uniform(2, 10))))
         image = cv2.add(image, grain, dtype=cv2.CV_8U)  # type: ignore[assignment]
     if rng.random() < 0.15:
-        quality = (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80)))
-        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        image = through_jpeg(image, int(rng.integers(25, 80)))
     return image

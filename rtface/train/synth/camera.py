@@ -10,6 +10,7 @@ import numpy as np
 
 from rtface.datasets.labelled import Array
 from rtface.geometry.face_model import rotation_matrix
+from rtface.train.data.degrade import through_jpeg
 
 _AXES = np.diag((1.0, -1.0, -1.0))  # this room: y up, z to the camera; rtface's poses: y down, z away
 _NEAR, _FAR = 4.0, 8.0  # dm before and behind the head
@@ -127,5 +128,4 @@ def _blurred(rng: np.random.Generator, light: Array) -> Array:
 def _compressed(rng: np.random.Generator, image: Array) -> Array:
     if rng.random() > 0.7:
         return image
-    flags = (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95)))
-    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, flags)[1], cv2.IMREAD_COLOR))
+    return through_jpeg(image, int(rng.integers(30, 95)))
