@@ -48,7 +48,7 @@ def run_command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE",
+            metavar="SOURCE...",
             help="A video, a picture, a folder of pictures, a URL, a camera index, or demo; or several pictures. "
             "With {stem} in -o also many videos, folders, patterns and .txt lists.",
         ),
