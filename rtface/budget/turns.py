@@ -17,11 +17,11 @@ MOST_ROOM_S = 0.1
 """Frames without a deadline are not kept waiting for longer than this by those they are analysed with."""
 
 
-GATHER_S = 0.016
+GATHER_S = 0.005
 """A frame waits so long for those of other cameras that are expected by then, if its deadline allows: together they
 cost less than one after another."""
 
-SPARE = 3.5
+SPARE = 3.0
 """Frames do not wait for others once less than so many times what they usually take is left."""
 
 
