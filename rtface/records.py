@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rtface.labels import BLENDSHAPES, EMOTIONS
 
 if TYPE_CHECKING:
-    from rtface.types import Face
+    from rtface.types import Face, FaceMesh, Landmarks
 
 PX_DECIMALS, DEG_DECIMALS, SCORE_DECIMALS, MS_DECIMALS = 2, 2, 4, 3
 
@@ -22,12 +22,15 @@ def rounded(array: NDArray[Any], decimals: int) -> Any:
     return np.round(array.astype(np.float64), decimals).tolist()
 
 
-def _landmarks_record(face: Face) -> dict[str, Any]:
-    found = face.landmarks
+def _points_record(name: str, found: Landmarks | FaceMesh | None) -> dict[str, Any]:
     return {
-        "landmarks_px": None if found is None else rounded(found.points, PX_DECIMALS),
-        "landmarks_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
+        f"{name}_px": None if found is None else rounded(found.points, PX_DECIMALS),
+        f"{name}_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
     }
+
+
+def _landmarks_record(face: Face) -> dict[str, Any]:
+    return _points_record("landmarks", face.landmarks)
 
 
 def _pose_record(face: Face) -> dict[str, Any]:
@@ -51,11 +54,7 @@ def _parsing_record(face: Face) -> dict[str, Any]:
 
 
 def _mesh_record(face: Face) -> dict[str, Any]:
-    found = face.mesh
-    return {
-        "mesh_px": None if found is None else rounded(found.points, PX_DECIMALS),
-        "mesh_score": None if found is None else round(float(found.score), SCORE_DECIMALS),
-    }
+    return _points_record("mesh", face.mesh)
 
 
 def _expression_record(face: Face) -> dict[str, Any]:

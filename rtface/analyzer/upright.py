@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.detect.second_look import TURNS
 from rtface.geometry.crop import BOX_SIDE, Crop
 
 UPRIGHT_QUALITY = 0.5
@@ -19,9 +20,6 @@ UPRIGHT_QUALITY = 0.5
 
 LEAST_PX = 24 * BOX_SIDE
 """Of smaller faces the engine cannot tell, and there are many in a crowd."""
-
-TURNS = (0.0, 90.0, 180.0, -90.0)
-"""Rolls in degrees in which it is looked at, cut by its box: the detector's points are those of an upright face."""
 
 TURNED_QUALITY, TURNED_GAIN = 0.45, 1.2
 """What the engine has to trust a turned face at least, at first and at last, and at first how many times as much as
@@ -36,7 +34,7 @@ def doubtful_rows(quality: NDArray[np.float32], boxed: Sequence[Crop]) -> NDArra
 
 
 def turns(boxed: Crop) -> Iterator[Crop]:
-    """The crop of a face's box in every turn."""
+    """The crop of a face's box in every turn: the detector's points are those of an upright face."""
     return (replace(boxed, roll=roll) for roll in TURNS)
 
 

@@ -26,6 +26,8 @@ SAME_IOU = 0.45
 """A cell whose box overlaps the face's by this much tells of it."""
 
 TURNS = (0.0, 90.0, 180.0, -90.0)
+"""Rolls in degrees in which a face that may not be upright is looked at."""
+
 TURNED_SCORE, TURNED_GAIN = 0.5, 1.2
 """What a turned face scores at least, and how many times as much as upright."""
 
