@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.video import Box, FindFaces, LookAtFaces, Request, Steps, VideoPipeline, look_at_faces
-from rtface.budget import BoxLadder, Company, Costs, Ladder, Level
+from rtface.budget import BoxLadder, Company, Costs, Ladder, LadderConfig, Level
 from rtface.detect import BatchDetector, Detections, Detector
 from rtface.engine import Engine, Tensors
 from rtface.options import Options
@@ -26,6 +26,9 @@ from rtface.types import Frame, FrameResult
 
 QUIET_WEIGHT = 0.1
 """Weight of a frame in what a stream's frames usually take: about the last ten count."""
+
+STEEP = 90
+"""Ticks (3 s) within which a way down that goes on grows steeper: cameras come by the dozen, faces do not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +92,7 @@ class Together:
     ) -> None:
         self._clock, self._levels, self._lock = clock, levels, lock
         self._detector, self._engines, self._enhancer = detector, engines, enhancer
-        ladder = Ladder(len(levels), options.max_level, options.level)
+        ladder = Ladder(len(levels), options.max_level, options.level, LadderConfig(steep=STEEP))
         self._crops: dict[int, NDArray[np.uint8]] = {}  # of several streams, by their side
         self._box = Box(BoxLadder(clock, ladder), Costs())
 

@@ -112,11 +112,12 @@ class PlannedCamera(SimulatedCamera):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CamerasRun:
-    """A run that is over: of all, and of each by its name."""
+    """A run that is over: of all, and of each by its name; `moves` of the level in all `minutes`, warm-up included."""
 
     whole: LiveRun
     each: dict[str, LiveRun]
     moves: int
+    minutes: float
     threads: int
 
 
@@ -181,23 +182,23 @@ def run_cameras(
     missed = {source.name: source.missed for source in sources}
     whole = run(sum(plan.fps for plan in plans), everything, sum(missed.values()), cpu_1 - cpu_0)
     each = {plan.name: run(plan.fps, seen[plan.name], missed[plan.name], 0.0) for plan in plans}
-    return CamerasRun(whole, each, cameras.moves, threads)
+    return CamerasRun(whole, each, cameras.moves, (warmup_s + seconds) / 60.0, threads)
 
 
 def cameras_record(run: CamerasRun) -> dict[str, Any]:
     """The run's figures, ready for JSON; below ``cameras`` each one's.
 
-    ``longest_gap_s`` is the longest time between two results of a camera.
+    ``longest_gap_s`` is the longest time between two results of a camera. ``moves``: of the box's level, from the start
+    on: most come while it finds out what fits.
 
     Raises:
         ValueError: There was no result.
     """
     figures = record(run.whole)
-    moves_per_min = 60.0 * run.moves / max(figures["seconds"], 1e-6)
     return {
         **figures,
         "moves": run.moves,
-        "moves_per_min": round(moves_per_min, 2),
+        "moves_per_min": round(run.moves / run.minutes, 2),
         "threads": run.threads,
         "cameras": {name: _one(one) for name, one in run.each.items()},
     }

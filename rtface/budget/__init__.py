@@ -1,6 +1,7 @@
 """The latency budget of a stream: stage costs, each frame's deadline, the quality ladder, and values carried over."""
 
 from rtface.budget.box import BoxLadder
+from rtface.budget.config import LadderConfig
 from rtface.budget.costs import Costs, faces_stage
 from rtface.budget.ladder import Ladder
 from rtface.budget.levels import Level, ladder_levels, parsing_matters_most
@@ -17,6 +18,7 @@ __all__ = [
     "FaceRotation",
     "FrameScheduler",
     "Ladder",
+    "LadderConfig",
     "Level",
     "ResultCache",
     "faces_stage",

@@ -24,6 +24,9 @@ class LadderConfig:
         headroom: Share of the budget that a frame must be expected to stay within one level up.
         unknown_gain: What a level is thought to cost over the one below it, before it was measured …
         largest_gain: … and at most.
+        steep: A way down that goes on within so many frames takes twice as many rungs as the move before; 0 = always
+            one. One camera more or less is a rung; eight where four fit are all of them, and rung by rung that took
+            seven moves and their late frames.
     """
 
     misses: int = 3
@@ -36,6 +39,7 @@ class LadderConfig:
     headroom: float = 0.8
     unknown_gain: float = 1.25
     largest_gain: float = 2.0
+    steep: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from statistics import median
@@ -38,6 +39,7 @@ class Ladder:
         self._streak = 0
         self._wait = config.wait
         self._climbed_at: int | None = None
+        self._stride, self._fell_at = 1, -math.inf  # rungs of the latest move down, and its frame
         self._above: dict[int, float] = {}  # level → median share spent at the level that was left for it
         self._gain: dict[int, float] = {}  # level → cost of one level up, over its own
 
@@ -81,13 +83,17 @@ class Ladder:
             self._climbed_at, self._wait = None, self._config.wait
 
     def _down(self, useful: Callable[[int], bool]) -> bool:
-        below = next((level for level in range(self.level + 1, self._lowest + 1) if useful(level)), None)
+        lower = [level for level in range(self.level + 1, self._lowest + 1) if useful(level)]
         self._forget()
-        if below is None:
+        if not lower:
             return False
+        goes_on = self._frame - self._fell_at <= self._config.steep
+        self._stride, self._fell_at = min(2 * self._stride if goes_on else 1, len(lower)), self._frame
+        below = lower[self._stride - 1]
         if self._climbed_at is not None:
             self._wait, self._climbed_at = min(self._config.back_off * self._wait, self._config.longest_wait), None
-        self._above[below] = median(self._spent)
+        if self._stride == 1:
+            self._above[below] = median(self._spent)
         return self._move(below)
 
     def _up(self, useful: Callable[[int], bool]) -> bool:
@@ -96,7 +102,7 @@ class Ladder:
             return False
         # Undo one rung that matters now, and those that do not on the way.
         above = next((level for level in range(self.level, 0, -1) if useful(level)), 1) - 1
-        self._climbed_at = self._frame
+        self._climbed_at, self._fell_at = self._frame, -math.inf
         return self._move(above)
 
     def _move(self, level: int) -> bool:

@@ -109,6 +109,36 @@ def test_a_fixed_level_stays() -> None:
     assert ladder.level == 3 and ladder.moves == 0
 
 
+def test_a_steep_way_down_takes_twice_as_many_rungs_each_time_and_starts_anew_after_a_rest() -> None:
+    ladder = Ladder(12, max_level=9, config=LadderConfig(steep=10))
+    seen = []
+    for _ in range(4):
+        late(ladder)
+        seen.append(ladder.level)
+    assert seen == [1, 3, 7, 9] and ladder.moves == 4  # the last one ends at the lowest allowed
+    ladder = Ladder(12, config=LadderConfig(steep=10))
+    late(ladder)
+    late(ladder)
+    for _ in range(10):
+        ladder.judge(0.9)
+    late(ladder)
+    assert ladder.level == 4
+    frames_until_up(ladder)
+    late(ladder)
+    assert ladder.level == 4  # up and down again by one, however soon
+
+
+def test_what_several_rungs_saved_says_nothing_of_one() -> None:
+    ladder = Ladder(12, config=LadderConfig(steep=10))
+    for spent in (3.0, 3.0):
+        for _ in range(3):
+            ladder.judge(spent, late=True)
+    assert ladder.level == 3
+    assert (
+        frames_until_up(ladder, spent=0.63) == CONFIG.wait
+    )  # 0.63 x unknown_gain is headroom, 0.63 x largest_gain is not
+
+
 def test_rungs_that_change_nothing_now_are_passed() -> None:
     ladder = Ladder(6)
 
