@@ -191,7 +191,7 @@ def export_engine_command(
     """Write engine-iter0.onnx, engine-iter1.onnx … and engine-96.onnx from RUN's averaged weights.
 
     The last is ITER 0 for crops of 96 px, a rung of the quality ladder; it runs well where training had --small-share.
-    It comes without the weights that engine-iter0.onnx holds, and ITER 2 and 3 without those of engine-iter1.onnx.
+    It and ITER 1 come without the weights that engine-iter0.onnx holds, more rounds without those of engine-iter1.onnx.
 
     Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
     """
@@ -220,24 +220,27 @@ def export_engine_command(
 
     def borrow(name: str, lender: str, role: str, rounds: int, size: int) -> None:
         """Write the network without the weights that the lender's files hold."""
-        with tempfile.TemporaryDirectory() as folder:
-            for precision, exported in write(name, Path(folder), rounds, size).items():
-                lent = whole[_named(lender, precision)]
-                shared = share_weights(exported, lent.path, target.folder / exported.path.name)
-                weights = {"weights": lent.path.stem, "weights_sha256": lent.sha256}
-                target.register(_named(name, precision), role, shared, precision, rounds, size=size, **weights)
-                _renamed(target.notes / f"{name}-int8.json", exported.sha256, shared.sha256)
+        for precision, exported in write(name, scratch, rounds, size).items():
+            lent = _named(lender, precision)
+            shared = share_weights(exported, whole[lent].path, target.folder / exported.path.name)
+            weights = {"weights": lent, "weights_sha256": written[lent].sha256}
+            target.register(_named(name, precision), role, shared, precision, rounds, size=size, **weights)
+            _renamed(target.notes / f"{name}-int8.json", exported.sha256, shared.sha256)
+            whole[_named(name, precision)], written[_named(name, precision)] = exported, shared
 
-    whole: dict[str, Exported] = {}  # those with weights, which they lend, by name
-    for rounds in range(iterations + 1):
-        name = f"engine-iter{rounds}"
-        if rounds > 1:
-            borrow(name, "engine-iter1", "engine", rounds, CROP_SIZE)
-            continue
-        for precision, exported in write(name, target.folder, rounds, CROP_SIZE).items():
-            whole[_named(name, precision)] = exported
-            target.register(_named(name, precision), "engine", exported, precision, rounds, size=CROP_SIZE)
-    borrow(f"engine-{SMALL_CROP_SIZE}", "engine-iter0", "small-engine", 0, SMALL_CROP_SIZE)
+    # By name: files with all their weights, and what was written of each, which may lack those of another.
+    whole: dict[str, Exported] = {}
+    written: dict[str, Exported] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        for precision, exported in write("engine-iter0", target.folder, 0, CROP_SIZE).items():
+            name = _named("engine-iter0", precision)
+            whole[name] = written[name] = exported
+            target.register(name, "engine", exported, precision, 0, size=CROP_SIZE)
+        for rounds in range(1, iterations + 1):
+            lender = "engine-iter0" if rounds == 1 else "engine-iter1"
+            borrow(f"engine-iter{rounds}", lender, "engine", rounds, CROP_SIZE)
+        borrow(f"engine-{SMALL_CROP_SIZE}", "engine-iter0", "small-engine", 0, SMALL_CROP_SIZE)
     target.write_card("engine")
 
 

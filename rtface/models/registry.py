@@ -23,7 +23,19 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["PACKAGE_DIR", "Metric", "ModelEntry", "available", "card", "entries", "entry", "find", "load", "verify"]
+__all__ = [
+    "PACKAGE_DIR",
+    "Metric",
+    "ModelEntry",
+    "available",
+    "card",
+    "entries",
+    "entry",
+    "find",
+    "load",
+    "read_network",
+    "verify",
+]
 
 PACKAGE_DIR = Path(__file__).parent
 _MEND = (
@@ -196,6 +208,20 @@ def load(model: str | ModelEntry, models_dir: str | Path | None = None) -> bytes
         return with_weights(data, load(lender))
     except ValueError as error:  # with the hash that the registry names
         raise ModelError(str(one.path), str(error), _MEND) from error
+
+
+def read_network(path: Path) -> bytes:
+    """The bytes of an ONNX file, with the weights that another lends it where a registry beside it says so.
+
+    Raises:
+        ModelError: The registry cannot be read, or a file that it names is missing or another one.
+        OSError: The file cannot be read.
+    """
+    if path.with_name("registry.toml").is_file():
+        for one in entries(path.parent):
+            if one.weights is not None and one.path.name == path.name:
+                return load(one)
+    return path.read_bytes()
 
 
 def _checked(one: ModelEntry) -> bytes:

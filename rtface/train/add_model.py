@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import onnxruntime
 
 from rtface.errors import ModelError
 from rtface.geometry.crop import CROP_SIZE
-from rtface.models import ModelEntry, entry
+from rtface.models import ModelEntry, entry, read_network
 from rtface.models.external_data import refuse_external_data
 from rtface.networks.roles import ENGINE, FULL_ENGINE
 from rtface.system.files import atomic_write
@@ -40,7 +39,7 @@ def signature(path: Path) -> Signature:
     """
     if not path.is_file():
         raise ModelError(str(path), "there is no such file", "Name an ONNX file")
-    data = path.read_bytes()
+    data = read_network(path)
     refuse_external_data(data, path)
     try:
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
@@ -96,8 +95,8 @@ def add_model(path: Path, folder: Path, terms: str, name: str | None = None, ite
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name or path.stem}.onnx"
     if target.resolve() != path.resolve():
-        with path.open("rb") as given, atomic_write(target) as file:
-            shutil.copyfileobj(given, file)
+        with atomic_write(target) as file:
+            file.write(read_network(path))  # what it borrowed where it was is not there
     data = target.read_bytes()
     exported = Exported(target, len(data), hashlib.sha256(data).hexdigest(), {})
     rounds = iterations if found.role.endswith("engine") else None

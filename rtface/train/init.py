@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rtface.errors import ModelError, require
+from rtface.models import read_network
 from rtface.models.external_data import refuse_external_data
 from rtface.train.nets.blocks import ConvBN
 from rtface.train.nets.registry import training_only
@@ -65,7 +66,8 @@ def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], objec
 
     Args:
         net: The network, freshly made; left in training mode.
-        model: Its export (`rtface export` names initialisers as the modules are named).
+        model: Its export (`rtface export` names initialisers as the modules are named). What it borrows from another
+            network is taken from there, by the registry beside it.
         prefix: What the export puts before the modules' names.
         run: Passes one varied batch through `net`; the batch norms' first statistics are taken from it.
 
@@ -120,9 +122,10 @@ def _weights(model: Path, prefix: str) -> dict[str, Tensor]:
     onnx, numpy_helper = require("onnx", "train"), require("onnx.numpy_helper", "train")
     if not model.is_file():
         raise ModelError(str(model), "there is no such file", _MEND)
-    refuse_external_data(model.read_bytes(), model)
+    data = read_network(model)
+    refuse_external_data(data, model)
     try:
-        graph = onnx.load(model).graph
+        graph = onnx.load_from_string(data).graph
     except Exception as error:  # protobuf's own, of many kinds
         raise ModelError(str(model), "is no readable ONNX file", _MEND) from error
     return {

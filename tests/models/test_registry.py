@@ -168,3 +168,19 @@ def test_what_was_calibrated_are_the_files_that_ship() -> None:
         assert json.loads(path.read_text("utf-8"))["sha256"] == shas[name], name
     for path in folder.glob("*-int8.json"):
         assert json.loads(path.read_text("utf-8"))["from_sha256"] == shas[path.stem.removesuffix("-int8")], path.name
+
+
+def test_a_networks_file_is_read_with_the_weights_that_another_lends_it(tmp_path: Path) -> None:
+    more = models.entry("engine-iter1")
+    assert more.weights == "engine-iter0" and more.bytes < 0.1 * models.entry("engine-iter0").bytes
+    whole = models.read_network(more.path)
+    assert whole == models.load(more) and len(whole) > models.entry("engine-iter0").bytes
+    alone = tmp_path / more.path.name
+    alone.write_bytes(more.path.read_bytes())
+    assert models.read_network(alone) == more.path.read_bytes()  # no registry is there to say whose they are
+
+
+def test_all_networks_that_ship_take_less_than_16_mb() -> None:
+    files = list(models.PACKAGE_DIR.glob("*.onnx"))
+    assert {one.path for one in models.entries()} == set(files)
+    assert sum(path.stat().st_size for path in files) <= 16e6

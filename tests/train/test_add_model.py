@@ -47,6 +47,15 @@ def test_a_folder_with_one_role_runs_the_shipped_networks_for_the_others(tmp_pat
     assert {one.path.parent for one in available(tmp_path) if "engine" in one.role} == {tmp_path}  # no mixed ladder
 
 
+def test_a_file_that_borrows_its_weights_is_copied_with_them(tmp_path: Path) -> None:
+    shipped = models.entry("engine-iter1")
+    added = add_model(shipped.path, tmp_path, "CC0", iterations=1)
+    assert shipped.weights and added.weights is None and added.bytes > 10 * shipped.bytes
+    assert models.load(added) == models.load(shipped)
+    again = add_model(added.path, tmp_path, "CC0", iterations=1)
+    assert again == added
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no such file"):
         signature(tmp_path / "no.onnx")

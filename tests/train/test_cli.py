@@ -173,7 +173,8 @@ def test_smaller_crops_and_more_rounds_borrow_their_weights(engine_run: Path, en
     small, whole = (models.entry(name, engine_models) for name in ("engine-96", "engine-iter0"))
     more, lender = (models.entry(name, engine_models) for name in ("engine-iter2", "engine-iter1"))
     assert (more.role, more.weights, more.iterations) == ("engine", "engine-iter1", 2)
-    assert more.bytes < 0.1 * lender.bytes
+    assert (lender.weights, lender.weights_sha256, more.weights_sha256) == ("engine-iter0", whole.sha256, lender.sha256)
+    assert more.bytes < lender.bytes < 0.1 * whole.bytes
     assert (small.role, small.size, small.weights, small.iterations) == ("small-engine", 96, "engine-iter0", 0)
     assert small.bytes < 0.05 * whole.bytes
     assert models.find("engine", 0, models_dir=engine_models) == whole

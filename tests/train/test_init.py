@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from rtface import models
 from rtface.errors import ModelError
 from rtface.train.export import export_detector, export_engine
 from rtface.train.init import continue_from, warm_start
@@ -68,6 +69,18 @@ def test_todays_file_begins_a_network_with_more_parts(exported: tuple[EngineNet,
     with torch.no_grad():
         torch.testing.assert_close(more(CROPS)[0].points, plain(CROPS)[0].points)
         torch.testing.assert_close(more(CROPS)[0].emotion_logits, plain(CROPS)[0].emotion_logits)
+
+
+def test_a_shipped_file_begins_a_run_with_the_weights_that_it_borrows() -> None:
+    lender, more = models.entry("engine-iter0"), models.entry("engine-iter1")
+    assert more.weights == lender.name
+    net = EngineNet()
+    warm_start(net, more.path, "net.", lambda: net(CROPS, 1))
+    name = "net.encoder.s2.conv.weight_half"
+    held = {t.name: numpy_helper.to_array(t) for t in onnx.load(lender.path).graph.initializer}
+    assert name not in {t.name for t in onnx.load(more.path).graph.initializer}
+    folded = net.encoder.s2.conv.weight.detach().numpy()
+    np.testing.assert_allclose(folded, held[name].astype(np.float32), atol=1e-6)
 
 
 def test_what_is_no_export_of_this_network(exported: tuple[EngineNet, Path], tmp_path: Path) -> None:
