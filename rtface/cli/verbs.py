@@ -29,6 +29,7 @@ VERBS = {
     "models": Verb("rtface.cli.models", "models", "The networks: list, show, verify"),
     "cameras": Verb("rtface.cli.cameras", "cameras", "The cameras that can be opened"),
     "outputs": Verb("rtface.cli.outputs", "outputs", "The outputs that -o takes, and whether each can be used here"),
+    "licenses": Verb("rtface.cli.licences", "licences", "What a product that contains rtface must carry"),
     "completion": Verb("rtface.cli.completion", "completion", "The script that completes rtface's words in your shell"),
     "doctor": Verb("rtface.cli.doctor", "doctor", "What is installed, and whether it is in order"),
     "train": Verb("rtface.cli.train", "train", "Train a network (needs rtface[train])"),

@@ -204,7 +204,7 @@ def _data(config: HeadsConfig) -> tuple[list[Sample], list[Sample], npt.NDArray[
     """Faces to learn from, those to validate on, which may be none, and the chances of the first to be drawn."""
     sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches_heads)
     base = entry(BASES[CROP_SIZE], config.models).path
-    note(describe("heads", sources, teaches_heads, base=base), config.run, config.only_open)
+    note(describe("heads", sources, teaches_heads, without=(), base=base), config.run, config.only_open)
     read = [read_pictures(one.files, config.cache, one.splits, config.skip_bad) for one in sources]
     pictures = [[p for p in some if one.takes(p.labels)] for one, some in zip(sources, read, strict=True)]
     mesh_map = fit_mesh_map([picture for some in pictures for picture in some])

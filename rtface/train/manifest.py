@@ -84,6 +84,8 @@ def describe(
     network: str,
     sources: Sequence[Source],
     used: Callable[[LabelledImage], bool] = lambda row: True,
+    *,
+    without: Sequence[str] = ("mesh478",),
     **parents: Path | None,
 ) -> Manifest:
     """The manifest of a run that learns from rows of these sources.
@@ -92,6 +94,7 @@ def describe(
         network: What is trained.
         sources: Where from.
         used: Which rows it can learn from.
+        without: Labels that `used` does not ask for, and that take time to read.
         parents: By part (init, teacher): a network's file, or the checkpoint of a run.
 
     Raises:
@@ -100,7 +103,7 @@ def describe(
     sets: dict[tuple[str, str, Path], int] = Counter()
     for source in sources:
         for file in source.files:
-            for row in corpus.read(file, used, without=("mesh478",)):
+            for row in corpus.read(file, used, without=without):
                 if source.takes(row):
                     sets[row.source, terms_of(row.source, row.licence), file] += 1
     hashes = {file: _sha256(file) for file in dict.fromkeys(file for _, _, file in sets)}

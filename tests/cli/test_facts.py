@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
+from rtface import models
 from rtface.capture.camera import CameraInfo
 from tests.conftest import Cli
 
@@ -128,3 +129,18 @@ def test_a_package_that_asks_for_another_opencv_gets_an_environment_of_its_own(
     said = cli("doctor", "--models-dir", models_dir).err
     assert "mediapipe asks for opencv-contrib-python: give rtface a virtual environment of its own" in said
     assert "uninstall" not in said
+
+
+def test_licenses_names_code_weights_packages_and_copies_their_texts(cli: Cli, tmp_path: Path) -> None:
+    said = cli("licenses")
+    assert said.code == 0 and "Apache-2.0" in said.out and "non-commercial research only" in said.out
+    assert "trained on nothing" not in said.out
+    for name in ("numpy", "onnxruntime", "opencv-python"):
+        assert f"\n  {name} {importlib.metadata.version(name)}" in said.out
+    record = json.loads(cli("licenses", "--json").out)
+    assert {name for one in record["weights"] for name in one["names"]} == {model.name for model in models.entries()}
+    texts = tmp_path / "texts"
+    assert cli("licenses", "--out", texts).code == 0
+    assert any((texts / "numpy").iterdir()) and (texts / "rtface" / "LICENSE").exists()
+    again = cli("licenses", "--out", texts)
+    assert again.code == 1 and again.err.count("\n") == 1 and str(texts) in again.err

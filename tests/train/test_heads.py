@@ -22,7 +22,7 @@ from rtface.train.add_model import signature
 from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment, flip
 from rtface.train.data.samples import Sample
-from rtface.train.heads import collate, learn, losses, mixed, rarity, validate
+from rtface.train.heads import collate, learn, losses, mixed, rarity, train_heads, validate
 from rtface.train.nets.heads import ANCHORS, HEAD_OUTPUTS, Heads
 from rtface.train.run import read_checkpoint
 from rtface.train.trunk import Trunk
@@ -61,13 +61,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_sets_of_meshes_are_known_before_a_step_and_research_ones_are_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"helen \(faces.parquet, 8 pictures\)"):
+        train_heads(HeadsConfig(corpus, tmp_path / "run", tmp_path, minutes=None, steps=1, only_open=True))
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
 @pytest.fixture(scope="module")
-def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the heads grafted onto the networks that ship, in float and INT8."""
-    made = tmp_path_factory.mktemp("models")
-    for file in PACKAGE_DIR.glob("*.*"):
-        if file.suffix in (".onnx", ".toml") and not file.stem.startswith("engine-full"):
-            shutil.copy(file, made)
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight of Helen's pictures with a mesh."""
     points = placed(80, 64, 26)
     label = {"mesh478": mesh_of(points).ravel().tolist(), "landmarks68": points.ravel().tolist()}
     label |= {"landmarks68_source": "human", "box_xyxy": [40.0, 10.0, 120.0, 110.0]}
@@ -76,8 +78,18 @@ def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         | {"image": encoded(picture(points, 160, 120, at))}
         for at in range(8)
     ]
-    corpus = tmp_path_factory.mktemp("data")
-    write(corpus / "faces.parquet", rows)
+    made = tmp_path_factory.mktemp("data")
+    write(made / "faces.parquet", rows)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(run: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the heads grafted onto the networks that ship, in float and INT8."""
+    made = tmp_path_factory.mktemp("models")
+    for file in PACKAGE_DIR.glob("*.*"):
+        if file.suffix in (".onnx", ".toml") and not file.stem.startswith("engine-full"):
+            shutil.copy(file, made)
     with pytest.raises(SystemExit) as leaving:
         main(
             [
