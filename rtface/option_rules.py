@@ -145,6 +145,29 @@ def number(low: float, high: float = math.inf, *, whole: bool, above: bool = Fal
     return Rule(rule, int if whole else float)
 
 
+def nearest_multiples(value: int, step: int) -> str:
+    """The two multiples of `step` around a number that is none, in words."""
+    below = value // step * step
+    return f"{below} or {below + step}"
+
+
+def multiple(step: int, low: int, high: int) -> Rule:
+    """A multiple of `step` from `low` to `high`, which are some themselves."""
+    in_range = number(low, high, whole=True)
+    expected = f"a multiple of {step} from {low} to {high}"
+
+    def rule(value: Any) -> int:
+        try:
+            kept: int = in_range(value)
+        except Unfit:
+            raise Unfit(expected) from None
+        if kept % step:
+            raise Unfit(f"{expected} (the nearest are {nearest_multiples(kept, step)})")
+        return kept
+
+    return Rule(rule, int)
+
+
 def maybe(rule: Callable[[Any], Any]) -> Rule:
     def maybe(value: Any) -> Any:
         return None if value is None or (isinstance(value, str) and value.lower() in ("", "none")) else rule(value)

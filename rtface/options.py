@@ -78,13 +78,13 @@ class Options:
     )
     detect_width: int = option(
         320,
-        rules.number(64, 4096, whole=True),
-        "Width in px at which the detector sees a frame of a stream (64..4096).",
+        rules.multiple(32, 64, 4096),  # of the network's largest stride: what lies between costs as much and shows less
+        "Longer side in px at which the detector sees a frame of a stream: a multiple of 32 (64..4096).",
     )
     still_width: int = option(
         640,
-        rules.number(64, 4096, whole=True),
-        "Width in px at which the detector sees a still (64..4096).",
+        rules.multiple(32, 64, 4096),
+        "Longer side in px at which the detector sees a still: a multiple of 32 (64..4096).",
     )
     score_threshold: float = option(
         0.52,
@@ -288,6 +288,11 @@ class Options:
         if self.level is not None and self.max_level is not None and self.level > self.max_level:
             mend = "Leave one of them out: a fixed level does not move"
             raise OptionError("level", f"{self.level} lies beyond max_level {self.max_level}", mend)
+        if self.iterations and set(self.tasks) - set(TASKS):
+            more = ", ".join(task for task in self.tasks if task not in TASKS)
+            why = f"expected 0 with the tasks mesh, expression and gaze, got {self.iterations} with {more}"
+            mend = f"Leave iterations out (no network has rounds of interaction and these tasks), or leave {more} out"
+            raise OptionError("iterations", why, mend)
 
     @classmethod
     def load(

@@ -74,6 +74,34 @@ def test_a_wrong_value_says_what_was_expected(name: str, value: object, expected
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["detect_width", "still_width"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (330, r"a multiple of 32 from 64 to 4096 \(the nearest are 320 or 352\), got 330"),
+        (65, r"the nearest are 64 or 96"),
+        (4095, r"the nearest are 4064 or 4096"),
+        ("100", r"the nearest are 96 or 128"),
+        (32, r"a multiple of 32 from 64 to 4096, got 32"),
+        ("wide", r"a multiple of 32 from 64 to 4096, got 'wide'"),
+    ],
+)
+def test_the_detectors_sides_are_multiples_of_its_stride(name: str, value: object, said: str) -> None:
+    with pytest.raises(OptionError, match=f"^{name}: expected .*{said}"):
+        Options(**{name: value})  # type: ignore[arg-type]
+    assert getattr(Options(**{name: "352"}), name) == 352  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["mesh", "expression", "gaze"])
+def test_rounds_of_interaction_go_with_the_four_tasks_only(task: str) -> None:
+    for rounds in (1, 2):
+        assert Options(iterations=rounds).iterations == rounds
+        with pytest.raises(
+            OptionError, match=rf"^iterations: expected 0 .* got {rounds} with {task}\. Leave iterations"
+        ):
+            Options(iterations=rounds, tasks=("pose", task))
+
+
 def test_an_unknown_option_names_its_neighbour() -> None:
     with pytest.raises(OptionError, match=r"'max_face': is unknown\. Did you mean max_faces\?"):
         Options.load(env={}, max_face=3)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import OptionError
+from rtface.option_rules import nearest_multiples
 from rtface.options import ENGINES, PRECISIONS
 from rtface.system.package_data import package_data
 
@@ -89,6 +90,9 @@ def _one_of(value: Any, known: tuple[str, ...]) -> str:
 
 def _sizes(value: Any, grid: int) -> Sizes:
     least, usual, most = (int(size) for size in value)
-    if not 0 < least <= usual <= most or any(size % grid for size in (least, usual, most)):
-        raise ValueError(f"expected three rising multiples of {grid}, got {value!r}")
+    if between := [size for size in (least, usual, most) if size % grid]:
+        near = nearest_multiples(between[0], grid)
+        raise ValueError(f"expected multiples of {grid}, got {between[0]}: the nearest are {near}")
+    if not 0 < least <= usual <= most:
+        raise ValueError(f"expected three rising numbers, got {value!r}")
     return least, usual, most

@@ -183,8 +183,7 @@ def select(options: Options, catalogue: Catalogue | None = None) -> Selection:
 
     Raises:
         ModelError: The registry or the gates cannot be read, or no model fits.
-        OptionError: The backend cannot run the precision that was asked for, or there is no network with so many rounds
-            of interaction for the tasks.
+        OptionError: The backend cannot run the precision that was asked for.
         UsageError: The detector is MediaPipe's.
 
     Example:
@@ -195,9 +194,6 @@ def select(options: Options, catalogue: Catalogue | None = None) -> Selection:
     """
     _refuse_mediapipe(options)
     role = engine_role(options.tasks)
-    if role == FULL_ENGINE and options.iterations:
-        why = f"expected 0 with the tasks mesh, expression and gaze, got {options.iterations}"
-        raise OptionError("iterations", why, "Leave it out, or leave these tasks out")
     catalogue = catalogue or Catalogue.read(options)
     backend = choose_backend(options, catalogue)
     enhancer = select_network(ENHANCER, options, catalogue, backend) if options.enhance else None

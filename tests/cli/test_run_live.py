@@ -51,6 +51,23 @@ def test_run_writes_json_lines_to_stdout_by_default(cli: Cli, opened: list[Optio
     assert (options.tasks, options.max_faces, options.iterations, options.smooth) == (("pose",), 3, 0, False)
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--tasks", "mesh", "--set", "iterations=1"), "iterations: expected 0 with the tasks mesh"),
+        (("--tasks", "all", "--set", "iterations=2"), "or leave mesh, expression, gaze out"),
+        (("--set", "detect_width=330"), "the nearest are 320 or 352"),
+        (("--set", "still_width=500"), "the nearest are 480 or 512"),
+    ],
+)
+def test_what_no_network_can_do_is_refused_before_anything_is_opened(
+    cli: Cli, opened: list[Options], tmp_path: Path, flags: tuple[str, ...], said: str
+) -> None:
+    done = cli("run", tmp_path / "no-such.mp4", *flags)
+    assert (done.code, done.out) == (2, "") and said in done.err and "no-such" not in done.err
+    assert opened == []
+
+
 def test_run_says_that_it_keeps_no_budget(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", frames=2)
     done = cli("run", clip, "--set", "budget_ms=33")

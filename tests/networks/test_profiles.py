@@ -33,7 +33,7 @@ def test_ones_own(tmp_path: Path) -> None:
         ("fp16", "fp8", "expected one of auto, fp32"),
         ("[1, 2, 4]", "[4, 2, 1]", "three rising"),
         ("[1, 2, 4]", "[1, 2]", "not a build profile"),
-        ("320", "321", "multiples of 32"),
+        ("320", "321", "multiples of 32, got 321: the nearest are 320 or 352"),
         ("workspace_mb = 64", "", "expected the keys"),
         ("engine =", "engine", "not a build profile"),
     ],
