@@ -6,10 +6,11 @@
 The pictures are 16 that come with scikit-image and show no person: of a cat, coins, gravel, a page, stars … They were
 never trained on. A face in a still is what `rtface.analyze` returns with its defaults; in a stream, what the detector
 answers with a stream's defaults, since a still picture held before a camera is tracked whatever it shows. With --data,
-AP of the detector alone over all scores on WIDER val (`rtface eval detection` has the same), and false faces on 760
-pieces of garments, enlarged, of the corpus' open/negatives.parquet, on which no detector of the research weights was
-trained: what thresholds are chosen by. A detector given as NAME=ONNX is measured beside the one that ships. Prints a
-table, then one JSON line.
+AP over all scores on WIDER val, of the network alone (`network_ap50_…`) and with the second looks that a still's
+doubtful faces get (`ap50_…`; `rtface eval detection` has the same, `rtface eval returned` that of what the default
+thresholds let through), and false faces on 760 pieces of garments, enlarged, of the corpus' open/negatives.parquet, on
+which no detector of the research weights was trained: what thresholds are chosen by. A detector given as NAME=ONNX is
+measured beside the one that ships. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -140,21 +141,43 @@ def drawn(image: Array, boxes: Sequence[Array]) -> Array:
     return square
 
 
+class Curve:
+    """AP over all scores, of faces of 16, 24 and 40 px and more."""
+
+    def __init__(self) -> None:
+        self._lists: dict[int, list[tuple[Array, Array, int]]] = {size: [] for size in MIN_HEIGHTS_PX}
+
+    def add(self, boxes: Array, scores: Array, truths: Array, ignored: Array) -> None:
+        """What was found in a picture, (N, 4) and (N,), beside its labelled boxes (M, 4) and ignore regions (K, 4)."""
+        for size, each in self._lists.items():
+            counted, hits = match_detections(boxes.astype(np.float64), scores, truths, size, ignored)
+            each.append((scores[counted], hits[counted], int((truths[:, 3] - truths[:, 1] >= size).sum())))
+
+    def figures(self, before: str) -> dict[str, float]:
+        """In %, by name: `before`, then what it is."""
+        found = {}
+        for size, each in self._lists.items():
+            scores, hits, truth = (np.concatenate([np.atleast_1d(one[part]) for one in each]) for part in range(3))
+            value = 100 * average_precision(scores, hits.astype(bool), int(truth.sum()))
+            found[f"{before}ap50_{size}px_pct"] = round(value, 2)
+        return found
+
+
 def precision(detector: Detector, data: Path) -> dict[str, float]:
-    """AP in % of faces of 16, 24 and 40 px and more, over all scores."""
-    lists: dict[int, list[tuple[Array, Array, int]]] = {size: [] for size in MIN_HEIGHTS_PX}
+    """AP of the network alone (`network_ap50_…`), and of the detector, which looks at doubtful faces again."""
+    network, whole = Curve(), Curve()
     for sample in Samples(data / "detection.parquet", wanted(DetectionMeasure())):
-        found: Detections = detector.detect(sample.image, still=True)
         truths = np.array([t.box_xyxy for t in sample.row.faces if t.box_xyxy is not None], np.float64).reshape(-1, 4)
         ignored = np.asarray(sample.row.ignore_xyxy, np.float64)
-        for size, each in lists.items():
-            counted, hits = match_detections(found.boxes_xyxy.astype(np.float64), found.scores, truths, size, ignored)
-            each.append((found.scores[counted], hits[counted], int((truths[:, 3] - truths[:, 1] >= size).sum())))
-    figures = {}
-    for size, each in lists.items():
-        scores, hits, truth = (np.concatenate([np.atleast_1d(one[part]) for one in each]) for part in range(3))
-        figures[f"ap50_{size}px_pct"] = round(100 * average_precision(scores, hits.astype(bool), int(truth.sum())), 2)
-    return figures
+
+        def looks(image: Array, boxes: Array, scores: Array, forward: Any, labels: Any = (truths, ignored)) -> Array:
+            network.add(boxes, scores, *labels)
+            return second_scores(image, boxes, scores, forward)
+
+        with patch.object(mos, "second_scores", looks):
+            found: Detections = detector.detect(sample.image, still=True)
+        whole.add(found.boxes_xyxy, found.scores, truths, ignored)
+    return {**network.figures("network_"), **whole.figures("")}
 
 
 def measure(network: OrtEngine, options: Options, data: Path | None, marked: list[Array] | None) -> dict[str, Any]:

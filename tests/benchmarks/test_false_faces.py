@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.false_faces import PICTURES, SHOWN_PX, arguments, as_bgr, drawn, pictures, text
+from benchmarks.false_faces import PICTURES, SHOWN_PX, Curve, arguments, as_bgr, drawn, pictures, text
 
 
 def test_all_pictures_come_with_scikit_image() -> None:
@@ -40,3 +40,20 @@ def test_the_table_says_what_was_found_where() -> None:
 
 def test_other_detectors_are_given_by_name() -> None:
     assert arguments(["--detector", "a=b.onnx", "--detector", "c=d.onnx"]).detector == ["a=b.onnx", "c=d.onnx"]
+
+
+def test_a_curve_counts_faces_by_their_size() -> None:
+    truths = np.array([[0.0, 0, 20, 20], [100, 100, 150, 150]])
+    both, none = Curve(), np.zeros((0, 4))
+    both.add(
+        np.array([[0.0, 0, 20, 20], [300, 300, 350, 350], [100, 100, 150, 150]]),
+        np.array([0.9, 0.8, 0.7]),
+        truths,
+        none,
+    )
+    # 16 px: hit, false, hit = 0.5 + 0.5 * 2 / 3; from 24 px on the first is ignored: false, hit
+    assert both.figures("network_") == {
+        "network_ap50_16px_pct": 83.33,
+        "network_ap50_24px_pct": 50.0,
+        "network_ap50_40px_pct": 50.0,
+    }
