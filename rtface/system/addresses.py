@@ -10,17 +10,26 @@ MASK = "…"
 
 _SECRET_WORDS = (
     *("pass", "pwd", "loginpas", "token", "secret", "key", "auth", "sig", "cred", "session", "jwt", "bearer", "hmac"),
-    *("streamid", "webhook", "otp"),
+    *("streamid", "webhook", "otp", "ticket", "nonce", "kennwort", "contrase", "clave", "senha"),
 )
 _SECRET_ENDS = ("pw", "psw")
+#: Names that are a secret's as a whole; as a part of a word they mean others.
+_SECRET_NAMES = frozenset({"pin", "code", "access", "k", "sid", "hash", "basic", "digest", "mdp"})
+#: ``login=me:secret``
+_LOGIN_NAMES = ("login", "user", "usr")
+#: What ends so behind a part that is called like a secret is a page or a video: ``/auth/live.m3u8``.
+_PAGE = re.compile(r"(?i).*\.(?:mp4|m3u8|mpd|ts|mkv|webm|avi|mov|flv|sdp|mjpe?g|jpe?g|png|gif|cgi|html?|php|aspx?|json)")
 #: A user's name stands beside a password that is called by its first letter: ``u=me&p=secret``.
 _USER = re.compile(r"(?i)(?:^|[?&;_])(?:u|usr|un|user\w*|login\w*|account)=")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_CREDENTIALS = re.compile(r"[^/@\s]+:[^@\s]+@[^/\s]")
+#: Without a scheme, or with a slip in it: ``me:secret@cam``, ``rtsp:/me:secret@cam``, ``rtsp//me:secret@cam``.
+_CREDENTIALS = re.compile(r"(?:[\w+.\-]*[/\\]{1,2})?[^/\\@\s]+:[^@\s]+@[^/\s]")
+_CREDENTIALS_IN_TEXT = re.compile(r"(?<![\w/])(?:[\w+.\-]*:?[/\\]{1,2})?[^/\\@\s\"'<>`(…]+:(?!//)[^@\s\"'<>`]+@(?=[\w\[])")
 _ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>`]+")
 _ASSIGNED_IN_TEXT = re.compile(
-    r"(?i)\b((?:[\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key)[\w\-]*|[\w\-]*(?:pw|pwd|pass))\s*[=:]\s*)"
-    r"([^\s,;\"'&()]+)"
+    r"(?i)\b((?:[\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key|authorization)[\w\-]*|[\w\-]*(?:pw|pwd|pass))"
+    r"[\"']?\s*[=:]\s*(?:(?:basic|bearer|digest)\s+)?)"
+    r"(\"[^\"]*\"?|'[^']*'?|[^\s,;\"'&()]+)"
 )
 #: Where a setting begins in a query, and in a path: XMEye's cameras have ``user=admin_password=x_channel=1``.
 _QUERY_GAP = r"[&;]|[?#](?=[\w%.\-]+=)"
@@ -28,7 +37,7 @@ _PATH_GAP = r"[&;,]|_(?=[A-Za-z]+=)"
 _QUERY_SETTING, _PATH_SETTING = (
     re.compile(rf"(?P<gap>^|{gap})(?P<key>[^=&;,?#]+?)=(?P<value>.*?)(?=$|{gap})") for gap in (_QUERY_GAP, _PATH_GAP)
 )
-_TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_\-]{20,}|eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*")
+_TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_\-:]{20,}|eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*")
 
 
 def shown_address(address: str) -> str:
@@ -57,6 +66,7 @@ def shown_address(address: str) -> str:
 def shown_text(text: str) -> str:
     """Prose, such as another library's error, with each address in it as `shown_address` shows it."""
     text = _ADDRESS_IN_TEXT.sub(lambda found: shown_address(found[0]), text)
+    text = _CREDENTIALS_IN_TEXT.sub(f"{MASK}@", text)
     return _ASSIGNED_IN_TEXT.sub(lambda found: found[1] + MASK, text)
 
 
@@ -88,13 +98,15 @@ def _end_of_odd_password(tail: str, *, numeric_port: bool) -> int:
 
 def _masked_tail(tail: str) -> str:
     path, mark, query = _cut(tail, "?#")
-    return _masked_path(path) + mark + _QUERY_SETTING.sub(_masked_setting, query)
+    query = _QUERY_SETTING.sub(_masked_setting, query)
+    return _masked_path(path) + mark + _ASSIGNED_IN_TEXT.sub(lambda found: found[1] + MASK, query)
 
 
 def _masked_setting(found: re.Match[str]) -> str:
     value = found["value"]
     beside_user = found["key"].lower() == "p" and _USER.search(found.string) is not None
-    if value and (beside_user or _is_secret(found["key"]) or _TOKEN.fullmatch(value)):
+    both = ":" in unquote(value) and "://" not in unquote(value) and found["key"].lower().startswith(_LOGIN_NAMES)
+    if value and (beside_user or both or _is_secret(found["key"]) or _TOKEN.fullmatch(value)):
         value = MASK
     elif "://" in unquote(value):
         value = shown_address(unquote(value))
@@ -103,11 +115,12 @@ def _masked_setting(found: re.Match[str]) -> str:
 
 def _masked_path(path: str) -> str:
     shown: list[str] = []
-    before = ""
+    before, hook = "", False
     for part in path.split("/"):
+        hook = hook or "webhook" in before.lower()  # its number, and its key
         if "=" in part:
             shown.append(_PATH_SETTING.sub(_masked_setting, part))
-        elif part and (_TOKEN.fullmatch(unquote(part)) or (_is_secret(before) and "." not in part)):
+        elif part and (_TOKEN.fullmatch(unquote(part)) or hook or (_is_secret(before) and not _PAGE.fullmatch(part))):
             shown.append(MASK)
         else:
             shown.append(part)
@@ -117,7 +130,7 @@ def _masked_path(path: str) -> str:
 
 def _is_secret(name: str) -> bool:
     plain = re.sub(r"[\W_]", "", unquote(name)).lower()
-    return plain.endswith(_SECRET_ENDS) or any(word in plain for word in _SECRET_WORDS)
+    return plain in _SECRET_NAMES or plain.endswith(_SECRET_ENDS) or any(word in plain for word in _SECRET_WORDS)
 
 
 def _cut(text: str, marks: str) -> tuple[str, str, str]:

@@ -56,6 +56,21 @@ from rtface.system.addresses import shown_address, shown_text
         ),
         ("mqtt://me:secret@broker/rtface?passfile=/x", "mqtt://…@broker/rtface?passfile=…"),
         ("me:secret@cam.local/stream", "…@cam.local/stream"),
+        ("//me:secret@cam.local/stream", "…@cam.local/stream"),
+        ("rtsp//me:secret@cam.local/stream", "…@cam.local/stream"),
+        ("http://cam/v?pin=1234&res=1", "http://cam/v?pin=…&res=1"),
+        ("http://cam/v?code=abc&codec=h264", "http://cam/v?code=…&codec=h264"),
+        ("http://cam/v?login=me:secret", "http://cam/v?login=…"),
+        ("http://cam/v?user=me", "http://cam/v?user=me"),
+        ("http://cam/v?kennwort=secret", "http://cam/v?kennwort=…"),
+        ("http://cam/v?password:secret", "http://cam/v?password:…"),
+        ('http://cam/v?{"password":"my secret"}', 'http://cam/v?{"password":…}'),
+        ("http://cam/auth/live.m3u8", "http://cam/auth/live.m3u8"),
+        ("http://cam/auth/my.secret/live.m3u8", "http://cam/auth/…/live.m3u8"),
+        ("https://chat.host/api/webhooks/12/secret", "https://chat.host/api/webhooks/…/…"),
+        ("https://api.chat.host/bot1234567:AAhidden-abcdefghij/send", "https://api.chat.host/…/send"),
+        ('gst:rtspsrc user-pw="my secret" ! decodebin', "gst:rtspsrc user-pw=… ! decodebin"),
+        ("gst:x extra=\"a,Authorization='Basic c2VjcmV0'\" ! y", 'gst:x extra="a,Authorization=…" ! y'),
         ("visit.mp4", "visit.mp4"),
         ("C:\\clips\\visit.mp4", "C:\\clips\\visit.mp4"),
         ("a@b.mp4", "a@b.mp4"),
@@ -87,3 +102,14 @@ def test_masking_twice_changes_nothing() -> None:
 def test_another_librarys_words_are_shown_without_secrets() -> None:
     text = "cannot open 'rtsp://me:secret@cam/x' (password=hunter2, tries 3) at http://cam/?token=abc"
     assert shown_text(text) == "cannot open 'rtsp://…@cam/x' (password=…, tries 3) at http://cam/?token=…"
+
+
+@pytest.mark.parametrize("address", ["me:secret@cam/x", "rtsp:/me:secret@cam/x", "//me:secret@cam/x", "rtsp//me:secret@cam"])
+def test_addresses_with_a_slip_in_them_are_shown_without_secrets_in_prose_too(address: str) -> None:
+    shown = shown_text(f"error opening {address}: no such file")
+    assert "secret" not in shown and shown.startswith("error opening") and shown.endswith(": no such file")
+
+
+def test_words_around_an_address_stay() -> None:
+    text = "at 12:30 mail a@b.org, ratio 16:9 @ 30 fps; note: write to x@y.org"
+    assert shown_text(text) == text
