@@ -133,8 +133,8 @@ class Stream:
             raise UsageError("stream", "a stream runs once", "Make another one: rtface.live(…)")
         self._entered = True
         wanted = self._wanted
-        name = wanted.name if isinstance(wanted, Source) else wanted
-        sinks = choose(self._outputs, source=name, overwrite=self._overwrite)
+        name, files = (wanted.name, wanted.files) if isinstance(wanted, Source) else (wanted, ())
+        sinks = choose(self._outputs, source=name, files=files, overwrite=self._overwrite)
         with ExitStack() as stack:
             source = self._open(wanted)
             not_started = stack.enter_context(ExitStack())

@@ -56,6 +56,12 @@ def no_pictures(folder: Path) -> Path:
     return folder
 
 
+def listed_nul(folder: Path) -> Path:
+    """A list of sources whose only one cannot be a file's name."""
+    (folder / "list.txt").write_bytes(b"./visit\0.jpg\n")
+    return folder / "list.txt"
+
+
 SOURCES = [
     (missing, "does not exist"),
     (empty, "is empty (0 bytes)"),
@@ -64,6 +70,10 @@ SOURCES = [
     (noise, "is not a video or picture"),
     (truncated_picture, "is cut short"),
     (no_pictures, "holds no pictures"),
+    (lambda _: "visit\0.mp4", "cannot be read (embedded null"),
+    (lambda _: "~visit\0.mp4", "cannot be read (embedded null"),
+    (lambda _: Path("visit\0.mp4"), "cannot be read (embedded null"),
+    (listed_nul, "is not a video or picture"),
     (lambda _: 97, "camera 97: is not there"),
     (lambda _: "rtsp://127.0.0.1:1/none", "cannot be opened as a video"),
 ]

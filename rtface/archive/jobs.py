@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -161,12 +162,16 @@ def _check_apart(jobs: Sequence[Job]) -> None:
         UsageError: Two sources have one output, or an output is a source.
     """
     sources = {_key(Path(job.source)): job for job in jobs}
+    # -o 'frames/' calls its pictures frame_000012.jpg.
+    frames = {str(Path(key).parent): job for key, job in sources.items() if Path(key).name.startswith("frame_")}
     taken: dict[str, Job] = {}
     for job in jobs:
         for path in job.paths:
             key = _key(path)
-            if key in sources:
-                raise UsageError(shown(str(path)), f"is {sources[key].shown} itself", "Name another folder")
+            if source := sources.get(key):
+                raise UsageError(shown(str(path)), f"is {source.shown} itself", "Name another folder")
+            if source := frames.get(key):
+                raise UsageError(shown(str(path)), f"has {source.shown} in it", "Name another folder")
             if key in taken:
                 both = f"{taken[key].shown} and {job.shown} would both be written to it"
                 if taken[key] is job:
@@ -175,7 +180,12 @@ def _check_apart(jobs: Sequence[Job]) -> None:
             taken[key] = job
 
 
+@functools.lru_cache(maxsize=4096)
+def _real(folder: Path) -> Path:
+    return Path(os.path.realpath(folder))
+
+
 def _key(path: Path) -> str:
-    """What tells files apart; macOS and Windows take ``A`` and ``a`` for one name."""
-    key = os.path.normpath(path)
+    """What tells files apart, whatever links lead to their folders; macOS and Windows take ``A`` for ``a``."""
+    key = str(_real(path.parent) / path.name)
     return key.casefold() if sys.platform in ("darwin", "win32") else key

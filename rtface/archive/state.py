@@ -17,6 +17,7 @@ from rtface.options import Options
 from rtface.outputs import records
 from rtface.outputs.output_url import split_settings
 from rtface.system.files import lock
+from rtface.system.json_text import parse_json
 from rtface.version import __version__
 
 NAME = ".rtface-archive"
@@ -244,7 +245,7 @@ def _header(path: Path) -> dict[str, Any]:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return None
     return record if isinstance(record, dict) else None

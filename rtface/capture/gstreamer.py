@@ -127,6 +127,8 @@ def _words(name: str, pipeline: str, settings: CaptureSettings) -> list[str]:
         words = shlex.split(pipeline)
     except ValueError as error:  # a quote that does not end
         raise SourceError(name, f"cannot be read ({error})", "Write it as for gst-launch-1.0") from error
+    if "\0" in pipeline:
+        raise SourceError(name, "cannot be read (it holds a NUL)", "Write it as for gst-launch-1.0")
     if not words:
         raise SourceError(name, "names no pipeline", f'Write it as "{PREFIX}videotestsrc"')
     caps, steps = ["video/x-raw,format=I420"], ["videoconvert", "videoscale add-borders=false"]

@@ -88,6 +88,7 @@ class PictureSource(Source):
             SourceError: No picture could be read.
         """
         self.name = name
+        self.files = tuple(paths)
         self.frame_count = len(paths)
         self._paths = iter(paths)
         self._clock = clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from rtface.errors import UsageError, not_one
@@ -26,6 +27,7 @@ class Source(ABC):
         size_wh: Width and height in px of the first frame.
         reopen: Opens it again after it was lost; None where that makes no sense: a file.
         notes: What people should know of it: a size that was asked for and is not given.
+        files: Those that it reads, which no output may replace.
         corrupt: Frames in the middle that could not be decoded and were skipped.
 
     Example:
@@ -51,6 +53,7 @@ class Source(ABC):
     size_wh: tuple[int, int] = (0, 0)
     reopen: Callable[[], Source] | None = None
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @abstractmethod
     def read(self) -> Frame | None:
@@ -93,8 +96,10 @@ def check_source(source: T) -> T:
     """The source, where it may be one: a name, an index, a path or a ``Source``.
 
     Raises:
-        UsageError: It is something else; the message says what it lacks.
+        UsageError: It is something else, or an empty name; the message says what it lacks.
     """
+    if isinstance(source, str) and not source.strip():  # "$FILE" that was never set; as a path it is the folder here
+        raise UsageError("source", "its name is empty", "Name a file, an address or a camera; . is this folder")
     if isinstance(source, (int, str, os.PathLike, Source)) and not isinstance(source, bool):
         return source
     raise UsageError("source", not_one(source, Source, "a name, an index, a path"), "Derive it from rtface.Source")

@@ -21,6 +21,7 @@ from typing import Any
 
 from rtface.errors import EngineError
 from rtface.system.files import cache_dir, write_private
+from rtface.system.json_text import parse_json
 from rtface.system.trusted import UntrustedError, read_trusted
 
 if sys.platform == "win32":
@@ -93,11 +94,11 @@ class PlanCache:
         path = self.path(key)
         try:
             plan = read_trusted(path)
-            facts = json.loads(read_trusted(path.with_suffix(".json"), MOST_FACTS_BYTES))
+            facts = parse_json(read_trusted(path.with_suffix(".json"), MOST_FACTS_BYTES))
         except UntrustedError as error:
             mend = f"chmod go-w {self.folder} and remove what is not yours, or delete it: rtface builds it again"
             raise EngineError(str(path), f"a plan is native code, and {error}", mend) from error
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             return None
         whole = isinstance(facts, dict) and facts.get("plan_sha256") == hashlib.sha256(plan).hexdigest()
         return plan if whole else None
@@ -128,8 +129,8 @@ class PlanCache:
         """The sidecars of all plans, for the doctor."""
         found = []
         for path in sorted(self.folder.glob("*.json")):
-            with suppress(OSError, ValueError, RecursionError):
-                found.append(json.loads(read_trusted(path, MOST_FACTS_BYTES)))
+            with suppress(OSError, ValueError):
+                found.append(parse_json(read_trusted(path, MOST_FACTS_BYTES)))
         return [facts for facts in found if isinstance(facts, dict)]
 
     @contextmanager

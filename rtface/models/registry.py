@@ -7,7 +7,6 @@ read. `models_dir` names another folder of the same layout (a registry and its f
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,7 @@ from rtface.errors import ModelError
 from rtface.models.external_data import refuse_external_data
 from rtface.models.onnx_bytes import with_weights
 from rtface.system.machine import runs_int8_fast
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from rtface.system.toml import parse_toml
 
 __all__ = [
     "PACKAGE_DIR",
@@ -116,11 +111,11 @@ def entries(models_dir: str | Path | None = None) -> tuple[ModelEntry, ...]:
     folder = Path(models_dir) if models_dir is not None else PACKAGE_DIR
     path = folder / "registry.toml"
     try:
-        tables: Iterable[dict[str, Any]] = tomllib.loads(path.read_text("utf-8")).get("model", ())
+        tables: Iterable[dict[str, Any]] = parse_toml(path.read_text("utf-8")).get("model", ())
         found = [_entry(folder, table) for table in tables]
     except OSError as error:
         raise ModelError(str(path), error.strerror or str(error), _MEND) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ModelError(str(path), f"is not a readable registry: {error}", _MEND) from error
     except KeyError as error:
         raise ModelError(str(path), f"a [[model]] has no key {error}", _MEND) from error

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtface.errors import ModelError
+from rtface.system.json_text import parse_json
 from rtface.system.package_data import package_data
 
 FILE = "gates.json"
@@ -55,11 +55,11 @@ def gates(folder: str | Path | None = None) -> tuple[AccuracyGate, ...]:
     """
     path = (package_data("calibration") if folder is None else Path(folder)) / FILE
     try:
-        rows = json.loads(path.read_text("utf-8"), parse_constant=_refuse)["gates"]
+        rows = parse_json(path.read_text("utf-8"))["gates"]
         return tuple(map(_gate, rows))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         why = f"is not a readable gate table ({error})"
         raise ModelError(str(path), why, "rtface calibrate --data CORPUS measures it again") from error
 
@@ -80,10 +80,6 @@ def _gate(row: dict[str, Any]) -> AccuracyGate:
     if gate.passed and gate.failed:
         raise ValueError(f"the gate of {gate.model} passed, but {gate.failed[0]['name']} did not")
     return gate
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"expected finite figures, got {constant}")
 
 
 def gate_of(

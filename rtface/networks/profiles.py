@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,7 @@ from rtface.errors import OptionError
 from rtface.option_rules import nearest_multiples
 from rtface.options import ENGINES, PRECISIONS
 from rtface.system.package_data import package_data
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from rtface.system.toml import parse_toml
 
 Sizes = tuple[int, int, int]
 
@@ -63,7 +58,7 @@ def read_profile(name: str | Path) -> Profile:
     path = Path(name) if str(name).endswith(".toml") else package_data("engines") / f"{name}.toml"
     known = {field.name for field in fields(Profile)} - {"name"}
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = parse_toml(path.read_text("utf-8"))
         if set(table) != known:
             raise ValueError(f"expected the keys {', '.join(sorted(known))}, got {', '.join(sorted(table))}")
         return Profile(
@@ -78,7 +73,7 @@ def read_profile(name: str | Path) -> Profile:
         raise OptionError(
             str(name), "is no build profile", f"Known are {', '.join(names())}, or a .toml file"
         ) from error
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:  # TOML's error is a ValueError
+    except (OSError, ValueError, TypeError) as error:
         raise OptionError(str(path), f"is not a build profile ({error})", "Compare it with engines/cpu.toml") from error
 
 

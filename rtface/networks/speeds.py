@@ -22,6 +22,7 @@ from rtface.networks.roles import DETECTOR, ENGINE
 from rtface.options import Options
 from rtface.system import machine
 from rtface.system.files import cache_dir, write_private
+from rtface.system.json_text import parse_json
 from rtface.system.machine import package_version
 from rtface.system.trusted import read_trusted
 
@@ -110,9 +111,9 @@ def _gpu() -> str | None:
 
 def _entries() -> list[Mapping[str, Any]]:
     try:
-        found = json.loads(read_trusted(cache_path(), MOST_BYTES))["measured"]
+        found = parse_json(read_trusted(cache_path(), MOST_BYTES))["measured"]
         return [entry for entry in found if isinstance(entry, dict)]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a cache: what cannot be read was never there
+    except (OSError, ValueError, KeyError, TypeError):  # a cache: what cannot be read was never there
         return []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from rtface.errors import OutputError, UsageError, not_one
@@ -15,9 +16,15 @@ from rtface.outputs.sink import Sink
 from rtface.system.addresses import shown_address
 from rtface.system.paths import expanded, is_folder, is_there
 
+SOURCE = "is the source itself, or a part of it"
+
 
 def choose(
-    outputs: Iterable[str | Path | Sink], *, source: int | str | Path, overwrite: bool = False
+    outputs: Iterable[str | Path | Sink],
+    *,
+    source: int | str | Path,
+    files: Iterable[Path] = (),
+    overwrite: bool = False,
 ) -> tuple[Sink, ...]:
     """The sinks for paths by their endings and for addresses by their schemes; a ``Sink`` is taken as it is.
 
@@ -26,6 +33,7 @@ def choose(
             such
             as "mqtt://broker/door", or sinks; ``rtface outputs`` lists them.
         source: Where the frames come from, which must not be overwritten.
+        files: The same of a source that reads these.
         overwrite: Whether files that are there may be replaced.
 
     Raises:
@@ -34,7 +42,7 @@ def choose(
         OutputError: A path is a folder, is there already, or cannot be written.
     """
     sinks: list[Sink] = []
-    seen = dict.fromkeys(_source_files(source), "is the source itself, or a part of it")
+    seen = dict.fromkeys(chain.from_iterable(map(_source_files, (source, *files))), SOURCE)
     for output in outputs:
         if isinstance(output, Sink):
             sinks.append(output)
@@ -85,6 +93,8 @@ def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink
     path = expanded(name)
     for key in _identities(path):
         _once(seen, key, str(path))
+    if folder and any(seen.get(key) == SOURCE for one in path.glob("frame_*.jpg") for key in _identities(one)):
+        raise UsageError(str(path), "has a source among its pictures", "Name another folder")
     if not folder:
         check_writable(path, overwrite or (kind is not None and kind.continues))
     assert kind is not None  # a folder was refused
@@ -109,7 +119,7 @@ def _source_files(source: int | str | Path) -> Iterator[object]:
     with suppress(OSError, ValueError):
         if path.is_dir():
             for one in path.iterdir():
-                if one.suffix.lower() in (".jpg", ".jpeg", ".png") and one.is_file():
+                if one.suffix.lower() in (".jpg", ".jpeg", ".png", ".gif") and one.is_file():
                     yield from _identities(one)
         elif path.suffix.lower() in (".m3u8", ".m3u"):
             for line in path.read_text("utf-8", "replace").splitlines():

@@ -205,7 +205,7 @@ def _plugin() -> dict[str, Any]:
 def _read(path: Path) -> str | None:
     try:
         return path.read_text().strip() or None
-    except OSError:
+    except (OSError, UnicodeDecodeError):  # of another kind: it asks for a new one
         return None
 
 

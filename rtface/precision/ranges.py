@@ -14,6 +14,7 @@ from rtface.errors import ModelError, OutputError
 from rtface.models import ModelEntry
 from rtface.precision.int8 import Range
 from rtface.system.files import write_text
+from rtface.system.json_text import parse_json
 from rtface.system.package_data import package_data
 
 _MEND = "rtface calibrate CLIP_OR_FOLDER measures them again"
@@ -55,7 +56,7 @@ def read_record(model: ModelEntry, folder: str | Path | None = None) -> Record:
     """
     path = path_of(model.name, folder)
     try:
-        table = json.loads(path.read_text("utf-8"))
+        table = parse_json(path.read_text("utf-8"))
         ranges = {str(name): (float(low), float(high)) for name, (low, high) in table.pop("ranges").items()}
         pictures, layers = tuple(table.pop("pictures")), tuple(table.pop("float_layers"))
         record = Record(pictures=pictures, float_layers=layers, ranges=ranges, **table)

@@ -23,6 +23,7 @@ from rtface.serve.pages import TYPES, page_file
 from rtface.serve.pictures import Pictures, PicturesElsewhere, Shot
 from rtface.system.http_access import Access, App, Guard, TooLarge
 from rtface.system.http_server import HEARTBEAT_S, sse_message
+from rtface.system.json_text import parse_json
 from rtface.types import FrameResult
 
 #: Viewers of pictures and events at a time.
@@ -311,14 +312,14 @@ async def _json_of(request: Request) -> Any:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Send Content-Type: application/json")
     try:
-        return json.loads(await request.body())
+        return parse_json(await request.body())
     except ValueError as error:
         raise HTTPException(400, f"The body is not JSON ({error})") from error
 
 
 def _asked(text: str) -> dict[str, Any] | None:
     try:
-        asked = json.loads(text)
+        asked = parse_json(text)
     except ValueError:
         return None
     return asked if isinstance(asked, dict) and asked.get("next") else None

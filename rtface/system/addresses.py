@@ -18,13 +18,17 @@ _SECRET_NAMES = frozenset({"pin", "code", "access", "k", "sid", "hash", "basic",
 #: ``login=me:secret``
 _LOGIN_NAMES = ("login", "user", "usr")
 #: What ends so behind a part that is called like a secret is a page or a video: ``/auth/live.m3u8``.
-_PAGE = re.compile(r"(?i).*\.(?:mp4|m3u8|mpd|ts|mkv|webm|avi|mov|flv|sdp|mjpe?g|jpe?g|png|gif|cgi|html?|php|aspx?|json)")
+_PAGE = re.compile(
+    r"(?i).*\.(?:mp4|m3u8|mpd|ts|mkv|webm|avi|mov|flv|sdp|mjpe?g|jpe?g|png|gif|cgi|html?|php|aspx?|json)"
+)
 #: A user's name stands beside a password that is called by its first letter: ``u=me&p=secret``.
 _USER = re.compile(r"(?i)(?:^|[?&;_])(?:u|usr|un|user\w*|login\w*|account)=")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 #: Without a scheme, or with a slip in it: ``me:secret@cam``, ``rtsp:/me:secret@cam``, ``rtsp//me:secret@cam``.
 _CREDENTIALS = re.compile(r"(?:[\w+.\-]*[/\\]{1,2})?[^/\\@\s]+:[^@\s]+@[^/\s]")
-_CREDENTIALS_IN_TEXT = re.compile(r"(?<![\w/])(?:[\w+.\-]*:?[/\\]{1,2})?[^/\\@\s\"'<>`(…]+:(?!//)[^@\s\"'<>`]+@(?=[\w\[])")
+_CREDENTIALS_IN_TEXT = re.compile(
+    r"(?<![\w/])(?:[\w+.\-]*:?[/\\]{1,2})?[^/\\@\s\"'<>`(…]+:(?!//)[^@\s\"'<>`]+@(?=[\w\[])"
+)
 _ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>`]+")
 _ASSIGNED_IN_TEXT = re.compile(
     r"(?i)\b((?:[\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key|authorization)[\w\-]*|[\w\-]*(?:pw|pwd|pass))"

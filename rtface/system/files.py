@@ -24,6 +24,8 @@ if sys.platform != "win32":
 #: Longest name of a file in bytes, on all common file systems.
 LONGEST_NAME = 255
 
+_PART, PART_DIGITS = ".part-", 8
+
 
 def cache_dir() -> Path:
     """Where the user's caches are, with our folder in it; it may not be there yet.
@@ -232,14 +234,21 @@ def _sync_folder(folder: Path) -> None:
 
 def _fresh(target: Path) -> Path:
     """A name beside `target` with its ending, that no file has."""
-    mark = f".part-{secrets.token_hex(4)}{target.suffix}"
-    room = LONGEST_NAME - len(os.fsencode(mark))
-    return target.with_name(os.fsdecode(os.fsencode(target.stem)[:room]) + mark)
+    return target.with_name(f"{_begin(target)}{secrets.token_hex(PART_DIGITS // 2)}{target.suffix}")
+
+
+def _begin(target: Path) -> str:
+    """What the names of parts of `target` begin with: whole letters of its own, as many as there is room for."""
+    room = LONGEST_NAME - len(os.fsencode(f"{_PART}{target.suffix}")) - PART_DIGITS
+    stem = target.stem
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem + _PART
 
 
 def stale_parts(target: Path) -> list[Path]:
     """Parts of `target` that runs which were killed have left beside it."""
-    begin, end = f"{target.stem}.part-", target.suffix
+    begin, end = _begin(target), target.suffix
     try:
         beside = sorted(target.parent.iterdir())
     except OSError:
@@ -251,7 +260,7 @@ def _is_part(name: str, begin: str, end: str) -> bool:
     if not name.startswith(begin) or not name.endswith(end):
         return False
     mark = name[len(begin) : len(name) - len(end)]
-    return len(mark) == 8 and set(mark) <= set("0123456789abcdef")
+    return len(mark) == PART_DIGITS and set(mark) <= set("0123456789abcdef")
 
 
 def _is_open(part: Path) -> bool:

@@ -21,7 +21,7 @@ def expanded(path: str | Path) -> Path:
         return path
     try:
         return path.expanduser()
-    except RuntimeError:  # no such user, or a user without a home
+    except (RuntimeError, ValueError):  # no such user, a user without a home, a NUL in the name
         return path
 
 

@@ -21,6 +21,7 @@ from rtface.datasets.terms import RESEARCH, UNKNOWN, terms_of
 from rtface.errors import ModelError
 from rtface.models import entries
 from rtface.system.files import write_text
+from rtface.system.json_text import parse_json
 from rtface.train.sources import Source
 from rtface.version import __version__
 
@@ -142,7 +143,7 @@ def read(run: Path) -> Manifest:
     """
     path = run / FILE
     try:
-        said: Any = json.loads(path.read_text("utf-8"))
+        said: Any = parse_json(path.read_text("utf-8"))
         return Manifest(
             said["network"],
             tuple(SetFacts(**one) for one in said["sets"]),

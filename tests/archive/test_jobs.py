@@ -13,10 +13,11 @@ from rtface.errors import SourceError, UsageError
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders with files that nobody opens; the current folder."""
-    for name in ("mon/door.mp4", "tue/door.mp4", "tue/hall.mkv", "photos/a.jpg", "photos/b.png", "photos/notes.md"):
+    for name in ("mon/door.mp4", "tue/door.mp4", "tue/hall.mkv", "photos/a.jpg", "photos/b.png", "photos/notes.md", "wed/frame_000001.jpg"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
+    (tmp_path / "link").symlink_to("mon")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -51,6 +52,8 @@ def test_settings_stay_behind_the_name(files: Path) -> None:
         (["mon", "tue"], ["o/all.jsonl"], "is one name for 3 sources. Put {stem}, {parent} or {index} into it"),
         (["mon"], ["o/{stem}.csv", "o/{stem}.csv"], "o/door.csv: is named twice"),
         (["mon"], ["mon/{stem}.mp4"], "mon/door.mp4: is mon/door.mp4 itself"),
+        (["mon"], ["link/{stem}.mp4"], "link/door.mp4: is mon/door.mp4 itself"),
+        (["wed/frame_000001.jpg"], ["wed/"], "wed: has wed/frame_000001.jpg in it"),
         (["mon"], [], "goes into files, and none is named"),
         (["mon"], ["-"], "go into files"),
         (["mon"], ["mqtt://broker/{stem}"], "go into files"),

@@ -37,6 +37,12 @@ def test_frames_come_in_their_colours_and_size(size: tuple[int, int]) -> None:
 
 
 @needs_gstreamer
+def test_a_nul_is_in_no_pipeline() -> None:
+    with pytest.raises(SourceError, match="holds a NUL"):
+        open_source("gst:videotest\0src")
+
+
+@needs_gstreamer
 def test_a_size_and_a_rate_can_be_asked_for() -> None:
     settings = CaptureSettings(size_wh=(128, 96), fps=10.0)
     with GstSource("videotestsrc is-live=true", SystemClock(), settings) as source:

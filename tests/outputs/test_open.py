@@ -64,6 +64,25 @@ def test_the_same_output_twice(tmp_path: Path) -> None:
         choose([tmp_path / "a.jsonl", tmp_path / "." / "a.jsonl"], source="demo")
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_folder_of_frames_replaces_no_source(tmp_path: Path, link: bool) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    mine, others = folder / "frame_000001.jpg", tmp_path / "other" / "frame_000001.jpg"
+    others.parent.mkdir()
+    mine.touch()
+    others.touch()
+    output = f"{folder}/"
+    if link:
+        (tmp_path / "link").symlink_to(folder)
+        output = f"{tmp_path}/link/"
+    with pytest.raises(UsageError, match="has a source among its pictures"):
+        choose([output], source=mine, overwrite=True)
+    with pytest.raises(UsageError, match="has a source among its pictures"):
+        choose([output], source="2 pictures", files=(others, mine), overwrite=True)
+    assert choose([output], source=others, overwrite=True)
+
+
 def test_a_folder_without_the_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OutputError, match="permission denied"):

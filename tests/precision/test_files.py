@@ -138,9 +138,12 @@ def test_a_record_of_another_network_is_refused(record: Record, tmp_path: Path) 
     write_record(record, folder)
     with pytest.raises(ModelError, match="is of another made"):
         fingerprint(entry(tmp_path, seed=1), "int8", folder)
-    path_of("made", folder).write_text("{")
-    with pytest.raises(ModelError, match="not a readable calibration"):
-        read_record(entry(tmp_path), folder)
+    good = path_of("made", folder).read_text()
+    for text in ("{", "[" * 100_000, good.replace(": [", ": [NaN, ", 1), good.replace("[-", "[-9e999, -", 1)):
+        assert text != good
+        path_of("made", folder).write_text(text)
+        with pytest.raises(ModelError, match="not a readable calibration"):
+            read_record(entry(tmp_path), folder)
 
 
 @pytest.mark.parametrize("name", FULL)

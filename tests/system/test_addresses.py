@@ -104,7 +104,9 @@ def test_another_librarys_words_are_shown_without_secrets() -> None:
     assert shown_text(text) == "cannot open 'rtsp://…@cam/x' (password=…, tries 3) at http://cam/?token=…"
 
 
-@pytest.mark.parametrize("address", ["me:secret@cam/x", "rtsp:/me:secret@cam/x", "//me:secret@cam/x", "rtsp//me:secret@cam"])
+@pytest.mark.parametrize(
+    "address", ["me:secret@cam/x", "rtsp:/me:secret@cam/x", "//me:secret@cam/x", "rtsp//me:secret@cam"]
+)
 def test_addresses_with_a_slip_in_them_are_shown_without_secrets_in_prose_too(address: str) -> None:
     shown = shown_text(f"error opening {address}: no such file")
     assert "secret" not in shown and shown.startswith("error opening") and shown.endswith(": no such file")

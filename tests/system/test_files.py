@@ -125,6 +125,18 @@ def test_a_part_is_stale_when_its_run_is_gone(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.parametrize("stem", ["a" * 251, "ä" * 125 + "a", "\udce4" * 251])
+def test_parts_of_long_names_are_found_too(tmp_path: Path, stem: str) -> None:
+    part = PartFile(tmp_path / f"{stem}.mp4", overwrite=False)
+    part.write(b"fragment")
+    part.mark()
+    left = part.keep()
+    assert left is not None and len(os.fsencode(left.name)) <= LONGEST_NAME
+    assert stem.startswith(left.name.partition(".part-")[0]), "no letter is cut in two"
+    assert stale_parts(part.target) == [left]
+
+
+@posix
 def test_a_lock_is_one_runs(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with path.open("wb") as first, path.open("wb") as second:

@@ -25,6 +25,10 @@ def test_a_file_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.Monke
     assert expanded("~/x.jpg") == Path("~/x.jpg")
 
 
+def test_a_name_with_a_nul_stays_as_it_is() -> None:
+    assert expanded("~a\0b") == Path("~a\0b")
+
+
 def no_home() -> Path:
     raise RuntimeError("Could not determine home directory.")
 

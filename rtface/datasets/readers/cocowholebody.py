@@ -13,7 +13,6 @@ seen, and crowds are ignored regions: there is a face, and nobody says where. Pi
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from rtface.datasets.files import first_of
 from rtface.datasets.labelled import FaceLabel, LabelledImage, face_of_landmarks
 from rtface.errors import SourceError
+from rtface.system.json_text import parse_json
 
 _LISTS = {"train": "coco_wholebody_train_v1.0.json", "val": "coco_wholebody_val_v1.0.json"}
 _FACE_OF_BODY = slice(0, 3)  # nose and eyes of the 17 body points
@@ -73,7 +73,7 @@ def _pictures(file: Path, images: Path, split: str) -> Iterator[LabelledImage]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content: Any = json.loads(file.read_bytes())
+        content: Any = parse_json(file.read_bytes())
         if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
             raise ValueError("it has no images and annotations")
     except (OSError, ValueError) as error:

@@ -23,6 +23,7 @@ from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.errors import SourceError
 from rtface.system.files import atomic_write, write_text
 from rtface.system.image_bytes import decode_pixels
+from rtface.system.json_text import parse_json
 
 UInt8 = npt.NDArray[np.uint8]
 _NO_MASK, _BAD = -1, -1  # in an index row: mask offset, and offset of a picture that does not decode
@@ -134,9 +135,9 @@ def stale_entries(cache: Path) -> list[CacheEntry]:
 
 def _is_current(facts: Path, stem: str) -> bool:
     try:
-        path = Path(json.loads(facts.read_text("utf-8"))["path"])
+        path = Path(parse_json(facts.read_text("utf-8"))["path"])
         return _cache_stem(path) == stem
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
