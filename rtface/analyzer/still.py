@@ -136,22 +136,25 @@ class Stills:
     def _with_tasks(self, stills: Sequence[_Still], wanted: tuple[str, ...], budget: Budget) -> list[StillFaces]:
         options = self._options
         cuts = [cut for still in stills for cut in still.cuts()]
-        names = outputs_for(wanted, places=options.still_refine > 1)
+        names = outputs_for(wanted, places=True)
         # Of one picture the first pass has the parsing too: a session without it would take 50 ms to open.
         first = [name for name in names if name != parsing.OUTPUT] if len(stills) > 1 else names
         for _ in range(options.still_refine - 1):
             cuts = self._recut(cuts, first, budget)
+        answers: list[Tensors] = []
+        if options.still_refine == 1:  # the first look is the last one too
+            cuts, seen = self._uprighted(cuts, names, budget)
+            answers.append(seen)
         looks = [look.crops([cut.crop for cut in cuts]) for look in VIEWS[: options.still_tta]]
-        answers = [
-            self._look([cut.at(crop) for cut, crop in zip(cuts, crops, strict=True)], names, budget, mirror=look.mirror)
-            for look, crops in zip(VIEWS, looks, strict=False)
-        ]
+        for look, crops in list(zip(VIEWS, looks, strict=False))[len(answers) :]:
+            some = [cut.at(crop) for cut, crop in zip(cuts, crops, strict=True)]
+            answers.append(self._look(some, names, budget, mirror=look.mirror))
         results, start = [], 0
         for still in stills:
             rows = slice(start, start + len(still.found))
             start = rows.stop
-            seen = [{name: answer[name][rows] for name in answer} for answer in answers]
-            results.append(self._typed(still, cuts[rows], [look[rows] for look in looks], seen, wanted))
+            said = [{name: answer[name][rows] for name in answer} for answer in answers]
+            results.append(self._typed(still, cuts[rows], [look[rows] for look in looks], said, wanted))
         budget.stop_stage("tasks")
         return results
 
@@ -220,28 +223,29 @@ class Stills:
         """Crops of the landmarks seen in `cuts`; a crop that ran away from its face stays as it was."""
         if not cuts:
             return cuts
-        cuts, points = self._uprighted(cuts, names, budget)
-        again = [crop_from_landmarks(face) for face in points]
+        cuts, seen = self._uprighted(cuts, names, budget)
+        again = [crop_from_landmarks(face) for face in self._points(cuts, seen)]
         return [
             cut.at(new) if new.finite and new.near(cut.crop, centre=0.5, ratio=2.5) else cut
             for cut, new in zip(cuts, again, strict=True)
         ]
 
-    def _uprighted(
-        self, cuts: list[_Cut], names: Sequence[str], budget: Budget
-    ) -> tuple[list[_Cut], NDArray[np.float32]]:
-        """The crops in which the faces stand upright, and the landmarks (N, 68, 2) seen there, px of the frame."""
+    def _uprighted(self, cuts: list[_Cut], names: Sequence[str], budget: Budget) -> tuple[list[_Cut], Tensors]:
+        """The crops in which the faces stand upright, and the engine's answers to them."""
         seen = self._look(cuts, names, budget)
-        points = self._points(cuts, seen)
+        if not cuts:
+            return cuts, seen
         doubtful = doubtful_rows(seen[QUALITY], [cut.boxed for cut in cuts])
         tried = [cuts[row]._replace(crop=crop, turned=True) for row in doubtful for crop in turns(cuts[row].boxed)]
         if not tried:
-            return cuts, points
+            return cuts, seen
         better = self._look(tried, names, budget)
         rows, choices = turned_rows(seen[QUALITY][doubtful], better[QUALITY])
-        points[doubtful[rows]] = self._points(tried, better)[choices]
+        seen = {name: answer.copy() for name, answer in seen.items()}
+        for name, answer in seen.items():
+            answer[doubtful[rows]] = better[name][choices]
         chosen = dict(zip(doubtful[rows].tolist(), choices.tolist(), strict=True))
-        return [tried[chosen[row]] if row in chosen else cut for row, cut in enumerate(cuts)], points
+        return [tried[chosen[row]] if row in chosen else cut for row, cut in enumerate(cuts)], seen
 
     def _points(self, cuts: Sequence[_Cut], tensors: Tensors) -> NDArray[np.float32]:
         """The landmarks (N, 68, 2) of what the engine answered to each crop, px of the frame."""

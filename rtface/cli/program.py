@@ -6,7 +6,9 @@ Verbs are imported when they run. ``rtface --help`` needs none of them, nor type
 from __future__ import annotations
 
 import _thread
+import errno
 import os
+import select
 import signal
 import sys
 import threading
@@ -58,17 +60,14 @@ def run_program(args: list[str]) -> int:
         return lazy.complete()
     if len(args) > 1 and args[0] == "help":
         args = [*args[1:], "--help"]
-    if not args or args[0] in ("--help", "-h", "help"):
-        print(HELP.format(verbs="\n".join(f"  {verb:<10} {VERBS[verb].about}" for verb in VERBS)), end="")
-        return 0 if args else EXIT_USAGE
-    if args[0] in ("--version", "-V"):
-        print(f"rtface {__version__}")
-        return 0
     _speakable()
     with warnings.catch_warnings(), _Interrupts() as interrupts:
         warnings.showwarning = _warn  # type: ignore[assignment]  # it needs the first of its arguments
         try:
-            return _run(args[0], args[1:])
+            code = _run(args)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # at Python's own end nobody could say what is wrong
+            return code
         except KeyboardInterrupt:
             return interrupts.said()
         except Exception as error:
@@ -92,7 +91,14 @@ def _warn(message: Warning | str, *_: object) -> None:
     print(f"rtface: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def _run(verb: str, args: list[str]) -> int:
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(HELP.format(verbs="\n".join(f"  {verb:<10} {VERBS[verb].about}" for verb in VERBS)), end="")
+        return 0 if words else EXIT_USAGE
+    if words[0] in ("--version", "-V"):
+        print(f"rtface {__version__}")
+        return 0
+    verb, args = words[0], words[1:]
     if verb not in VERBS:
         raise unknown("verb", verb, VERBS, UsageError)
     import typer
@@ -129,9 +135,39 @@ def _failed(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename and error.strerror:
         print(f"rtface: {shown_address(str(error.filename))}: {error.strerror}", file=sys.stderr)
         return EXIT_FAILED
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _full(error)
     line = shown_text(" ".join(str(error).split()))
     print(f"rtface: {type(error).__name__}: {line}. RTFACE_DEBUG=1 shows where, for a bug report", file=sys.stderr)
     return EXIT_FAILED
+
+
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EPIPE)
+
+
+def _full(error: OSError) -> int:
+    """A file that is open, mostly stdout, takes no more. A reader of stdout that left, as ``head`` does, has enough."""
+    code = EXIT_FAILED
+    if error.errno == errno.EPIPE and _reader_left():
+        code = 0
+    else:
+        why = f"cannot be written ({error.strerror})"
+        print(f"rtface: output: {why}. Make room, or name a file elsewhere", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError, ValueError):
+        with suppress(OSError, AttributeError, ValueError):  # what its buffer holds would fail at Python's end as well
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _reader_left() -> bool:
+    try:
+        asked = select.poll()
+        asked.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & select.POLLERR for _, event in asked.poll(0))
+    except (OSError, AttributeError, ValueError):  # Windows has no such question
+        return False
 
 
 _CV2_MEND = (

@@ -147,7 +147,8 @@ def _opened(file: Path) -> Iterator[Any]:
     """The open file; what pyarrow says against it becomes one line."""
     parquet, arrow = require("pyarrow.parquet", "eval"), require("pyarrow", "eval")
     try:
-        with parquet.ParquetFile(file) as opened:
+        # As an open file: Arrow takes no name that is not UTF-8.
+        with file.open("rb") as raw, parquet.ParquetFile(raw) as opened:
             missing = sorted({*NEEDED} - {*opened.schema_arrow.names})
             if missing:
                 mend = f"A corpus file has {', '.join(NEEDED)}; rtface import makes them"

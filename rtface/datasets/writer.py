@@ -105,7 +105,8 @@ def write_parts(
         step(rows.stop - rows.start)
     with atomic_write(path) as file, pq.ParquetWriter(file, columns, compression="zstd") as writer:
         for part in done:
-            writer.write_table(pq.read_table(part))
+            with part.open("rb") as opened:  # Arrow takes no name that is not UTF-8
+                writer.write_table(pq.read_table(opened))
     shutil.rmtree(parts)
     return left_out
 

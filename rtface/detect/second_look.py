@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rtface.detect.base import Detections
 from rtface.geometry.boxes import iou_matrix
-from rtface.geometry.crop import Crop, crop_to_frame_matrix, map_points, warp_crops
+from rtface.geometry.crop import Crop, crop_from_points5, crop_to_frame_matrix, map_points, warp_crops
 
 DOUBTFUL = (0.2, 0.65)
 """Scores between these are asked again. What scores more stays what it is, and saves the time."""
@@ -28,8 +28,15 @@ SAME_IOU = 0.45
 TURNS = (0.0, 90.0, 180.0, -90.0)
 """Rolls in degrees in which a face that may not be upright is looked at."""
 
-TURNED_SCORE, TURNED_GAIN = 0.5, 1.2
-"""What a turned face scores at least, and how many times as much as upright."""
+UPRIGHT_SCORE, UPRIGHT_ROLL = 0.8, 15.0
+"""A face that scores as much, and is rolled by fewer degrees, is as it was seen: of 38 faces upside down the best
+scores .74."""
+
+ROLLED_SCORE = 0.45
+"""What a face that is rolled scores at least where it is looked at with its eyes level."""
+
+TURNED_SCORE, TURNED_GAIN = 0.5, 1.05
+"""What a turned face scores at least, and how many times as much as the way it was seen at first."""
 
 LEAST_PX = 24
 """Which way up a smaller face is, is not asked."""
@@ -65,22 +72,27 @@ def second_scores(
 def uprighted(
     image: NDArray[np.uint8], found: Detections, forward: Callable[[NDArray[np.uint8]], NDArray[Any]]
 ) -> Detections:
-    """The same faces, the doubtful ones that are upside down or on their side with points and pose as they are.
+    """The same faces, those that may be rolled, on their side or upside down with points and pose as they are.
 
-    The network takes every face for an upright one. Looked at in every turn, it tells: of faces of AFW that were turned
-    by 180° and scored .52 and more, 2 of 17 kept wrong points; no upright one is turned.
+    The network takes every face for an upright one, and its points of one that is rolled by 40° and more are coarse. It
+    is looked at again with the line of its eyes level, as far as that is known, and in the other turns from there. On
+    AFW (faces of 14 px and more between the eyes, each picture turned by 20, 45, 70, 135, 180, 225, 270 and 315°) wrong
+    points become 13 of 986 from 189; as the pictures stand 3 of 305 are wrong before and after, and none is turned.
     """
     points5, pose = found.points5.copy(), found.pose.copy()
-    for row in np.flatnonzero(found.scores < DOUBTFUL[1]):
-        x0, y0, x1, y1 = found.boxes_xyxy[row]
-        if max(x1 - x0, y1 - y0) < LEAST_PX:
+    for row, box in enumerate(found.boxes_xyxy):
+        roll = crop_from_points5(points5[row]).roll
+        rolled = abs(roll) >= UPRIGHT_ROLL
+        if max(box[2:] - box[:2]) < LEAST_PX or (found.scores[row] >= UPRIGHT_SCORE and not rolled):
             continue
-        looks = [_Look(image, found.boxes_xyxy[row], roll) for roll in TURNS]
+        looks = [_Look(image, box, roll + turn) for turn in TURNS]
         cells = [look.best(forward(look.pixels())[0]) for look in looks]
         turn = int(np.argmax([cell[4] for cell in cells]))
-        if cells[turn][4] >= max(TURNED_SCORE, TURNED_GAIN * cells[0][4]):
+        least = max(TURNED_SCORE, TURNED_GAIN * cells[0][4]) if turn else ROLLED_SCORE
+        if (turn or rolled) and cells[turn][4] >= least:
             points5[row] = looks[turn].to_picture(cells[turn][5:15].reshape(5, 2))
-            pose[row] = cells[turn][15:18] + np.array((0.0, 0.0, TURNS[turn]), np.float32)
+            pose[row] = cells[turn][15:18]
+            pose[row, 2] = (pose[row, 2] + looks[turn].roll + 180.0) % 360.0 - 180.0
     return replace(found, points5=points5, pose=pose)
 
 
@@ -90,10 +102,10 @@ class _Look:
     def __init__(self, image: NDArray[np.uint8], box_xyxy: NDArray[Any], roll: float = 0.0) -> None:
         x0, y0, x1, y1 = (float(v) for v in box_xyxy)
         side = max(x1 - x0, y1 - y0, 1.0)
-        self._image, self._size = image, FACE_PX * AROUND
+        self._image, self._size, self.roll = image, FACE_PX * AROUND, roll
         self._crop = Crop((x0 + x1) / 2, (y0 + y1) / 2, side * AROUND, roll)
         half = np.array((x1 - x0, y1 - y0)) * FACE_PX / side / 2
-        half = half[::-1] if roll % 180 else half
+        half = half[::-1] if round(roll / 90) % 2 else half
         middle = (self._size - 1) / 2
         self._box = np.concatenate((middle - half, middle + half))  # in the mirror as well
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 import rtface
 from rtface.analyzer import Analyzer, still, upright
 from rtface.analyzer.upright import doubtful_rows
-from rtface.detect import UprightDetector
+from rtface.detect import Detections, UprightDetector
 from rtface.geometry.crop import Crop
 from rtface.options import Options
 
@@ -65,6 +66,17 @@ def test_the_five_points_are_right_without_landmarks_too(face: Picture) -> None:
     assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
 
 
+@pytest.mark.parametrize("tasks", [("landmarks", "pose"), ("pose",)])
+@pytest.mark.parametrize("looks", [1, 4])
+def test_with_one_pass_a_turned_face_is_right_too(face: Picture, looks: int, tasks: tuple[str, ...]) -> None:
+    with Analyzer(Options(tasks=tasks, still_refine=1, still_tta=looks)) as analyzer:
+        (stands,) = analyzer.image(face).faces
+        (lies,) = analyzer.image(turned(face, 2)).faces
+    back = turned_back(lies.points5, face, 2)
+    assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+    assert abs(abs(lies.pose.roll - stands.pose.roll) - 180) < 10
+
+
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 def test_without_tasks_the_five_points_are_right_or_the_face_is_not_reported(face: Picture, quarters: int) -> None:
     # Of a large part of the picture the detector is surer: closer, a face on its head scores over the bar as well.
@@ -74,6 +86,24 @@ def test_without_tasks_the_five_points_are_right_or_the_face_is_not_reported(fac
         for lies in analyzer.image(turned(near, quarters)).faces:
             back = turned_back(lies.points5, near, quarters)
             assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+
+
+@pytest.mark.parametrize("degrees", [-60, -45, 45, 60, 135, 225])
+def test_without_tasks_the_five_points_of_a_rolled_face_are_right(face: Picture, degrees: int) -> None:
+    height, width = face.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 1.0)  # OpenCV turns counter-clockwise
+    rolled = cv2.warpAffine(face, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    with Analyzer(Options(tasks=())) as analyzer:
+        (stands,) = analyzer.image(face).faces
+        there = stands.points5 @ matrix[:, :2].T + matrix[:, 2]
+        box = np.concatenate((there.min(axis=0) - 60, there.max(axis=0) + 60))[None].astype(np.float32)
+        seen = analyzer.detector.detect(rolled, still=True)[:1]
+        if not len(seen):  # the detector sees none: what it would be asked if it did
+            seen = Detections(box, np.array([0.6], np.float32), stands.points5[None], np.zeros((1, 3), np.float32))
+        assert isinstance(analyzer.detector, UprightDetector)
+        found = analyzer.detector.uprighted(rolled, seen)
+    assert np.linalg.norm(found.points5[0] - there, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+    assert abs((found.pose[0, 2] - degrees + 180) % 360 - 180) < 25
 
 
 def test_the_detector_tells_which_way_up_a_face_is(face: Picture) -> None:

@@ -13,7 +13,8 @@ from rtface.errors import SourceError, UsageError
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders with files that nobody opens; the current folder."""
-    for name in ("mon/door.mp4", "tue/door.mp4", "tue/hall.mkv", "photos/a.jpg", "photos/b.png", "photos/notes.md", "wed/frame_000001.jpg"):
+    videos, pictures = ("mon/door.mp4", "tue/door.mp4", "tue/hall.mkv"), ("photos/a.jpg", "photos/b.png")
+    for name in (*videos, *pictures, "photos/notes.md", "wed/frame_000001.jpg"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")

@@ -218,6 +218,32 @@ def test_a_closed_stdout_is_an_error_and_a_closed_stderr_is_none(closing: str, c
         assert len(done.stdout.splitlines()) == 4 and not done.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")  # noqa: PTH110
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("args", [["--version"], ["--help"], ["models", "list"]])
+def test_a_stdout_that_takes_no_more_is_one_line(args: list[str], buffered: str) -> None:
+    code = f"from rtface.cli.app import main; main({args})"
+    env = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, env=env)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "rtface: output: cannot be written (No space left on device). Make room, or name a file elsewhere\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that tell that their reader left")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_reader_that_left_had_enough(buffered: str) -> None:
+    code = "from rtface.cli.app import main; main(['--version'])"
+    env = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, env=env)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_in_an_encoding_without_its_letters() -> None:
     code = "from rtface.cli.app import main; main(['run', '--help'])"
     env = {**os.environ, "PYTHONIOENCODING": "latin-1"}

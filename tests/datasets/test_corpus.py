@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,16 @@ def test_reads_pictures_masks_and_labels(tmp_path: Path) -> None:
     assert (first.yaw_true, first.box_source, first.points5_source) == (15.0, "human", "human")
     assert second.box_xyxy is None and second.landmarks68 is None
     assert sample.row.emotion_votes is not None and sample.row.emotion_votes[0] == 9
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [record("a", grey(7))])
+    folder = tmp_path / os.fsdecode(b"Stra\xdfe")
+    folder.mkdir()
+    (tmp_path / "a.parquet").rename(folder / "a.parquet")
+    (sample,) = list(Samples(folder, lambda row: True))
+    assert (sample.image == 7).all()
 
 
 def test_takes_wanted_rows_of_all_files_in_order_up_to_the_limit(tmp_path: Path) -> None:
