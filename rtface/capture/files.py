@@ -14,7 +14,12 @@ from rtface.system.clock import Clock, SystemClock
 from rtface.system.paths import expanded, is_folder, is_there
 
 #: What counts as a video in a folder; a file that is named itself may end as it likes.
-VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"})
+VIDEOS = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".avi", ".divx", ".mkv", ".webm", ".ogv", ".flv", ".f4v"),
+        *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".wmv", ".asf", ".mxf", ".dv", ".y4m", ".mjpeg", ".mjpg"),
+    }
+)
 
 Named = int | str | Path | Source
 

@@ -24,8 +24,8 @@ from rtface.types import Frame
 
 SUFFIXES = frozenset(
     {
-        *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".jp2", ".gif"),
-        *(".avif", ".heic", ".heif"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif"),
+        *(".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".hif"),
     }
 )
 

@@ -17,7 +17,7 @@ from rtface.capture.reconnecting import Reconnect
 from rtface.capture.settings import AS_IT_COMES, CaptureSettings
 from rtface.capture.source import Source
 from rtface.capture.turned import Looped, Turned
-from rtface.capture.video import open_video
+from rtface.capture.video import has_several_frames, open_video
 from rtface.errors import SourceError
 from rtface.system import filetype
 from rtface.system.addresses import shown_address
@@ -25,6 +25,8 @@ from rtface.system.clock import Clock, SystemClock
 from rtface.system.images import check_file
 from rtface.system.paths import expanded, is_folder
 
+#: What a file of one JPEG behind the other is called; its first bytes are those of a picture.
+MOTION_JPEG = (".mjpeg", ".mjpg")
 #: While a source is waited for, its user hears about so often that it is, in seconds.
 BEAT_S = 0.5
 
@@ -136,9 +138,16 @@ def _open(source: int | str | Path, clock: Clock, settings: CaptureSettings) -> 
     kind = check_file(path)
     if kind == "playlist":
         raise SourceError(name, "is a playlist, which could name any file", "Give the address that it comes from")
-    if kind in filetype.PICTURES:
+    if _is_picture(path, kind):
         return PictureSource(name, [path], clock)
     return open_video(name, path, kind, clock, settings.hwaccel)
+
+
+def _is_picture(path: Path, kind: str | None) -> bool:
+    """Whether a file has one picture: a GIF may be a clip, and a row of JPEGs is a video by its name only."""
+    if kind == "gif":
+        return not has_several_frames(path)
+    return kind in filetype.PICTURES and path.suffix.lower() not in MOTION_JPEG
 
 
 def _special(name: str, clock: Clock, settings: CaptureSettings) -> Source | None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,17 @@ def open_video(name: str, path: Path, kind: str | None, clock: Clock, hwaccel: s
     if kind is None and filetype.is_text(path):
         raise _not_a_video(path)
     return VideoSource(name, _open_file(path, kind, hwaccel), clock, path, kind)
+
+
+def has_several_frames(path: Path) -> bool:
+    """Whether a file has more than one frame; False also where it cannot be read: who reads it says why."""
+    import av
+    from av.error import FFmpegError
+
+    with suppress(FFmpegError, ValueError, IndexError), av.open("file:" + os.fspath(path)) as container:
+        packets = (packet for packet in container.demux(video=0) if packet.size)
+        return len(list(islice(packets, 2))) > 1
+    return False
 
 
 def _open_file(path: Path, kind: str | None, hwaccel: str) -> InputContainer:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,8 +15,10 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from rtface.cli.verbs import VERBS
+from rtface.system.paths import expanded
 
 PROGRAM = "rtface"
+HOMES = "_homes_are_found"
 COMPLETE_VARIABLE = "_RTFACE_COMPLETE"
 """Set by the completion scripts: what a shell wants to know, such as ``complete_bash``."""
 
@@ -32,7 +37,9 @@ class LazyGroup(TyperGroup):
         verb = VERBS.get(args[0])
         if verb is None:
             return super().resolve_command(ctx, args)
-        command = get_command(getattr(import_module(verb.module), verb.name))
+        verbs = getattr(import_module(verb.module), verb.name)
+        _tildes_are_home(verbs)
+        command = get_command(verbs)
         _switches_take_nothing(command, ctx)
         if COMPLETE_VARIABLE not in os.environ:
             _brackets_are_text(command)
@@ -47,6 +54,31 @@ def _switches_take_nothing(command: Any, ctx: Any) -> None:
             parameter.metavar = ""
     for inner in getattr(command, "commands", {}).values():
         _switches_take_nothing(inner, ctx)
+
+
+def _tildes_are_home(verbs: typer.Typer) -> None:
+    """``--out=~/corpus`` comes with its ``~``, which no shell takes away there."""
+    for info in verbs.registered_commands:
+        if info.callback is not None and not hasattr(info.callback, HOMES):
+            info.callback = _with_homes(info.callback)
+    for group in verbs.registered_groups:
+        if group.typer_instance is not None:
+            _tildes_are_home(group.typer_instance)
+
+
+def _with_homes(verb: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(verb)
+    def run_verb(*args: Any, **values: Any) -> Any:
+        return verb(*args, **{name: _with_home(value) for name, value in values.items()})
+
+    setattr(run_verb, HOMES, True)
+    return run_verb
+
+
+def _with_home(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_home(one) for one in value]
+    return expanded(value) if isinstance(value, Path) else value
 
 
 def _brackets_are_text(command: Any) -> None:

@@ -107,7 +107,8 @@ def check_file(path: Path) -> str | None:
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
     why = getattr(error, "strerror", None) or str(error)
-    return SourceError(str(path), f"cannot be read ({why})", "Check its permissions")
+    mend = "Check its permissions" if isinstance(error, PermissionError) else "Check the path, and the disk"
+    return SourceError(str(path), f"cannot be read ({why})", mend)
 
 
 def encoded(image: NDArray[Any], kind: str = ".jpg", quality: int | None = None) -> bytes | None:

@@ -29,9 +29,10 @@ def parse_toml(text: str) -> dict[str, Any]:
         {'max_faces': 2}
     """
     try:
-        return tomllib.loads(text)
+        content: dict[str, Any] = tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return content
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from rtface.capture import camera
-from rtface.capture.images import PictureSource
+from rtface.capture.images import SUFFIXES, PictureSource
 from rtface.capture.open import demo_clip, open_source
 from rtface.capture.source import Source
 from rtface.errors import SourceError
@@ -129,6 +130,41 @@ def test_a_single_picture_and_a_gif(tmp_path: Path) -> None:
         assert [frame.image.shape for frame in frames_of(source)] == [(120, 160, 3)]
     with pytest.raises(SourceError, match="is cut short"):
         open_source(cut(path, 0.5))
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_a_gif_is_a_picture_or_a_clip(tmp_path: Path, pictures: int) -> None:
+    path = tmp_path / "face.gif"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("gif", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "rgb8"
+        for index in range(pictures):
+            frame = av.VideoFrame.from_ndarray(np.roll(picture(), 9 * index, axis=1), format="bgr24")
+            container.mux(stream.encode(frame.reformat(format="rgb8")))
+        container.mux(stream.encode(None))
+    with open_source(path) as source:
+        assert isinstance(source, PictureSource) == (pictures == 1)
+        assert [frame.image.shape for frame in frames_of(source)] == [(120, 160, 3)] * pictures
+
+
+@pytest.mark.parametrize("ending", [".mjpeg", ".MJPG"])
+def test_jpegs_one_behind_the_other_are_a_video(tmp_path: Path, ending: str) -> None:
+    data = b"".join(cv2.imencode(".jpg", np.roll(picture(), 9 * index, axis=1))[1].tobytes() for index in range(5))
+    path = tmp_path / f"clip{ending}"
+    path.write_bytes(data)
+    with open_source(path) as source:
+        assert len(list(frames_of(source))) == 5
+    path.rename(tmp_path / "photo.jpg")  # a phone's picture with another one behind it
+    with open_source(tmp_path / "photo.jpg") as source:
+        assert isinstance(source, PictureSource) and len(list(frames_of(source))) == 1
+
+
+@pytest.mark.parametrize("ending", sorted(SUFFIXES - {".heic", ".heif", ".hif", ".avif"}))
+def test_pictures_of_every_ending_count_in_a_folder(tmp_path: Path, ending: str) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), picture())
+    (tmp_path / "a.png").rename(tmp_path / f"a{ending.upper()}")
+    with open_source(tmp_path) as source:
+        assert source.frame_count == 1 and len(list(frames_of(source))) == 1
 
 
 def test_the_demo_clip_ships() -> None:

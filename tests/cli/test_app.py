@@ -244,6 +244,26 @@ def test_a_reader_that_left_had_enough(buffered: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["run", "demo", "--config=~/x.toml"],
+        ["models", "list", "--models-dir=~/x"],
+        ["eval", "landmarks", "--data=~/x"],
+        ["report", "~/x.db"],
+        ["import", "pts", "~/x", "--out=~/y"],
+        ["bench", "--frames", "1", "--json=~/x/b.json"],
+    ],
+)
+def test_a_tilde_is_the_home_in_every_path(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    done = cli(*args)
+    assert done.code and str(tmp_path / "x") in done.err and "~" not in done.err.partition(". ")[0]
+
+
 def test_help_in_an_encoding_without_its_letters() -> None:
     code = "from rtface.cli.app import main; main(['run', '--help'])"
     env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
