@@ -121,22 +121,24 @@ class GpuCrops:
     def __init__(self, cuda: Cuda, size: int, image: bytes | None = None) -> None:
         self._cuda, self.size = cuda, size
         self._kernel = cuda.kernel(image or compile_kernel(SOURCE, NAME, cuda.capability), NAME)
-        self._pixels, self._regions = MirroredBlock(cuda), MirroredBlock(cuda)
+        self._slots = [(MirroredBlock(cuda), MirroredBlock(cuda)) for _ in range(2)]  # pixels and regions
 
-    def reserve(self, count: int) -> None:
-        """Ask for the memory of so many crops of usual size now, so that no frame waits for it."""
-        self._pixels.at_least(count * 3 * (RESERVED * self.size) ** 2)
-        self._regions.at_least(count * FIELDS.itemsize)
+    def reserve(self, count: int, slots: int = 1) -> None:
+        """Ask for the memory of so many crops of usual size now, so that no frame waits for it; of so many calls."""
+        for pixels, regions in self._slots[:slots]:
+            pixels.at_least(count * 3 * (RESERVED * self.size) ** 2)
+            regions.at_least(count * FIELDS.itemsize)
 
     def takes(self, crops: Sequence[Crop]) -> bool:
         """Whether the kernel averages often enough for all of them."""
         return all(halvings_of(crop, self.size) <= MAX_HALVINGS for crop in crops)
 
-    def put(self, image: NDArray[np.uint8], crops: Sequence[Crop], address: int) -> None:
+    def put(self, image: NDArray[np.uint8], crops: Sequence[Crop], address: int, slot: int = 0) -> None:
         """Put the sampling of `crops` from `image` (H, W, 3) BGR into (N, size, size, 3) at `address` in the stream.
 
-        What was put before must be done: its buffers are filled again.
+        What was put in the same `slot` (0 or 1) before must be done: its buffers are filled again.
         """
+        in_pixels, in_regions = self._slots[slot]
         height, width = image.shape[:2]
         regions = [
             region_under(width, height, crop_to_frame_matrix(crop, self.size), self.size, halvings_of(crop, self.size))
@@ -146,28 +148,28 @@ class GpuCrops:
         for region in regions:
             total += _nbytes(region)
             offsets.append(total)
-        self._pixels.at_least(max(1, total))
-        self._regions.at_least(len(crops) * FIELDS.itemsize)
-        told = view(self._regions.host, (len(crops),), FIELDS)
+        in_pixels.at_least(max(1, total))
+        in_regions.at_least(len(crops) * FIELDS.itemsize)
+        told = view(in_regions.host, (len(crops),), FIELDS)
         for row, (region, offset) in enumerate(zip(regions, offsets, strict=False)):
             if region is None:
                 told[row] = (np.zeros(6), 0, 0, 0, 0, 0)
                 told[row]["matrix"][2] = -2.0  # beside everything
                 continue
             part = region.cut(image)
-            view(self._pixels.host, part.shape, np.uint8, offset)[...] = part
+            view(in_pixels.host, part.shape, np.uint8, offset)[...] = part
             told[row] = (region.matrix.ravel(), region.across, region.down, region.halvings, 3 * part.shape[1], offset)
-        for block in (self._pixels, self._regions):
+        for block in (in_pixels, in_regions):
             block.upload()
         side = -(-self.size // BLOCK[0]), -(-self.size // BLOCK[1])
-        pointers = [(block.device.device_address, ctypes.c_void_p) for block in (self._pixels, self._regions)]
+        pointers = [(block.device.device_address, ctypes.c_void_p) for block in (in_pixels, in_regions)]
         given = (*pointers, (address, ctypes.c_void_p), (self.size, ctypes.c_int))
         self._cuda.launch(self._kernel, (*side, len(crops)), BLOCK, *given)
 
     def close(self) -> None:
         """Give the buffers back; idempotent."""
-        self._pixels.close()
-        self._regions.close()
+        for block in sum(self._slots, ()):
+            block.close()
 
 
 def _nbytes(region: Region | None) -> int:

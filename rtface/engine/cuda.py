@@ -61,6 +61,19 @@ class Graph(Protocol):
         """Give it back; idempotent."""
 
 
+class Event(Protocol):
+    """A place in the stream that can be waited for, again and again."""
+
+    def record(self) -> None:
+        """It is where the stream ends now."""
+
+    def wait(self) -> None:
+        """Until the stream has come there; what was put in it since may still run."""
+
+    def close(self) -> None:
+        """Give it back; idempotent."""
+
+
 class Cuda(Protocol):
     """One stream on one GPU.
 
@@ -104,6 +117,9 @@ class Cuda(Protocol):
 
     def gaps_ms(self, *marks: Any) -> list[float]:
         """Milliseconds on the GPU from each mark to the next; the marks are given back."""
+
+    def event(self) -> Event:
+        """A place in the stream, to wait for a part of what is in it."""
 
     def wait(self) -> None:
         """Until the stream is empty."""
@@ -244,6 +260,29 @@ class DriverGraph:
             self._driver.cuGraphExecDestroy(ready)
 
 
+class DriverEvent:
+    """A place in a stream; implements `Event`."""
+
+    def __init__(self, driver: Any, stream: Any) -> None:
+        self._driver, self._stream = driver, stream
+        flags = driver.CUevent_flags.CU_EVENT_DISABLE_TIMING  # without a time it costs less
+        self._event = _do(driver, driver.cuEventCreate(flags))
+
+    def record(self) -> None:
+        """It is where the stream ends now."""
+        _do(self._driver, self._driver.cuEventRecord(self._event, self._stream))
+
+    def wait(self) -> None:
+        """Until the stream has come there."""
+        _do(self._driver, self._driver.cuEventSynchronize(self._event))
+
+    def close(self) -> None:
+        """Give it back; idempotent."""
+        event, self._event = self._event, None
+        if event is not None:
+            self._driver.cuEventDestroy(event)
+
+
 class DriverCuda:
     """`Cuda` by NVIDIA's driver API; also kernels and times, which a network alone does not need."""
 
@@ -302,6 +341,10 @@ class DriverCuda:
         finally:
             driver.cuGraphDestroy(graph)
         return DriverGraph(driver, ready, self._stream)
+
+    def event(self) -> DriverEvent:
+        """A place in the stream, to wait for a part of what is in it."""
+        return DriverEvent(self._driver, self._stream)
 
     def wait(self) -> None:
         """Until the stream is empty."""

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.engine.base import Cropping, DeviceFailed, Engine, Preparable, Tensors, prunes
+from rtface.engine.tickets import Answered, Ticket, begun, submitter
+from rtface.errors import EngineError
 from rtface.geometry.crop import CROP_SIZE, Crop, warp_crops
 
 log = logging.getLogger(__name__)
@@ -84,8 +86,61 @@ class FallbackEngine:
                 return self._now.run_crops(image, crops, names)
             except DeviceFailed as error:
                 self._give_up(error)
+        return self._now.run(self._cut_here(image, crops), names)
+
+    def submits(self) -> bool:
+        """Whether the engine that runs now can begin a call before the last one's answers are read."""
+        return submitter(self._now) is not None
+
+    def submit(self, batch: NDArray[Any], names: Sequence[str]) -> Ticket:
+        """As `run`, without waiting, where `submits` says yes; else it has run.
+
+        Raises:
+            EngineError: The batch is not what the network takes, or the spare fails too.
+        """
+        engine = self._now
+        try:
+            ticket = begun(engine, batch, names)
+        except DeviceFailed as error:
+            self._give_up(error)
+            return Answered(self._now.run(batch, names))
+        if isinstance(ticket, Answered):
+            return ticket
+        kept = batch.copy()  # the caller may write to it, and it may have to be run again
+        return _Insured(ticket, lambda error: self._again(engine, error, lambda: kept, names))
+
+    def submit_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Ticket:
+        """As `run_crops`, without waiting, where `submits` says yes; else it has run.
+
+        The image must stay as it is until the ticket is collected.
+
+        Raises:
+            EngineError: The spare fails too.
+        """
+        engine = self._now
+        able = submitter(engine)
+        if able is None:
+            return Answered(self.run_crops(image, crops, names))
+        try:
+            ticket = able.submit_crops(image, crops, names)
+        except DeviceFailed as error:
+            self._give_up(error)
+            return Answered(self.run_crops(image, crops, names))
+        return _Insured(ticket, lambda error: self._again(engine, error, lambda: self._cut_here(image, crops), names))
+
+    def _again(
+        self, engine: Engine, error: EngineError, batch: Callable[[], NDArray[Any]], names: Sequence[str]
+    ) -> Tensors:
+        """Run a call that `engine` has not ended by the spare; it is closed where another call has met its failure."""
+        if engine is self._now:
+            if not isinstance(error, DeviceFailed):
+                raise error
+            self._give_up(error)
+        return self._now.run(batch(), names)
+
+    def _cut_here(self, image: NDArray[np.uint8], crops: Sequence[Crop]) -> NDArray[np.uint8]:
         size = self._crop_px
-        return self._now.run(warp_crops(image, crops, np.empty((len(crops), size, size, 3), np.uint8)), names)
+        return warp_crops(image, crops, np.empty((len(crops), size, size, 3), np.uint8))
 
     def describe(self) -> dict[str, str | int]:
         """Of the engine that runs now."""
@@ -108,3 +163,22 @@ class FallbackEngine:
         self._now = self._spare()
         log.warning("%s; %s runs on %s from here on", error, self._name, self._now.describe()["engine"])
         self._prepare()
+
+
+class _Insured:
+    """A ticket whose call is run again where its device fails; implements `Ticket`."""
+
+    def __init__(self, ticket: Ticket, again: Callable[[EngineError], Tensors]) -> None:
+        self._ticket, self._again = ticket, again
+
+    def collect(self) -> Tensors:
+        """Its answers, waited for if need be.
+
+        Raises:
+            EngineError: The spare fails too.
+        """
+        try:
+            return self._ticket.collect()
+        except EngineError as error:
+            self._ticket = Answered(self._again(error))
+        return self._ticket.collect()

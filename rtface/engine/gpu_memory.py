@@ -34,22 +34,29 @@ class Scratch:
 
 
 class MirroredBlock:
-    """A block on the host and its double on the device; one and the same where they share memory."""
+    """A block on the host and its double on the device; one and the same where they share memory.
 
-    def __init__(self, cuda: Cuda) -> None:
-        self._cuda = cuda
+    Args:
+        cuda: The stream.
+        twin: Whose double on the device this one uses too, a block of its own on the host: the stream works on one call
+            after the other. Where they share memory it has its own.
+    """
+
+    def __init__(self, cuda: Cuda, twin: MirroredBlock | None = None) -> None:
+        self._cuda, self._twin = cuda, None if cuda.integrated else twin
         self._blocks: tuple[Memory, ...] = ()
         self._used = 0
 
     def at_least(self, nbytes: int) -> None:
-        """New ones where those that are there are too small."""
+        """New ones where those that are there are too small; a twin has had its own already."""
         self._used = nbytes
         if self._blocks and self.host.nbytes >= nbytes:
             return
         self.close()
         host = self._cuda.pinned(nbytes)
         self._blocks = (host,)  # given back even if the next fails
-        self._blocks = (host, host if self._cuda.integrated else self._cuda.device(nbytes))
+        if self._twin is None:
+            self._blocks = (host, host if self._cuda.integrated else self._cuda.device(nbytes))
 
     def upload(self) -> None:
         """Copy to the device, in the stream."""
@@ -69,7 +76,7 @@ class MirroredBlock:
     @property
     def device(self) -> Memory:
         """For the network."""
-        return self._blocks[1]
+        return self._blocks[1] if self._twin is None else self._twin.device
 
     def close(self) -> None:
         """Give them back; idempotent."""

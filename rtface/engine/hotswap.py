@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.engine.base import Cropping, Engine, Preparable, Tensors, prunes
+from rtface.engine.tickets import Answered, Ticket, begun, submitter
 from rtface.errors import RtfaceError
 from rtface.geometry.crop import Crop
 
@@ -75,6 +76,29 @@ class HotSwapEngine:
         """
         assert isinstance(self._now, Cropping)
         return self._now.run_crops(image, crops, names)
+
+    def submits(self) -> bool:
+        """Whether the engine that runs now can begin a call before the last one's answers are read."""
+        return submitter(self._now) is not None
+
+    def submit(self, batch: NDArray[Any], names: Sequence[str]) -> Ticket:
+        """Swap where the second is ready, then begin a call where that can be; else it has run.
+
+        Raises:
+            EngineError: The network cannot run this batch.
+        """
+        if self._next is not None:
+            self._swap()
+        return begun(self._now, batch, names)
+
+    def submit_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Ticket:
+        """As `run_crops`, without waiting where that can be.
+
+        Raises:
+            EngineError: The network cannot run this.
+        """
+        able = submitter(self._now)
+        return Answered(self.run_crops(image, crops, names)) if able is None else able.submit_crops(image, crops, names)
 
     def prepare(self, *names: Sequence[str]) -> None:
         """A stream begins: the first gets ready for it; the second is ready when it comes."""

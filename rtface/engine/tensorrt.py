@@ -2,13 +2,14 @@
 
 Every input shape has a context of its own (`rtface.engine.trt_context`). A stream of one camera uses one or two of the
 detector's and one for each number of faces that the plan was tuned for: a batch in between is padded. Those used least
-recently are given back beyond `max_contexts`.
+recently are given back beyond `max_contexts`. Two calls may be under way at a time: `submit` begins one, and its ticket
+gives the answers.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -18,11 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.engine.base import DeviceFailed, Tensors
+from rtface.engine.context_pool import ContextPool
 from rtface.engine.crop_kernel import GpuCrops
 from rtface.engine.cuda import SETUP, Cuda, open_cuda
-from rtface.engine.gpu_memory import Scratch
-from rtface.engine.trt_api import RtxKernels, find_api, is_rtx, logger_of, must_make
-from rtface.engine.trt_context import GRAPH_AFTER, ContextPool, Plan
+from rtface.engine.tickets import Parts, Ticket
+from rtface.engine.trt_api import find_api
+from rtface.engine.trt_calls import Call, Calls
+from rtface.engine.trt_context import GRAPH_AFTER, ShapeContext
+from rtface.engine.trt_plan import load_plan
 from rtface.errors import EngineError
 from rtface.geometry.crop import Crop, warp_crops
 
@@ -30,11 +34,10 @@ CROPS_FROM = 3
 """Faces from which the GPU cuts them out: for fewer the CPU's 0.06 ms each are less than launching another kernel. A
 GPU that shares its memory does it always."""
 
+SLOTS = 2
+"""Calls that may be under way: one that the GPU works on, and one whose input the CPU writes."""
+
 log = logging.getLogger(__name__)
-
-
-class PlanRefused(EngineError):
-    """A plan does not load here; one that is built again will."""
 
 
 class TrtEngine:
@@ -47,6 +50,8 @@ class TrtEngine:
         warm: Input shapes that `prepare` makes ready, graph and all.
         graphs: Whether calls are recorded as CUDA graphs; without, the CPU launches every kernel.
         crops: Whether `run_crops` will be called: the kernel for that is compiled in `prepare`.
+        ahead: Whether a stream will `submit` a call before it has collected the last: `prepare` makes memory and graphs
+            for two. Else those of the second are made when it comes.
         kernels: File in which TensorRT-RTX keeps the kernels that it compiled for this GPU; None = it compiles them
             every time. TensorRT has them in the plan.
         api: The TensorRT module; None = the one that is installed.
@@ -70,12 +75,13 @@ class TrtEngine:
         warm: Sequence[tuple[int, ...]] = (),
         graphs: bool = True,
         crops: bool = False,
+        ahead: bool = False,
         kernels: Path | None = None,
         api: Any = None,
         cuda: Cuda | None = None,
     ) -> None:
         self._name, self._max_contexts, self._warm = name, max_contexts, tuple(warm)
-        self._graphs, self._wants_crops = graphs, crops
+        self._graphs, self._wants_crops, self._ahead = graphs, crops, ahead
         self._crops: GpuCrops | None = None
         self._api = api or find_api()
         self._cuda = cuda or open_cuda()
@@ -88,53 +94,18 @@ class TrtEngine:
             raise
 
     def _load(self, plan: bytes, kernels: Path | None) -> None:
-        name = self._name
-        # The runtime must outlive the engine, and the logger both.
-        self._runtime = must_make(name, "TensorRT's runtime", lambda: self._api.Runtime(logger_of(self._api)))
-        try:
-            engine = self._runtime.deserialize_cuda_engine(plan)
-        except Exception as error:
-            raise PlanRefused(name, f"{self._version()} does not load its plan ({error})", _BUILD) from error
-        if engine is None:
-            why = f"{self._version()} does not load its plan (another version, another GPU, or damaged)"
-            raise PlanRefused(name, why, _BUILD)
-        self._kernels = RtxKernels(self._api, engine, kernels) if is_rtx(self._api) else None
-        self._plan = self._opened(engine)
+        self._runtime, self._plan = load_plan(self._api, self._cuda, self._name, plan, kernels)
         self._outputs = self._plan.outputs
         least, most = zip(*self._plan.profiles, strict=True)
         self._least, self._largest = tuple(map(min, zip(*least, strict=True))), tuple(map(max, zip(*most, strict=True)))
-        shapes = [(min(rows, self._largest[0]), *sides) for rows, *sides in self._warm]  # longer ones go in parts
+        shapes = [(min(rows, self._largest[0]), *sides) for rows, *sides in self._warm]
+        self._ahead |= any(shape[0] > self._largest[0] for shape in self._warm)  # longer ones go in parts
         self._warm = tuple(dict.fromkeys(self._plan.padded(shape) for shape in shapes if self._fits(shape)))
-        self._contexts = ContextPool(self._plan, self._warm, self._max_contexts, graphs=self._graphs)
-
-    def _opened(self, engine: Any) -> Plan:
-        tensors = [str(engine.get_tensor_name(at)) for at in range(engine.num_io_tensors)]
-        reads = self._api.TensorIOMode.INPUT
-        inputs = [tensor for tensor in tensors if engine.get_tensor_mode(tensor) == reads]
-        if len(inputs) != 1:
-            raise PlanRefused(self._name, f"its plan has {len(inputs)} inputs, not one", _BUILD)
-        what, alone = "an execution context", self._api.ExecutionContextAllocationStrategy.USER_MANAGED
-
-        def context(often: bool) -> Any:
-            given = alone if self._kernels is None else self._kernels.config(often)
-            return must_make(self._name, what, lambda: engine.create_execution_context(given))
-
-        return Plan(
-            name=self._name,
-            engine=engine,
-            cuda=self._cuda,
-            input=inputs[0],
-            dtypes={tensor: np.dtype(self._api.nptype(engine.get_tensor_dtype(tensor))) for tensor in tensors},
-            scratch=Scratch(self._cuda),
-            make_context=context,
-            own_graphs=self._kernels is not None,
-            profiles=tuple(
-                (tuple(least), tuple(most))
-                for least, _, most in (
-                    engine.get_tensor_profile_shape(inputs[0], at) for at in range(engine.num_optimization_profiles)
-                )
-            ),
-        )
+        # Graphs that TensorRT-RTX makes itself know one set of addresses; where nothing is copied, a slot has its own.
+        alone = self._plan.own_graphs and self._cuda.integrated
+        self._calls = Calls(self._name, 1 if alone else SLOTS)
+        settle = self._calls.settle
+        self._contexts = ContextPool(self._plan, self._warm, self._max_contexts, settle, graphs=self._graphs)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -147,18 +118,26 @@ class TrtEngine:
         Raises:
             EngineError: The engine is closed, or TensorRT fails.
         """
-        if self._closed:
-            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+        self._check_open()
         if self._wants_crops and self._crops is None:
             self._open_crops()
         for shape in sorted(self._warm, key=np.prod, reverse=True):  # the largest decides what memory all work in
-            batch = np.zeros(shape, self._plan.dtypes[self._plan.input])
             for _ in range(GRAPH_AFTER + 1):
-                self._one(batch, ())
-                if self._crops is not None:
-                    self._cropped(np.zeros((8, 8, 3), np.uint8), [Crop(4, 4, 8)] * shape[0], ())
-        if self._kernels is not None:
-            self._kernels.save()  # a stream may end with the process
+                self._try(shape, 1)
+            if self._ahead:
+                self._try(shape, self._calls.slots)
+        if self._plan.kernels is not None:
+            self._plan.kernels.save()  # a stream may end with the process
+
+    def _try(self, shape: tuple[int, ...], together: int) -> None:
+        """So many calls of a shape at a time, on nothing; each way that a stream has."""
+        batch = np.zeros(shape, self._plan.dtypes[self._plan.input])
+        for ticket in [self.submit(batch, ()) for _ in range(together)]:
+            ticket.collect()
+        if self._crops is not None:
+            image, crops = np.zeros((8, 8, 3), np.uint8), [Crop(4, 4, 8)] * shape[0]
+            for ticket in [self.submit_crops(image, crops, ()) for _ in range(together)]:
+                ticket.collect()
 
     def _open_crops(self) -> None:
         """Compile the kernel that samples crops; without it the CPU goes on doing that."""
@@ -166,7 +145,7 @@ class TrtEngine:
         try:
             with self._cuda.active():
                 self._crops = GpuCrops(self._cuda, self._largest[1])
-                self._crops.reserve(self._largest[0])
+                self._crops.reserve(self._largest[0], self._calls.slots if self._ahead else 1)
         except Exception as error:
             log.warning("%s: the CPU cuts the faces out, not the GPU (%s)", self._name, " ".join(str(error).split()))
 
@@ -181,21 +160,22 @@ class TrtEngine:
             EngineError: The engine is closed, or has no output of that name.
             DeviceFailed: TensorRT or the GPU fails.
         """
-        size, most = self._largest[1], self._largest[0]
         if self._closed or self._crops is None or not self._crops.takes(crops):
-            return self.run(warp_crops(image, crops, np.empty((len(crops), size, size, 3), np.uint8)), names)
+            return self.run(self._cut_here(image, crops), names)
         self._check_names(names)
-        if len(crops) <= most:
-            return self._cropped(image, crops, names)
-        parts = [self._cropped(image, crops[at : at + most], names) for at in range(0, len(crops), most)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
-
-    def _cropped(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Tensors:
-        assert self._crops is not None
-        rows, put = len(crops), self._crops.put
-        shape = self._plan.padded((rows, *self._largest[1:]))
+        rows = len(crops)
+        if rows > self._largest[0]:
+            return self.submit_crops(image, crops, names).collect()
+        shape, put = (rows, *self._largest[1:]), self._crops.put
         with self._working(shape):
-            return self._contexts[shape].run_filled(lambda address: put(image, crops, address), names, rows)
+            slot = self._calls.free_slot()
+            fill = lambda address: put(image, crops, address, slot)  # noqa: E731
+            return self._contexts[self._plan.padded(shape)].run_filled(fill, names, rows, slot)
+
+    def _cut_here(self, image: NDArray[np.uint8], crops: Sequence[Crop]) -> NDArray[np.uint8]:
+        """What the kernel does, by the CPU."""
+        size = self._largest[1]
+        return warp_crops(image, crops, np.empty((len(crops), size, size, 3), np.uint8))
 
     def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
         """Feed `batch` to the network; return the outputs asked for, as fresh arrays by name.
@@ -206,14 +186,74 @@ class TrtEngine:
             EngineError: The engine is closed, or the batch is not what the plan takes.
             DeviceFailed: TensorRT or the GPU fails.
         """
-        if self._closed:
-            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
+        self._check_open()
         self._check(batch, names)
+        if len(batch) > self._largest[0]:
+            return self.submit(batch, names).collect()
+        with self._working(batch.shape):
+            slot = self._calls.free_slot()
+            return self._contexts[self._plan.padded(batch.shape)].run(batch, names, slot)
+
+    def submits(self) -> bool:
+        """Whether a call can begin before the last one's answers are read."""
+        return self._calls.slots > 1
+
+    def submit(self, batch: NDArray[Any], names: Sequence[str]) -> Ticket:
+        """As `run`, without waiting; the batch may be written to again at once.
+
+        Raises:
+            EngineError: The engine is closed, or the batch is not what the plan takes.
+            DeviceFailed: TensorRT or the GPU fails.
+        """
+        self._check_open()
+        self._check(batch, names)
+
+        def begin(context: ShapeContext, rows: slice, slot: int) -> None:
+            context.begin(batch[rows], slot)
+
+        return self._begun(len(batch), batch.shape[1:], names, begin)
+
+    def submit_crops(self, image: NDArray[np.uint8], crops: Sequence[Crop], names: Sequence[str]) -> Ticket:
+        """As `run_crops`, without waiting; the image may be written to again at once.
+
+        Raises:
+            EngineError: The engine is closed, or has no output of that name.
+            DeviceFailed: TensorRT or the GPU fails.
+        """
+        if self._closed or self._crops is None or not self._crops.takes(crops):
+            return self.submit(self._cut_here(image, crops), names)
+        self._check_names(names)
+        put = self._crops.put
+
+        def begin(context: ShapeContext, rows: slice, slot: int) -> None:
+            context.begin_filled(lambda address: put(image, crops[rows], address, slot), slot)
+
+        return self._begun(len(crops), self._largest[1:], names, begin)
+
+    def _begun(
+        self,
+        count: int,
+        sides: tuple[int, ...],
+        names: Sequence[str],
+        begin: Callable[[ShapeContext, slice, int], None],
+    ) -> Ticket:
+        """The ticket of so many rows, in as many calls as it takes."""
+        calls: list[Call] = []
         most = self._largest[0]
-        if len(batch) <= most:
-            return self._one(batch, names)
-        parts = [self._one(batch[at : at + most], names) for at in range(0, len(batch), most)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+        for start in range(0, count, most):
+            rows = min(most, count - start)
+            with self._working(shape := (rows, *sides)):
+                slot = self._calls.free_slot()
+                context = self._contexts[self._plan.padded(shape)]
+                begin(context, slice(start, start + rows), slot)
+            calls.append(Call(context, slot, rows, names, self._finish))
+            self._calls.add(calls[-1])
+        return calls[0] if len(calls) == 1 else Parts(calls, names)
+
+    def _finish(self, call: Call) -> None:
+        self._check_open()
+        with self._working():
+            self._calls.finish(call)
 
     def spans_ms(self, shape: tuple[int, ...], runs: int = 30) -> dict[str, float]:
         """What a call takes on the GPU by its own clock: copy in, network, copy out, and all in a graph; medians, ms.
@@ -248,28 +288,32 @@ class TrtEngine:
         with suppress(Exception), self._cuda.active(), SETUP:
             with suppress(Exception):
                 self._cuda.wait()
-            if self._kernels is not None:
-                self._kernels.save()
+            if self._plan.kernels is not None:
+                self._plan.kernels.save()
+            self._calls.forget()
             self._contexts.close()
             if self._crops is not None:
                 self._crops.close()
             self._plan.scratch.close()
-            del self._contexts, self._plan, self._kernels, self._runtime
+            del self._contexts, self._plan, self._runtime
             self._cuda.close()
 
-    def _one(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
-        with self._working(batch.shape):
-            return self._contexts[self._plan.padded(batch.shape)].run(batch, names)
-
     @contextmanager
-    def _working(self, shape: tuple[int, ...]) -> Iterator[None]:
+    def _working(self, shape: tuple[int, ...] | None = None) -> Iterator[None]:
         """On the GPU; whatever goes wrong there is the device's failure."""
         try:
             with self._cuda.active():
                 yield
+        except DeviceFailed:
+            raise
         except Exception as error:
-            why = f"{self._version()} failed on a batch of shape {shape}: {' '.join(str(error).split())}"
+            on = "" if shape is None else f" on a batch of shape {shape}"
+            why = f"{self._version()} failed{on}: {' '.join(str(error).split())}"
             raise DeviceFailed(self._name, why, "--engine onnx runs it on the CPU") from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError(self._name, "the engine is closed", "Open a new Analyzer")
 
     def _check(self, batch: NDArray[Any], names: Sequence[str]) -> None:
         wanted = self._plan.dtypes[self._plan.input]
@@ -289,6 +333,3 @@ class TrtEngine:
 
     def _version(self) -> str:
         return f"{self._api.__name__} {self._api.__version__}"
-
-
-_BUILD = "`rtface build` makes it again"

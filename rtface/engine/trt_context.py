@@ -1,87 +1,24 @@
-"""What a TensorRT plan needs to run: for every input shape an execution context, buffers and a CUDA graph."""
+"""What a TensorRT plan needs to run an input shape: an execution context, buffers and a CUDA graph."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rtface.engine.base import Tensors
-from rtface.engine.cuda import SETUP, Cuda, Graph, view
-from rtface.engine.gpu_memory import ALIGNMENT, MirroredBlock, Scratch
+from rtface.engine.call_memory import CallMemory
+from rtface.engine.cuda import SETUP, Graph
+from rtface.engine.trt_plan import Plan
 from rtface.errors import EngineError
 
 GRAPH_AFTER = 2
 """Calls of a shape before its graph is recorded: TensorRT sets itself up in the first."""
 
-SEEN_BEFORE = 2
-"""Calls of a shape that nobody foresaw before it gets a context of its own. Stills have a shape each: they share one
-context, without a graph."""
-
-MOST_SEEN = 64
-"""Shapes that are counted for that."""
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A loaded plan, and what its contexts need of it.
-
-    Attributes:
-        name: What messages call the network.
-        engine: TensorRT's.
-        cuda: The stream that runs it.
-        input: The input's name.
-        dtypes: NumPy's type of every tensor, by name.
-        scratch: The contexts' working memory.
-        make_context: A new execution context, which brings no memory of its own; for a shape that comes often, or not.
-        own_graphs: Whether TensorRT records graphs by itself.
-        profiles: Of every optimisation profile, the smallest and the largest input.
-    """
-
-    name: str
-    engine: Any
-    cuda: Cuda
-    input: str
-    dtypes: dict[str, np.dtype[Any]]
-    scratch: Scratch
-    make_context: Callable[[bool], Any]
-    own_graphs: bool
-    profiles: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
-
-    def profile_for(self, shape: tuple[int, ...]) -> int | None:
-        """The narrowest profile that takes an input of this shape, if need be with more rows; None = there is none."""
-        rows, *sides = shape
-
-        def takes(least: tuple[int, ...], most: tuple[int, ...]) -> bool:
-            bounds = zip(least[1:], sides, most[1:], strict=False)
-            return len(shape) == len(most) and 1 <= rows <= most[0] and all(a <= b <= c for a, b, c in bounds)
-
-        fitting = [at for at, (least, most) in enumerate(self.profiles) if takes(least, most)]
-        return min(fitting, key=lambda at: int(np.prod(self.profiles[at][1])), default=None)
-
-    def padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape with as many rows as the narrowest profile takes at least: kernels are chosen for a few numbers of
-        faces, and three faces run as four."""
-        at = self.profile_for(shape)
-        return shape if at is None else (max(shape[0], self.profiles[at][0][0]), *shape[1:])
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of everything the network can answer."""
-        return tuple(tensor for tensor in self.dtypes if tensor != self.input)
-
-    def must(self, done: bool, what: str, about: object) -> None:
-        """Raise what TensorRT only says with False."""
-        if not done:
-            raise EngineError(self.name, f"TensorRT {what} {about}", "RTFACE_DEBUG=1 shows its log; --engine onnx runs")
 
 
 class ShapeContext:
@@ -102,9 +39,9 @@ class ShapeContext:
         self._plan, self._cuda = plan, plan.cuda
         self._records = graph and not plan.own_graphs
         self._calls, self._scratch_at = 0, 0
-        self._graphs: dict[bool, Graph] = {}  # with and without the copy in
-        self._in, self._out = MirroredBlock(self._cuda), MirroredBlock(self._cuda)
-        self._hosts: dict[str, NDArray[Any]] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._addresses: dict[str, int] = {}  # those that the context knows
+        self._memories = [CallMemory(self._cuda, plan.input)]
         self._context: Any = None
         self._profile = 0  # a new context has the first
         with ExitStack() as undo:
@@ -115,75 +52,111 @@ class ShapeContext:
             undo.pop_all()
 
     def reshape(self, shape: tuple[int, ...]) -> None:
-        """Take inputs of another shape from now on; memory is asked for only where what is there is too small."""
-        plan, sizes = self._plan, dict[str, int]()
+        """Take inputs of another shape from now on; memory is asked for only where what is there is too small.
+
+        No call may be under way, and the answers of all must have been read.
+        """
+        plan = self._plan
         self._drop_graphs()
-        self.shape, self._calls, self._scratch_at = shape, 0, 0
+        self.shape, self._calls, self._scratch_at, self._addresses = shape, 0, 0, {}
         profile = plan.profile_for(shape) or 0
         if profile != self._profile:
             chosen = self._context.set_optimization_profile_async(profile, self._cuda.stream)
             plan.must(chosen, "refuses the profile for", shape)
             self._profile = profile
         plan.must(self._context.set_input_shape(plan.input, shape), "refuses the shape", shape)
-        for tensor, dtype in plan.dtypes.items():
+        for tensor in plan.dtypes:
             dims = tuple(self._context.get_tensor_shape(tensor))
             if min(dims, default=1) < 0:
                 raise EngineError(plan.name, f"the shape of {tensor} depends on data", "`rtface build` makes it again")
-            sizes[tensor] = max(1, int(np.prod(dims))) * dtype.itemsize
-        for tensors, pair in (((plan.input,), self._in), (plan.outputs, self._out)):
-            offsets, total = dict[str, int](), 0
-            for tensor in tensors:
-                offsets[tensor] = total
-                total += -(-sizes[tensor] // ALIGNMENT) * ALIGNMENT
-            pair.at_least(total)
-            for tensor, offset in offsets.items():
-                dims = tuple(self._context.get_tensor_shape(tensor))
-                self._hosts[tensor] = view(pair.host, dims, plan.dtypes[tensor], offset)
-                done = self._context.set_tensor_address(tensor, pair.device.device_address + offset)
-                plan.must(done, "refuses the buffer of", tensor)
+            self._shapes[tensor] = dims
+        for memory in self._memories:
+            memory.lay_out(self._shapes, plan.dtypes)
+        self._point_to(self._memories[0])
 
-    def run(self, batch: NDArray[Any], names: Sequence[str]) -> Tensors:
+    def run(self, batch: NDArray[Any], names: Sequence[str], slot: int = 0) -> Tensors:
         """Copy in, compute, copy out; the arrays returned are copies. Rows beyond the batch's hold what was there."""
-        graph = self._ready(copies_in := not self._cuda.integrated)
-        self._hosts[self._plan.input][: len(batch)] = batch
-        return self._answers(graph, copies_in, names, len(batch))
+        memory = self._launched(batch, slot)
+        self._cuda.wait()
+        return _copied(memory, names, len(batch))
 
-    def run_filled(self, fill: Callable[[int], None], names: Sequence[str], rows: int) -> Tensors:
+    def run_filled(self, fill: Callable[[int], None], names: Sequence[str], rows: int, slot: int = 0) -> Tensors:
         """Compute and copy out, with `rows` of input that `fill` puts at an address, by work in the stream."""
-        graph = self._ready(copies_in=False)
-        fill(self._in.device.device_address)
-        return self._answers(graph, False, names, rows)
+        memory = self._launched_filled(fill, slot)
+        self._cuda.wait()
+        return _copied(memory, names, rows)
+
+    def begin(self, batch: NDArray[Any], slot: int) -> None:
+        """As `run`, without waiting: what `finish` gives is read from the memory of that slot, 0 or 1."""
+        self._launched(batch, slot).mark_end()
+
+    def begin_filled(self, fill: Callable[[int], None], slot: int) -> None:
+        """As `run_filled`, without waiting."""
+        self._launched_filled(fill, slot).mark_end()
+
+    def finish(self, names: Sequence[str], rows: int, slot: int) -> Tensors:
+        """The answers of what was begun in that slot; what was begun after it goes on."""
+        memory = self._memories[slot]
+        memory.wait()
+        return _copied(memory, names, rows)
 
     def spans_ms(self) -> dict[str, float]:
         """What a call on nothing takes on the GPU: its parts one by one, and all in a graph where there is one."""
-        cuda, graph = self._cuda, self._ready(copies_in := not self._cuda.integrated)
+        cuda, memory, copies_in = self._cuda, self._memories[0], not self._cuda.integrated
+        graph = self._ready(memory, copies_in)
+        self._point_to(memory)
         marks = [cuda.mark()]
-        for part in (self._in.upload, self._compute, self._out.download):
+        for part in (memory.input.upload, self._compute, memory.output.download):
             part()
             marks.append(cuda.mark())
         spans = dict(zip(("copy_in", "network", "copy_out"), cuda.gaps_ms(*marks), strict=True))
         if graph is not None:
             marks = [cuda.mark()]
-            self._launch(graph, copies_in)
+            graph()
             (spans["graph"],) = cuda.gaps_ms(*marks, cuda.mark())
         return spans
 
-    def _ready(self, copies_in: bool) -> Graph | None:
+    def _launched(self, batch: NDArray[Any], slot: int) -> CallMemory:
+        memory, copies_in = self._memory(slot), not self._cuda.integrated
+        graph = self._ready(memory, copies_in)
+        memory.arrays[self._plan.input][: len(batch)] = batch
+        self._launch(memory, graph, copies_in)
+        return memory
+
+    def _launched_filled(self, fill: Callable[[int], None], slot: int) -> CallMemory:
+        memory = self._memory(slot)
+        graph = self._ready(memory, copies_in=False)
+        fill(memory.addresses[self._plan.input])
+        self._launch(memory, graph, copies_in=False)
+        return memory
+
+    def _memory(self, slot: int) -> CallMemory:
+        """That of a call; the second one's is made when it is first needed."""
+        while len(self._memories) <= slot:
+            memory = CallMemory(self._cuda, self._plan.input, self._memories[0])
+            self._memories.append(memory)
+            memory.lay_out(self._shapes, self._plan.dtypes)
+        return self._memories[slot]
+
+    def _point_to(self, memory: CallMemory) -> None:
+        """Have the context work there from now on; what is in the stream and in graphs keeps its own addresses."""
+        if self._addresses == memory.addresses:
+            return
+        for tensor, address in memory.addresses.items():
+            self._plan.must(self._context.set_tensor_address(tensor, address), "refuses the buffer of", tensor)
+        self._addresses = dict(memory.addresses)
+
+    def _ready(self, memory: CallMemory, copies_in: bool) -> Graph | None:
         """What launches everything, once that is recorded."""
         self._use_scratch()
-        if copies_in not in self._graphs and self._records and self._calls >= GRAPH_AFTER:
-            self._record(copies_in)
+        if copies_in not in memory.graphs and self._records and self._calls >= GRAPH_AFTER:
+            self._record(memory, copies_in)
         self._calls += 1
-        return self._graphs.get(copies_in)
+        return memory.graphs.get(copies_in)
 
-    def _answers(self, graph: Graph | None, copies_in: bool, names: Sequence[str], rows: int) -> Tensors:
-        self._launch(graph, copies_in)
-        self._cuda.wait()
-        return {name: self._hosts[name][:rows].copy() for name in names}
-
-    def _launch(self, graph: Graph | None, copies_in: bool) -> None:
+    def _launch(self, memory: CallMemory, graph: Graph | None, copies_in: bool) -> None:
         if graph is None:
-            self._enqueue(copies_in)
+            self._enqueue(memory, copies_in)
         else:
             graph()
 
@@ -195,21 +168,23 @@ class ShapeContext:
             self._context.set_device_memory(block.address, block.nbytes)
             self._scratch_at, self._calls = block.address, 0
 
-    def _enqueue(self, copies_in: bool) -> None:
+    def _enqueue(self, memory: CallMemory, copies_in: bool) -> None:
+        self._point_to(memory)
         if copies_in:
-            self._in.upload()
+            memory.input.upload()
         self._compute()
-        self._out.download()
+        memory.output.download()
 
     def _compute(self) -> None:
         self._plan.must(self._context.execute_async_v3(self._cuda.stream), "could not run", self._plan.name)
 
-    def _record(self, copies_in: bool) -> None:
+    def _record(self, memory: CallMemory, copies_in: bool) -> None:
         """Record the graph, unless another thread sets TensorRT up just now: then at a later call."""
+        self._cuda.wait()  # what is under way is no part of it
         if not SETUP.acquire(blocking=False):
             return
         try:
-            self._graphs[copies_in] = self._cuda.record(lambda: self._enqueue(copies_in))
+            memory.graphs[copies_in] = self._cuda.record(lambda: self._enqueue(memory, copies_in))
         except Exception as error:  # some networks cannot be recorded; they run as well, a little later
             self._records = False
             line = " ".join(str(error).split())
@@ -218,64 +193,18 @@ class ShapeContext:
             SETUP.release()
 
     def _drop_graphs(self) -> None:
-        if self._graphs:
+        if any(memory.graphs for memory in self._memories):
             self._cuda.wait()
-        while self._graphs:
-            self._graphs.popitem()[1].close()
+        for memory in self._memories:
+            memory.drop_graphs()
 
     def close(self) -> None:
-        """Graph, context, buffers: each before what it uses; idempotent."""
+        """Graphs, context, buffers: each before what it uses; idempotent."""
         self._drop_graphs()
         self._context = None
-        self._hosts = {}
-        self._in.close()
-        self._out.close()
+        for memory in self._memories[::-1]:
+            memory.close()
 
 
-class ContextPool:
-    """The contexts of a plan: one for every shape of a stream, and one that all other shapes share.
-
-    Args:
-        plan: What they run.
-        foreseen: Shapes that get a context at their first call.
-        most: Most contexts; those used least recently are given back.
-        graphs: Whether they record CUDA graphs.
-    """
-
-    def __init__(self, plan: Plan, foreseen: Sequence[tuple[int, ...]], most: int, *, graphs: bool = True) -> None:
-        self._graphs = graphs
-        self._plan, self._foreseen, self._most = plan, frozenset(foreseen), max(most, len(foreseen))
-        self._contexts: OrderedDict[tuple[int, ...], ShapeContext] = OrderedDict()
-        self._shared: ShapeContext | None = None
-        self._seen: Counter[tuple[int, ...]] = Counter()
-
-    def __getitem__(self, shape: tuple[int, ...]) -> ShapeContext:
-        if (known := self._contexts.get(shape)) is not None:
-            self._contexts.move_to_end(shape)
-            return known
-        if shape in self._foreseen or self._often(shape):
-            while len(self._contexts) >= self._most:
-                self._plan.cuda.wait()
-                self._contexts.popitem(last=False)[1].close()
-            made = self._contexts[shape] = ShapeContext(self._plan, shape, graph=self._graphs)
-            return made
-        if self._shared is None:
-            self._shared = ShapeContext(self._plan, shape, graph=False, often=False)
-        elif self._shared.shape != shape:
-            self._plan.cuda.wait()
-            self._shared.reshape(shape)
-        return self._shared
-
-    def _often(self, shape: tuple[int, ...]) -> bool:
-        """Count a shape that nobody foresaw; whether it deserves a context of its own."""
-        if len(self._seen) > MOST_SEEN:
-            self._seen.clear()
-        self._seen[shape] += 1
-        return self._seen[shape] > SEEN_BEFORE
-
-    def close(self) -> None:
-        """Give all back; idempotent."""
-        for context in (*self._contexts.values(), *filter(None, [self._shared])):
-            context.close()
-        self._contexts.clear()
-        self._shared = None
+def _copied(memory: CallMemory, names: Sequence[str], rows: int) -> Tensors:
+    return {name: memory.arrays[name][:rows].copy() for name in names}

@@ -18,9 +18,10 @@ from rtface.engine.cuda import Gpu, gpu, open_cuda
 from rtface.engine.fallback import FallbackEngine
 from rtface.engine.hotswap import HotSwapEngine
 from rtface.engine.plan_cache import PlanCache, PlanKey
-from rtface.engine.tensorrt import PlanRefused, TrtEngine
+from rtface.engine.tensorrt import TrtEngine
 from rtface.engine.trt_api import find_api, is_rtx
 from rtface.engine.trt_build import NotBuilt, Progress, Shapes, build_plan, target
+from rtface.engine.trt_plan import PlanRefused
 from rtface.errors import EngineError, RtfaceError
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry

@@ -52,8 +52,33 @@ class FakeGraph:
         self.cuda.alive.remove(self)
 
 
+class FakeEvent:
+    """A place in the stream: waiting for it leaves what came after it to do."""
+
+    def __init__(self, cuda: FakeCuda) -> None:
+        self.cuda, self.reached, self.places = cuda, 0, 0
+        cuda.alive.append(self)
+
+    def record(self) -> None:
+        assert self in self.cuda.alive and self.cuda.recording is None, "an event is no part of a graph here"
+        self.places += 1
+        self.cuda.put(lambda place=self.places: self._reach(place))  # type: ignore[misc]
+
+    def _reach(self, place: int) -> None:
+        assert self in self.cuda.alive, "an event that was given back"
+        self.reached = place
+
+    def wait(self) -> None:
+        assert self.places, "an event that was never recorded"
+        self.cuda.work(lambda: self.reached < self.places)
+
+    def close(self) -> None:
+        assert self.reached == self.places, "an event given back while it is waited for"
+        self.cuda.alive.remove(self)
+
+
 class FakeCuda:
-    """A stream that works only when it is waited for, as a real one may."""
+    """A stream that works only when it is waited for, as a real one may, and then no further than it must."""
 
     name, capability, processors, stream = "Fake GPU", "8.9", 24, 77
 
@@ -61,7 +86,7 @@ class FakeCuda:
         self.blocks: dict[int, Block] = {}
         self.queue: list[Callable[[], None]] = []
         self.recording: list[Callable[[], None]] | None = None
-        self.alive: list[FakeGraph] = []
+        self.alive: list[FakeGraph | FakeEvent] = []
         self.graphs, self.integrated = graphs, integrated
         self.launched, self.copies, self.depth, self.closed, self.dead = 0, 0, 0, False, False
 
@@ -110,11 +135,17 @@ class FakeCuda:
             self.recording = None
         return FakeGraph(self, recorded)
 
+    def event(self) -> FakeEvent:
+        return FakeEvent(self)
+
     def wait(self) -> None:
-        assert self.recording is None, "waiting breaks a recording"
+        self.work(lambda: True)
+
+    def work(self, on: Callable[[], bool]) -> None:
+        assert self.depth and self.recording is None, "waiting breaks a recording"
         if self.dead:
             raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered")
-        while self.queue:
+        while self.queue and on():
             self.queue.pop(0)()
 
     def close(self) -> None:
@@ -222,19 +253,21 @@ class Context:
         if cuda.recording is not None and not self.engine.ran:
             raise RuntimeError("the first run cannot be recorded")
         self.engine.ran = True
-        cuda.put(self._work)
+        places = {name: (address, self.get_tensor_shape(name)) for name, address in self.addresses.items()}
+        cuda.put(lambda scratch=self.scratch: self._work(scratch, places))  # type: ignore[misc]
         return True
 
-    def _work(self) -> None:
-        self.engine.cuda.blocks[self.scratch].memory[:] = 0xEE  # whoever had something there loses it
-        crops = self._at("crops")
-        self._at("mean")[...] = crops.reshape(len(crops), -1, 3).mean(axis=1)
-        self._at("flip")[...] = crops[:, ::-1]
+    def _work(self, scratch: int, places: dict[str, tuple[int, tuple[int, ...]]]) -> None:
+        """With the addresses and shapes of the call, whatever the context was told since."""
+        self.engine.cuda.blocks[scratch].memory[:] = 0xEE  # whoever had something there loses it
+        crops, mean, flip = (self._tensor(name, *places[name]) for name in ("crops", "mean", "flip"))
+        mean[...] = crops.reshape(len(crops), -1, 3).mean(axis=1)
+        flip[...] = crops[:, ::-1]
 
-    def _at(self, name: str) -> np.ndarray:
-        assert self.engine.cuda.holding(self.addresses[name]), f"{name}'s memory was given back"
-        shape, dtype = self.get_tensor_shape(name), np.dtype(DTYPES[name])
-        block = (ctypes.c_uint8 * int(np.prod(shape) * dtype.itemsize)).from_address(self.addresses[name])
+    def _tensor(self, name: str, address: int, shape: tuple[int, ...]) -> np.ndarray:
+        assert self.engine.cuda.holding(address), f"{name}'s memory was given back"
+        dtype = np.dtype(DTYPES[name])
+        block = (ctypes.c_uint8 * int(np.prod(shape) * dtype.itemsize)).from_address(address)
         return np.ctypeslib.as_array(block).view(dtype).reshape(shape)
 
 

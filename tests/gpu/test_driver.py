@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 
 from rtface.engine import DeviceFailed
+from rtface.engine.context_pool import SEEN_BEFORE
 from rtface.engine.cuda import CudaError, DriverCuda, gpu, open_cuda, view
 from rtface.engine.nvrtc import compile_kernel
 from rtface.engine.tensorrt import TrtEngine
-from rtface.engine.trt_context import GRAPH_AFTER, SEEN_BEFORE
+from rtface.engine.trt_context import GRAPH_AFTER
 from rtface.errors import EngineError, RtfaceError
 from tests.engine.fake_trt import PLAN, SIDE, Context, FakeTrt, NetworkEngine
 from tests.engine.simulated import kernel

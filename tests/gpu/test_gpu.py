@@ -13,12 +13,13 @@ import pytest
 
 from rtface import models
 from rtface.engine import OrtEngine
+from rtface.engine.context_pool import SEEN_BEFORE
 from rtface.engine.cuda import Cuda, open_cuda
 from rtface.engine.hotswap import HotSwapEngine
 from rtface.engine.plan_cache import PlanCache
 from rtface.engine.tensorrt import TrtEngine
 from rtface.engine.trt_api import find_api, is_rtx
-from rtface.engine.trt_context import GRAPH_AFTER, SEEN_BEFORE
+from rtface.engine.trt_context import GRAPH_AFTER
 from rtface.errors import RtfaceError
 from rtface.networks import tensorrt
 from rtface.networks.profiles import read_profile
@@ -117,7 +118,18 @@ def test_a_graph_is_recorded_and_used(cuda: Cuda, cache: PlanCache) -> None:
     batch = batch_for(FULL[0], 1)
     for _ in range(SEEN_BEFORE + GRAPH_AFTER + 1):
         engine.run(batch, engine.outputs)
-    assert engine._contexts[batch.shape]._graphs
+    assert engine._contexts[batch.shape]._memories[0].graphs
+    engine.close()
+
+
+def test_two_calls_under_way_answer_each_its_own(cuda: Cuda, cache: PlanCache) -> None:
+    engine = opened(FULL[0], "fp16", cache)
+    batches = [batch_for(FULL[0], rows) + np.uint8(rows) for rows in (1, 2, 1, 2, 2, 1) * 2]
+    expected = [engine.run(batch, engine.outputs) for batch in batches]
+    tickets = [engine.submit(batch, engine.outputs) for batch in batches]
+    for ticket, answers in zip(tickets, expected, strict=True):
+        got = ticket.collect()
+        assert all(np.array_equal(got[name], value) for name, value in answers.items())
     engine.close()
 
 
