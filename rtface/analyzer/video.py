@@ -6,7 +6,7 @@ frame ──► detector ──► tracker ──► crops ──► engine ─�
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ from rtface.budget import (
     faces_stage,
     parsing_matters_most,
 )
-from rtface.detect import Detections, Detector
+from rtface.detect import Detections, Detector, LaterDetector
 from rtface.engine import Engine, Tensors, cropper
 from rtface.geometry.crop import Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
 from rtface.options import Options
@@ -114,6 +114,8 @@ class VideoPipeline:
         self._buffer = engines.buffer if box is None else engines.new_buffers(options.max_faces)
         self._cache, self._smoother, self._expressions = ResultCache(), Smoother(), Expressions()
         self._possible_xyxy: NDArray[np.float32] | None = None  # None: the detector did not look at this frame
+        self._begin_detect = detector.begin_detect if isinstance(detector, LaterDetector) else None
+        self._detecting: Callable[[], Detections] | None = None  # the faces of the frame before
         self._ran_on: dict[int, str] = {}  # network of the ladder → what ran it last
 
     def costs(self) -> dict[str, dict[str, float]]:
@@ -155,6 +157,7 @@ class VideoPipeline:
         self._possible_xyxy = None
         scheduler.begin(deadline, frame.captured_at)
         level, rest = scheduler.number, scheduler.frame_skip_reason()
+        self._meet_detector()
         self._track_on(frame, at)
         if rest is not None:
             skips += [rest.of(task) for task in ("detect", *wanted)]
@@ -196,6 +199,15 @@ class VideoPipeline:
         self._tracker.predict(at, width, height)
         self._scheduler.budget.stop_stage("track")
 
+    def _meet_detector(self) -> None:
+        """What the detector saw on the frame before, told before the tracks move on: they are where they were then."""
+        answer, self._detecting = self._detecting, None
+        if answer is None:
+            return
+        found = answer()
+        self._scheduler.budget.stop_stage("detect")
+        self._tracker.update_detections(found.boxes_xyxy, found.scores, found.points5, late=True)
+
     def _find(self, frame: Frame, wanted: tuple[str, ...], skips: list[Skip]) -> Generator[Request, Any, None]:
         """Let the detector look when it should, may, and there is time.
 
@@ -206,12 +218,24 @@ class VideoPipeline:
         if skip := self._scheduler.detector_skip_reason():
             skips.append(skip)
             return
+        if wanted and self._begins_detection(frame):
+            return
         found: Detections = yield FindFaces(frame.image)
         if self._options.privacy == "blur":  # a detector of one's own need not know what else may be a face
             self._possible_xyxy = found.boxes_xyxy if found.possible_xyxy is None else found.possible_xyxy
         self._scheduler.budget.stop_stage("detect", stage="detect")
         self._tracker.update_detections(found.boxes_xyxy, found.scores, found.points5)
         self._scheduler.budget.stop_stage("track")
+
+    def _begins_detection(self, frame: Frame) -> bool:
+        """Have the detector look beside the engine, where it can and nothing on this frame hangs on its answer."""
+        if self._begin_detect is None or self._options.privacy == "blur" or not self._tracker.detection_can_wait:
+            return False
+        self._detecting = self._begin_detect(frame.image)
+        if self._detecting is None:
+            return False
+        self._scheduler.budget.stop_stage("detect")  # no measure of what a look costs that is waited for
+        return True
 
     def _understand(
         self, frame: Frame, at: float, wanted: tuple[str, ...], skips: list[Skip]

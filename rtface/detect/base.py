@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -88,6 +88,21 @@ class BatchDetector(Protocol):
 
     def detect_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """As `Detector.detect` of each, in their order.
+
+        Raises:
+            EngineError: the network cannot run.
+        """
+
+
+@runtime_checkable
+class LaterDetector(Protocol):
+    """A detector that can look beside what else is done, on a GPU; its answer is read at the stream's next frame."""
+
+    def begin_detect(self, image: NDArray[np.uint8]) -> Callable[[], Detections] | None:
+        """Begin to look for the faces of a stream's frame (H, W, 3) BGR, which may be written to again at once.
+
+        Returns:
+            What waits for the answer, and gives it; None = that cannot be had now.
 
         Raises:
             EngineError: the network cannot run.

@@ -24,6 +24,9 @@ Forward = Callable[[NDArray[np.uint8]], NDArray[Any]]
 A cell's row: x0 y0 x1 y1, score, five points x y, yaw, pitch, roll; px of the input, degrees.
 """
 
+Begin = Callable[[NDArray[np.uint8]], Callable[[], NDArray[Any]]]
+"""Begins the network on a canvas that may be written to again at once; gives what waits for its answer."""
+
 CANDIDATES = 1000
 """Most cells that enter suppression, best first; a crowd at a low threshold lights up thousands."""
 
@@ -61,6 +64,7 @@ class MosDetector:
         min_face_px: Faces whose longer side is below this, in px of the picture, are dropped.
         max_faces, still_max_faces: Most faces returned, of a stream's frame and of a still.
         possible: Also tell of everything that may be a face (`Detections.possible_xyxy`).
+        begin: Tells what begins the network without waiting for it; None, or telling None, = nothing does.
         prepare: Gets the network ready for a stream.
         close: Gives the network's memory and threads back.
     """
@@ -78,6 +82,7 @@ class MosDetector:
         max_faces: int = 8,
         still_max_faces: int = 256,
         possible: bool = False,
+        begin: Callable[[], Begin | None] = lambda: None,
         prepare: Callable[[], None] = lambda: None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
@@ -86,7 +91,7 @@ class MosDetector:
         self._stream = _Bar(score_threshold, max_faces)
         self._still = _Bar(still_score_threshold, still_max_faces)
         self._nms_iou, self._min_face_px = nms_iou, min_face_px
-        self._possible = possible
+        self._possible, self._begin = possible, begin
         self._canvases: dict[View, NDArray[np.uint8]] = {}
         self._view: View | None = None
         self._canvas = np.zeros((1, 0, 0, 3), np.uint8)
@@ -115,6 +120,19 @@ class MosDetector:
             if len(found):
                 break
         return self._again(image, found) if still else found
+
+    def begin_detect(self, image: NDArray[np.uint8]) -> Callable[[], Detections] | None:
+        """Begin to look for the faces of a stream's frame; what waits for the answer. None = the network cannot now.
+
+        Raises:
+            EngineError: the network cannot run.
+        """
+        begin = self._begin()
+        if begin is None:
+            return None
+        look = Pass(stream_view(image.shape[1], image.shape[0], self._stream_px))
+        answer = begin(self._letterboxed(image, look.view))
+        return lambda: self._best(self._read(answer()[0], look, self._stream.score), self._stream)
 
     def _again(self, image: NDArray[np.uint8], found: Detections) -> Detections:
         """Faces of a still, the doubtful ones with what a second look says of them. Which stay is decided by the

@@ -33,8 +33,8 @@ class CallMemory:
 
     def __init__(self, cuda: Cuda, input: str, twin: CallMemory | None = None) -> None:
         self._cuda, self._input_name = cuda, input
-        self.input = MirroredBlock(cuda, twin and twin.input)
-        self.output = MirroredBlock(cuda, twin and twin.output)
+        self.input: MirroredBlock = MirroredBlock(cuda, None if twin is None else twin.input)
+        self.output: MirroredBlock = MirroredBlock(cuda, None if twin is None else twin.output)
         self.arrays: dict[str, NDArray[Any]] = {}
         self.addresses: dict[str, int] = {}
         self.graphs: dict[bool, Graph] = {}

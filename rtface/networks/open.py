@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rtface.detect import Detector, MosDetector
+from rtface.detect.mos import Begin
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
 from rtface.engine.fallback import FallbackEngine
+from rtface.engine.tickets import submitter
 from rtface.errors import RtfaceError
 from rtface.models import ModelEntry, load
 from rtface.networks.roles import DETECTOR, ENHANCER
@@ -47,6 +53,7 @@ def detector_on(network: Engine, options: Options) -> Detector:
         max_faces=options.max_faces,
         still_max_faces=options.still_max_faces,
         possible=options.privacy == "blur",
+        begin=lambda: _beginner(network),
         prepare=lambda: _prepare(network, ("detections",)),
         close=network.close,
     )
@@ -115,6 +122,19 @@ def _on_ort(model: ModelEntry, backend: str, options: Options, streams: int = 1)
         shared=streams > 1,
         decoders=DECODERS,
     )
+
+
+def _beginner(network: Engine) -> Begin | None:
+    """What begins the detector's network beside other work, where it can do that now."""
+    able = submitter(network)
+    if able is None:
+        return None
+
+    def begin(canvas: NDArray[np.uint8]) -> Callable[[], NDArray[Any]]:
+        ticket = able.submit(canvas, ("detections",))
+        return lambda: ticket.collect()["detections"]
+
+    return begin
 
 
 def _prepare(network: Engine, *names: Sequence[str]) -> None:

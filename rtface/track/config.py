@@ -29,6 +29,7 @@ class TrackerConfig:
             confirm then.
         seldom_s: Frames that are further apart show a face that walks or is panned over beyond the reach of its track;
             a newcomer near there, and alike, is then taken for it. Never at 10 frames a second and more.
+        near_s: Frames that are no further apart may have the detector's answer one later, where nothing is in doubt.
     """
 
     lost_s: float = 0.5
@@ -44,3 +45,4 @@ class TrackerConfig:
     alone: float = 1.2
     full_factor: float = 4.0
     seldom_s: float = 0.15
+    near_s: float = 0.05

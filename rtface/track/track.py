@@ -197,13 +197,14 @@ class Track:
         """(5, 2) px: the last five points, carried along by the crop."""
         return _absolute(self._points, self.crop)
 
-    def predict(self, at: float) -> None:
-        """Move on to `at`; from here on the face's place is a prediction."""
+    def predict(self, at: float, *, detected: bool = False) -> None:
+        """Move on to `at`; from here on the face's place is a prediction. `detected`: the detector's sight of it on the
+        frame before counts for this one."""
         if not self.predicted:
             self._learn(self.at - self._last.at)
             self._last = self._last.seen(self.crop, self.at)
         self._before, self.at, self.crop = self.at, at, self._last.extrapolate(at)
-        self.predicted, self.detected = True, False
+        self.predicted, self.detected = True, detected
 
     def update_detections(
         self, box_xyxy: Floats, points5: Floats, crop: Crop, score: float, *, keep_crop: bool = False

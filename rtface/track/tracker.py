@@ -24,6 +24,9 @@ class Tracker:
 
     A frame is `predict`, then `update_detections` when `wants_detection`, then `update_landmarks`, then `confirm`.
 
+    Where the detector's answer comes a frame later, it is `update_detections` with `late` before the next `predict`:
+    the tracks still stand where they were on the frame that it is of, and move on from there together.
+
     `tracks` are all that the engine should look at; `visible` are those of them that are faces, and `confirm` names
     them.
 
@@ -48,6 +51,8 @@ class Tracker:
         self._size: tuple[int, int] | None = None
         self._at = float("-inf")
         self._detected_at = float("-inf")
+        self._gap = float("inf")
+        self._late = False
 
     def predict(self, at: float, width: int, height: int) -> None:
         """Move every track on to `at` (seconds) on a frame of `width`×`height` px; a clock set back starts again.
@@ -62,9 +67,10 @@ class Tracker:
         self._prune()
         self.tracks = [track for track in self.tracks if at - track.seen_at <= REMEMBER_SECONDS]
         self._memory.forget(at)
-        self._at = at
+        self._gap, self._at = at - self._at, at
         for track in self.tracks:
-            track.predict(at)
+            track.predict(at, detected=self._late and track.detected)
+        self._late = False
         inside = [0 <= t.crop.x < width and 0 <= t.crop.y < height for t in self.tracks]
         self._keep(inside, outside=True)
 
@@ -91,9 +97,21 @@ class Tracker:
         found = [track for track in self.tracks if track.found]
         return due or not found or any(self._unsure(t) or t.state is not TrackState.CONFIRMED for t in found)
 
-    def update_detections(self, boxes_xyxy: Floats, scores: Floats, points5: Floats) -> None:
-        """What the detector saw on this frame: (N, 4) px, (N,), (N, 5, 2) px; NaN points where it has none."""
-        self._detected_at = self._at
+    @property
+    def detection_can_wait(self) -> bool:
+        """Whether the detector's answer to this frame may come a frame later: frames come fast, every face is known and
+        sure, and the look is only due. Who is missed or doubted is looked for at once."""
+        sure = all(track.state is TrackState.CONFIRMED and not self._unsure(track) for track in self.tracks)
+        return bool(self.tracks) and sure and self._gap <= self._config.near_s
+
+    def update_detections(self, boxes_xyxy: Floats, scores: Floats, points5: Floats, *, late: bool = False) -> None:
+        """What the detector saw on this frame: (N, 4) px, (N,), (N, 5, 2) px; NaN points where it has none.
+
+        `late`: it comes after the engine's word of the frame, which stands.
+        """
+        self._detected_at, self._late = self._at, late
+        for known in self.tracks:
+            known.detected = False
         crops = [first_crop(box, points) for box, points in zip(boxes_xyxy, points5, strict=True)]
         matched = {detection: self.tracks[track] for track, detection in self._pairs(boxes_xyxy, points5)}
         for index, crop in enumerate(crops):
@@ -103,6 +121,8 @@ class Tracker:
                 if full or not crop.finite or self._known_false(crop, float(scores[index])):
                     continue
                 track = self._begin(crop, float(scores[index]))
+            elif late and track.predicted and track.confidence < self._config.doubt:
+                continue
             engines_own = track.state is TrackState.DENIED or (track.found and not self._unsure(track))
             score = float(scores[index])
             track.update_detections(boxes_xyxy[index], points5[index], crop, score, keep_crop=engines_own)

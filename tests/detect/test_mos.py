@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -231,3 +234,23 @@ def test_a_doubtful_face_at_the_border_and_beyond_every_size() -> None:
             np.zeros(shape, np.uint8), still=True
         )
         assert np.isfinite(found.scores).all() and (found.scores <= 0.5).all()
+
+
+def test_a_look_that_is_begun_sees_what_one_that_is_waited_for_sees() -> None:
+    image, other = square(640, 480, 90, 70, 60), square(640, 480, 400, 200, 50)
+    begun: list[np.ndarray] = []
+
+    def begin(canvas: np.ndarray) -> Callable[[], np.ndarray]:
+        begun.append(canvas.copy())
+        return lambda kept=begun[-1]: square_net(kept)
+
+    now: Any = None
+    detector = MosDetector(square_net, begin=lambda: now)
+    assert detector.begin_detect(image) is None
+    now = begin
+    first, second = detector.begin_detect(image), detector.begin_detect(other)  # on the same canvas
+    assert first is not None and second is not None
+    for answer, picture in ((second, other), (first, image)):
+        found, expected = answer(), detector.detect(picture)
+        assert len(found) == 1 and np.array_equal(found.boxes_xyxy, expected.boxes_xyxy)
+        assert np.array_equal(found.points5, expected.points5) and np.array_equal(found.scores, expected.scores)

@@ -184,6 +184,41 @@ def test_one_context_serves_all_streams_of_the_process(cuda: DriverCuda) -> None
         assert count("retained") == 1
 
 
+def test_what_is_not_urgent_goes_behind_what_is(cuda: DriverCuda) -> None:
+    """`cuda` is urgent; the driver says 0 for the least and a negative number for the most urgent."""
+    other = open_cuda(urgent=False)
+    with cuda.active():
+        driver = cuda._driver
+        priorities = [int(driver.cuStreamGetPriority(one._stream)[1]) for one in (cuda, other)] if not SIMULATED else []
+    if SIMULATED:
+        assert count("urgent") == 1 and count("streams") == 2
+    else:
+        assert priorities[0] < priorities[1]
+    other.close()
+
+
+def test_an_event_is_waited_for_and_nothing_behind_it(cuda: DriverCuda) -> None:
+    with cuda.active():
+        there, here, back = cuda.device(64), cuda.pinned(64), cuda.pinned(64)
+        event = cuda.event()
+        for value in (3, 5):
+            view(here, (64,), np.uint8)[:] = value
+            cuda.copy(there, here, 64)
+            cuda.copy(back, there, 64)
+            event.record()
+            if SIMULATED:
+                cuda.copy(back, here, 32)
+            event.wait()
+            assert (view(back, (64,), np.uint8) == value).all()
+            if SIMULATED:
+                assert count("waiting") == 1
+            cuda.wait()
+        event.close()
+        event.close()
+    if SIMULATED:
+        assert count("events") == 0
+
+
 def test_times_are_of_the_gpu(cuda: DriverCuda) -> None:
     with cuda.active():
         there, here = cuda.device(1 << 20), cuda.pinned(1 << 20)
@@ -289,6 +324,45 @@ def test_the_parts_of_a_call_have_times(cuda: DriverCuda, image: bytes) -> None:
     assert set(spans) == {"copy_in", "network", "copy_out", "graph"} and all(took >= 0 for took in spans.values())
     assert spans["network"] > 0
     engine.close()
+
+
+def test_two_calls_under_way_have_memory_of_their_own(cuda: DriverCuda, image: bytes) -> None:
+    warm = [(rows, SIDE, SIDE, 3) for rows in range(1, 4)]
+    blocks = count("blocks") if SIMULATED else 0
+    engine, rng = opened(cuda, image, warm=warm, ahead=True), np.random.default_rng(0)
+    engine.prepare()
+    before = count("launches") if SIMULATED else 0
+    flying: list[tuple[Any, np.ndarray]] = []
+    for call in range(30):
+        batch = rng.integers(0, 256, (1 + call % 3, SIDE, SIDE, 3), np.uint8)
+        flying.append((engine.submit(given := batch.copy(), engine.outputs), batch))
+        given[:] = 0
+        if SIMULATED and call == 2:
+            assert len(flying) == 2
+            ticket, expected = flying.pop(0)
+            assert is_right(ticket.collect(), expected) and count("waiting") > 0, "the second has not run"
+        while len(flying) > call % 4:
+            ticket, expected = flying.pop(int(rng.integers(len(flying))))
+            assert is_right(ticket.collect(), expected)
+    assert is_right(engine.run(batch, engine.outputs), batch)
+    if SIMULATED:
+        assert count("launches") - before == 31, "every call is a graph, of either memory"
+    engine.close()
+    if SIMULATED:
+        assert (count("graphs"), count("events"), count("blocks")) == (0, 0, blocks)
+
+
+@only_simulated
+def test_an_error_that_stays_meets_both_calls_under_way(cuda: DriverCuda, image: bytes) -> None:
+    engine = opened(cuda, image)
+    batch = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    tickets = [engine.submit(batch, ("mean",)) for _ in range(2)]
+    fail("cuEventSynchronize", 700)
+    for ticket in (*tickets, *tickets):
+        with pytest.raises(DeviceFailed, match=r"ILLEGAL_ADDRESS: an illegal memory access|failed while it ran this"):
+            ticket.collect()
+    engine.close()
+    fail("", 0)
 
 
 @only_simulated

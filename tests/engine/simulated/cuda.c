@@ -19,14 +19,15 @@ enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100,
 typedef struct { char *at; size_t size; int host, alive; } Block;
 typedef void (*Kernel)(const int *at, void **given); /* at: block x y z, thread x y z, grid x y z, threads x y z */
 typedef struct { int kind; char *to, *from; size_t size; Kernel kernel; int dims[6]; uint64_t words[WORDS]; int count;
-                 void *event; } Work;
+                 void *event; int place; } Work;
 typedef struct { Work *work; int count; } Graph;
 typedef struct { Work *work; int count, recording, spoilt, priority, alive; } Stream;
 typedef struct { Kernel call; int sizes[WORDS]; int count; } Function;
+typedef struct { Stream *in; int recorded, reached, timed, us, alive; } Event; /* recorded and reached count places */
 
 static Block blocks[KEPT];
 static Stream streams[KEPT];
-static int initialised, retained, block_count, stream_count, graphs_alive, launches, clock_us;
+static int initialised, retained, block_count, stream_count, graphs_alive, events_alive, launches, clock_us;
 static __thread int depth;
 static char failing[64];
 static int failing_code, failing_after;
@@ -42,7 +43,10 @@ int sim_count(const char *what) {
     if (!strcmp(what, "launches")) return launches;
     if (!strcmp(what, "retained")) return retained;
     if (!strcmp(what, "graphs")) return graphs_alive;
+    if (!strcmp(what, "events")) return events_alive;
     if (!strcmp(what, "depth")) return depth;
+    for (int i = 0; !strcmp(what, "urgent") && i < stream_count; i++) n += streams[i].alive && streams[i].priority == -5;
+    for (int i = 0; !strcmp(what, "waiting") && i < stream_count; i++) n += streams[i].alive ? streams[i].count : 0;
     for (int i = 0; !strcmp(what, "blocks") && i < block_count; i++) n += blocks[i].alive;
     for (int i = 0; !strcmp(what, "streams") && i < stream_count; i++) n += streams[i].alive;
     return n;
@@ -88,9 +92,23 @@ static R run(Work *work, int count) {
             if (!holding(work[i].to, work[i].size) || !holding(work[i].from, work[i].size)) return 700;
             memcpy(work[i].to, work[i].from, work[i].size);
         } else if (work[i].kind == 1) run_kernel(&work[i]);
-        else *(int *)work[i].event = clock_us += 250;
+        else {
+            Event *event = work[i].event;
+            event->us = clock_us += 250;
+            event->reached = work[i].place;
+        }
     }
     return OK;
+}
+/* As far as a stream must work for an event, and no further: a real one may be as slow. */
+static R run_to(Event *event) {
+    Stream *s = event->in;
+    int done = 0;
+    R result = OK;
+    while (result == OK && event->reached < event->recorded && done < s->count) result = run(&s->work[done++], 1);
+    memmove(s->work, s->work + done, (s->count - done) * sizeof *s->work);
+    s->count -= done;
+    return result;
 }
 static Stream *known(void *stream) {
     Stream *s = stream;
@@ -220,24 +238,51 @@ R cuMemcpyAsync(void *to, void *from, size_t size, void *stream) {
     append(s, w);
     return OK;
 }
-R cuEventCreate(void **event, unsigned flags) { IN_CONTEXT; *event = calloc(1, sizeof(int)); return OK; }
+R cuEventCreate(void **event, unsigned flags) {
+    IN_CONTEXT;
+    if (flags & ~3u) return INVALID; /* 1 waits without spinning, 2 has no time */
+    Event *e = calloc(1, sizeof *e);
+    e->timed = !(flags & 2);
+    e->alive = 1;
+    events_alive++;
+    *event = e;
+    return OK;
+}
 R cuEventRecord(void *event, void *stream) {
     IN_CONTEXT;
     Stream *s = known(stream);
-    if (!s) return BAD_HANDLE;
+    Event *e = event;
+    if (!s || !e->alive) return BAD_HANDLE;
+    if (s->recording) return CAPTURE_UNSUPPORTED; /* it would be a node of the graph, and nothing to wait for */
     Work w = {2};
-    w.event = event;
+    e->in = s;
+    w.event = e;
+    w.place = ++e->recorded;
     append(s, w);
     return OK;
 }
 R cuEventSynchronize(void *event) {
     IN_CONTEXT;
-    for (int i = 0; i < stream_count; i++)
-        if (streams[i].alive && !streams[i].recording) { run(streams[i].work, streams[i].count); streams[i].count = 0; }
+    Event *e = event;
+    if (!e->alive) return BAD_HANDLE;
+    if (e->in && e->in->recording) { e->in->spoilt = 1; return CAPTURE_UNSUPPORTED; }
+    return e->in ? run_to(e) : OK;
+}
+R cuEventElapsedTime(float *ms, void *from, void *to) {
+    IN_CONTEXT;
+    Event *begin = from, *end = to;
+    if (!begin->timed || !end->timed) return BAD_HANDLE;
+    *ms = (end->us - begin->us) / 1e3f;
     return OK;
 }
-R cuEventElapsedTime(float *ms, void *from, void *to) { IN_CONTEXT; *ms = (*(int *)to - *(int *)from) / 1e3f; return OK; }
-R cuEventDestroy(void *event) { IN_CONTEXT; free(event); return OK; }
+R cuEventDestroy(void *event) { /* kept, so that whoever still uses it is told */
+    IN_CONTEXT;
+    Event *e = event;
+    if (!e->alive) return BAD_HANDLE;
+    e->alive = 0;
+    events_alive--;
+    return OK;
+}
 
 R cuModuleLoadData(void **module, const void *image) {
     IN_CONTEXT;
