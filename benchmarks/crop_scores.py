@@ -30,9 +30,10 @@ from rtface.system.files import cache_dir
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import grouped_samples
 from rtface.train.data.samples import Sample, teaches
-from rtface.train.losses import COMPONENTS, IGNORE, Targets
+from rtface.train.losses import Targets
 from rtface.train.nets.ifan import SUB
 from rtface.train.nets.registry import Network, build_engine
+from rtface.train.parsing_loss import COMPONENTS, IGNORE
 from rtface.train.run import read_checkpoint
 from rtface.train.sampling import collate
 from rtface.train.sources import of_folder

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtface.cli import flags
+from rtface.datasets.files import corpus_file
 from rtface.datasets.registry import FORMATS
 from rtface.errors import OptionError, OutputError, UsageError, require
+from rtface.system.files import make_folder
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
@@ -86,7 +88,7 @@ def import_command(
         raise OptionError("--split", f"expected {', '.join(SPLITS)}, got {split!r}", "See rtface import --help")
     if out is None and check is None:
         raise UsageError("rtface import", "there is nothing to write", "Pass --out FOLDER, or --check sheet.png")
-    file = None if out is None else _file(out, name or layout)
+    file = None if out is None else corpus_file(out, name or layout)
     for path_out in filter(None, (file, check)):
         if path_out.exists() and not overwrite:
             raise OutputError(str(path_out), "exists already", "Use --overwrite, or another name")
@@ -97,7 +99,7 @@ def import_command(
         _draw(images, check)
     if file is None:
         return
-    _make(file.parent)
+    make_folder(file.parent)
     with progress_bar(f"import {layout}", len(images)) as step:
         left_out = write(images, file, Settings(max_side, split, skip_bad, licence), step)
     for line in left_out[:SHOWN]:
@@ -106,24 +108,12 @@ def import_command(
     print(f"{file}  {len(images) - len(left_out)} pictures{more}  {file.stat().st_size / 1e6:.1f} MB")
 
 
-def _file(out: Path, name: str) -> Path:
-    """The file that --out means: itself when it says .parquet, else one in that folder."""
-    return out if out.suffix == ".parquet" else out / f"{name}.parquet"
-
-
 def _draw(images: Sequence[LabelledImage], path: Path) -> None:
     from rtface.datasets.contact_sheet import contact_sheet
     from rtface.system.images import write_png
 
     sheet = contact_sheet(images)
     if sheet is not None:
-        _make(path.parent)
+        make_folder(path.parent)
         write_png(path, sheet)
         print(f"{path}: look at it: on faces that look at you, blue points lie on the picture's right", file=sys.stderr)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(str(folder), error.strerror or "cannot be made", "Name a folder that can be made") from error

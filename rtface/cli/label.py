@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtface.cli import flags, groups
+from rtface.datasets.files import corpus_file
 from rtface.errors import OutputError, UsageError
 from rtface.options import Options
+from rtface.system.files import make_folder
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
@@ -40,7 +42,12 @@ Examples:
 @groups.spread
 def label_command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of pictures, or what --format says.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The corpus file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FOLDER", help="The corpus' folder, for PATH's name there, or the file: NAME.parquet."
+        ),
+    ],
     layout: Annotated[
         str,
         typer.Option(
@@ -92,10 +99,10 @@ def label_command(
     from rtface.datasets.writer import Settings, write
     from rtface.train.pseudo_label import Labeller, to_label
 
+    out = corpus_file(out, path.resolve().stem)
     if out.exists() and not overwrite:
         raise OutputError(str(out), "exists already", "Use --overwrite, or another --out")
-    if not out.parent.is_dir():
-        raise OutputError(str(out), "its folder does not exist", f"mkdir -p {out.parent}")
+    make_folder(out.parent)
     images = to_label(read(layout, path)) if layout == PARQUET else read(layout, path)
     mesh = _mesh_teacher(images, path, fit, mesh_share)
     images = images[:limit]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtface.datasets.files import corpus_file
 from rtface.errors import OptionError, OutputError, UsageError
+from rtface.system.files import make_folder
 
 if TYPE_CHECKING:
     from rtface.train.synth.scenes import Plan
@@ -28,7 +30,12 @@ docs/synthetic.md says where the assets come from and what the labels mean.
 
 def synth_command(
     assets: Annotated[Path, typer.Option("--assets", metavar="FILE", help="The archive of head assets.")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The corpus file to write.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="The corpus' folder, for synth.parquet there, or the file: NAME.parquet."
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Pictures.")] = 5000,
     side: Annotated[
         int,
@@ -65,11 +72,12 @@ def synth_command(
         raise OptionError("--split", f"expected {', '.join(SPLITS)}, got {split!r}", "See rtface train synth --help")
     if out is None and sheet is None:
         raise UsageError("rtface train synth", "there is nothing to write", "Pass --out FILE, or --sheet look.png")
+    out = None if out is None else corpus_file(out, "synth")
     for path in filter(None, (out, sheet)):
         if path.exists() and not overwrite:
             raise OutputError(str(path), "exists already", "Use --overwrite, or another name")
-        if not path.parent.is_dir():
-            raise OutputError(str(path), "its folder does not exist", f"mkdir -p {path.parent}")
+    for path in filter(None, (out, sheet)):
+        make_folder(path.parent)
     folder = unpack(assets)
     plan = Plan(side, scenes, seed, split)
     if sheet is not None:

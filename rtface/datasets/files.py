@@ -10,6 +10,11 @@ from rtface.errors import SourceError
 PICTURES = (".jpg", ".png", ".jpeg", ".bmp", ".JPG", ".PNG", ".JPEG")
 
 
+def corpus_file(out: Path, name: str) -> Path:
+    """The corpus file that an --out means: itself where it says .parquet, else NAME.parquet in that folder."""
+    return out if out.suffix == ".parquet" else out / f"{name}.parquet"
+
+
 def folder(path: Path) -> Path:
     """The path, if it is a folder. Raises SourceError."""
     if not path.is_dir():

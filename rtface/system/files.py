@@ -184,6 +184,14 @@ def atomic_write(path: Path, *, overwrite: bool = True, mode: int = 0o666) -> It
         raise
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises OutputError where that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(folder), error.strerror or "cannot be made", "Name a folder that can be made") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """A text in UTF-8, whole or not at all: `atomic_write`.
 

@@ -78,6 +78,9 @@ class RunConfig:
     seed: int = option(0, number(0, whole=True), "Seed of weights and augmentation.")
     device: str = option("auto", one_of("auto", "cpu", "cuda"), "auto, cpu or cuda.", choices=("auto", "cpu", "cuda"))
     threads: int = option(2, _COUNT, "Torch threads.")
+    compile: bool = option(
+        False, switch, "Compile the network (torch.compile; CUDA graphs on a GPU): minutes first, then quicker steps."
+    )
     validate_minutes: float = option(10.0, _PLAIN, "Minutes of training between two validations.")
     skip_bad: bool = option(False, switch, "Leave out pictures that do not decode, and say how many.")
     only_open: bool = option(False, switch, "Refuse pictures and networks whose terms forbid commercial use.")
@@ -124,6 +127,8 @@ class EngineConfig(PooledConfig):
     def __post_init__(self) -> None:
         RunConfig.__post_init__(self)
         check_parts(self.network, self.residual, self.association, self.reencode)
+        if self.compile and self.task_norm:
+            raise OptionError("--compile", "batch norm by task has no fixed shapes", "Leave out one of the two")
 
 
 @dataclass

@@ -15,6 +15,7 @@ import torch
 
 from rtface.datasets.labelled import LabelledImage
 from rtface.train import parallel
+from rtface.train.compiling import compile_network
 from rtface.train.config import DetectorConfig
 from rtface.train.data.mixed import mixed_scenes
 from rtface.train.data.pixel_cache import read_pictures
@@ -138,6 +139,8 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
         whole = trained if config.init.suffix == ".pt" else net  # a run's averages have the task weights too
         initialize(whole, config.init, lambda: net(make()[0].to(device)))
         run.ema.copy(trained)
+    if config.compile:
+        compile_network(net, device)
     batches = prefetch(make, depth=1)  # what feedback asks for comes two batches later, not four
     with run_session(run, batches):
         while run.progress < 1.0:

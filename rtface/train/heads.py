@@ -23,6 +23,7 @@ from rtface.errors import InputError
 from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
 from rtface.models import entry
 from rtface.train import parallel
+from rtface.train.compiling import compile_network
 from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment, Item
 from rtface.train.data.pixel_cache import read_pictures
@@ -91,6 +92,8 @@ def learn(
         if config.init is not None:
             initialize_heads(heads, config.init)
         run.ema.copy(heads)
+    if config.compile:
+        compile_network(heads, device)
     drawn = rarity(training) if chances is None else chances
 
     def batch(number: int, size: int) -> tuple[Tensor, Labels]:

@@ -1,7 +1,7 @@
 """Losses of the multi-task engine; each looks only at the samples that carry its label.
 
-Wing loss for points: Feng et al., CVPR 2018, eq. 5. Dice beside cross entropy for thin parsing classes: Milletari et
-al., 3DV 2016, eq. 3. Emotion: cross entropy to the FER+ vote shares (Barsoum et al., ICMI 2016, eq. 4).
+Wing loss for points: Feng et al., CVPR 2018, eq. 5. Emotion: cross entropy to the FER+ vote shares (Barsoum et al.,
+ICMI 2016, eq. 4). Masks: `rtface.train.parsing_loss`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rtface.train.nets.ifan import POSE_SCALE, SUB, Outputs, Rows
+from rtface.train.nets.ifan import POSE_SCALE, Outputs, Rows
+from rtface.train.parsing_loss import IGNORE, parsing_loss
 
-IGNORE = 255
-# CelebAMask-HQ's 19 classes -> FASSEG's six; ears and neck count as skin there, brows as hair.
-_COARSE_OF = (0, 1, 4, 1, 3, 3, 2, 2, 1, 1, 5, 5, 5, 2, 0, 0, 1, 1, 0)
-COMPONENTS = (2, 4, 5, 6, 7, 10, 11, 12)  # nose, eyes, brows, inner mouth, lips
 FIVE_OF_68 = torch.zeros(5, 68)
 FIVE_OF_68[0, 36:42] = 1 / 6
 FIVE_OF_68[1, 42:48] = 1 / 6
@@ -119,62 +116,12 @@ def gaussian_cells(points: Tensor, h: int, w: int, sigma: float = 0.7) -> Tensor
     return cells / cells.sum(2, keepdim=True)
 
 
-def parsing_loss(out: Outputs, t: Targets) -> Tensor:
-    """Cross entropy plus Dice over thin classes; coarse masks compare summed probabilities of their fine classes.
-
-    Coarse masks are unknown to the fine terms rather than cut out of the batch: its probabilities, the largest array
-    of a training step, are computed once and never copied.
-    """
+def masked_loss(out: Outputs, t: Targets) -> Tensor:
+    """`parsing_loss` of a round's answers."""
     masks, coarse = t.parsing, t.coarse_parsing
     if out.rows is not None:
         masks, coarse = masks[out.rows.parsing], coarse[out.rows.parsing]
-    labelled = (masks != IGNORE).flatten(1).any(1)
-    if not bool(labelled.any()):
-        return out.points.new_zeros(())
-    log_prob, target = _cells(out.parsing_logits, masks)
-    prob = log_prob.exp()
-    cells = len(target) // len(masks)
-    fine = torch.where(coarse.repeat_interleave(cells)[:, None], IGNORE, target)
-    total = _cross_entropy(log_prob, fine) + 0.5 * _dice(prob, fine)
-    if bool((labelled & coarse).any()):
-        rows = coarse.repeat_interleave(cells)
-        groups = F.one_hot(torch.tensor(_COARSE_OF, device=prob.device), 6).float().T  # (6, 19)
-        summed = torch.matmul(groups, prob[rows]).clamp(min=1e-6)
-        share = (labelled & coarse).sum() / labelled.sum()
-        total = total + 0.3 * _cross_entropy(summed.log(), target[rows]) * share
-    return total
-
-
-def _cells(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Log probabilities (cells, 19, 16) and classes (cells, 16), without leaving the sub-pixel layout.
-
-    A cell is one position of the decoder's map with its 4x4 crop px: in memory this is the channels_last layout of
-    the logits, so that nothing is shuffled at the crop's own size.
-    """
-    cells = logits.permute(0, 2, 3, 1).float().reshape(-1, 19, SUB * SUB)
-    target = F.pixel_unshuffle(masks[:, None], SUB).permute(0, 2, 3, 1).reshape(-1, SUB * SUB).long()
-    return torch.log_softmax(cells, 1), target
-
-
-def _cross_entropy(log_prob: Tensor, target: Tensor) -> Tensor:
-    """Mean over pixels that are known; 0 where there are none."""
-    total = F.nll_loss(log_prob, target, ignore_index=IGNORE, reduction="sum")
-    return total / (target != IGNORE).sum().clamp(min=1)
-
-
-def _dice(prob: Tensor, target: Tensor) -> Tensor:
-    """One minus the soft overlap, averaged over `COMPONENTS`; 0 where no pixel is known.
-
-    Overlaps of all 19 classes are summed in place of copying out the eight: each pixel adds its own class's share.
-    """
-    known = target != IGNORE
-    of = torch.where(known, target, 0)
-    own = prob.gather(1, of[:, None])[:, 0] * known
-    count = torch.zeros(19, device=prob.device).index_add(0, of.flatten(), known.flatten().float())
-    both = torch.zeros(19, device=prob.device).index_add(0, of.flatten(), own.flatten())
-    either = torch.einsum("ncs,ns->c", prob, known.float()) + count
-    overlap = (2 * both + 20) / (either + 20)
-    return (1 - overlap[torch.tensor(COMPONENTS, device=prob.device)]).mean()
+    return parsing_loss(out.parsing_logits, masks, coarse)
 
 
 def vector_losses(out: Outputs, t: Targets) -> dict[str, Tensor]:
@@ -196,7 +143,7 @@ def engine_losses(rounds: list[Outputs], targets: Targets) -> dict[str, Tensor]:
     """Each task's loss summed over the rounds of interaction (iFAN, eq. 4)."""
     total: dict[str, Tensor] = {}
     for out in rounds:
-        losses = {**landmark_losses(out, targets), "parsing": parsing_loss(out, targets), **vector_losses(out, targets)}
+        losses = {**landmark_losses(out, targets), "parsing": masked_loss(out, targets), **vector_losses(out, targets)}
         for name, value in losses.items():
             total[name] = total.get(name, out.points.new_zeros(())) + value
     return total

@@ -21,6 +21,7 @@ import torch
 from rtface.geometry.crop import SMALL_CROP_SIZE
 from rtface.train import parallel
 from rtface.train.association import association_losses
+from rtface.train.compiling import compile_network
 from rtface.train.config import EngineConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
@@ -29,7 +30,7 @@ from rtface.train.init import initialize
 from rtface.train.losses import Targets, engine_losses
 from rtface.train.manifest import describe
 from rtface.train.nets.emotion import SIZE, EmotionNet, load_teacher
-from rtface.train.nets.ifan import EngineNet, Outputs
+from rtface.train.nets.ifan import EngineNet, Outputs, Rows
 from rtface.train.nets.norms import TaskIds, TaskNorm, naming, reestimate, task_norms
 from rtface.train.nets.registry import Network, build_engine
 from rtface.train.open_set import note
@@ -74,6 +75,7 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
     elif config.init is not None:
         initialize(net, config.init, lambda: _first_pass(net, mixed, device))
         run.ema.copy(net)
+    fixed = _compiled(net, sampler, device) if config.compile else None
     size, frozen = sizes[0], False
 
     def size_of_next() -> int:
@@ -101,12 +103,18 @@ def learn(config: EngineConfig, mixed: Mixed, validation: dict[str, list[Sample]
                     parallel.share(net)
                     frozen = True
             images, targets = next(batches)
-            rows, targets = targets.rows(), targets.to(device)
+            rows, targets = fixed or targets.rows(), targets.to(device)
             with autocast(device), naming(ids, targets.task):
                 rounds = net(images.to(device, non_blocking=True), iterations, rows=rows)
             run.update(_losses(net, rounds, targets, iterations > 0 and not config.joint), len(images))
             run.maybe_validate(config.validate_minutes, measure)
     return run.checkpoint
+
+
+def _compiled(net: Network, sampler: Sampler, device: torch.device) -> Rows:
+    """Compile the network, and say which rows its decoders see in every batch."""
+    compile_network(net, device)
+    return sampler.rows()
 
 
 def every_share(step: int, share: float) -> bool:

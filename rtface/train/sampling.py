@@ -13,6 +13,7 @@ from rtface.geometry.crop import CROP_SIZE
 from rtface.train.data.faces import Augment, Item
 from rtface.train.data.samples import Sample
 from rtface.train.losses import Targets
+from rtface.train.nets.ifan import Rows
 
 # Draws a step from each set, of 64. FER+ needs most passes; 68 points by hand are few and strongly varied.
 MIX = {"landmarks": 16, "video": 3, "parsing": 12, "faces": 7, "five": 4, "emotion": 19, "negative": 3}
@@ -44,6 +45,16 @@ class Sampler:
         augment = Augment(size, np.random.default_rng((self.seed, number)))
         samples = [sample for group in self.groups for sample in self.draw(group, number)]
         return collate([augment(sample) for sample in sorted(samples, key=_kind)])
+
+    def rows(self) -> Rows:
+        """Rows within which those of every batch lie (`Targets.rows`), for a network whose shapes must not change."""
+        kinds = {group: {_kind(sample) for sample in samples} for group, samples in self.groups.items()}
+
+        def surely(some: set[int]) -> int:
+            return sum(count for group, count in self.counts.items() if kinds[group] <= some)
+
+        size = sum(self.counts.values())
+        return Rows(slice(surely({0}), size - surely({3})), slice(surely({0, 1}), size))
 
     def draw(self, group: str, number: int) -> list[Sample]:
         """The samples of a set in batch `number`."""

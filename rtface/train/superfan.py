@@ -22,6 +22,7 @@ from rtface.evaluate.metrics import psnr, ssim
 from rtface.system.files import atomic_write
 from rtface.tasks.enhance import SCALE
 from rtface.train import parallel
+from rtface.train.compiling import compile_network
 from rtface.train.config import SuperFanConfig
 from rtface.train.data.degrade import Pairs
 from rtface.train.data.pixel_cache import Picture, read_pictures
@@ -110,6 +111,8 @@ def learn(config: SuperFanConfig, pictures: Sequence[Picture], validation: Seque
     elif config.init is not None:
         initialize(net, config.init, lambda: net(torch.from_numpy(pairs(0)[0]).to(device)))
         run.ema.copy(net)
+    if config.compile:
+        compile_network(net, device)
     normalise = Normalise()
     batches = load(lambda number, _: pairs(number), run.step, lambda: None, config.workers)
     with run_session(run, batches):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from rtface.datasets.labelled import LabelledImage
 from rtface.train import parallel
+from rtface.train.compiling import compile_network
 from rtface.train.config import TeacherConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.mixed import Mixed, grouped_samples, mixed_samples
@@ -34,6 +35,8 @@ def train_teacher(config: TeacherConfig) -> Path:
     run = Run(config.run, net, optimizer(net, config.rate, 0.05), Schedule(config.rate, config.minutes, config.steps))
     if run.resume():
         parallel.tell(f"going on from step {run.step} of {run.checkpoint}")
+    if config.compile:
+        compile_network(net, device)
     batches = load(sampler, run.step, lambda: SIZE, config.workers, pinned=device.type == "cuda")
     with run_session(run, batches):
         while run.progress < 1.0:

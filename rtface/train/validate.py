@@ -13,10 +13,11 @@ import torch.nn.functional as F
 
 from rtface.train.data.faces import Augment
 from rtface.train.data.samples import Sample
-from rtface.train.losses import COMPONENTS, FIVE_OF_68, IGNORE, Targets
+from rtface.train.losses import FIVE_OF_68, Targets
 from rtface.train.nets.ifan import SUB, Outputs
 from rtface.train.nets.norms import TaskIds, naming
 from rtface.train.nets.registry import Network
+from rtface.train.parsing_loss import COMPONENTS, IGNORE
 from rtface.train.run import autocast
 from rtface.train.sampling import collate
 

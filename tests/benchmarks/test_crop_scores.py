@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import crop_scores
-from rtface.train.losses import IGNORE
+from rtface.train.parsing_loss import IGNORE
 
 
 class Knows:

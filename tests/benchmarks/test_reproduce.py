@@ -1,4 +1,4 @@
-"""The script from corpus to weights: every command it would run is one that there is."""
+"""The script from corpus to weights: every command it would run is one that there is, and none is run twice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -13,43 +14,96 @@ import pytest
 import typer
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reproduce.sh"
+STAGES = ["train"] * 4 + ["export"] + ["label"] * 2 + ["train"] * 3 + ["export"] * 3 + ["calibrate", "eval"]
 
 
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+def told(*args: object, **environment: str) -> list[list[str]]:
+    """The commands that the script would run."""
     if shutil.which("bash") is None:
         pytest.skip("needs bash")
-    runs = tmp_path_factory.mktemp("runs")
-    environment = {**os.environ, "RTFACE": "echo", "SCALE": "0.001"}
     done = subprocess.run(
-        ["bash", str(SCRIPT), "corpus", str(runs), "models"],
+        ["bash", str(SCRIPT), *map(str, args)],
         capture_output=True,
         text=True,
         check=True,
-        env=environment,
+        cwd=SCRIPT.parents[1],
+        env={**os.environ, "RTFACE": "echo", "PYTHON": sys.executable, **environment},
     )
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
 
-def options_of(verb: str, name: str) -> set[str]:
-    from rtface.cli import evaluate, export, label, train
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that is meant, and what it is given."""
+    from rtface.cli import calibrate, evaluate, export, label, train
 
-    apps = {"train": train.train, "export": export.export, "label": label.label, "eval": evaluate.evaluate}
-    command = typer.main.get_command(apps[verb])
-    if isinstance(command, click.Group) or hasattr(command, "commands"):
-        command = command.commands[name]  # type: ignore[attr-defined]
-    return {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
-
-
-def test_every_command_is_one_that_there_is(commands: list[list[str]]) -> None:
-    for verb, name, *rest in commands:
-        flags = {word for word in rest if word.startswith("-")}
-        assert flags <= options_of(verb, name), (verb, name)
-    assert [c[0] for c in commands] == ["train"] * 4 + ["export"] + ["label"] * 2 + ["train"] * 3 + ["export"] * 3 + [
-        "eval"
-    ]
+    apps = {
+        "train": train.train,
+        "export": export.export,
+        "label": label.label,
+        "eval": evaluate.evaluate,
+        "calibrate": calibrate.calibrate,
+    }
+    command = typer.main.get_command(apps[words[0]])
+    if hasattr(command, "commands"):
+        return command.commands[words[1]], words[2:]
+    return command, words[1:]
 
 
-def test_a_try_takes_a_thousandth_of_the_steps(commands: list[list[str]]) -> None:
-    steps = [int(command[command.index("--steps") + 1]) for command in commands if "--steps" in command]
-    assert min(steps) >= 1 and steps[0] == 40
+def settings(command: list[str], flag: str) -> list[str]:
+    """What a command gives to a flag."""
+    return [command[at + 1] for at, word in enumerate(command) if word == flag]
+
+
+def test_every_command_is_one_that_there_is(tmp_path: Path) -> None:
+    commands = told("corpus", tmp_path, "models", TRAIN="--device cuda --compile")
+    for words in commands:
+        command, given = command_of(words)
+        command.make_context(words[0], given)  # raises where a flag or its value is not known
+    assert [words[0] for words in commands] == STAGES
+    assert all(words[-3:] == ["--device", "cuda", "--compile"] for words in commands if words[0] == "train")
+
+
+def test_a_stage_reads_what_an_earlier_one_wrote(tmp_path: Path) -> None:
+    commands = told("corpus", tmp_path, "models")
+    written: set[str] = set()
+    for words in commands:
+        for flag in ("--init", "--teacher"):
+            assert {str(Path(path).with_suffix("")).removesuffix("/last") for path in settings(words, flag)} <= written
+        own = [path for path in settings(words, "--source") if "/own/" in path]
+        assert {path.partition("=")[0] for path in own} <= written and len(own) in (0, 2)
+        if words[0] == "export":
+            assert set(settings(words, "--run")) <= written
+        written |= {*settings(words, "--out"), *(settings(words, "--run") if words[0] == "train" else ())}
+
+
+def test_a_share_of_the_steps(tmp_path: Path) -> None:
+    commands = told("corpus", tmp_path, "models", SCALE="0.001")
+    steps = [int(number) for words in commands for number in settings(words, "--steps")]
+    assert min(steps) >= 2 and steps[0] == 40
+
+
+def test_stages_that_ended_are_not_run_again_and_trainings_go_on(tmp_path: Path) -> None:
+    first, again = (told("corpus", tmp_path, "models") for _ in range(2))
+    assert again == [words for words in first if words[0] == "train"]  # done ones end at once
+    (tmp_path / "done" / "gates").unlink()
+    assert [words[0] for words in told("corpus", tmp_path, "models")] == ["train"] * 7 + ["calibrate"]
+
+
+def test_quick_takes_a_small_part_of_the_corpus(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet", reason="needs the eval extra")
+    from tests.train.made import write_corpus
+
+    corpus = write_corpus(tmp_path / "corpus")
+    commands = told("--quick", corpus, tmp_path / "runs", "models", ROWS="1")
+    part = tmp_path / "runs" / "part"
+    assert [words[0] for words in commands] == STAGES
+    assert all(settings(words, "--data") in ([], [str(part)]) for words in commands)
+    assert max(int(number) for words in commands for number in settings(words, "--steps")) <= 8
+    for words in commands:
+        command, given = command_of(words)
+        command.make_context(words[0], given)
+    for file in corpus.glob("*.parquet"):
+        whole, kept = (
+            pq.read_table(path, columns=["source", "split"]).to_pylist() for path in (file, part / file.name)
+        )
+        assert len(kept) == len({tuple(row.values()) for row in whole})

@@ -9,16 +9,14 @@ import pytest
 import torch
 
 from rtface.train.losses import (
-    COMPONENTS,
-    IGNORE,
     Targets,
     engine_losses,
     landmark_losses,
-    parsing_loss,
     vector_losses,
     wing,
 )
 from rtface.train.nets.ifan import PARSING, SUB, Outputs
+from rtface.train.parsing_loss import IGNORE
 
 N, SIZE = 2, 64
 
@@ -55,12 +53,6 @@ def outputs(**known: torch.Tensor) -> Outputs:
         "landmark_std": torch.rand(N),
     }
     return Outputs(**(fields | known))
-
-
-def logits_of(labels: torch.Tensor, strength: float = 12.0) -> torch.Tensor:
-    """Sub-pixel logits that say exactly `labels` (N, SIZE, SIZE)."""
-    one_hot = torch.nn.functional.one_hot(labels.long(), PARSING).permute(0, 3, 1, 2).float() * strength
-    return torch.nn.functional.pixel_unshuffle(one_hot, SUB)
 
 
 def test_wing_is_continuous_and_grows() -> None:
@@ -151,64 +143,6 @@ def test_spread_learns_the_mean_error() -> None:
         for s in (0.05, 0.1)
     ]
     assert cost[0] == pytest.approx(0, abs=1e-5) and cost[1] > 0.1
-
-
-def test_fine_masks() -> None:
-    labels = torch.randint(0, PARSING, (N, SIZE, SIZE), dtype=torch.uint8)
-    labels[0, :8] = IGNORE
-    right = logits_of(labels.where(labels != IGNORE, 0))
-    cost = float(parsing_loss(outputs(parsing_logits=right), targets(parsing=labels)))
-    assert cost < 0.01
-    assert float(parsing_loss(outputs(parsing_logits=-right), targets(parsing=labels))) > 5
-    assert all(0 < c < PARSING for c in COMPONENTS)
-
-
-def test_the_parsing_loss_is_cross_entropy_and_dice_pixel_by_pixel() -> None:
-    """Value and gradient as written out at the crop's own size, fine and coarse masks in one batch."""
-    generator = torch.Generator().manual_seed(3)
-    labels = torch.randint(0, 6, (N, SIZE, SIZE), dtype=torch.uint8, generator=generator)
-    labels[:, :9] = IGNORE
-    known = targets(parsing=labels, coarse_parsing=torch.tensor([False, True]))
-    shape = (N, PARSING * SUB * SUB, SIZE // SUB, SIZE // SUB)
-    ours = torch.randn(shape, generator=generator, requires_grad=True)
-    loss = parsing_loss(outputs(parsing_logits=ours), known)
-    loss.backward()
-
-    theirs = ours.detach().clone().requires_grad_()
-    log_prob = torch.log_softmax(torch.nn.functional.pixel_shuffle(theirs, SUB), 1)
-    fine, coarse = labels.long()
-    expected = torch.nn.functional.nll_loss(log_prob[:1], fine[None], ignore_index=IGNORE)
-    prob = log_prob[0].exp()
-    overlaps = []
-    for c in COMPONENTS:
-        truth = (fine == c).float()
-        overlaps.append((2 * (prob[c] * truth).sum() + 20) / ((prob[c] * (fine != IGNORE)).sum() + truth.sum() + 20))
-    expected = expected + 0.5 * (1 - torch.stack(overlaps)).mean()
-    fasseg = {0: (0, 14, 15, 18), 1: (1, 3, 8, 9, 16, 17), 2: (6, 7, 13), 3: (4, 5), 4: (2,), 5: (10, 11, 12)}
-    summed = torch.stack([log_prob[1, list(of)].exp().sum(0) for of in fasseg.values()]).log()
-    expected = expected + 0.3 * 0.5 * torch.nn.functional.nll_loss(summed[None], coarse[None], ignore_index=IGNORE)
-    expected.backward()
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(ours.grad, theirs.grad)
-
-
-@pytest.mark.parametrize(
-    ("fine", "coarse"),
-    [(17, 1), (8, 1), (13, 2), (7, 2), (4, 3), (5, 3), (2, 4), (10, 5), (12, 5), (18, 0)],
-    ids=["neck", "ear", "hair", "brow", "left eye", "right eye", "nose", "mouth", "lip", "cloth"],
-)
-def test_a_fine_class_satisfies_its_coarse_mask(fine: int, coarse: int) -> None:
-    said = outputs(parsing_logits=logits_of(torch.full((N, SIZE, SIZE), fine)))
-    everywhere = torch.ones(N, dtype=torch.bool)
-    cost = [
-        float(
-            parsing_loss(
-                said, targets(parsing=torch.full((N, SIZE, SIZE), c, dtype=torch.uint8), coarse_parsing=everywhere)
-            )
-        )
-        for c in (coarse, (coarse + 1) % 6)
-    ]
-    assert cost[0] < 0.01 < 1 < cost[1]
 
 
 def test_vectors() -> None:

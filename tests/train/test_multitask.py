@@ -91,6 +91,20 @@ def test_rows_with_points_and_rows_with_masks_lie_together(corpus: Path, cache: 
     assert isinstance(rows.landmarks, slice) and isinstance(rows.parsing, slice)
 
 
+def test_fixed_rows_hold_those_of_every_batch(corpus: Path, cache: Path) -> None:
+    groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
+    sampler = Sampler(groups, 32, 0)
+    fixed = sampler.rows()
+    for number in range(4):
+        rows = sampler(number, 64)[1].rows()
+        for wide, narrow in ((fixed.landmarks, rows.landmarks), (fixed.parsing, rows.parsing)):
+            assert isinstance(wide, slice) and isinstance(narrow, slice)
+            assert wide.start <= narrow.start and narrow.stop <= wide.stop <= sum(sampler.counts.values())
+    assert fixed.landmarks.start == sampler.counts["emotion"] + sampler.counts["negative"]  # what has neither
+    nothing = Sampler({"emotion": groups["emotion"]}, 8, 0).rows()
+    assert nothing.landmarks == nothing.parsing == slice(8, 8)
+
+
 def test_unlabelled_fields_weigh_nothing(corpus: Path, cache: Path) -> None:
     groups = build_samples(read_pictures([corpus / f"{n}.parquet" for n in FILES], cache))
     assert set(groups) == set(MIX) - {"faces"}  # too few faces for the mesh map

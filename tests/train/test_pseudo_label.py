@@ -239,7 +239,9 @@ def test_from_pictures_to_samples(portrait: np.ndarray, tmp_path: Path, cli: Cli
     assert sample.picture.parsing is not None and sample.pose is not None
     again = cli("label", tmp_path / "in", "--out", out)
     assert again.code == 1 and "exists already" in again.err
-    assert cli("label", tmp_path / "in", "--out", tmp_path / "no/own.parquet").code == 1
+    assert cli("label", tmp_path / "in", "--out", out / "folder").code == 1  # a file is in the way
+    assert cli("label", tmp_path / "in", "--out", tmp_path / "corpus", "--threads", 1).code == 0
+    assert (tmp_path / "corpus/in.parquet").is_file()  # a folder gets a file of the pictures' name
 
 
 def test_a_corpus_file_gives_its_pictures_but_vals(portrait: np.ndarray, tmp_path: Path, cli: Cli) -> None:
