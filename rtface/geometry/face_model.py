@@ -7,6 +7,7 @@ projections under those poses leave the smallest differences, made symmetric (``
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,7 +94,14 @@ MEAN_FACE_MM: Floats = np.array(
 MEAN_FACE_MM.setflags(write=False)
 _MIDDLE = MEAN_FACE_MM.mean(axis=0)
 _CENTRED = MEAN_FACE_MM - _MIDDLE
-_SPREAD = _CENTRED.T @ _CENTRED
+#: (4, 68): what points are multiplied with for their product with the centred face's x, y and z, and for their middle.
+_SUMS = np.concatenate((_CENTRED.T, np.full((1, len(MEAN_FACE_MM)), 1.0 / len(MEAN_FACE_MM))))
+_MIDDLE_X, _MIDDLE_Y, _MIDDLE_Z = _MIDDLE.tolist()
+(_XX, _XY, _XZ), (_, _YY, _YZ), (_, _, _ZZ) = (_CENTRED.T @ _CENTRED).tolist()
+_XX_YY_ZZ: float = _XX + _YY + _ZZ
+
+#: The rows of a rotation matrix. Of numbers as small as these plain Python is several times as fast as NumPy.
+Rows = Sequence[Sequence[float]]
 
 
 class FacePlacement(NamedTuple):
@@ -104,50 +112,90 @@ class FacePlacement(NamedTuple):
     y_px: float
 
 
+def rotation_rows(yaw: float, pitch: float, roll: float) -> Rows:
+    """`rotation_matrix` as rows of plain numbers."""
+    (cy, sy), (cp, sp), (cr, sr) = _cos_sin(yaw), _cos_sin(pitch), _cos_sin(roll)
+    # Rz · Ry · Rx written out: a live output does this for every frame.
+    return (
+        (cr * cy, -sr * cp + cr * sy * sp, -sr * sp - cr * sy * cp),
+        (sr * cy, cr * cp + sr * sy * sp, cr * sp - sr * sy * cp),
+        (sy, -cy * sp, cy * cp),
+    )
+
+
 def rotation_matrix(yaw: float, pitch: float, roll: float) -> Floats:
     """(3, 3) from a face that looks into the camera to one with this head pose; degrees as ``rtface.HeadPose``.
 
     The head pitches first, then yaws, then rolls. Axes as `MEAN_FACE_MM`.
     """
-    (cy, sy), (cp, sp), (cr, sr) = (_cos_sin(angle) for angle in (yaw, pitch, roll))
-    # Rz · Ry · Rx written out: a live output does this for every frame.
-    return np.array(
-        (
-            (cr * cy, -sr * cp + cr * sy * sp, -sr * sp - cr * sy * cp),
-            (sr * cy, cr * cp + sr * sy * sp, cr * sp - sr * sy * cp),
-            (sy, -cy * sp, cy * cp),
-        )
-    )
+    return np.array(rotation_rows(yaw, pitch, roll))
 
 
-def place_face(points: NDArray[np.floating], rotation: Floats) -> FacePlacement:
+def rotation_quaternion(yaw: float, pitch: float, roll: float) -> tuple[float, float, float, float]:
+    """`rotation_matrix` as a quaternion x, y, z, w; of the two that are the same turn the one with w of 0 or more."""
+    (cy, sy), (cp, sp), (cr, sr) = _cos_sin(yaw / 2.0), _cos_sin(pitch / 2.0), _cos_sin(roll / 2.0)
+    x, y, z = -sp * cy * cr + cp * sy * sr, -cp * sy * cr - sp * cy * sr, cp * cy * sr - sp * sy * cr
+    w = cp * cy * cr + sp * sy * sr
+    return (x, y, z, w) if w >= 0.0 else (-x, -y, -z, -w)
+
+
+def place_face(points: NDArray[np.floating], rotation: Rows) -> FacePlacement:
     """How the mean face, turned by `rotation`, lies nearest to (68, 2) points in px, by least squares."""
-    seen = np.asarray(points, np.float64)
-    across, down = rotation[0], rotation[1]
-    together = _CENTRED.T @ seen  # (3, 2)
-    spread = float(across @ _SPREAD @ across + down @ _SPREAD @ down)
-    scale = float(across @ together[:, 0] + down @ together[:, 1]) / spread
-    middle_x, middle_y = (seen.sum(axis=0) / len(seen)).tolist()
-    x, y = middle_x - scale * float(across @ _MIDDLE), middle_y - scale * float(down @ _MIDDLE)
-    return FacePlacement(max(scale, 1e-6), x, y)
+    (a, b, c), (d, e, f), _ = rotation
+    (along_x, down_x), (along_y, down_y), (along_z, down_z), (middle_x, middle_y) = (
+        _SUMS @ np.asarray(points, np.float64)
+    ).tolist()
+    together = a * along_x + b * along_y + c * along_z + d * down_x + e * down_y + f * down_z
+    scale = together / _shadow(rotation)
+    across = a * _MIDDLE_X + b * _MIDDLE_Y + c * _MIDDLE_Z
+    down = d * _MIDDLE_X + e * _MIDDLE_Y + f * _MIDDLE_Z
+    return FacePlacement(max(scale, 1e-6), middle_x - scale * across, middle_y - scale * down)
 
 
-def frontal_points(points: NDArray[np.floating], rotation: Floats, placed: FacePlacement | None = None) -> Floats:
-    """(68, 2) mm: the points as they would be seen from the front, the origin between the eyes.
+def misfit_px(points: Floats, rotation: Rows, placed: FacePlacement) -> float:
+    """Root mean square distance of (68, 2) points from the mean face in x and y, laid as `place_face` says."""
+    (a, b, c), (d, e, f), _ = rotation
+    scale, x, y = placed
+    middle_x = x + scale * (a * _MIDDLE_X + b * _MIDDLE_Y + c * _MIDDLE_Z)
+    middle_y = y + scale * (d * _MIDDLE_X + e * _MIDDLE_Y + f * _MIDDLE_Z)
+    count = len(MEAN_FACE_MM)
+    spread = float(np.vdot(points, points)) - count * (middle_x * middle_x + middle_y * middle_y)
+    return math.sqrt(max(spread - scale * scale * _shadow(rotation), 0.0) / (2.0 * count))
+
+
+def _shadow(rotation: Rows) -> float:
+    """Sum of the squares of the centred mean face's x and y once it is turned: of all three axes less those of z."""
+    x, y, z = rotation[2]
+    depths: float = x * x * _XX + y * y * _YY + z * z * _ZZ + 2.0 * (x * y * _XY + x * z * _XZ + y * z * _YZ)
+    return _XX_YY_ZZ - depths
+
+
+class Frontal(NamedTuple):
+    """What makes of a point in px, (px from `FacePlacement`'s origin) and its depth on the mean face, mm seen from the
+    front: ``x = px_x * xx + px_y * yx + depth * zx``, and y likewise.
 
     The turn of the head is taken out with the mean face's depths, so what is left differs by expression and by person.
-    Good up to 30 or 40 degrees; beyond, points that the head hides are guesses. `placed` is what `place_face` says,
-    where it is known already.
+    Good up to 30 or 40 degrees; beyond, points that the head hides are guesses.
     """
-    scale, x, y = placed or place_face(points, rotation)
-    (a, b), (c, d) = rotation[:2, :2].tolist()
+
+    xx: float
+    yx: float
+    zx: float
+    xy: float
+    yy: float
+    zy: float
+
+
+def to_the_front(rotation: Rows, placed: FacePlacement) -> Frontal:
+    """Of a face that lies so."""
+    (a, b, out), (c, d, up), _ = rotation
     area = a * d - b * c
-    inverse = ((d / area, -c / area), (-b / area, a / area))  # transposed: points are rows
-    out, up = rotation[0, 2], rotation[1, 2]
-    depth = (out * inverse[0][0] + up * inverse[1][0], out * inverse[0][1] + up * inverse[1][1])
-    at = np.array((x, y))
-    flat: Floats = (np.asarray(points, np.float64) - at) @ (np.array(inverse) / scale) - MEAN_FACE_MM[:, 2:] * depth
-    return flat
+    to_x, to_y = (d / area, -b / area), (-c / area, a / area)  # the inverse
+    s = placed.px_per_mm
+    return Frontal(
+        *(to_x[0] / s, to_x[1] / s, -out * to_x[0] - up * to_x[1]),
+        *(to_y[0] / s, to_y[1] / s, -out * to_y[0] - up * to_y[1]),
+    )
 
 
 def _cos_sin(degrees: float) -> tuple[float, float]:

@@ -12,19 +12,17 @@ begun with what is common. Half a minute of a face makes the values its own.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtface.labels import BLENDSHAPES
 from rtface.outputs.eyes import eyes_of, look_shapes
-from rtface.outputs.face_features import FEATURES, INDEX, face_features
+from rtface.outputs.face_features import INDEX, face_features
 from rtface.types import Expression, Face
-
-Floats = NDArray[np.float64]
 
 SOLID: frozenset[str] = frozenset(
     (
@@ -48,8 +46,26 @@ COMMON_SPREAD = np.array(
         *(0.022, 0.036, 0.030, 0.026, 0.015, 0.022, 0.113),
     )
 )
-_EYES = [INDEX["eye_left"], INDEX["eye_right"]]
-SIDES = ("left", "right")
+_COMMON: list[float] = COMMON_NEUTRAL.tolist()
+#: Places of features; of those that both sides have the left one's first.
+_EYES, _CORNERS, _INNER, _OUTER = (
+    [INDEX[f"{name}_{side}"] for side in ("left", "right")] for name in ("eye", "corner", "brow_inner", "brow_outer")
+)
+_GAP, _WIDTH, _MOUTH_SIDE, _JAW_SIDE, _UPPER_LIP, _LOWER_LIP, _UPPER_THICKNESS, _LOWER_THICKNESS = (
+    INDEX[name]
+    for name in (
+        *("mouth_gap", "mouth_width", "mouth_side", "jaw_side"),
+        *("upper_lip", "lower_lip", "upper_thickness", "lower_thickness"),
+    )
+)
+#: The blend shapes of each side, left first.
+_SIDED = [
+    [
+        *(f"eyeBlink{side}", f"eyeWide{side}", f"mouthSmile{side}", f"mouthFrown{side}", f"mouthStretch{side}"),
+        *(f"mouthUpperUp{side}", f"mouthLowerDown{side}", f"browOuterUp{side}", f"browDown{side}"),
+    ]
+    for side in ("Left", "Right")
+]
 #: Beyond these angles the far half of a face is a guess: the last values stand.
 TRUSTED_YAW_DEG, TRUSTED_PITCH_DEG = 35.0, 30.0
 TRUSTED_QUALITY = 0.3
@@ -68,12 +84,12 @@ class _NeutralFace:
     """The median features of one track."""
 
     def __init__(self) -> None:
-        self._samples: list[Floats] = []
+        self._samples: list[Sequence[float]] = []
         self._every_s = SAMPLE_S
         self._last_at = float("-inf")
-        self.features: Floats = COMMON_NEUTRAL
+        self.features: Sequence[float] = _COMMON
 
-    def add(self, features: Floats, at: float) -> None:
+    def add(self, features: Sequence[float], at: float) -> None:
         if 0.0 <= at - self._last_at < self._every_s:
             return
         self._last_at = at
@@ -84,11 +100,11 @@ class _NeutralFace:
         count = len(self._samples)
         if count > OFTEN and count % OFTEN:  # a sample more says little, and all are sorted
             return
-        ordered = np.sort(np.stack(self._samples), axis=0)
+        ordered = np.sort(np.array(self._samples), axis=0)
         own = ordered[count // 2]
         own[_EYES] = ordered[count * 3 // 4, _EYES]  # people look down for longer than they stare
         own = np.clip(own, COMMON_NEUTRAL - 3.0 * COMMON_SPREAD, COMMON_NEUTRAL + 3.0 * COMMON_SPREAD)
-        self.features = (COMMON_NEUTRAL * COMMON_WEIGHT + own * count) / (COMMON_WEIGHT + count)
+        self.features = ((COMMON_NEUTRAL * COMMON_WEIGHT + own * count) / (COMMON_WEIGHT + count)).tolist()
 
 
 @dataclass(slots=True)
@@ -147,7 +163,7 @@ class BlendShapes:
             track.values.update(shapes_from_features(features, track.neutral.features))
 
     @staticmethod
-    def _trusted(face: Face) -> Floats | None:
+    def _trusted(face: Face) -> Sequence[float] | None:
         turned = face.pose is not None and (
             abs(face.pose.yaw) > TRUSTED_YAW_DEG or abs(face.pose.pitch) > TRUSTED_PITCH_DEG
         )
@@ -155,49 +171,47 @@ class BlendShapes:
         if face.landmarks is None or face.predicted or turned or hardly_seen:
             return None
         features = face_features(face.landmarks, face.pose)
-        return features if np.isfinite(features).all() else None
+        return features if math.isfinite(sum(features)) else None
 
 
-def shapes_from_features(features: Floats, neutral: Floats) -> dict[str, float]:
+def shapes_from_features(features: Sequence[float], neutral: Sequence[float]) -> dict[str, float]:
     """The blend shapes that features say, beside a neutral face's; those that are always 0 are left out.
 
     Ranges come from the same faces as `COMMON_NEUTRAL`: a laugh lifts the corners by 0.12 and widens the mouth by
     0.17, a look of surprise opens it by 0.3 and lifts the brows by 0.09.
     """
-    assert len(features) == len(FEATURES)
-    now = dict(zip(FEATURES, features.tolist(), strict=True))
-    rise = dict(zip(FEATURES, (features - neutral).tolist(), strict=True))
-    gap = max(now["mouth_gap"] - max(float(neutral[INDEX["mouth_gap"]]), 0.0), 0.0)
-    wider = rise["mouth_width"]
-    narrow = -wider / 0.20
-    smiles = {side: _share(0.6 * rise[f"corner_{side}"] / 0.12 + 0.4 * wider / 0.18, 0.12) for side in SIDES}
+    rise = [now - rest for now, rest in zip(features, neutral, strict=True)]
+    gap = max(features[_GAP] - max(neutral[_GAP], 0.0), 0.0)
+    wider, open_ = rise[_WIDTH], _share(gap / 0.40)
+    narrow, apart = _share(-wider / 0.20, 0.15), _share(gap / 0.15)
     shapes = {
-        "jawOpen": _share(gap / 0.40),
-        "browInnerUp": _share((rise["brow_inner_left"] + rise["brow_inner_right"]) / 2.0 / 0.10, 0.10),
-        "mouthPucker": _share(narrow, 0.15) * (1.0 - _share(gap / 0.15)),
-        "mouthFunnel": _share(narrow, 0.15) * _share(gap / 0.15),
-        "mouthLeft": _share(rise["mouth_side"] / 0.12, 0.25),
-        "mouthRight": _share(-rise["mouth_side"] / 0.12, 0.25),
-        "jawLeft": _share(rise["jaw_side"] / 0.18, 0.30),
-        "jawRight": _share(-rise["jaw_side"] / 0.18, 0.30),
-        "mouthRollUpper": _share(-rise["upper_thickness"] / 0.08, 0.35),
-        "mouthRollLower": _share(-rise["lower_thickness"] / 0.10, 0.35),
+        "jawOpen": open_,
+        "browInnerUp": _share((rise[_INNER[0]] + rise[_INNER[1]]) / 2.0 / 0.10, 0.10),
+        "mouthPucker": narrow * (1.0 - apart),
+        "mouthFunnel": narrow * apart,
+        "mouthLeft": _share(rise[_MOUTH_SIDE] / 0.12, 0.25),
+        "mouthRight": _share(-rise[_MOUTH_SIDE] / 0.12, 0.25),
+        "jawLeft": _share(rise[_JAW_SIDE] / 0.18, 0.30),
+        "jawRight": _share(-rise[_JAW_SIDE] / 0.18, 0.30),
+        "mouthRollUpper": _share(-rise[_UPPER_THICKNESS] / 0.08, 0.35),
+        "mouthRollLower": _share(-rise[_LOWER_THICKNESS] / 0.10, 0.35),
     }
-    for side in SIDES:
-        name, smile = side.capitalize(), smiles[side]
-        eye, open_eye = now[f"eye_{side}"], max(float(neutral[INDEX[f"eye_{side}"]]), 0.1)
-        shapes |= {
+    for names, eye, corner, inner, outer in zip(_SIDED, _EYES, _CORNERS, _INNER, _OUTER, strict=True):
+        opened = features[eye] / max(neutral[eye], 0.1)
+        smile = _share(0.6 * rise[corner] / 0.12 + 0.4 * wider / 0.18, 0.12)
+        values = (
             # A laugh narrows the eyes by a sixth, which is no blink; closed lids leave about a third.
-            f"eyeBlink{name}": _share((0.82 - eye / open_eye) / (0.82 - 0.40)),
-            f"eyeWide{name}": _share((eye / open_eye - 1.0) / 0.30, 0.35),
-            f"mouthSmile{name}": smile,
-            f"mouthFrown{name}": _share((-rise[f"corner_{side}"] - 0.5 * gap) / 0.08, 0.25),
-            f"mouthStretch{name}": _share(wider / 0.20 - smile, 0.2),
-            f"mouthUpperUp{name}": _share(-rise["upper_lip"] / 0.10 - 0.6 * smile, 0.2),
-            f"mouthLowerDown{name}": _share(rise["lower_lip"] / 0.12 - 0.8 * _share(gap / 0.40), 0.2),
-            f"browOuterUp{name}": _share(rise[f"brow_outer_{side}"] / 0.09, 0.12),
-            f"browDown{name}": _share(-rise[f"brow_inner_{side}"] / 0.06, 0.25),
-        }
+            _share((0.82 - opened) / (0.82 - 0.40)),
+            _share((opened - 1.0) / 0.30, 0.35),
+            smile,
+            _share((-rise[corner] - 0.5 * gap) / 0.08, 0.25),
+            _share(wider / 0.20 - smile, 0.2),
+            _share(-rise[_UPPER_LIP] / 0.10 - 0.6 * smile, 0.2),
+            _share(rise[_LOWER_LIP] / 0.12 - 0.8 * open_, 0.2),
+            _share(rise[outer] / 0.09, 0.12),
+            _share(-rise[inner] / 0.06, 0.25),
+        )
+        shapes.update(zip(names, values, strict=True))
     return shapes
 
 
@@ -210,7 +224,7 @@ def shapes_of_expression(expression: Expression) -> dict[str, float]:
 
 def mirrored(shapes: Mapping[str, float]) -> dict[str, float]:
     """Left and right exchanged."""
-    return {_other_side(name): value for name, value in shapes.items()}
+    return {_OTHER_SIDE[name]: value for name, value in shapes.items()}
 
 
 def _other_side(name: str) -> str:
@@ -219,15 +233,16 @@ def _other_side(name: str) -> str:
     return name[: -len("Right")] + "Left" if name.endswith("Right") else name
 
 
+_OTHER_SIDE = {name: _other_side(name) for name in BLENDSHAPES}
+
+
 def _share(value: float, dead: float = 0.0) -> float:
     """Within 0..1; what is below `dead` is noise and person, and counts as 0."""
     return min(max((value - dead) / (1.0 - dead), 0.0), 1.0)
 
 
 #: The names that 68 points tell something of; the others are always 0.
-MEASURED: tuple[str, ...] = tuple(
-    name for name in BLENDSHAPES if name in shapes_from_features(COMMON_NEUTRAL, COMMON_NEUTRAL)
-)
+MEASURED: tuple[str, ...] = tuple(name for name in BLENDSHAPES if name in shapes_from_features(_COMMON, _COMMON))
 
 
 #: Those that the line of sight tells.

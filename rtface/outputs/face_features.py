@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rtface.geometry.face_model import frontal_points, rotation_matrix
+from rtface.geometry.face_model import MEAN_FACE_MM, to_the_front
+from rtface.outputs.head import REMEMBERED, placement_of, rotation_of
 from rtface.types import HeadPose, Landmarks
-
-Floats = NDArray[np.float64]
 
 #: Left and right are the subject's. Lengths are in distances between the eyes' middles; up and out are positive.
 FEATURES = (
@@ -35,66 +35,67 @@ FEATURES = (
 INDEX = {name: index for index, name in enumerate(FEATURES)}
 
 
-#: (2, 68): the middles of the right and the left eye.
-_EYES = np.zeros((2, 68))
-_EYES[0, 36:42] = _EYES[1, 42:48] = 1.0 / 6.0
-#: Pairs of points whose distances are looked at: lids and corners of each eye, the inner lips, the mouth's corners, and
-#: the two lips' thickness.
-_PAIRS = np.array(
-    (
-        *((43, 47), (44, 46), (42, 45)),
-        *((37, 41), (38, 40), (36, 39)),
-        *((61, 67), (62, 66), (63, 65)),
-        (48, 54),
-        *((50, 61), (51, 62), (52, 63)),
-        *((58, 67), (57, 66), (56, 65)),
-    )
+#: A way leads from the middle of some points to the middle of others. Those whose lengths are looked at: between lids
+#: and corners of each eye, the inner lips, the mouth's corners, and the two lips' edges.
+_LENGTHS = (
+    *(((43,), (47,)), ((44,), (46,)), ((42,), (45,))),
+    *(((37,), (41,)), ((38,), (40,)), ((36,), (39,))),
+    *(((61,), (67,)), ((62,), (66,)), ((63,), (65,))),
+    ((48,), (54,)),
+    *(((50,), (61,)), ((51,), (62,)), ((52,), (63,))),
+    *(((58,), (67,)), ((57,), (66,)), ((56,), (65,))),
 )
+_NOSE, _NOSTRILS, _UPPER, _LOWER = (33,), (31, 35), (50, 51, 52), (56, 57, 58)
+#: Ways of which it is looked how far up or how far to the side they lead.
+_RISES = (
+    *((_NOSE, (54,)), (_NOSE, (48,))),
+    *(((42,), (22, 23)), ((39,), (20, 21)), ((45,), (25, 26)), ((36,), (17, 18))),
+    *((_UPPER, _NOSE), (_LOWER, _UPPER), ((8,), _NOSE)),
+)
+_SIDES = ((_NOSTRILS, (48, 54)), (_NOSTRILS, (7, 8, 9)))
+_EYES = (tuple(range(36, 42)), tuple(range(42, 48)))  # the middles of the right and the left one
 
 
-def face_features(landmarks: Landmarks, pose: HeadPose | None) -> Floats:
-    """(17,) the values of `FEATURES`, of a face turned to the front; NaN where the points make no face."""
-    angles = (pose.yaw, pose.pitch, pose.roll) if pose is not None else (0.0, 0.0, 0.0)
-    points = _upright(frontal_points(landmarks.points, rotation_matrix(*angles)))
-    if points is None:
-        return np.full(len(FEATURES), np.nan)
-    apart = points[_PAIRS[:, 0]] - points[_PAIRS[:, 1]]
-    d = np.sqrt((apart * apart).sum(axis=1)).tolist()
-    x, y = points.T.tolist()
-    y = [-value for value in y]  # up from here on
-    upper, lower = (y[50] + y[51] + y[52]) / 3.0, (y[56] + y[57] + y[58]) / 3.0
-    nose_x = (x[31] + x[35]) / 2.0
-    return np.array(
-        (
-            (d[0] + d[1]) / (2.0 * max(d[2], 1e-6)),
-            (d[3] + d[4]) / (2.0 * max(d[5], 1e-6)),
-            (d[6] + d[7] + d[8]) / 3.0,
-            d[9],
-            y[54] - y[33],
-            y[48] - y[33],
-            (y[22] + y[23]) / 2.0 - y[42],
-            (y[20] + y[21]) / 2.0 - y[39],
-            (y[25] + y[26]) / 2.0 - y[45],
-            (y[17] + y[18]) / 2.0 - y[36],
-            (x[48] + x[54]) / 2.0 - nose_x,
-            (x[7] + x[8] + x[9]) / 3.0 - nose_x,
-            y[33] - upper,
-            (upper + lower) / 2.0 - lower,
-            (d[10] + d[11] + d[12]) / 3.0,
-            (d[13] + d[14] + d[15]) / 3.0,
-            y[33] - y[8],
-        )
+def _weights(ways: Sequence[tuple[Sequence[int], Sequence[int]]]) -> np.ndarray:
+    """(n, 68): what points are multiplied with for the ways between them."""
+    weights = np.zeros((len(ways), 68))
+    for row, (start, end) in zip(weights, ways, strict=True):
+        row[list(end)] += 1.0 / len(end)
+        row[list(start)] -= 1.0 / len(start)
+    return weights
+
+
+_WAYS = _weights((*_LENGTHS, *_RISES, *_SIDES, _EYES))
+_DEPTHS: list[float] = (_WAYS @ MEAN_FACE_MM[:, 2]).tolist()
+
+
+@lru_cache(REMEMBERED)
+def face_features(landmarks: Landmarks, pose: HeadPose | None) -> tuple[float, ...]:
+    """The 17 values of `FEATURES`, of a face turned to the front; NaN where the points make no face."""
+    to = to_the_front(rotation_of(pose), placement_of(landmarks, pose))
+    ways = (_WAYS @ np.asarray(landmarks.points, np.float64)).tolist()
+    x = [a * to.xx + b * to.yx + depth * to.zx for (a, b), depth in zip(ways, _DEPTHS, strict=True)]
+    y = [a * to.xy + b * to.yy + depth * to.zy for (a, b), depth in zip(ways, _DEPTHS, strict=True)]
+    across, down = x.pop(), y.pop()  # from eye to eye: the unit, and level
+    squared = across * across + down * down
+    if not math.isfinite(sum(x) + sum(y) + squared) or squared < 1e-12:
+        return (math.nan,) * len(FEATURES)
+    unit, cos, sin = 1.0 / math.sqrt(squared), across / squared, down / squared
+    d = [unit * math.sqrt(a * a + b * b) for a, b in zip(x[: len(_LENGTHS)], y, strict=False)]
+    rises, sides = slice(len(_LENGTHS), -len(_SIDES)), slice(-len(_SIDES), None)
+    corner_left, corner_right, *brows, upper_lip, lips, chin = [
+        a * sin - b * cos for a, b in zip(x[rises], y[rises], strict=True)
+    ]
+    mouth_side, jaw_side = [a * cos + b * sin for a, b in zip(x[sides], y[sides], strict=True)]
+    return (
+        (d[0] + d[1]) / (2.0 * max(d[2], 1e-6)),
+        (d[3] + d[4]) / (2.0 * max(d[5], 1e-6)),
+        (d[6] + d[7] + d[8]) / 3.0,
+        d[9],
+        *(corner_left, corner_right, *brows),
+        *(mouth_side, jaw_side),
+        *(upper_lip, lips / 2.0),
+        (d[10] + d[11] + d[12]) / 3.0,
+        (d[13] + d[14] + d[15]) / 3.0,
+        chin,
     )
-
-
-def _upright(points: Floats) -> Floats | None:
-    """With the eyes level, and the distance between their middles as the unit."""
-    (right_x, right_y), (left_x, left_y) = (_EYES @ points).tolist()
-    x, y = left_x - right_x, left_y - right_y
-    squared = x * x + y * y
-    if not math.isfinite(float(points.sum())) or squared < 1e-12:
-        return None
-    cos, sin = x / squared, y / squared  # turned, and in distances between the eyes
-    middle = np.array(((left_x + right_x) / 2.0, (left_y + right_y) / 2.0))
-    upright: Floats = (points - middle) @ np.array(((cos, -sin), (sin, cos)))
-    return upright

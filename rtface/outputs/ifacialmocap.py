@@ -91,8 +91,12 @@ class IFacialMocapSink(NetworkSink[FrameResult]):
             if eyes is not None:
                 self._eyes = eyes.mirrored() if self._mirror else eyes
         assert self._socket is not None
+        packets = {
+            between: packet_of(self._values, self._head, self._eyes, seen=face is not None, between=between)
+            for between in set(self._separators.values())
+        }
         for address, between in self._separators.items():
-            packet = packet_of(self._values, self._head, self._eyes, seen=face is not None, between=between)
+            packet = packets[between]
             try:
                 self._socket.sendto(packet, address)
             except (BlockingIOError, ConnectionRefusedError):
@@ -134,8 +138,8 @@ def packet_of(
         seen: Whether a face is there; newer phones begin with it.
         between: What stands between a name and its value.
     """
-    shown = {"trackingStatus": int(seen)} | {_their_name(name): round(shapes[name] * 100) for name in BLENDSHAPES}
-    values = "|".join(f"{name}{between}{value}" for name, value in shown.items())
+    shown = [int(seen), *[round(shapes[name] * 100) for name in BLENDSHAPES]]
+    values = "|".join([f"{name}{between}{value}" for name, value in zip(_THEIR_NAMES, shown, strict=True)])
     numbers = (-head.pitch, -head.yaw, head.roll, -head.x / 100.0, head.y / 100.0, -head.z / 100.0)
     whole = ",".join(f"{number + 0.0:.4f}" for number in numbers)
     left, right = (f"{0.0 - eye.pitch:.4f},{0.0 - eye.yaw:.4f},0" for eye in eyes)
@@ -146,6 +150,9 @@ def _their_name(name: str) -> str:
     if name.endswith("Left") and name not in ("jawLeft", "mouthLeft"):
         return name[: -len("Left")] + "_L"
     return name[: -len("Right")] + "_R" if name.endswith("Right") and name not in ("jawRight", "mouthRight") else name
+
+
+_THEIR_NAMES = ("trackingStatus", *map(_their_name, BLENDSHAPES))
 
 
 def open_output(url: OutputUrl) -> IFacialMocapSink:

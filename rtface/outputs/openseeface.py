@@ -10,18 +10,27 @@ import math
 import struct
 import time
 from collections.abc import Iterable, Mapping
+from operator import mul
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.geometry.face_model import MEAN_FACE_MM, FacePlacement, frontal_points, place_face, rotation_matrix
+from rtface.geometry.face_model import (
+    MEAN_FACE_MM,
+    FacePlacement,
+    Frontal,
+    Rows,
+    misfit_px,
+    rotation_quaternion,
+    to_the_front,
+)
 from rtface.outputs.blend_shapes import BlendShapes
 from rtface.outputs.eyes import Eye, Eyes, eyes_of
 from rtface.outputs.follow import Slots, frame_time
+from rtface.outputs.head import angles_of, placement_of, rotation_of
 from rtface.outputs.network import DatagramSink
 from rtface.outputs.output_url import OutputUrl
-from rtface.types import Face, FrameResult
+from rtface.types import Face, FrameResult, HeadPose
 
 Floats = NDArray[np.float64]
 
@@ -42,10 +51,15 @@ _FROM_IBUG = np.array(FROM_IBUG)
 NOSE_TIP = 30
 #: Of the distance between an eye's corners, how far behind them the eyeball's middle is: 12 of 31 mm.
 EYEBALL = 0.385
-#: (2, 68): of the subject's right and left eye, the middle of its points and that of its corners.
-_MIDDLES, _BETWEEN_CORNERS = np.zeros((2, 68)), np.zeros((2, 68))
+#: (2, 68): the middles of the points of the subject's right and left eye.
+_MIDDLES = np.zeros((2, 68))
 _MIDDLES[0, 36:42] = _MIDDLES[1, 42:48] = 1.0 / 6.0
-_BETWEEN_CORNERS[0, [36, 39]] = _BETWEEN_CORNERS[1, [42, 45]] = 0.5
+#: Depths in their units, of their points and of the pupils of eyes that look ahead, from the nose's tip.
+_DEPTHS = (MEAN_FACE_MM[:, 2] - MEAN_FACE_MM[NOSE_TIP, 2]) / UNIT_MM
+_SOLID_DEPTHS = _DEPTHS[_FROM_IBUG]
+_FLAT_DEPTHS = _SOLID_DEPTHS[:, None]
+_PUPIL_DEPTHS: list[float] = [(_DEPTHS[outer] + _DEPTHS[inner]) / 2.0 for outer, inner in ((36, 39), (45, 42))]
+_EYE_DEPTH = float(_DEPTHS[36] - _DEPTHS[39])
 
 
 class OpenSeeFaceSink(DatagramSink):
@@ -72,8 +86,7 @@ class OpenSeeFaceSink(DatagramSink):
         packed = [
             face_bytes(face, slot, (width, height), now, self._shapes.of(face, at))
             for slot, face in sorted(faces.items())
-            if face.landmarks is not None and np.isfinite(face.landmarks.points).all()
-            if face.pose is None or np.isfinite((face.pose.yaw, face.pose.pitch, face.pose.roll)).all()
+            if face.landmarks is not None and all(map(math.isfinite, placement_of(face.landmarks, face.pose)))
         ]
         return (b"".join(packed),) if packed else ()
 
@@ -89,71 +102,59 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
         shapes: Its blend shapes.
     """
     assert face.landmarks is not None
-    pose = face.pose
-    angles = (pose.yaw, pose.pitch, pose.roll) if pose is not None else (0.0, 0.0, 0.0)
-    rotation = rotation_matrix(*angles)
+    rotation, placed = rotation_of(face.pose), placement_of(face.landmarks, face.pose)
     points = np.asarray(face.landmarks.points, np.float64)
-    placed = place_face(points, rotation)
-    turn = _their_rotation(rotation)
     eyes = eyes_of(face)
-    solid = _their_points(points, rotation, placed, eyes)
-    pupils = _MIDDLES @ points
-    if eyes is not None:
-        pupils += _pupils_off(solid, rotation, placed)
-    score = float(np.clip(face.landmarks.score, 0.0, 1.0))
+    score = min(max(float(face.landmarks.score), 0.0), 1.0)
     head = _HEAD.pack(
         now,
         number,
         *map(float, size_wh),
         1.0 - shapes["eyeBlinkRight"],
         1.0 - shapes["eyeBlinkLeft"],
-        pose is not None,
-        _fit_error(points, rotation, placed),
-        *_their_quaternion(turn),
-        *_their_euler(turn),
+        face.pose is not None,
+        misfit_px(points, rotation, placed),
+        *_their_quaternion(face.pose),
+        *_their_euler(face.pose),
         *_their_translation(points, placed, size_wh),
     )
+    theirs = points[_FROM_IBUG]
     body = np.empty(_BODY_FLOATS, "<f4")  # packed by struct it would cost half of all
     body[:POINTS] = score
     body[POINTS:68] = 0.0 if eyes is None else score
-    body[68:200] = points[_FROM_IBUG].ravel()
+    body[68:200] = theirs.ravel()
+    radius = _solid(body[204:414].reshape(70, 3), theirs - points[NOSE_TIP], to_the_front(rotation, placed), eyes)
+    pupils = _MIDDLES @ points
+    if eyes is not None:
+        pupils += [_pupil_off(eye, rotation, radius * placed.px_per_mm * UNIT_MM) for eye in (eyes.right, eyes.left)]
     body[200:204] = pupils.ravel()
-    body[204:414] = solid.ravel()
     body[414:] = _their_features(shapes)
     return head + body.tobytes()
 
 
-def _their_rotation(rotation: Floats) -> Floats:
-    """The matrix that their PnP finds: its first axis is up in the picture, its second left, its third away.
+def _their_quaternion(pose: HeadPose | None) -> tuple[float, float, float, float]:
+    """x, y, z, w of the transposed matrix that their PnP finds, which is what their converter gives.
 
-    Rows before columns, a model whose x is the picture's left, y up and z towards the camera, and a solution behind the
-    camera: so say the signs that ``OpenSee.cs`` and ``OpenSeeIKTarget.cs`` give each axis when they put it into
-        Unity's.
+    That matrix' first axis is up in the picture, its second left, its third away. Rows before columns, a model whose x
+    is the picture's left, y up and z towards the camera, and a solution behind the camera: so say the signs that
+    ``OpenSee.cs`` and ``OpenSeeIKTarget.cs`` give each axis when they put it into Unity's. It is the head's rotation
+    and then half a turn about the diagonal of x and y.
     """
-    turned: Floats = np.stack((rotation[1], rotation[0], -rotation[2]))
-    return turned
+    x, y, z, w = rotation_quaternion(*angles_of(pose))
+    a, b, c, d = (value * math.sqrt(0.5) for value in (-w - z, z - w, x - y, -x - y))
+    return (a, b, c, d) if (d, a) > (0.0, 0.0) else (-a, -b, -c, -d)
 
 
-def _their_quaternion(matrix: Floats) -> tuple[float, float, float, float]:
-    """x, y, z, w of the transposed matrix, which is what their converter gives."""
-    vector, _ = cv2.Rodrigues(matrix.T)
-    vector = np.asarray(vector, np.float64).ravel()
-    angle = float(np.linalg.norm(vector))
-    x, y, z = (vector / max(angle, 1e-12) * np.sin(angle / 2.0)).tolist()
-    return x, y, z, float(np.cos(angle / 2.0))
+def _their_euler(pose: HeadPose | None) -> tuple[float, float, float]:
+    """Degrees of RQ decomposition of that matrix, of the two ways to say it the one around (180, 0, 90), which
+    receivers subtract.
+    """
+    yaw, pitch, roll = angles_of(pose)
+    return _wrapped(180.0 - pitch), _wrapped(yaw), _wrapped(90.0 - roll)
 
 
-def _their_euler(matrix: Floats) -> tuple[float, float, float]:
-    """Degrees of RQ decomposition, of the two ways to say it the one around (180, 0, 90), which receivers subtract."""
-    x, y, z = cv2.RQDecomp3x3(matrix)[0]
-    if abs(x) < 90.0:
-        x, y, z = x + 180.0, 180.0 - y, z + 180.0
-    return _wrapped(x, 180.0), _wrapped(y, 0.0), _wrapped(z, 90.0)
-
-
-def _wrapped(degrees: float, near: float) -> float:
-    turned = (degrees - near + 180.0) % 360.0 + near - 180.0
-    return turned - 360.0 if turned > 180.0 else turned
+def _wrapped(degrees: float) -> float:
+    return degrees - 360.0 if degrees > 180.0 else degrees
 
 
 def _their_translation(points: Floats, placed: FacePlacement, size_wh: tuple[int, int]) -> tuple[float, float, float]:
@@ -162,22 +163,38 @@ def _their_translation(points: Floats, placed: FacePlacement, size_wh: tuple[int
     """
     width, height = size_wh
     px_per_unit = placed.px_per_mm * UNIT_MM
-    x, y = points[NOSE_TIP]
+    x, y = points[NOSE_TIP].tolist()
     return (height / 2.0 - y) / px_per_unit, (width / 2.0 - x) / px_per_unit, -width / px_per_unit
 
 
-def _their_points(points: Floats, rotation: Floats, placed: FacePlacement, eyes: Eyes | None) -> Floats:
-    """(70, 3): 66 points, pupils and eyeballs around the nose's tip, unturned, with x, -y, -z of their model's axes."""
-    flat = frontal_points(points, rotation, placed)
-    solid = np.column_stack((-flat[:, 0], -flat[:, 1], -MEAN_FACE_MM[:, 2]))  # left, up, towards the camera
-    solid = (solid - solid[NOSE_TIP]) / UNIT_MM
-    pupils = _BETWEEN_CORNERS @ solid
-    depth = EYEBALL * math.dist(solid[36].tolist(), solid[39].tolist())
-    balls = pupils - (0.0, 0.0, depth)
-    if eyes is not None:
-        pupils = balls + depth * np.array((_ahead(eyes.right), _ahead(eyes.left)))
-    theirs: Floats = np.concatenate((solid[_FROM_IBUG], pupils, balls)) * (1.0, -1.0, -1.0)
-    return theirs
+def _solid(solid: NDArray[np.float32], from_nose: Floats, to: Frontal, eyes: Eyes | None) -> float:
+    """Fill (70, 3): 66 points, pupils and eyeballs around the nose's tip, unturned, with x, -y, -z of their model's
+    axes, in its units.
+
+    Returns:
+        How far a pupil is from its eyeball's middle.
+    """
+    turned = np.array(((-to.xx, to.xy), (-to.yx, to.yy))) / UNIT_MM  # x is the picture's left
+    flat = from_nose @ turned + _FLAT_DEPTHS * (-to.zx, to.zy)
+    solid[:POINTS, :2] = flat
+    solid[:POINTS, 2] = _SOLID_DEPTHS
+    corners = flat[36:46].tolist()  # of the right eye the outer and the inner one, then of the left the inner
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners[0], corners[3], corners[6], corners[9]
+    radius = EYEBALL * math.sqrt((ax - bx) ** 2 + (ay - by) ** 2 + _EYE_DEPTH**2)
+    balls = [
+        (x, y, z + radius)
+        for (x, y), z in zip(
+            (((ax + bx) / 2.0, (ay + by) / 2.0), ((cx + dx) / 2.0, (cy + dy) / 2.0)), _PUPIL_DEPTHS, strict=True
+        )
+    ]
+    ahead = (0.0, 0.0, 1.0)
+    looks = (ahead, ahead) if eyes is None else (_ahead(eyes.right), _ahead(eyes.left))
+    pupils = [
+        (ball[0] + radius * look[0], ball[1] - radius * look[1], ball[2] - radius * look[2])
+        for ball, look in zip(balls, looks, strict=True)
+    ]
+    solid[POINTS:] = pupils + balls
+    return radius
 
 
 def _ahead(eye: Eye) -> tuple[float, float, float]:
@@ -186,19 +203,12 @@ def _ahead(eye: Eye) -> tuple[float, float, float]:
     return math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)
 
 
-def _pupils_off(solid: Floats, rotation: Floats, placed: FacePlacement) -> Floats:
-    """(2, 2) px of the right and the left pupil from where they are when the eyes look ahead."""
-    right, left, right_ball, left_ball = solid[POINTS:]
-    off = np.stack((right - right_ball, left - left_ball))  # x to the picture's left, y down, z away
-    off[:, 2] += np.linalg.norm(off, axis=1)
-    px: Floats = (off * (-1.0, 1.0, 1.0)) @ rotation[:2].T * (placed.px_per_mm * UNIT_MM)
-    return px
-
-
-def _fit_error(points: Floats, rotation: Floats, placed: FacePlacement) -> float:
-    """Root mean square distance in px of the points from the mean face, laid as it fits."""
-    model = MEAN_FACE_MM @ rotation[:2].T * placed.px_per_mm + (placed.x_px, placed.y_px)
-    return float(np.sqrt(((points - model) ** 2).mean()))
+def _pupil_off(eye: Eye, rotation: Rows, radius_px: float) -> tuple[float, float]:
+    """px of a pupil from where it is when the eye looks ahead."""
+    left, up, ahead = _ahead(eye)
+    off = -left, -up, 1.0 - ahead  # x to the picture's right, y down, z away
+    across, down = (radius_px * sum(map(mul, row, off)) for row in rotation[:2])
+    return across, down
 
 
 def _their_features(shapes: Mapping[str, float]) -> list[float]:

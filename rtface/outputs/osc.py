@@ -25,7 +25,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from rtface.errors import require
 from rtface.outputs.blend_shapes import BlendShapes, measured_of
@@ -49,39 +50,56 @@ Messages = list[tuple[str, Sequence[Value]]]
 Told = Sequence[tuple[str, Sequence[Value]]]
 
 
-def bundle(messages: Iterable[tuple[str, Sequence[Value]]]) -> bytes:
+def bundle(messages: Messages) -> bytes:
     """An OSC bundle, to be applied at once; floats are 32 bits, ints 32 bits, texts come first in a message.
 
-    python-osc writes a message's address, types and texts, once: they are the same every frame. Its own builders cost
+    python-osc writes addresses, types and texts, once: they are the same from frame to frame. Its own builders cost
     more than all the rest of an output.
     """
-    parts = [_beginning()]
-    for address, values in messages:
-        texts = 0
-        while texts < len(values) and isinstance(values[texts], str):
-            texts += 1
-        numbers = values[texts:]
-        kinds = "".join(["i" if isinstance(one, int) else "f" for one in numbers])
-        head, body = _layout(address, tuple(values[:texts]), kinds)
-        parts += (head, body.pack(*numbers))
+    values = [value for _, own in messages for value in own]
+    layout = _layout(
+        tuple([address for address, _ in messages]),
+        tuple([len(own) for _, own in messages]),
+        tuple(map(type, values)),
+        tuple([value for value in values if isinstance(value, str)]),
+    )
+    numbers = layout.numbers.pack(*[value for value in values if not isinstance(value, str)])
+    parts = [layout.beginning]
+    for head, start, end in layout.messages:
+        parts += (head, numbers[start:end])
     return b"".join(parts)
 
 
-@lru_cache(maxsize=1)
-def _beginning() -> bytes:
+class _Layout(NamedTuple):
+    """What is the same in every bundle of the same messages.
+
+    Attributes:
+        beginning: Of the bundle.
+        messages: Of each all but its numbers, its length first, and where among the packed numbers its own are.
+        numbers: Packs the numbers of all.
+    """
+
+    beginning: bytes
+    messages: Sequence[tuple[bytes, int, int]]
+    numbers: struct.Struct
+
+
+@lru_cache(maxsize=128)
+def _layout(
+    addresses: tuple[str, ...], lengths: tuple[int, ...], kinds: tuple[type, ...], texts: tuple[str, ...]
+) -> _Layout:
     types: Any = require("pythonosc.parsing.osc_types", "osc")
+    tags = "".join(["s" if issubclass(kind, str) else "i" if issubclass(kind, int) else "f" for kind in kinds])
+    text, end, messages = iter(texts), 0, []
+    own_tags = iter(tags)
+    for address, length in zip(addresses, lengths, strict=True):
+        own = "".join(islice(own_tags, length))
+        start, end = end, end + 4 * (length - own.count("s"))
+        strings = (address, "," + own, *islice(text, own.count("s")))
+        head = b"".join(types.write_string(one) for one in strings)
+        messages.append((types.write_int(len(head) + end - start) + head, start, end))
     beginning: bytes = types.write_string("#bundle") + types.write_date(types.IMMEDIATELY)
-    return beginning
-
-
-@lru_cache(maxsize=4096)
-def _layout(address: str, texts: tuple[str, ...], kinds: str) -> tuple[bytes, struct.Struct]:
-    """A message as far as it is the same every time, its length first, and how its numbers follow."""
-    types: Any = require("pythonosc.parsing.osc_types", "osc")
-    tags = "," + "s" * len(texts) + kinds
-    head = b"".join(types.write_string(text) for text in (address, tags, *texts))
-    body = struct.Struct(">" + kinds)
-    return types.write_int(len(head) + body.size) + head, body
+    return _Layout(beginning, messages, struct.Struct(">" + tags.replace("s", "")))
 
 
 class OscSink(DatagramSink):
@@ -146,7 +164,7 @@ class OscSink(DatagramSink):
 
     def _face(self, result: FrameResult, face: Face, at: float) -> Iterable[tuple[str, list[Value]]]:
         height, width = result.frame.image.shape[:2]
-        x0, y0, x1, y1 = (float(value) for value in face.box_xyxy)
+        x0, y0, x1, y1 = face.box_xyxy.tolist()
         yield "id", [face.track_id if face.track_id is not None else -1]
         left = 1.0 - x1 / width if self._mirror else x0 / width
         yield "box", [left, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
@@ -160,13 +178,13 @@ class OscSink(DatagramSink):
         yield "head", list((head.mirrored() if self._mirror else head)[:3])
         if face.emotion is not None:
             yield "emotion", [face.emotion.label, float(face.emotion.probs.max())]
-            yield "emotions", [float(prob) for prob in face.emotion.probs]
+            yield "emotions", face.emotion.probs.tolist()
         if face.landmarks is not None or face.expression is not None:
             yield from self._shape_messages(face, at)
         if face.landmarks is not None and self._landmarks:
             shares = face.landmarks.points / (width, height)
             shares[:, 0] = 1.0 - shares[:, 0] if self._mirror else shares[:, 0]
-            yield "landmarks", [float(value) for value in shares.ravel()]
+            yield "landmarks", shares.ravel().tolist()
 
     def _shape_messages(self, face: Face, at: float) -> Iterable[tuple[str, list[Value]]]:
         shapes = self._shapes.of(face, at)

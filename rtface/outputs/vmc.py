@@ -8,12 +8,12 @@ Axes are Unity's: left-handed, y up, z the way the avatar looks, so x is the ava
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-
-import numpy as np
+from functools import cache
 
 from rtface.errors import require
-from rtface.geometry.face_model import rotation_matrix
+from rtface.geometry.face_model import rotation_quaternion
 from rtface.labels import EMOTIONS
 from rtface.outputs.blend_shapes import BlendShapes, measured_of
 from rtface.outputs.eyes import Eye, Eyes, eyes_of
@@ -31,6 +31,8 @@ NECK_SHARE = 0.4
 NECK_POSITION, HEAD_POSITION = (0.0, 0.12, -0.01), (0.0, 0.09, 0.01)
 #: Of the eyes beside the head; x is the avatar's right.
 EYE_POSITIONS = {"LeftEye": (-0.032, 0.06, 0.08), "RightEye": (0.032, 0.06, 0.08)}
+#: The quaternion of no turn.
+AT_REST = (0.0, 0.0, 0.0, 1.0)
 
 
 class VmcSink(DatagramSink):
@@ -113,15 +115,18 @@ def head_quaternions(pose: HeadPose, mirror: bool = False) -> tuple[tuple[float,
     Picture axes (x right, y down, z away) become Unity's of an avatar that looks out of the picture by turning each
     axis around, which leaves a quaternion's numbers as they are.
     """
-    axis_angle = _rotation_vector(rotation_matrix(pose.yaw, pose.pitch, pose.roll))
-    if mirror:
-        axis_angle = axis_angle * (1.0, -1.0, -1.0)
-    return _quaternion(axis_angle * NECK_SHARE), _quaternion(axis_angle * (1.0 - NECK_SHARE))
+    x, y, z, w = rotation_quaternion(pose.yaw, pose.pitch, pose.roll)
+    sin = math.sqrt(x * x + y * y + z * z)
+    if sin < 1e-9:
+        return AT_REST, AT_REST
+    half, side = math.atan2(sin, w), -1.0 if mirror else 1.0
+    axis = x / sin, side * y / sin, side * z / sin
+    return _turn(axis, half * NECK_SHARE), _turn(axis, half * (1.0 - NECK_SHARE))
 
 
 def eye_quaternion(eye: Eye) -> tuple[float, ...]:
     """Local rotation x, y, z, w of an eye, in Unity's axes."""
-    return _quaternion(_rotation_vector(rotation_matrix(-eye.yaw, eye.pitch, 0.0)))
+    return rotation_quaternion(-eye.yaw, eye.pitch, 0.0)
 
 
 def vrm0_clips(shapes: Mapping[str, float], emotions: Mapping[str, float]) -> dict[str, float]:
@@ -161,12 +166,14 @@ def vrm1_clips(shapes: Mapping[str, float], emotions: Mapping[str, float]) -> di
 
 def mirrored_clips(values: Mapping[str, float]) -> dict[str, float]:
     """Left and right exchanged in all three families of names."""
+    return {_other_side(name): value for name, value in values.items()}
+
+
+@cache  # the names are few, and the same every frame
+def _other_side(name: str) -> str:
     swaps = (("_L", "_R"), ("_R", "_L"), ("Left", "Right"), ("Right", "Left"))
-    mirrored: dict[str, float] = {}
-    for name, value in values.items():
-        end, other = next(((end, other) for end, other in swaps if name.endswith(end)), ("", ""))
-        mirrored[name[: len(name) - len(end)] + other] = value
-    return mirrored
+    end, other = next(((end, other) for end, other in swaps if name.endswith(end)), ("", ""))
+    return name[: len(name) - len(end)] + other
 
 
 def _vowels(shapes: Mapping[str, float]) -> tuple[float, float, float, float, float]:
@@ -177,19 +184,11 @@ def _vowels(shapes: Mapping[str, float]) -> tuple[float, float, float, float, fl
     return a, wide * (1.0 - open_), narrow * (1.0 - open_), wide * open_, narrow * open_
 
 
-def _rotation_vector(matrix: np.ndarray) -> np.ndarray:
-    import cv2
-
-    vector, _ = cv2.Rodrigues(matrix)
-    return np.asarray(vector, np.float64).ravel()
-
-
-def _quaternion(rotation_vector: np.ndarray) -> tuple[float, ...]:
-    angle = float(np.linalg.norm(rotation_vector))
-    if angle < 1e-9:
-        return 0.0, 0.0, 0.0, 1.0
-    x, y, z = (rotation_vector / angle * np.sin(angle / 2.0)).tolist()
-    return x, y, z, float(np.cos(angle / 2.0))
+def _turn(axis: tuple[float, float, float], half: float) -> tuple[float, ...]:
+    """Quaternion of a turn by twice that angle."""
+    x, y, z = axis
+    sin = math.sin(half)
+    return x * sin, y * sin, z * sin, math.cos(half)
 
 
 def open_output(url: OutputUrl) -> VmcSink:
