@@ -19,7 +19,7 @@ PX_DECIMALS, DEG_DECIMALS, SCORE_DECIMALS, MS_DECIMALS = 2, 2, 4, 3
 def rounded(array: NDArray[Any], decimals: int) -> Any:
     """As lists, for JSON."""
     # In float64: a rounded float32 prints as 0.30000001192092896.
-    return np.round(array.astype(np.float64), decimals).tolist()
+    return array.astype(np.float64).round(decimals).tolist()
 
 
 def _points_record(name: str, found: Landmarks | FaceMesh | None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ yaw + nose towards the image's right, pitch + nose up, roll + clockwise in the i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -333,11 +334,12 @@ class Face:
 
     def to_dict(self, tasks: Iterable[str] = TASKS) -> dict[str, Any]:
         """The face's record: keys of `tasks` only, ``None`` for what is not available."""
+        points5 = rounded(self.points5, PX_DECIMALS)
         record: dict[str, Any] = {
             "track_id": self.track_id,
             "box_px": rounded(self.box_xyxy, PX_DECIMALS),
             "score": round(float(self.score), SCORE_DECIMALS),
-            "points5_px": rounded(self.points5, PX_DECIMALS) if np.isfinite(self.points5).all() else None,
+            "points5_px": points5 if all(isfinite(x) and isfinite(y) for x, y in points5) else None,
             "quality": None if self.quality is None else round(float(self.quality), SCORE_DECIMALS),
             "predicted": self.predicted,
             "age_ms": {task: round(float(age), MS_DECIMALS) for task, age in self.age_ms.items()},
@@ -370,6 +372,9 @@ class Timing:
     smooth_ms: float = 0.0
     total_ms: float = 0.0
     age_ms: float = 0.0
+
+
+_TIMING_KEYS = tuple((one.name.removesuffix("_ms"), one.name) for one in fields(Timing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,7 +580,7 @@ class FrameResult:
             "width_px": width_px,
             "height_px": height_px,
             "faces": [face.to_dict(tasks) for face in self.faces],
-            "timing_ms": {name.removesuffix("_ms"): round(ms, MS_DECIMALS) for name, ms in asdict(self.timing).items()},
+            "timing_ms": {name: round(getattr(self.timing, own), MS_DECIMALS) for name, own in _TIMING_KEYS},
             "level": self.level,
             "late": self.late,
             "dropped": self.dropped,

@@ -11,8 +11,10 @@ import asyncio
 import json
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from operator import attrgetter
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -35,18 +37,38 @@ PORTS = {"ws": 8766, "sse": 8767}
 TOKEN_VARIABLE = "RTFACE_TOKEN"
 #: Letters of a token at least; clients at a time; events that a client may lag behind by.
 TOKEN_LETTERS, CLIENTS, EVENTS = 8, 32, 256
+#: What the system keeps of results that a client has not read: half a second of a few faces.
+SEND_BYTES = 32_768
 #: Seconds that the end of a run waits for clients to take the last message.
 GOODBYE_S = 1.0
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 #: Options that name places of this machine.
 PRIVATE = ("models_dir", "calibration_dir", "profile")
 
 
-class Told(NamedTuple):
-    """A message and its number, which grows."""
+class Told:
+    """A message and its number, which grows.
 
-    number: int
-    kind: str
-    text: str
+    It is written out when the first client takes it, once for all of them: for clients that do not keep up most
+    results would be written out in vain.
+    """
+
+    __slots__ = ("_make", "_text", "kind", "number")
+
+    def __init__(self, number: int, kind: str, make: Callable[[], Mapping[str, Any]]) -> None:
+        self.number, self.kind, self._make = number, kind, make
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """As JSON. Asked for by the thread of the server only.
+
+        Raises:
+            ValueError: The record holds a number that JSON has not.
+        """
+        if self._text is None:
+            self._text = _to_json(self._make())
+        return self._text
 
 
 class Feed:
@@ -62,11 +84,10 @@ class Feed:
         self._events: deque[Told] = deque(maxlen=EVENTS)
         self._newest: dict[str, Told] = {}
 
-    def put(self, kind: str, record: Mapping[str, Any], camera: str | None = None) -> None:
-        """An event, or of a camera its newest result."""
-        text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+    def put(self, kind: str, make: Callable[[], Mapping[str, Any]], camera: str | None = None) -> None:
+        """An event, or of a camera its newest result; `make` makes its record."""
         with self._lock:
-            told = Told(self.number + 1, kind, text)
+            told = Told(self.number + 1, kind, make)
             if camera is None:
                 self._events.append(told)
             else:
@@ -77,7 +98,10 @@ class Feed:
     def since(self, number: int) -> list[Told]:
         """What is new after that number and still there, oldest first."""
         with self._lock:
-            return sorted(told for told in (*self._events, *self._newest.values()) if told.number > number)
+            found = [told for told in self._newest.values() if told.number > number]
+            if self._events and self._events[-1].number > number:
+                found += [told for told in self._events if told.number > number]
+        return sorted(found, key=attrgetter("number"))
 
 
 class ResultServerSink(Sink):
@@ -88,7 +112,6 @@ class ResultServerSink(Sink):
             ``sse://``.
     """
 
-    own_thread = True  # its mailbox; the JSON is no business of the analysis
     picture = "none"
     many_cameras = True
 
@@ -99,6 +122,7 @@ class ResultServerSink(Sink):
             raise UsageError(url.shown, "takes no user and no password", "Use a token: tokenfile=FILE")
         self._url, self._host = url, url.host or "127.0.0.1"
         self._what = url.some_of("what", "results", "events", default=("results",))
+        self.own_thread = "events" in self._what  # to find them takes a moment; a result is handed over as it is
         self._parsing = url.switch("parsing")
         self._origins = tuple(_origin(url, one) for one in url.settings.get("allow_origin", "").split(",") if one)
         self._token = _token(url, self._host)
@@ -128,7 +152,8 @@ class ResultServerSink(Sink):
         options = {name: value for name, value in info.header.get("options", {}).items() if name not in PRIVATE}
         self._header = json.dumps({**info.header, "options": options}, separators=(",", ":"))
         port = self._url.port if self._url.port is not None else PORTS[self._url.scheme]
-        listening = listen(self._host, port, f"Name an address and a port of this machine, as {self._url.scheme}://:0")
+        mend = f"Name an address and a port of this machine, as {self._url.scheme}://:0"
+        listening = listen(self._host, port, mend, SEND_BYTES)
         access = access_to(
             self._host,
             int(listening.getsockname()[1]),
@@ -148,12 +173,12 @@ class ResultServerSink(Sink):
         if "events" in self._what:
             at = frame_time(result.frame, self._info.live)
             for event in (*other_events(result), *self._audience.observe(result, at=at)):
-                self._feed.put(event.kind, _event_record(event, result))
+                self._feed.put(event.kind, partial(_event_record, event, result))
         if "results" in self._what and self._clients:
-            self._feed.put("frame", result.to_dict(parsing=self._parsing), result.camera)
+            self._feed.put("frame", partial(result.to_dict, parsing=self._parsing), result.camera)
 
     def finish(self, summary: dict[str, Any]) -> None:
-        self._feed.put("summary", summary)
+        self._feed.put("summary", lambda: summary)
         self._feed.bell.stop()
         self._nobody.wait(GOODBYE_S)
 
@@ -193,13 +218,15 @@ class ResultServerSink(Sink):
     async def _stream(self, last: int) -> AsyncIterator[bytes]:
         yield b"retry: 2000\n\n" + sse_message(last, "header", self._header)
         async for told in self._news(last, None):
-            yield b": still here\n\n" if told is None else sse_message(*told)
+            yield b": still here\n\n" if told is None else sse_message(told.number, told.kind, told.text)
 
     async def _news(self, last: int, gone: asyncio.Future[None] | None) -> AsyncIterator[Told | None]:
         """What comes after a number, to the end of the run or of the client; None = nothing for a while."""
         feed, client = self._feed, object()
         self._clients[client] = last
         self._nobody.clear()
+        if self._server is not None:
+            self._server.keep_no_backlog()
 
         def is_awake() -> bool:
             return feed.number > self._clients[client] or (gone is not None and gone.done())

@@ -18,8 +18,13 @@ HEARTBEAT_S = 15.0
 GOODBYE_S = 1
 
 
-def listen(host: str, port: int, mend: str) -> socket.socket:
+def listen(host: str, port: int, mend: str, send_bytes: int | None = None) -> socket.socket:
     """A socket that listens; port 0 = any that is free.
+
+    Args:
+        host, port: Where.
+        mend: What to do where that cannot be had.
+        send_bytes: How much the system keeps for a client that does not read, about; None = megabytes.
 
     Raises:
         UsageError: The address is none of this machine's, or is taken; `mend` says what to do.
@@ -30,6 +35,8 @@ def listen(host: str, port: int, mend: str) -> socket.socket:
     except (OSError, OverflowError) as error:
         raise UsageError(f"{host}:{port}", f"is no address to listen on ({error})", mend) from error
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if send_bytes is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)  # its connections inherit it
     try:
         listening.bind(address)
         listening.listen()
@@ -74,6 +81,11 @@ class HttpServer:
             connection.transport.abort()
         await asyncio.sleep(0)
 
+    def keep_no_backlog(self) -> None:
+        """Let who sends wait until a client has read, rather than keep what is old for it. For the server's thread."""
+        for connection in self._uvicorn.server_state.connections:
+            connection.transport.set_write_buffer_limits(high=0)
+
     def close(self) -> None:
         """Hang up, at the latest after a few seconds."""
         self._uvicorn.should_exit = True
@@ -96,14 +108,14 @@ class Bell:
     def __init__(self) -> None:
         self.stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed = asyncio.Event()
+        self._asleep: set[asyncio.Future[bool]] = set()
         self._waiting = 0
 
     def ring(self) -> None:
         """Something may have happened. Costs next to nothing where nobody waits."""
         if self._waiting and self._loop is not None:
             with suppress(RuntimeError):  # the server is closed
-                self._loop.call_soon_threadsafe(self._ring)
+                self._loop.call_soon_threadsafe(self._wake)
 
     def stop(self) -> None:
         """Nothing will happen any more."""
@@ -112,21 +124,33 @@ class Bell:
 
     async def until(self, happened: Callable[[], bool], timeout: float) -> bool:
         """Wait until something holds; False = it does not after `timeout` seconds, or never will."""
-        self._loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self._waiting += 1  # before the first look: what changes after it rings
-        end = self._loop.time() + timeout
+        end = loop.time() + timeout
         try:
             while not (happened() or self.stopped):
-                await asyncio.wait_for(self._changed.wait(), end - self._loop.time())
-        except asyncio.TimeoutError:
-            return happened()
+                # asyncio.wait_for would make a task each time: a stream waits for every frame.
+                asleep = loop.create_future()
+                self._asleep.add(asleep)
+                alarm = loop.call_at(end, _give, asleep, False)
+                try:
+                    if not await asleep:
+                        break
+                finally:
+                    alarm.cancel()
+                    self._asleep.discard(asleep)
         finally:
             self._waiting -= 1
         return happened()
 
-    def _ring(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+    def _wake(self) -> None:
+        for one in self._asleep:
+            _give(one, True)
+
+
+def _give(asleep: asyncio.Future[bool], is_rung: bool) -> None:
+    if not asleep.done():
+        asleep.set_result(is_rung)
 
 
 def sse_message(number: int, kind: str, text: str) -> bytes:

@@ -149,6 +149,24 @@ def test_a_client_that_does_not_read_costs_its_own_results_only(capfd: pytest.Ca
     assert not capfd.readouterr().err
 
 
+def test_nothing_old_is_kept_for_a_client_that_does_not_read() -> None:
+    with serving() as sink:
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.connect(("127.0.0.1", sink.port))
+        address = f"ws://127.0.0.1:{sink.port}"
+        with connect(address, sock=narrow, max_queue=1), connect(address) as client:
+            hears(sink, 2)
+            client.recv(10)
+            made = []
+            for index in range(300):
+                result = a_result(FACE, index=index)  # 2 kB
+                sink.write(result)
+                made.append(len(client.recv(10)))
+            kept = sum(made[: 300 - sink.lost])
+            assert kept < 150_000 < sum(made)
+
+
 def test_each_camera_keeps_its_newest_result() -> None:
     with serving() as sink, connect(f"ws://127.0.0.1:{sink.port}") as client:
         client.recv(10)
