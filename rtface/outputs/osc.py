@@ -25,7 +25,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from rtface.errors import require
@@ -56,14 +56,13 @@ def bundle(messages: Messages) -> bytes:
     python-osc writes addresses, types and texts, once: they are the same from frame to frame. Its own builders cost
     more than all the rest of an output.
     """
-    values = [value for _, own in messages for value in own]
+    values = list(chain.from_iterable([own for _, own in messages]))
+    kinds = tuple(map(type, values))
+    texts = tuple([values[place] for place in _places_of_texts(kinds)])
     layout = _layout(
-        tuple([address for address, _ in messages]),
-        tuple([len(own) for _, own in messages]),
-        tuple(map(type, values)),
-        tuple([value for value in values if isinstance(value, str)]),
+        tuple([address for address, _ in messages]), tuple([len(own) for _, own in messages]), kinds, texts
     )
-    numbers = layout.numbers.pack(*[value for value in values if not isinstance(value, str)])
+    numbers = layout.numbers.pack(*[value for value in values if value.__class__ is not str])
     parts = [layout.beginning]
     for head, start, end in layout.messages:
         parts += (head, numbers[start:end])
@@ -85,11 +84,16 @@ class _Layout(NamedTuple):
 
 
 @lru_cache(maxsize=128)
+def _places_of_texts(kinds: tuple[type, ...]) -> list[int]:
+    return [place for place, kind in enumerate(kinds) if kind is str]
+
+
+@lru_cache(maxsize=128)
 def _layout(
     addresses: tuple[str, ...], lengths: tuple[int, ...], kinds: tuple[type, ...], texts: tuple[str, ...]
 ) -> _Layout:
     types: Any = require("pythonosc.parsing.osc_types", "osc")
-    tags = "".join(["s" if issubclass(kind, str) else "i" if issubclass(kind, int) else "f" for kind in kinds])
+    tags = "".join(["s" if kind is str else "i" if issubclass(kind, int) else "f" for kind in kinds])
     text, end, messages = iter(texts), 0, []
     own_tags = iter(tags)
     for address, length in zip(addresses, lengths, strict=True):
