@@ -94,8 +94,9 @@ MEAN_FACE_MM: Floats = np.array(
 MEAN_FACE_MM.setflags(write=False)
 _MIDDLE = MEAN_FACE_MM.mean(axis=0)
 _CENTRED = MEAN_FACE_MM - _MIDDLE
-#: (4, 68): what points are multiplied with for their product with the centred face's x, y and z, and for their middle.
-_SUMS = np.concatenate((_CENTRED.T, np.full((1, len(MEAN_FACE_MM)), 1.0 / len(MEAN_FACE_MM))))
+#: (4, 68): what (68, 2) points are multiplied with for what `place_face` takes: their products with the centred face's
+#: x, y and z, and their middle.
+FACE_SUMS: Floats = np.concatenate((_CENTRED.T, np.full((1, len(MEAN_FACE_MM)), 1.0 / len(MEAN_FACE_MM))))
 _MIDDLE_X, _MIDDLE_Y, _MIDDLE_Z = _MIDDLE.tolist()
 (_XX, _XY, _XZ), (_, _YY, _YZ), (_, _, _ZZ) = (_CENTRED.T @ _CENTRED).tolist()
 _XX_YY_ZZ: float = _XX + _YY + _ZZ
@@ -139,12 +140,15 @@ def rotation_quaternion(yaw: float, pitch: float, roll: float) -> tuple[float, f
     return (x, y, z, w) if w >= 0.0 else (-x, -y, -z, -w)
 
 
-def place_face(points: NDArray[np.floating], rotation: Rows) -> FacePlacement:
-    """How the mean face, turned by `rotation`, lies nearest to (68, 2) points in px, by least squares."""
+def place_face(sums: Rows, rotation: Rows) -> FacePlacement:
+    """How the mean face, turned by `rotation`, lies nearest to points in px, by least squares.
+
+    Args:
+        sums: ``FACE_SUMS @ points``.
+        rotation: Of the head.
+    """
     (a, b, c), (d, e, f), _ = rotation
-    (along_x, down_x), (along_y, down_y), (along_z, down_z), (middle_x, middle_y) = (
-        _SUMS @ np.asarray(points, np.float64)
-    ).tolist()
+    (along_x, down_x), (along_y, down_y), (along_z, down_z), (middle_x, middle_y) = sums
     together = a * along_x + b * along_y + c * along_z + d * down_x + e * down_y + f * down_z
     scale = together / _shadow(rotation)
     across = a * _MIDDLE_X + b * _MIDDLE_Y + c * _MIDDLE_Z

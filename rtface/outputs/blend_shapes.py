@@ -76,6 +76,8 @@ SAMPLES = 200
 OFTEN = 8
 #: What is common counts as much as so many samples.
 COMMON_WEIGHT = 8.0
+_WEIGHTED_COMMON = COMMON_NEUTRAL * COMMON_WEIGHT
+_LOWEST_NEUTRAL, _HIGHEST_NEUTRAL = COMMON_NEUTRAL - 3.0 * COMMON_SPREAD, COMMON_NEUTRAL + 3.0 * COMMON_SPREAD
 #: Tracks that are remembered; the one not seen for longest is forgotten first.
 TRACKS = 32
 
@@ -103,8 +105,8 @@ class _NeutralFace:
         ordered = np.sort(np.array(self._samples), axis=0)
         own = ordered[count // 2]
         own[_EYES] = ordered[count * 3 // 4, _EYES]  # people look down for longer than they stare
-        own = np.clip(own, COMMON_NEUTRAL - 3.0 * COMMON_SPREAD, COMMON_NEUTRAL + 3.0 * COMMON_SPREAD)
-        self.features = ((COMMON_NEUTRAL * COMMON_WEIGHT + own * count) / (COMMON_WEIGHT + count)).tolist()
+        own = np.minimum(np.maximum(own, _LOWEST_NEUTRAL), _HIGHEST_NEUTRAL)
+        self.features = ((_WEIGHTED_COMMON + own * count) / (COMMON_WEIGHT + count)).tolist()
 
 
 @dataclass(slots=True)
@@ -170,7 +172,7 @@ class BlendShapes:
         hardly_seen = face.quality is not None and face.quality < TRUSTED_QUALITY
         if face.landmarks is None or face.predicted or turned or hardly_seen:
             return None
-        features = face_features(face.landmarks, face.pose)
+        features = face_features(face)
         return features if math.isfinite(sum(features)) else None
 
 
@@ -238,7 +240,8 @@ _OTHER_SIDE = {name: _other_side(name) for name in BLENDSHAPES}
 
 def _share(value: float, dead: float = 0.0) -> float:
     """Within 0..1; what is below `dead` is noise and person, and counts as 0."""
-    return min(max((value - dead) / (1.0 - dead), 0.0), 1.0)
+    share = (value - dead) / (1.0 - dead)
+    return 0.0 if share < 0.0 else 1.0 if share > 1.0 else share
 
 
 #: The names that 68 points tell something of; the others are always 0.

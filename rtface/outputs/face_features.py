@@ -5,12 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rtface.geometry.face_model import MEAN_FACE_MM, to_the_front
-from rtface.outputs.head import REMEMBERED, placement_of, rotation_of
-from rtface.types import HeadPose, Landmarks
+from rtface.geometry.face_model import (
+    FACE_SUMS,
+    MEAN_FACE_MM,
+    FacePlacement,
+    Rows,
+    place_face,
+    rotation_rows,
+    to_the_front,
+)
+from rtface.types import Face, HeadPose
+
+#: Several outputs ask about the same faces, at about the same time.
+REMEMBERED = 32
 
 #: Left and right are the subject's. Lengths are in distances between the eyes' middles; up and out are positive.
 FEATURES = (
@@ -69,11 +81,40 @@ _WAYS = _weights((*_LENGTHS, *_RISES, *_SIDES, _EYES))
 _DEPTHS: list[float] = (_WAYS @ MEAN_FACE_MM[:, 2]).tolist()
 
 
+_WEIGHTS = np.concatenate((FACE_SUMS, _WAYS))
+
+
+class FaceGeometry(NamedTuple):
+    """Of a face with landmarks: its points (68, 2) px, the rows of its head's rotation, how the mean face lies on it,
+    and the ways between its points, px.
+    """
+
+    points: NDArray[np.float64]
+    rotation: Rows
+    placed: FacePlacement
+    ways: Rows
+
+
 @lru_cache(REMEMBERED)
-def face_features(landmarks: Landmarks, pose: HeadPose | None) -> tuple[float, ...]:
-    """The 17 values of `FEATURES`, of a face turned to the front; NaN where the points make no face."""
-    to = to_the_front(rotation_of(pose), placement_of(landmarks, pose))
-    ways = (_WAYS @ np.asarray(landmarks.points, np.float64)).tolist()
+def geometry_of(face: Face) -> FaceGeometry:
+    """Worked out once for all who ask; NaN where the points or the pose are."""
+    assert face.landmarks is not None
+    points = np.asarray(face.landmarks.points, np.float64)
+    sums = (_WEIGHTS @ points).tolist()
+    rotation = rotation_rows(*angles_of(face.pose))
+    return FaceGeometry(points, rotation, place_face(sums[: len(FACE_SUMS)], rotation), sums[len(FACE_SUMS) :])
+
+
+def angles_of(pose: HeadPose | None) -> tuple[float, float, float]:
+    """Yaw, pitch and roll; 0 where they are not known."""
+    return (pose.yaw, pose.pitch, pose.roll) if pose is not None else (0.0, 0.0, 0.0)
+
+
+@lru_cache(REMEMBERED)
+def face_features(face: Face) -> tuple[float, ...]:
+    """The 17 values of `FEATURES`, of a face with landmarks, turned to the front; NaN where the points make no face."""
+    _, rotation, placed, ways = geometry_of(face)
+    to = to_the_front(rotation, placed)
     x = [a * to.xx + b * to.yx + depth * to.zx for (a, b), depth in zip(ways, _DEPTHS, strict=True)]
     y = [a * to.xy + b * to.yy + depth * to.zy for (a, b), depth in zip(ways, _DEPTHS, strict=True)]
     across, down = x.pop(), y.pop()  # from eye to eye: the unit, and level

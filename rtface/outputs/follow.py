@@ -81,6 +81,10 @@ class Slots:
             result: The newest.
             at: Its time in seconds.
         """
+        slots = [self._slot_of.get(face.track_id) for face in result.faces]
+        if len(slots) == len(self._slot_of) and None not in slots:  # the same as before, as nearly always
+            self._seen_at = dict.fromkeys(self._slot_of, at)
+            return {slot: face for slot, face in zip(slots, result.faces, strict=True) if slot is not None}, []
         faces = {face.track_id if face.track_id is not None else -1 - i: face for i, face in enumerate(result.faces)}
         gone = [
             track_id

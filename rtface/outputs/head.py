@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
-from rtface.geometry.face_model import FacePlacement, Rows, place_face, rotation_rows
-from rtface.types import Face, HeadPose, Landmarks
+from rtface.outputs.face_features import angles_of, geometry_of
+from rtface.types import Face
 
 #: Of a webcam, where nothing else is known: the picture's width in degrees.
 DEFAULT_FOV_DEG = 60.0
@@ -15,8 +14,6 @@ DEFAULT_FOV_DEG = 60.0
 GLIDE = 0.85
 #: Height of a detector's box around an adult's face, forehead to chin.
 BOX_MM = 180.0
-#: Several outputs ask about the same faces, at about the same time.
-REMEMBERED = 32
 
 
 class Head(NamedTuple):
@@ -58,23 +55,6 @@ def focal_length_px(width_px: int, fov_deg: float = DEFAULT_FOV_DEG) -> float:
     return width_px / 2.0 / math.tan(math.radians(fov_deg) / 2.0)
 
 
-def angles_of(pose: HeadPose | None) -> tuple[float, float, float]:
-    """Yaw, pitch and roll; 0 where they are not known."""
-    return (pose.yaw, pose.pitch, pose.roll) if pose is not None else (0.0, 0.0, 0.0)
-
-
-@lru_cache(REMEMBERED)
-def rotation_of(pose: HeadPose | None) -> Rows:
-    """The rows of a head's rotation matrix."""
-    return rotation_rows(*angles_of(pose))
-
-
-@lru_cache(REMEMBERED)
-def placement_of(landmarks: Landmarks, pose: HeadPose | None) -> FacePlacement:
-    """How the mean face lies on a face."""
-    return place_face(landmarks.points, rotation_of(pose))
-
-
 def head_of(face: Face, size_wh: tuple[int, int], fov_deg: float = DEFAULT_FOV_DEG) -> Head:
     """The head of a face in a picture of this size; angles that are not known are 0.
 
@@ -83,7 +63,7 @@ def head_of(face: Face, size_wh: tuple[int, int], fov_deg: float = DEFAULT_FOV_D
     """
     width, height = size_wh
     yaw, pitch, roll = angles_of(face.pose)
-    placed = None if face.landmarks is None else placement_of(face.landmarks, face.pose)
+    placed = None if face.landmarks is None else geometry_of(face).placed
     if placed is not None and all(map(math.isfinite, placed)):
         px_per_mm, x_px, y_px = placed
     else:

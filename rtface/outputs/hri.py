@@ -10,7 +10,8 @@ import numpy as np
 
 from rtface.geometry.crop import CROP_SIZE, Crop, crop_from_points5, warp_crops
 from rtface.geometry.face_model import MEAN_FACE_MM, rotation_matrix
-from rtface.outputs.head import DEFAULT_FOV_DEG, focal_length_px, placement_of
+from rtface.outputs.face_features import geometry_of
+from rtface.outputs.head import DEFAULT_FOV_DEG, focal_length_px
 from rtface.types import Face, FrameResult
 
 #: Of the camera: x right, y down, z away.
@@ -186,7 +187,7 @@ def _transforms(face_id: str, face: Face, size_wh: tuple[int, int]) -> dict[str,
 def _sellion(face: Face, rotation: np.ndarray, size_wh: tuple[int, int]) -> dict[str, float]:
     assert face.landmarks is not None
     width, height = size_wh
-    placed = placement_of(face.landmarks, face.pose)
+    placed = geometry_of(face).placed
     away_mm = focal_length_px(width, DEFAULT_FOV_DEG) / placed.px_per_mm + float((rotation @ MEAN_FACE_MM[SELLION])[2])
     x, y = face.landmarks.points[SELLION].tolist()
     metres = away_mm / focal_length_px(width, DEFAULT_FOV_DEG) / 1000.0

@@ -26,8 +26,8 @@ from rtface.geometry.face_model import (
 )
 from rtface.outputs.blend_shapes import BlendShapes
 from rtface.outputs.eyes import Eye, Eyes, eyes_of
+from rtface.outputs.face_features import angles_of, geometry_of
 from rtface.outputs.follow import Slots, frame_time
-from rtface.outputs.head import angles_of, placement_of, rotation_of
 from rtface.outputs.network import DatagramSink
 from rtface.outputs.output_url import OutputUrl
 from rtface.types import Face, FrameResult, HeadPose
@@ -86,7 +86,7 @@ class OpenSeeFaceSink(DatagramSink):
         packed = [
             face_bytes(face, slot, (width, height), now, self._shapes.of(face, at))
             for slot, face in sorted(faces.items())
-            if face.landmarks is not None and all(map(math.isfinite, placement_of(face.landmarks, face.pose)))
+            if face.landmarks is not None and all(map(math.isfinite, geometry_of(face).placed))
         ]
         return (b"".join(packed),) if packed else ()
 
@@ -102,8 +102,7 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
         shapes: Its blend shapes.
     """
     assert face.landmarks is not None
-    rotation, placed = rotation_of(face.pose), placement_of(face.landmarks, face.pose)
-    points = np.asarray(face.landmarks.points, np.float64)
+    points, rotation, placed, _ = geometry_of(face)
     eyes = eyes_of(face)
     score = min(max(float(face.landmarks.score), 0.0), 1.0)
     head = _HEAD.pack(
@@ -118,7 +117,7 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
         *_their_euler(face.pose),
         *_their_translation(points, placed, size_wh),
     )
-    theirs = points[_FROM_IBUG]
+    theirs = points.take(_FROM_IBUG, axis=0)
     body = np.empty(_BODY_FLOATS, "<f4")  # packed by struct it would cost half of all
     body[:POINTS] = score
     body[POINTS:68] = 0.0 if eyes is None else score
@@ -174,8 +173,10 @@ def _solid(solid: NDArray[np.float32], from_nose: Floats, to: Frontal, eyes: Eye
     Returns:
         How far a pupil is from its eyeball's middle.
     """
-    turned = np.array(((-to.xx, to.xy), (-to.yx, to.yy))) / UNIT_MM  # x is the picture's left
-    flat = from_nose @ turned + _FLAT_DEPTHS * (-to.zx, to.zy)
+    xx, yx, zx, xy, yy, zy = to
+    # x is the picture's left.
+    turned = np.array(((-xx / UNIT_MM, xy / UNIT_MM), (-yx / UNIT_MM, yy / UNIT_MM), (-zx, zy)))
+    flat = from_nose @ turned[:2] + _FLAT_DEPTHS * turned[2]
     solid[:POINTS, :2] = flat
     solid[:POINTS, 2] = _SOLID_DEPTHS
     corners = flat[36:46].tolist()  # of the right eye the outer and the inner one, then of the left the inner

@@ -29,6 +29,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from rtface.errors import require
+from rtface.labels import BLENDSHAPES
 from rtface.outputs.blend_shapes import BlendShapes, measured_of
 from rtface.outputs.follow import Slots, frame_time
 from rtface.outputs.head import DEFAULT_FOV_DEG, GLIDE, head_of
@@ -43,6 +44,7 @@ MOST_BYTES = 60_000
 GLIDING, ARRIVED = ("pose", "gaze", "gesture", "blend/"), 0.005
 #: Beats without a frame after which the faces count as gone: a second of a camera that is lost.
 IDLE_BEATS = 2
+BLEND_NAMES = {name: f"blend/{name}" for name in BLENDSHAPES}
 
 Value = int | float | str
 Messages = list[tuple[str, Sequence[Value]]]
@@ -144,8 +146,8 @@ class OscSink(DatagramSink):
         yield bundle(messages)
 
     def _messages(self, slot: int, told: Told) -> Messages:
-        beginning = f"{self._prefix}/face/{slot}/"
-        return [(beginning + name, values) for name, values in told]
+        names = tuple([name for name, _ in told])
+        return list(zip(_addresses(self._prefix, slot, names), [values for _, values in told], strict=True))
 
     def idle_packets(self) -> Iterable[bytes]:
         self._idle_beats += 1
@@ -166,7 +168,7 @@ class OscSink(DatagramSink):
                 del self._shown[slot]
         return messages
 
-    def _face(self, result: FrameResult, face: Face, at: float) -> Iterable[tuple[str, list[Value]]]:
+    def _face(self, result: FrameResult, face: Face, at: float) -> Iterable[tuple[str, Sequence[Value]]]:
         height, width = result.frame.image.shape[:2]
         x0, y0, x1, y1 = face.box_xyxy.tolist()
         yield "id", [face.track_id if face.track_id is not None else -1]
@@ -181,8 +183,9 @@ class OscSink(DatagramSink):
         head = head_of(face, (width, height), self._fov)
         yield "head", list((head.mirrored() if self._mirror else head)[:3])
         if face.emotion is not None:
-            yield "emotion", [face.emotion.label, float(face.emotion.probs.max())]
-            yield "emotions", face.emotion.probs.tolist()
+            probs: list[float] = face.emotion.probs.tolist()
+            yield "emotion", [face.emotion.label, max(probs)]
+            yield "emotions", probs
         if face.landmarks is not None or face.expression is not None:
             yield from self._shape_messages(face, at)
         if face.landmarks is not None and self._landmarks:
@@ -190,14 +193,18 @@ class OscSink(DatagramSink):
             shares[:, 0] = 1.0 - shares[:, 0] if self._mirror else shares[:, 0]
             yield "landmarks", shares.ravel().tolist()
 
-    def _shape_messages(self, face: Face, at: float) -> Iterable[tuple[str, list[Value]]]:
+    def _shape_messages(self, face: Face, at: float) -> Iterable[tuple[str, Sequence[Value]]]:
         shapes = self._shapes.of(face, at)
         smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2.0
         eyes = [shapes["eyeBlinkLeft"], shapes["eyeBlinkRight"]]
         yield "gesture", [*eyes, shapes["jawOpen"], smile, shapes["browInnerUp"]]
         if self._blend:
-            for name in measured_of(face):
-                yield f"blend/{name}", [shapes[name]]
+            yield from [(BLEND_NAMES[name], [shapes[name]]) for name in measured_of(face)]
+
+
+@lru_cache(maxsize=64)
+def _addresses(prefix: str, slot: int, names: tuple[str, ...]) -> list[str]:
+    return [f"{prefix}/face/{slot}/{name}" for name in names]
 
 
 def _nearer(value: Value) -> float:

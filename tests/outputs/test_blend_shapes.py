@@ -64,8 +64,8 @@ def test_a_movement_shows_in_its_shapes_and_in_no_others(
 
 @pytest.mark.parametrize("pose", [(25.0, 0.0, 0.0), (-25.0, 10.0, 0.0), (0.0, -20.0, 15.0)])
 def test_a_turn_of_the_head_is_no_expression(pose: tuple[float, float, float]) -> None:
-    straight = face_features(a_face().landmarks, a_face().pose)  # type: ignore[arg-type]
-    turned = face_features(a_face(pose=pose).landmarks, a_face(pose=pose).pose)  # type: ignore[arg-type]
+    straight = face_features(a_face())
+    turned = face_features(a_face(pose=pose))
     assert turned == pytest.approx(straight, abs=0.01)
     assert shapes_of(OPEN, pose)["jawOpen"] == pytest.approx(shapes_of(OPEN)["jawOpen"], abs=0.1)
 
@@ -98,7 +98,6 @@ def test_a_mirror_exchanges_the_sides() -> None:
 
 
 def test_points_that_are_no_face_are_not_a_number() -> None:
-    landmarks = a_face().landmarks
-    assert landmarks is not None
-    object.__setattr__(landmarks, "points", np.full((68, 2), np.nan, np.float32))
-    assert len(face_features(landmarks, None)) == len(FEATURES) and np.isnan(face_features(landmarks, None)).all()
+    face = a_face()
+    object.__setattr__(face.landmarks, "points", np.full((68, 2), np.nan, np.float32))
+    assert len(face_features(face)) == len(FEATURES) and np.isnan(face_features(face)).all()
