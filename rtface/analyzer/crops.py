@@ -52,10 +52,14 @@ def run_parsing_some(
     if parsed == 0 or parsed == count:
         return run(slice(count), names if parsed else quick)
     if not prunes(engine):
-        tensors = run(slice(count), names)
-        return {name: value[:parsed] if name == parsing.OUTPUT else value for name, value in tensors.items()}
+        return without_rest(run(slice(count), names), parsed)
     first, rest = run(slice(parsed), names), run(slice(parsed, count), quick)
     return {**first, **{name: np.concatenate([first[name], rest[name]]) for name in quick}}
+
+
+def without_rest(tensors: Tensors, parsed: int) -> Tensors:
+    """What an engine computed of all crops, with the parsing of the first `parsed` only."""
+    return {name: value[:parsed] if name == parsing.OUTPUT else value for name, value in tensors.items()}
 
 
 def matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64]:

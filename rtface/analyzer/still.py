@@ -21,6 +21,7 @@ from rtface.budget import Budget
 from rtface.detect import Detections, Detector, UprightDetector
 from rtface.detect.letterbox import CLOSEUP_PX
 from rtface.engine import Engine, Tensors
+from rtface.engine.tickets import Ticket, begun
 from rtface.geometry.crop import (
     Crop,
     crop_from_box,
@@ -146,9 +147,15 @@ class Stills:
             cuts, seen = self._uprighted(cuts, names, budget)
             answers.append(seen)
         looks = [look.crops([cut.crop for cut in cuts]) for look in VIEWS[: options.still_tta]]
-        for look, crops in list(zip(VIEWS, looks, strict=False))[len(answers) :]:
-            some = [cut.at(crop) for cut, crop in zip(cuts, crops, strict=True)]
-            answers.append(self._look(some, names, budget, mirror=look.mirror))
+        rest = list(zip(VIEWS, looks, strict=False))[len(answers) :]
+        looking = [  # a GPU works on a view while the CPU cuts out the next
+            self._begin(
+                [cut.at(crop) for cut, crop in zip(cuts, crops, strict=True)], names, budget, mirror=look.mirror
+            )
+            for look, crops in rest
+        ]
+        for (look, _), tickets in zip(rest, looking, strict=True):
+            answers.append(self._answers(tickets, names, budget, mirror=look.mirror))
         results, start = [], 0
         for still in stills:
             rows = slice(start, start + len(still.found))
@@ -252,26 +259,31 @@ class Stills:
         to_frame = matrices([cut.crop for cut in cuts], self._engines.size(self._number))
         return landmarks.in_frame(tensors[landmarks.OUTPUT], to_frame)
 
-    def _look(
-        self,
-        cuts: Sequence[_Cut],
-        names: Sequence[str],
-        budget: Budget,
-        *,
-        mirror: bool = False,
-    ) -> Tensors:
-        """The engine's answers for every crop, by name; `mirror` asks its mirror image.
+    def _look(self, cuts: Sequence[_Cut], names: Sequence[str], budget: Budget) -> Tensors:
+        """The engine's answers for every crop, by name; nothing where there are no crops."""
+        return self._answers(self._begin(cuts, names, budget), names, budget)
 
-        Nothing where there are no crops.
-        """
-        answers: list[Tensors] = []
-        buffer, run = self._engines.buffer(self._number), self._engines.engine(self._number).run
-        size, most = self._engines.size(self._number), len(buffer)
-        for start in range(0, len(cuts), most):
-            some = cuts[start : start + most]
-            batch = self._warped(some, buffer, budget)
-            answers.append(unmirrored(run(mirrored(batch), names), size) if mirror else run(batch, names))
+    def _begin(
+        self, cuts: Sequence[_Cut], names: Sequence[str], budget: Budget, *, mirror: bool = False
+    ) -> list[Ticket]:
+        """Have the engine begin to look at every crop; `mirror` shows it the mirror image."""
+        tickets: list[Ticket] = []
+        buffer, engine = self._engines.buffer(self._number), self._engines.engine(self._number)
+        for start in range(0, len(cuts), len(buffer)):
+            batch = self._warped(cuts[start : start + len(buffer)], buffer, budget)
+            tickets.append(begun(engine, mirrored(batch) if mirror else batch, names))
             budget.stop_stage("engine")
+        return tickets
+
+    def _answers(
+        self, tickets: Sequence[Ticket], names: Sequence[str], budget: Budget, *, mirror: bool = False
+    ) -> Tensors:
+        """What the engine has made of them, by name."""
+        answers = [ticket.collect() for ticket in tickets]
+        budget.stop_stage("engine")
+        if mirror:
+            size = self._engines.size(self._number)
+            answers = [unmirrored(answer, size) for answer in answers]
         if len(answers) < 2:
             return answers[0] if answers else {}
         return {name: np.concatenate([answer[name] for answer in answers]) for name in names}

@@ -2,10 +2,12 @@
 
 Each stream keeps a pipeline of its own (ids, values carried over). Frames that are analysed together go through it side
 by side: all are tracked on, then the detector sees those that ask for it, then the engine looks at the faces of all.
+On a GPU that is two calls: while it works on the second, the CPU goes on with the frames of the first.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,14 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.analyzer.engines import EngineLadder
-from rtface.analyzer.video import Box, FindFaces, LookAtFaces, Request, Steps, VideoPipeline, look_at_faces
+from rtface.analyzer.video import (
+    Box,
+    FindFaces,
+    LookAtFaces,
+    Request,
+    Steps,
+    VideoPipeline,
+    begin_looking,
+    look_at_faces,
+)
 from rtface.budget import BoxLadder, Company, Costs, Ladder, LadderConfig, Level
 from rtface.detect import BatchDetector, Detections, Detector
-from rtface.engine import Engine, Tensors
+from rtface.engine import Engine, Tensors, prunes
+from rtface.engine.tickets import Submitting, submitter
 from rtface.options import Options
 from rtface.system.clock import Clock
 from rtface.tasks import parsing
 from rtface.types import Frame, FrameResult
+
+CALLS = 2
+"""Calls that a GPU has at a time: one that it works on, and the next."""
 
 QUIET_WEIGHT = 0.1
 """Weight of a frame in what a stream's frames usually take: about the last ten count."""
@@ -133,7 +148,8 @@ class Together:
             kind = FindFaces if any(isinstance(request, FindFaces) for _, request in asked) else LookAtFaces
             turn = [(one, request) for one, request in asked if isinstance(request, kind)]
             asked = [(one, request) for one, request in asked if not isinstance(request, kind)]
-            for (one, _), (answer, share_s) in zip(turn, self._answers([request for _, request in turn]), strict=True):
+            for row, answer, share_s in self._answers([request for _, request in turn]):
+                one = turn[row][0]
                 one.stream.pipeline.scheduler.budget.resume(share_s)
                 yield from self._go_on(one, answer, asked)
             if company is not None:
@@ -157,17 +173,47 @@ class Together:
         else:
             asked.append((one, request))
 
-    def _answers(self, requests: Sequence[Request]) -> list[tuple[Any, float]]:
-        """The networks' answers, or what they met, and each request's share of the seconds."""
+    def _answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, Any, float]]:
+        """The networks' answers, or what they met, as they come: of which request, and its share of the seconds."""
         looks = [request for request in requests if isinstance(request, LookAtFaces)]
         if not looks:
-            return self._found([request for request in requests if isinstance(request, FindFaces)])
+            found = self._found([request for request in requests if isinstance(request, FindFaces)])
+            yield from ((row, *one) for row, one in enumerate(found))
+            return
         answers: dict[int, tuple[Any, float]] = {}
-        for network in sorted({look.network for look in looks}):
-            for names in dict.fromkeys(look.names for look in looks if look.network == network):
-                rows = [row for row, look in enumerate(looks) if (look.network, look.names) == (network, names)]
-                answers |= zip(rows, self._looked([looks[row] for row in rows]), strict=True)
-        return [answers[row] for row in range(len(looks))]
+        under_way: deque[_Call] = deque()
+        for rows in _alike(looks):
+            engine = self._engines.engine(looks[rows[0]].network)
+            able = None if prunes(engine) else submitter(engine)
+            if able is None:
+                answers |= zip(rows, self._looked(engine, [looks[row] for row in rows]), strict=True)
+                continue
+            for part in _parts(looks, rows):
+                under_way.append(self._begun(able, part, [looks[row] for row in part]))
+                if len(under_way) == CALLS:
+                    yield from self._collected(under_way.popleft())
+        while under_way:
+            yield from self._collected(under_way.popleft())
+        yield from ((row, *answers[row]) for row in sorted(answers))
+
+    def _begun(self, engine: Submitting, rows: Sequence[int], looks: Sequence[LookAtFaces]) -> _Call:
+        """A call for some requests, which are alike."""
+        with self._lock:
+            began = self._clock.now()
+            asked = looks[0] if len(looks) == 1 else self._joined(looks)
+            (answer,) = _tried(lambda: [begin_looking(engine, asked)], 1)
+            return _Call(rows, looks, answer, self._clock.now() - began)
+
+    def _collected(self, call: _Call) -> Iterator[tuple[int, Any, float]]:
+        """Its answers; their frames go on while the GPU works on the next call."""
+        answers: Sequence[Tensors | Exception] = [call.answer] * len(call.looks)  # type: ignore[list-item]
+        with self._lock:
+            began = self._clock.now()
+            if callable(wait := call.answer):
+                one = len(call.looks) == 1
+                answers = _tried(lambda: [wait()] if one else _apart(wait(), call.looks), len(call.looks))
+            shares = _shares(call.looks, call.spent_s + self._clock.now() - began)
+        yield from zip(call.rows, answers, shares, strict=True)
 
     def _found(self, requests: Sequence[FindFaces]) -> list[tuple[Any, float]]:
         images = [request.image for request in requests]
@@ -183,9 +229,8 @@ class Together:
             share_s = (self._clock.now() - began) / len(requests)
         return [(one, share_s) for one in found]
 
-    def _looked(self, looks: Sequence[LookAtFaces]) -> list[tuple[Any, float]]:
-        """Of requests for the same outputs of the same network."""
-        engine = self._engines.engine(looks[0].network)
+    def _looked(self, engine: Engine, looks: Sequence[LookAtFaces]) -> list[tuple[Any, float]]:
+        """Of requests that are alike."""
         answers: Sequence[Tensors | Exception]
         with self._lock:
             began = self._clock.now()
@@ -194,18 +239,52 @@ class Together:
             else:
                 answers = _tried(lambda: _apart(look_at_faces(engine, self._joined(looks)), looks), len(looks))
             spent_s = self._clock.now() - began
-        weights = [len(look.crops) + look.parsed for look in looks]  # parsing a face costs about as much as the rest
-        return [(answer, spent_s * weight / sum(weights)) for answer, weight in zip(answers, weights, strict=True)]
+        return list(zip(answers, _shares(looks, spent_s), strict=True))
 
     def _joined(self, looks: Sequence[LookAtFaces]) -> LookAtFaces:
         """One request for all: first all crops that are parsed, then all that are not; in memory that is kept."""
-        parts = [look.crops[: look.parsed] for look in looks] + [look.crops[look.parsed :] for look in looks]
+        pixels = [(np.asarray(look.crops), look.parsed) for look in looks]
+        parts = [crops[:parsed] for crops, parsed in pixels] + [crops[parsed:] for crops, parsed in pixels]
         count, size = sum(len(look.crops) for look in looks), parts[0].shape[1]
         kept = self._crops.get(size)
         if kept is None or len(kept) < count:
             kept = self._crops[size] = np.zeros((count, *parts[0].shape[1:]), np.uint8)
         crops = np.concatenate(parts, out=kept[:count])
         return LookAtFaces(looks[0].network, crops, looks[0].names, sum(look.parsed for look in looks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """An engine's call that has begun: for which requests, what waits for its answer (or what it met), and the seconds
+    that this took."""
+
+    rows: Sequence[int]
+    looks: Sequence[LookAtFaces]
+    answer: Callable[[], Tensors] | Exception
+    spent_s: float
+
+
+def _alike(looks: Sequence[LookAtFaces]) -> Iterator[list[int]]:
+    """Rows of requests for the same outputs of the same network, of pixels; one by one those of a frame's squares."""
+    for network in sorted({look.network for look in looks}):
+        for names in dict.fromkeys(look.names for look in looks if look.network == network):
+            rows = [row for row, look in enumerate(looks) if (look.network, look.names) == (network, names)]
+            if pixels := [row for row in rows if looks[row].image is None]:
+                yield pixels
+            yield from ([row] for row in rows if looks[row].image is not None)
+
+
+def _parts(looks: Sequence[LookAtFaces], rows: Sequence[int]) -> list[list[int]]:
+    """The requests in two calls of about as many faces, those with early deadlines first; one cannot be parted."""
+    ends = np.cumsum([len(looks[row].crops) for row in rows])
+    first = int(np.searchsorted(ends, ends[-1] / 2)) + 1
+    return [part for part in (list(rows[:first]), list(rows[first:])) if part]
+
+
+def _shares(looks: Sequence[LookAtFaces], spent_s: float) -> list[float]:
+    """Each request's share of the seconds that a call took: parsing a face costs about as much as the rest."""
+    weights = [len(look.crops) + look.parsed for look in looks]
+    return [spent_s * weight / sum(weights) for weight in weights]
 
 
 def _company(frames: Sequence[StreamFrame], now: float) -> Company | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyzer.crops import enhance_small, matrices, run_parsing_some, timing_of
+from rtface.analyzer.crops import enhance_small, matrices, run_parsing_some, timing_of, without_rest
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.expressions import Expressions
 from rtface.budget import (
@@ -26,12 +26,13 @@ from rtface.budget import (
     parsing_matters_most,
 )
 from rtface.detect import Detections, Detector, LaterDetector
-from rtface.engine import Engine, Tensors, cropper
+from rtface.engine import Cropping, Engine, Tensors, cropper
+from rtface.engine.tickets import Submitting
 from rtface.geometry.crop import Crop, crop_from_landmarks, points5_from_landmarks, warp_crops
 from rtface.options import Options
 from rtface.smooth import Smoother, warp_parsing
 from rtface.system.clock import Clock
-from rtface.tasks import landmarks
+from rtface.tasks import landmarks, parsing
 from rtface.tasks.decode import QUALITY, decode, face_confidence, outputs_for
 from rtface.track import Track, Tracker, look_of
 from rtface.types import Event, Face, Frame, FrameResult, Skip
@@ -53,15 +54,17 @@ class LookAtFaces:
 
     Attributes:
         network: Which of the engines.
-        crops: (N, side, side, 3) uint8 BGR.
+        crops: (N, side, side, 3) uint8 BGR; or squares of `image`, which the engine cuts out itself.
         names: Outputs.
         parsed: How many of the crops are parsed.
+        image: (H, W, 3) BGR, whose squares `crops` are; None = they are pixels.
     """
 
     network: int
-    crops: NDArray[np.uint8]
+    crops: NDArray[np.uint8] | Sequence[Crop]
     names: tuple[str, ...]
     parsed: int
+    image: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -285,11 +288,7 @@ class VideoPipeline:
         tensors: Tensors
         on_gpu = cropper(engine) if self._enhancer is None else None
         if on_gpu is not None and on_gpu.crops_itself(len(crops)):
-
-            def run(rows: slice, asked: Sequence[str]) -> Tensors:
-                return on_gpu.run_crops(frame.image, crops[rows], asked)
-
-            tensors = run_parsing_some(run, engine, names, len(crops), parsed)
+            tensors = yield LookAtFaces(network, crops, names, parsed, frame.image)
         else:
             batch = warp_crops(frame.image, crops, out=self._buffer(network))
             budget.stop_stage("crop")
@@ -338,10 +337,28 @@ def look_at_faces(engine: Engine, asked: LookAtFaces) -> Tensors:
         EngineError: It cannot run.
     """
 
-    def run(rows: slice, names: Sequence[str]) -> Tensors:
-        return engine.run(asked.crops[rows], names)
+    image, crops = asked.image, asked.crops
 
-    return run_parsing_some(run, engine, asked.names, len(asked.crops), asked.parsed)
+    def run(rows: slice, names: Sequence[str]) -> Tensors:
+        if image is None:
+            return engine.run(cast("NDArray[np.uint8]", crops[rows]), names)
+        return cast(Cropping, engine).run_crops(image, cast("Sequence[Crop]", crops[rows]), names)
+
+    return run_parsing_some(run, engine, asked.names, len(crops), asked.parsed)
+
+
+def begin_looking(engine: Submitting, asked: LookAtFaces) -> Callable[[], Tensors]:
+    """As `look_at_faces`, on an engine that computes every output, without waiting; gives what waits for the answer.
+
+    Raises:
+        EngineError: It cannot run.
+    """
+    names = [name for name in asked.names if asked.parsed or name != parsing.OUTPUT]
+    if asked.image is None:
+        ticket = engine.submit(cast("NDArray[np.uint8]", asked.crops), names)
+    else:
+        ticket = engine.submit_crops(asked.image, cast("Sequence[Crop]", asked.crops), names)
+    return lambda: without_rest(ticket.collect(), asked.parsed)
 
 
 def engine_name(engine: Engine) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,8 @@ def _open(chosen: SelectedNetwork, options: Options, streams: int) -> Engine:
         from rtface.networks.tensorrt import open_trt
 
         on_cpu = chosen.on_cpu or model
-        return open_trt(model, chosen.precision, options, lambda: _on_ort(on_cpu, "onnx", options), chosen.gate)
+        spare = partial(_on_ort, on_cpu, "onnx", options, streams)
+        return open_trt(model, chosen.precision, options, spare, chosen.gate, streams)
     if backend == "openvino":
         from rtface.engine.openvino import OpenVinoEngine
 

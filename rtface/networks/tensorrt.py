@@ -175,6 +175,7 @@ def open_trt(
     options: Options,
     first: Callable[[], Engine],
     gate: AccuracyGate | None = None,
+    streams: int = 1,
 ) -> Engine:
     """The network on TensorRT; where its plan is missing or does not load, on `first` while it is built.
 
@@ -184,6 +185,7 @@ def open_trt(
         options: For the calibration.
         first: Opens the network on ONNX Runtime: it runs until the plan is there, and after the GPU failed.
         gate: What was measured of the network in this precision; None = nothing.
+        streams: How many share it: with several, two calls are under way at a time.
 
     Raises:
         EngineError: TensorRT or cuda-bindings is not installed, there is no GPU, or the plan lies where others could
@@ -202,6 +204,7 @@ def open_trt(
             model.name,
             warm=warm_shapes(model, options),
             crops=model.role != DETECTOR,
+            ahead=streams > 1,
             kernels=cache.kernels(key, _called(on)),
             api=api,
             cuda=open_cuda(urgent=model.role != DETECTOR),  # every frame needs the faces, one in nine the detector

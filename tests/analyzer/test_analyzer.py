@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -354,6 +355,30 @@ def test_a_gpu_cuts_the_faces_out_where_that_pays() -> None:
         assert sorted(face.points5[2, 0] for face in result.faces) == pytest.approx(
             sorted(face.points5[2, 0] for face in THREE[:count]), abs=1
         )
+
+
+def test_the_views_of_a_still_are_begun_before_the_first_is_read() -> None:
+    """A GPU works on one while the CPU cuts out the next; crops lie in the same memory for all."""
+    log: list[str] = []
+
+    class Ahead(FakeEngine):
+        def submits(self) -> bool:
+            return True
+
+        def submit(self, batch: np.ndarray, names: Sequence[str]) -> SimpleNamespace:
+            log.append("begin")
+            answers = self.run(batch.copy(), names)
+            return SimpleNamespace(collect=lambda: (log.append("collect"), answers)[1])
+
+    faces = [*THREE, *(Painted(60 + 90 * at, 420, 15) for at in range(6))]  # more than one call takes
+    results = []
+    for engine in (Ahead(), FakeEngine()):
+        with Analyzer(Options(still_refine=2), detector=FakeDetector(faces), engine=engine) as analyzer:
+            results.append(analyzer.image(paint(faces)))
+    assert log[-16:] == ["begin"] * 8 + ["collect"] * 8, "four views of nine faces, in two calls each"
+    for ours, theirs in zip(*results, strict=True):
+        assert np.array_equal(ours.points5, theirs.points5) and ours.pose == theirs.pose
+        assert np.array_equal(ours.parsing.labels, theirs.parsing.labels)
 
 
 def test_another_engine_is_an_event() -> None:

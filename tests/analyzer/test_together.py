@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import rtface
 from rtface.analyzer.together import StreamFrame, StreamPipeline, Together
 from rtface.errors import EngineError
+from rtface.geometry.crop import Crop, warp_crops
 from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
 
 TWO = [Painted(200, 160), Painted(460, 300)]
@@ -123,6 +125,122 @@ def test_a_stage_is_counted_once_for_all_and_shared_between_them(rig: Rig) -> No
         for result in results:
             assert isinstance(result, rtface.FrameResult)
             assert result.timing.total_ms == pytest.approx(result.timing.engine_ms)
+
+
+class Ahead(FakeEngine):
+    """Computes every output at each call, and answers a call after another has begun; notes what happens when."""
+
+    prunes = False
+
+    def __init__(self, log: list[str], cuts: bool = False) -> None:
+        super().__init__()
+        self.log, self.cuts, self.error, self.begun = log, cuts, {}, 0
+
+    def submits(self) -> bool:
+        return True
+
+    def crops_itself(self, count: int) -> bool:
+        return self.cuts
+
+    def submit(self, batch: Any, names: Sequence[str]) -> Any:
+        self.begun += 1
+        number, error = self.begun, self.error.get(self.begun)
+        if error == "begin":
+            raise EngineError("engine", "does not begin", "Mend it")
+        self.log.append(f"begin {number}: {len(batch)}")
+        answers = self.run(batch.copy(), names)  # the batch may be written to at once
+
+        def collect() -> dict[str, Any]:
+            self.log.append(f"collect {number}")
+            if error == "collect":
+                raise EngineError("engine", "does not answer", "Mend it")
+            return answers
+
+        return SimpleNamespace(collect=collect)
+
+    def submit_crops(self, image: Any, crops: Sequence[Crop], names: Sequence[str]) -> Any:
+        return self.submit(warp_crops(image, crops), names)
+
+    def run_crops(self, image: Any, crops: Sequence[Crop], names: Sequence[str]) -> dict[str, Any]:
+        raise AssertionError("several streams begin calls, they do not wait for each")
+
+
+def ahead(cuts: bool = False, **options: Any) -> tuple[Rig, Ahead, list[str]]:
+    log, rig = list[str](), Rig(**options)
+    engine = Ahead(log, cuts)
+    rig.analyzer = rtface.Analyzer(rig.options, detector=rig.detector, engine=engine, clock=rig.clock)
+    rig.together = rig.analyzer.together()
+    rig.streams = [rig.together.stream(rig.options) for _ in FACES]
+    return rig, engine, log
+
+
+@pytest.mark.parametrize("cuts", [False, True], ids=["the CPU cuts faces out", "the GPU does"])
+def test_on_a_gpu_frames_go_on_while_it_works_on_the_next_call(cuts: bool) -> None:
+    rig, _, log = ahead(cuts)
+    with rig.analyzer:
+        for one, result in rig.together.process([rig.frame(row) for row in range(4)]):
+            assert isinstance(result, rtface.FrameResult)
+            log.append(f"result {rig.streams.index(one.stream)}")
+    two = ["begin 1: 3", "begin 2: 1", "collect 1", "result 0", "result 1", "collect 2", "result 3"]
+    each = ["begin 1: 1", "begin 2: 2", "collect 1", "result 0", "begin 3: 1", "collect 2", "result 1", "collect 3"]
+    assert log == ["result 2", *([*each, "result 3"] if cuts else two)], "nobody is in the third picture"
+
+
+@pytest.mark.parametrize("cuts", [False, True], ids=["the CPU cuts faces out", "the GPU does"])
+@pytest.mark.parametrize("level", [0, 1])
+def test_calls_that_overlap_give_what_one_call_gives(cuts: bool, level: int) -> None:
+    mine, _, _ = ahead(cuts, level=level)
+    plain = Rig(level=level)
+    plain.engine.prunes = False
+    with mine.analyzer, plain.analyzer:
+        for _ in range(6):
+            ours, theirs = mine.all(), plain.all()
+            for row in range(4):
+                assert len(ours[row]) == len(theirs[row]) == len(FACES[row])
+                for face, other in zip(ours[row], theirs[row], strict=True):
+                    assert face.track_id == other.track_id and face.age_ms == other.age_ms
+                    np.testing.assert_array_equal(face.points5, other.points5)
+                    assert (face.parsing is None) == (other.parsing is None)
+                    if face.parsing is not None and other.parsing is not None:
+                        np.testing.assert_array_equal(face.parsing.labels, other.parsing.labels)
+            mine.clock.time += 1 / 30
+            plain.clock.time += 1 / 30
+
+
+@pytest.mark.parametrize("when", ["begin", "collect"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_call_that_fails_is_its_frames_answer_alone(when: str, number: int) -> None:
+    rig, engine, _ = ahead()
+    with rig.analyzer:
+        engine.error = {number: when}
+        frames = [rig.frame(row) for row in range(4)]
+        failed = {frames.index(one) for one, result in rig.together.process(frames) if isinstance(result, EngineError)}
+        assert failed == ({0, 1} if number == 1 else {3})
+        engine.error = {}
+        assert [len(rig.all()[row]) for row in range(4)] == [len(faces) for faces in FACES]
+
+
+def test_the_time_of_overlapping_calls_is_shared_by_their_own_frames() -> None:
+    rig, engine, _ = ahead()
+    submit = engine.submit
+
+    def slow(batch: Any, names: Sequence[str]) -> Any:
+        rig.clock.time += 0.001
+        ticket = submit(batch, names)
+        collect = ticket.collect
+
+        def waited() -> Any:
+            rig.clock.time += 0.005
+            return collect()
+
+        return SimpleNamespace(collect=waited)
+
+    engine.submit = slow  # type: ignore[method-assign]
+    with rig.analyzer:
+        results = rig.all()
+    assert [results[row].timing.engine_ms for row in range(4)] == pytest.approx([2.0, 4.0, 0.0, 6.0])
+    for result in results.values():
+        assert result.timing.total_ms == pytest.approx(result.timing.engine_ms)
 
 
 def test_one_level_for_all_and_a_floor_for_one() -> None:
