@@ -24,7 +24,7 @@ Examples:
 
   rtface build
 
-  rtface build --profile desktop-int8
+  rtface build --profile desktop-int8 --tasks all
 
   rtface build --profile my-box.toml --network engine-iter0
 """
@@ -38,7 +38,7 @@ def build_command(
     ] = None,
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Time the engines for --engine auto.")] = True,
     *,
-    options: Annotated[Options, groups.pipeline("profile", "precision")],
+    options: Annotated[Options, groups.pipeline("profile", "precision", "tasks")],
 ) -> None:
     """Get this machine ready ahead of time: TensorRT plans where TensorRT is, and a measurement for --engine auto.
 
@@ -59,13 +59,14 @@ def build_command(
 def _models(names: list[str] | None, options: Options) -> list[ModelEntry]:
     """The fp32 networks to build: those named, else the two that the options run."""
     from rtface.models import entry, find
+    from rtface.networks.roles import DETECTOR, ENGINE, FULL_ENGINE, engine_role
 
     if not names:
-        roles = (("detector", None), ("engine", options.iterations))
+        roles = ((DETECTOR, None), (engine_role(options.tasks), options.iterations))
         return [find(role, iterations, "fp32", options.models_dir) for role, iterations in roles]
     models = [entry(name, options.models_dir) for name in names]
     for model in models:
-        if model.role not in ("detector", "engine"):
+        if model.role not in (DETECTOR, ENGINE, FULL_ENGINE):
             raise UsageError(model.name, "runs on the CPU only", "Name a detector or an engine")
         if model.precision != "fp32":
             raise UsageError(

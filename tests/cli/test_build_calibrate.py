@@ -68,6 +68,21 @@ def test_build_says_what_is_missing_or_wrong(cli: Cli, monkeypatch: pytest.Monke
     assert done.code == 2 and "plans are built from fp32 ones" in done.err
 
 
+def test_build_makes_the_plans_that_the_tasks_need(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr("rtface.cli.build._plan", lambda model, *_: built.append(model.name))
+    for given, names in (
+        ((), ["detector", "engine-iter0"]),
+        (("--tasks", "all"), ["detector", "engine-full"]),
+        (("--network", "engine-full"), ["engine-full"]),  # what a stream's child process asks for
+    ):
+        built.clear()
+        done = cli("build", "--profile", "desktop-fp16", "--no-measure", *given)
+        assert (done.code, built) == (0, names), done.err
+    done = cli("build", "--profile", "desktop-fp16", "--network", "engine-96")
+    assert done.code == 2 and "engine-96: runs on the CPU only" in done.err
+
+
 def test_mediapipe_is_refused_with_what_to_do(cli: Cli) -> None:
     done = cli("run", "demo", "--detector", "mediapipe")
     assert (done.code, done.err.count("\n")) == (2, 1)

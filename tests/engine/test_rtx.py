@@ -22,8 +22,9 @@ from rtface.precision import fp16, graph, int8
 api = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (pip install 'rtface[rtx]')")
 pytestmark = pytest.mark.rtx
 
-# The enhancer runs on ONNX Runtime whatever runs the others (rtface.networks.open_enhancer).
-FULL = [one for one in models.entries() if one.precision == "fp32" and one.role in ("engine", "detector")]
+# The enhancer, and what stands in for smaller crops, run on ONNX Runtime whatever runs the others.
+ROLES = ("engine", "full-engine", "detector")
+FULL = [one for one in models.entries() if one.precision == "fp32" and one.role in ROLES]
 
 SHARE_OF_FILE = 0.9
 """A plan holds at least the weights, which are nearly all of the file."""
@@ -36,7 +37,7 @@ def made(model: models.ModelEntry, precision: str) -> bytes:
         return fp16.to_fp16_bytes(data, model.name)
     if precision == "fp32":
         return bytes(graph.normalize_graph(graph.read(data, model.name)).SerializeToString())
-    shape = (2, 128, 128, 3) if model.role == "engine" else (1, 128, 160, 3)
+    shape = (2, 128, 128, 3) if model.role != "detector" else (1, 128, 160, 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     keep = graph.last_layers(int8.folded(data, model.name))
     return int8.quantised(data, int8.measure(data, [noise], model.name), keep, model.name)
@@ -79,9 +80,10 @@ def test_rtface_build_makes_plans_once(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("rtface.engine.trt_api.MODULES", ("tensorrt_rtx",))
-    for said in ("built in", "was there already"):
+    for tasks, said in (("landmarks,parsing", "built in"), ("landmarks,parsing", "was there already"), ("all", "full")):
         with pytest.raises(SystemExit) as caught:
-            app.main(["build", "--profile", "orin-fp16", "--no-measure"])
+            app.main(["build", "--profile", "orin-fp16", "--no-measure", "--tasks", tasks])
         assert caught.value.code == 0
         assert capfd.readouterr().out.count(said) == 2
     assert {facts["capability"] for facts in PlanCache().listed()} == {"any"}
+    assert {facts["name"] for facts in PlanCache().listed()} == {"detector", "engine-iter0", "engine-full"}

@@ -77,6 +77,7 @@ def test_the_drivers_bindings_have_what_we_call() -> None:
     used = set(re.findall(r"driver\.(cu[A-Z]\w+)\(", source)) - {"cuLaunchKernel"}
     assert used == set(DRIVER), "this table names all that is called"
     assert driver.CU_MEMHOSTALLOC_DEVICEMAP == 2 and int(driver.CUstream_flags.CU_STREAM_NON_BLOCKING) == 1
+    assert int(driver.CUevent_flags.CU_EVENT_DISABLE_TIMING) == 2
 
 
 def compared(module: str, environment: dict[str, str]) -> None:

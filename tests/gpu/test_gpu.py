@@ -29,9 +29,16 @@ from rtface.precision.convert import convert
 pytestmark = pytest.mark.gpu
 
 PROFILE = read_profile("desktop-fp16")
-FULL = [one for one in models.entries() if one.precision == "fp32" and one.role in ("engine", "detector")]
+ROLES = ("engine", "full-engine", "detector")
+FULL = [one for one in models.entries() if one.precision == "fp32" and one.role in ROLES]
 LIMITS = {  # per output: px, degrees, probabilities; parsing: share of labels
-    "fp32": dict.fromkeys(("landmarks", "pose", "emotion", "face", "quality", "detections", "parsing"), 1e-3),
+    "fp32": dict.fromkeys(
+        (
+            *("landmarks", "pose", "emotion", "face", "quality", "detections", "parsing"),
+            *("mesh", "mesh_score", "expression"),
+        ),
+        1e-3,
+    ),
     "fp16": {
         "landmarks": 0.5,
         "pose": 0.5,
@@ -40,6 +47,9 @@ LIMITS = {  # per output: px, degrees, probabilities; parsing: share of labels
         "quality": 0.02,
         "detections": 4.0,
         "parsing": 0.01,
+        "mesh": 0.5,
+        "mesh_score": 0.02,
+        "expression": 0.02,
     },
 }
 
@@ -60,7 +70,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlanCache:
 
 
 def batch_for(model: models.ModelEntry, count: int) -> np.ndarray:
-    shape = (count, 128, 128, 3) if model.role == "engine" else (1, 256, 320, 3)
+    shape = (count, 128, 128, 3) if model.role != "detector" else (1, 256, 320, 3)
     return np.random.default_rng(count).integers(0, 256, shape, np.uint8)
 
 
@@ -103,6 +113,7 @@ def test_int8_is_what_the_gate_measured(cuda: Cuda, cache: PlanCache, model: mod
     engine, batch = opened(model, "int8", cache), batch_for(model, 3)
     expected, got = reference.run(batch, reference.outputs), engine.run(batch, engine.outputs)
     means = {"landmarks": 0.5, "pose": 1.0, "emotion": 0.02, "face": 0.02, "quality": 0.02, "detections": 2.0}
+    means |= {"mesh": 0.5, "mesh_score": 0.02, "expression": 0.02}
     for name, value in expected.items():
         if name == "parsing":
             assert (value != got[name]).mean() < 0.03
