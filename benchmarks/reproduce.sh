@@ -6,9 +6,8 @@
 #   SCALE=0.1 benchmarks/reproduce.sh CORPUS RUNS MODELS            # a tenth of the steps
 #   RTFACE="echo rtface" benchmarks/reproduce.sh CORPUS RUNS MODELS # says what it would run
 #
-# Stopped by Ctrl-C or killed, it goes on when it is given again: a training goes on from its checkpoint, one that is
-# done ends at once, labels that are there stay, and so do exports (RUNS/done has a file a stage that ended; delete one
-# to have its stage again). CORPUS has the files of the data's README; RUNS gets a folder a stage, MODELS the ONNX files,
+# Stopped by Ctrl-C or killed, it goes on when it is given again: a training goes on from its checkpoint, labelling from
+# its parts, and stages that ended are left out (RUNS/done has a file for each; delete one to have its stage again). CORPUS has the files of the data's README; RUNS gets a folder a stage, MODELS the ONNX files,
 # registry, gates and cards. TRAIN="--device cuda --compile" adds flags to every training. The emotion teacher, the first
 # network's own labels and --init are how the shipped networks came about; their figures, and how far a run of this
 # script lies from them, depend on steps.
@@ -20,7 +19,7 @@ data=${1:?CORPUS} fit=$1/landmarks.parquet runs=${2:?RUNS} models=${3:?MODELS}
 python=${PYTHON:-python}
 rtface=${RTFACE:-$python -m rtface}
 scale=${SCALE:-${quick:+0.0002}}
-extra=() keep=() limit=()
+extra=() keep=() limit=() begin=()
 [ -z "${TRAIN:-}" ] || read -ra extra <<<"$TRAIN"
 mkdir -p "$runs/own" "$runs/done"
 
@@ -31,16 +30,17 @@ if [ -n "$quick" ]; then
     # a network of two steps is sure of nothing
     keep=(--min-quality 0 --max-spread 1000000)
     limit=(--limit 20)
+    # and a detector of eight finds no face to calibrate on
+    begin=(--init "$(dirname "$0")/../rtface/models/detector.onnx")
 fi
 
 steps() { awk -v n="$1" -v s="${scale:-1}" 'BEGIN { v = int(n * s); print (v < 2 ? 2 : v) }'; }
-train() { echo "== $2" >&2; $rtface train "$1" --run "$runs/$2" "${@:3}" "${extra[@]}"; }
-# A stage that ends in files of its own: once.
+train() { stage "$2" train "$1" --run "$runs/$2" "${@:3}" "${extra[@]}"; }
 stage() {
     [ -e "$runs/done/$1" ] || { echo "== $1" >&2; $rtface "${@:2}"; touch "$runs/done/$1"; }
 }
 
-train detector detector --data "$data" --steps "$(steps 40000)"
+train detector detector --data "$data" --steps "$(steps 40000)" "${begin[@]}"
 train teacher emotion-teacher --data "$data" --steps "$(steps 3700)"
 
 # The multi-task network: from scratch, then with the emotion teacher's answers beside the votes.

@@ -113,6 +113,7 @@ def quantize(
     `keep_float` names layers (parts of node names) left in float, `split` a layer whose three thirds are rounded each
     with its own scale.
     """
+    onnxruntime.set_default_logger_severity(3)  # of the tools' own sessions: constants that a rewrite left unused
     with tempfile.TemporaryDirectory() as folder:
         plain, quantised = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         model = _full_weights(onnx.load(source))

@@ -82,11 +82,26 @@ def test_a_share_of_the_steps(tmp_path: Path) -> None:
     assert min(steps) >= 2 and steps[0] == 40
 
 
-def test_stages_that_ended_are_not_run_again_and_trainings_go_on(tmp_path: Path) -> None:
+def test_stages_that_ended_are_not_run_again(tmp_path: Path) -> None:
     first, again = (told("corpus", tmp_path, "models") for _ in range(2))
-    assert again == [words for words in first if words[0] == "train"]  # done ones end at once
-    (tmp_path / "done" / "gates").unlink()
-    assert [words[0] for words in told("corpus", tmp_path, "models")] == ["train"] * 7 + ["calibrate"]
+    assert len(first) == len(STAGES) and again == []
+    for stage in ("gates", "second"):
+        (tmp_path / "done" / stage).unlink()
+    assert [words[0] for words in told("corpus", tmp_path, "models")] == ["train", "calibrate"]
+
+
+def test_a_stage_that_fails_ends_the_script_and_is_not_done(tmp_path: Path) -> None:
+    fails = tmp_path / "rtface"
+    fails.write_text('#!/bin/sh\n[ "$1" = export ] && exit 3\nexit 0\n')
+    fails.chmod(0o755)
+    with pytest.raises(subprocess.CalledProcessError):
+        told("corpus", tmp_path, "models", RTFACE=str(fails))
+    assert sorted(done.name for done in (tmp_path / "done").iterdir()) == [
+        "detector",
+        "emotion-teacher",
+        "first",
+        "second",
+    ]
 
 
 def test_quick_takes_a_small_part_of_the_corpus(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,41 @@ def test_a_run_goes_on_with_or_without_and_is_the_same(tmp_path: Path, first: bo
     for ours, theirs in ((ended.net.state_dict(), plain.net.state_dict()), (ended.ema.state, plain.ema.state)):
         for name, value in theirs.items():
             torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-5)
+
+
+WORKER = """
+import json, os, sys
+from pathlib import Path
+import torch
+from rtface.train import parallel
+from rtface.train.compiling import compile_network
+from rtface.train.config import RunConfig
+from rtface.train.run import Run, Schedule, load, optimizer, prepare, run_session
+
+folder = Path(sys.argv[1])
+prepare(RunConfig(folder, folder / "run", folder, seed=int(os.environ["RANK"]), device="cpu", threads=1))
+net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+compile_network(net, torch.device("cpu"))
+run = Run(folder / "run", net, optimizer(net, 0.1), Schedule(0.1, steps=3, warmup=1))
+batches = load(lambda n, _: torch.randn(4, 3, generator=torch.Generator().manual_seed(n)), 0, lambda: None)
+with run_session(run, batches):
+    while run.progress < 1.0:
+        run.update({"loss": net(next(batches)).square().mean()}, 4)
+    rank = parallel.team().rank
+(folder / f"{rank}.json").write_text(json.dumps({k: v.tolist() for k, v in net.state_dict().items()}))
+"""
+
+
+@pytest.mark.usefixtures("compiler")
+def test_processes_that_train_together_may_compile(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(WORKER, "utf-8")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    root = Path(compiling.__file__).parents[2]
+    command = [*torchrun, str(tmp_path / "worker.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    leader, other = (json.loads((tmp_path / f"{rank}.json").read_text("utf-8")) for rank in (0, 1))
+    assert leader == other and set(leader) == {"0.weight", "0.bias", "2.weight", "2.bias"}
 
 
 def test_the_engine_is_one_graph_with_the_same_gradients() -> None:
