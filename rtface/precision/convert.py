@@ -8,6 +8,9 @@ from pathlib import Path
 from rtface.models import ModelEntry, entry, load
 from rtface.precision.ranges import path_of, read_record
 
+INT8_FORM = "2"
+"""Which way of making an INT8 file this is: plans of another way are not taken for plans of this one."""
+
 
 def convert(model: ModelEntry, precision: str, calibration: str | Path | None = None) -> bytes:
     """The ONNX bytes of an fp32 network in `precision` (fp32, fp16, int8), as TensorRT reads it.
@@ -42,6 +45,7 @@ def fingerprint(model: ModelEntry, precision: str, calibration: str | Path | Non
     if model.weights is not None:
         parts.append(entry(model.weights, model.path.parent).sha256)
     if precision == "int8":
+        parts.append(INT8_FORM)
         read_record(model, calibration)  # that of another file must not name a plan
         parts.append(hashlib.sha256(path_of(model.name, calibration).read_bytes()).hexdigest())
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()

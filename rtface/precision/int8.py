@@ -99,6 +99,8 @@ def quantised(
     single = {
         tensor: TensorData(lowest=np.float32(low), highest=np.float32(high)) for tensor, (low, high) in ranges.items()
     }
+    kept = [node.name for node in model.graph.node if any(part in node.name for part in keep_float)]
+    _own_weights(model, kept)
     quantizer = QDQQuantizer(
         model,
         True,  # weights per channel
@@ -107,7 +109,7 @@ def quantised(
         QuantType.QInt8,
         TensorsData(CalibrationMethod.MinMax, single),
         [],
-        [node.name for node in model.graph.node if any(part in node.name for part in keep_float)],
+        kept,
         list(QUANTISED),
         {
             "ActivationSymmetric": True,
@@ -121,6 +123,20 @@ def quantised(
     quantizer.quantize_model()
     result = cleanup(quantizer.model.model)
     return (to_fp16(result) if half_rest else result).SerializeToString()  # type: ignore[no-any-return]
+
+
+def _own_weights(model: Model, kept: Sequence[str]) -> None:
+    """Give layers that stay float their weights for themselves: of weights that another round of interaction quantises
+    they would get the rounded ones, and TensorRT 10.3 is not known to run INT8 weights on float input."""
+    graph = model.graph
+    layers = [node for node in graph.node if node.op_type in QUANTISED]
+    quantised = {node.input[1] for node in layers if node.name not in kept}
+    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.name in quantised}
+    for node in layers:
+        if node.name in kept and node.input[1] in stored:
+            own = graph.initializer.add()
+            own.CopyFrom(stored[node.input[1]])
+            own.name = node.input[1] = f"{own.name} of {node.name}"
 
 
 class _Reader:

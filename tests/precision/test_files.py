@@ -86,6 +86,30 @@ def test_int8_is_symmetric_per_channel_and_leaves_biases_alone() -> None:
     assert b["points"] == pytest.approx(a["points"], abs=0.05)
 
 
+def test_a_layer_that_stays_float_has_float_weights_of_its_own() -> None:
+    """Rounds of interaction use weights again; those of the last round, which stays float, are not rounded."""
+    made = network()
+    nodes = {node.name: node for node in made.graph.node}
+    again = onnx.NodeProto()
+    again.CopyFrom(nodes["body/Conv"])
+    again.name, again.input[0], again.output[0] = "again/Conv", "d", "e"
+    nodes["points/Conv"].input[0] = nodes["labels/Conv"].input[0] = "e"
+    before, after = [list(made.graph.node)[part] for part in (slice(10), slice(10, None))]
+    assert before[-1].name == "body/Relu"
+    made = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [*before, again, *after], "again", made.graph.input, made.graph.output, made.graph.initializer
+        ),
+        opset_imports=made.opset_import,
+        ir_version=made.ir_version,
+    )
+    full = made.SerializeToString()
+    model = onnx.load_from_string(int8.quantised(full, calibrated(full), ("again/Conv",), "made", half_rest=False))
+    from_int8 = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    weights = {node.name: node.input[1] in from_int8 for node in model.graph.node if node.op_type == "Conv"}
+    assert weights["body/Conv"] and not weights["again/Conv"]
+
+
 def test_int8_with_a_float16_rest_answers_nearly_the_same() -> None:
     full = network().SerializeToString()
     ranges = calibrated(full)
