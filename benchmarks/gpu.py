@@ -3,11 +3,12 @@
     python benchmarks/gpu.py --peak fp32=83 --peak fp16=165 --peak int8=661 --peak-gbs 1008
 
 The peaks are the card's, from its data sheet. Needs an NVIDIA GPU, TensorRT (or TensorRT-RTX) and cuda-bindings; says
-what is missing and ends with its exit code. `wall` is one call of the network with all its copies, as a frame waits for
-it; the parts are by the GPU's own events, so that a call bound by launches is told from one bound by arithmetic. The
-roofline takes the network's multiply-adds and weight bytes from its graph and leaves activations out of the traffic:
-the share is of the higher of two bounds that no card can beat. `paper` is what was estimated before anything ran on a
-GPU. Prints a table, then one JSON line. Has not been run on a GPU yet; benchmarks/gpu_probe.py runs it.
+what is missing and ends with its exit code. `wall` is one call of the network with all its copies, as a frame waits
+for it; `two at a time` is what a call takes when the next begins before its answers are read, as with several
+cameras; the parts are by the GPU's own events, so that a call bound by launches is told from one bound by arithmetic.
+The roofline takes the network's multiply-adds and weight bytes from its graph and leaves activations out of the
+traffic: the share is of the higher of two bounds that no card can beat. `paper` is what was estimated before anything
+ran on a GPU. Prints a table, then one JSON line. Has not been run on a GPU yet; benchmarks/gpu_probe.py runs it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,7 @@ from rtface.bench.report import table
 from rtface.engine.cuda import gpu as gpu_facts
 from rtface.engine.plan_cache import PlanCache
 from rtface.engine.tensorrt import TrtEngine
+from rtface.engine.tickets import Ticket
 from rtface.errors import RtfaceError
 from rtface.geometry.crop import Crop, warp_crops
 from rtface.models import find
@@ -102,6 +105,7 @@ def measure(precision: str, args: argparse.Namespace) -> dict[str, Any]:
                 rows[label] = {
                     **wall,
                     **{f"{part}_ms": round(took, 4) for part, took in engine.spans_ms(shape).items()},
+                    "two_under_way_ms": overlapped(engine, noise(shape), args.calls),
                     "roofline_share": round(bound_ms / wall["p50_ms"], 4),
                 }
                 if engine.crops_itself(shape[0]):
@@ -119,6 +123,19 @@ def from_frame(engine: TrtEngine, count: int, calls: int) -> dict[str, float]:
         "gpu": walls(lambda: engine.run_crops(frame, crops, engine.outputs), calls)["p50_ms"],
         "cpu": walls(lambda: engine.run(warp_crops(frame, crops, out), engine.outputs), calls)["p50_ms"],
     }
+
+
+def overlapped(engine: TrtEngine, batch: NDArray[np.uint8], calls: int) -> float:
+    """What a call takes when the next begins before its answers are read; the mean, ms."""
+    under_way: deque[Ticket] = deque()
+    for call in range(calls + WARM_UP):
+        if call == WARM_UP:
+            began = time.perf_counter()
+        under_way.append(engine.submit(batch, engine.outputs))
+        if len(under_way) > 1:
+            under_way.popleft().collect()
+    under_way.popleft().collect()
+    return round((time.perf_counter() - began) * 1e3 / calls, 4)
 
 
 def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -145,13 +162,14 @@ def paper(gpu: str, label: str) -> str:
 
 def shown(gpu: str, runs: dict[str, dict[str, Any]]) -> str:
     """The figures as a table, ms."""
-    columns = ("p50_ms", "p99_ms", "wall_without_graph_ms", "copy_in_ms", "network_ms", "copy_out_ms", "graph_ms")
-    head = ("wall", "p99", "no graph", "in", "network", "out", "graph", "roofline", "paper")
+    columns = ("p50_ms", "p99_ms", "wall_without_graph_ms", "two_under_way_ms")
+    parts = ("copy_in_ms", "network_ms", "copy_out_ms", "graph_ms")
+    head = ("wall", "p99", "no graph", "two at a time", "in", "network", "out", "graph", "roofline", "paper")
     rows = []
     for precision, run in runs.items():
         for label, figures in run.items():
             if "p50_ms" in figures:
-                cells = [figures.get(key, "") for key in (*columns, "roofline_share")]
+                cells = [figures.get(key, "") for key in (*columns, *parts, "roofline_share")]
                 estimate = paper(gpu, label) if precision == "fp16" else ""
                 rows.append([precision, label, *map(str, cells), estimate])
     return table(("", "ms", *head), rows)

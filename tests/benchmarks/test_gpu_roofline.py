@@ -6,9 +6,10 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from benchmarks.gpu import peak, shown, work_of
+from benchmarks.gpu import WARM_UP, overlapped, peak, shown, work_of
 from rtface.models import find
 from rtface.precision.convert import convert
+from tests.engine.test_tensorrt import crops, opened, shapes
 
 
 def test_every_precision_does_the_same_work_on_smaller_weights() -> None:
@@ -25,6 +26,16 @@ def test_a_peak_names_its_precision() -> None:
     assert peak("fp16=165") == ("fp16", 165.0)
     with pytest.raises(ValueError, match="float"):
         peak("fp16")
+
+
+def test_calls_overlap_two_at_a_time() -> None:
+    engine, _, cuda = opened(warm=shapes(2))
+    engine.prepare()
+    waiting, submit = list[int](), engine.submit
+    engine.submit = lambda *given: (waiting.append(len(cuda.queue)), submit(*given))[1]  # type: ignore[method-assign]
+    assert overlapped(engine, crops(2), 5) > 0
+    assert len(waiting) == 5 + WARM_UP and all(waiting[1:]), "the one before is in the stream yet"
+    engine.close()
 
 
 def test_figures_stand_beside_what_was_estimated() -> None:
