@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from rtface.system.addresses import shown_text
+
 
 class RtfaceError(Exception):
     """What failed, why, and how to mend it, as one line: ``what: why. mend``.
@@ -30,8 +32,9 @@ class RtfaceError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, why: str, mend: str) -> None:
-        super().__init__(what, why, mend)
-        self.what, self.why, self.mend = what, why, mend
+        # What the caller gave stands in messages: in an address, or a path that is a mistaken one, may be a password.
+        self.what, self.why, self.mend = map(shown_text, (what, why, mend))
+        super().__init__(self.what, self.why, self.mend)
 
     def __str__(self) -> str:
         # Messages of other libraries may hold line breaks; a log or a terminal gets one line.

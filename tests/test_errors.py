@@ -15,6 +15,14 @@ def test_an_error_is_one_line_of_what_why_and_mend() -> None:
     assert isinstance(error, errors.RtfaceError)
 
 
+@pytest.mark.parametrize("what", ["rtsp://me:hidden@cam/x", "rtsp:/me:hidden@cam/x", "got ['mqtt://me:hidden@h']"])
+def test_no_error_shows_a_password(what: str) -> None:
+    error = errors.UsageError(what, f"got {what!r}", f"mkdir -p {what}")
+    for text in (str(error), repr(error), error.what, error.why, error.mend, str(error.args)):
+        assert "hidden" not in text
+    assert str(errors.UsageError("a", "b", "Add tokenfile=FILE")) == "a: b. Add tokenfile=FILE"
+
+
 def test_exit_codes_are_those_of_the_design() -> None:
     codes = {
         errors.OutputError: 1,

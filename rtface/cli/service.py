@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from rtface.errors import OptionError, UsageError
+from rtface.system.addresses import shown_address, shown_text
 
 service = typer.Typer(add_completion=False)
 
@@ -49,12 +50,11 @@ def service_command(
     if arguments[0] == "live" and "--no-show" not in arguments:
         arguments.append("--no-show")  # there is no screen
     about = f"{arguments[0]} {next((word for word in arguments[1:] if not word.startswith('-')), '')}".strip()
-    print(unit_text(_program(), arguments, name=name, about=_shown(about), groups=_groups()), end="")
-
-
-def _shown(about: str) -> str:
-    """Without the password of an address: anybody may read a unit's description."""
-    return re.sub(r"//[^/@\s]*@", "//", about).replace("%", "%%")
+    about = shown_text(about).replace("%", "%%")  # anybody may read a unit's description
+    print(unit_text(_program(), arguments, name=name, about=about, groups=_groups()), end="")
+    if any(shown_address(word) != word for word in arguments):
+        mend = f"sudo chmod 600 /etc/systemd/system/{name}.service, or --cameras FILE with the addresses in a file"
+        print(f"rtface: the unit holds a password, which all may read who can read it: {mend}", file=sys.stderr)
 
 
 def _program() -> Path:

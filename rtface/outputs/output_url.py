@@ -53,7 +53,8 @@ class OutputUrl:
         """
         for name in self.settings:
             if name not in names:
-                raise unknown(f"{self.shown}: setting", name, names or ("none",), UsageError)
+                # Not its value, nor the others': it may be a password whose name has a slip in it.
+                raise unknown(f"{self.shown.partition('?')[0]}: setting", name, names or ("none",), UsageError)
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         """A setting that is a number from `low` to `high`.

@@ -31,7 +31,7 @@ _CREDENTIALS_IN_TEXT = re.compile(
 )
 _ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s\"'<>`]+")
 _ASSIGNED_IN_TEXT = re.compile(
-    r"(?i)\b((?:[\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key|authorization)[\w\-]*|[\w\-]*(?:pw|pwd|pass))"
+    r"(?i)\b((?:[\w\-]*(?:passw|passphrase|token|secret|api[_\-]?key|authorization)[\w\-]*|[\w\-]*(?:pw|pwd|pass))(?<!file)"
     r"[\"']?\s*[=:]\s*(?:(?:basic|bearer|digest)\s+)?)"
     r"(\"[^\"]*\"?|'[^']*'?|[^\s,;\"'&()]+)"
 )

@@ -49,7 +49,9 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         return np.asarray(image)
     if kind == "avif" and not cv2.haveImageWriter("x.avif"):  # OpenCV before 4.12
         raise SourceError(name, "is AVIF, which this OpenCV cannot read", f"{_CONVERT}, or update opencv-python")
-    # TIFF, JPEG 2000 and others have kinds that OpenCV lacks: which of the two it is, cannot be told.
+    if kind in ("jpeg", "png", "webp", "gif"):
+        raise SourceError(name, f"is damaged ({kind})", _COPY)
+    # Of the others there are kinds that OpenCV lacks: which of the two it is, cannot be told.
     raise SourceError(name, f"is damaged, or of a kind of {kind} that cannot be read", f"{_COPY}, or convert it to PNG")
 
 

@@ -94,3 +94,9 @@ def test_a_secret_comes_from_a_file_the_environment_or_the_address(tmp_path: Pat
     file.unlink()
     with pytest.raises(UsageError, match="No such file"):
         secret_of(url, "passfile", "X", env={})
+
+
+def test_the_value_of_an_unknown_setting_is_not_shown() -> None:
+    with pytest.raises(UsageError, match="setting 'passwrd': is unknown") as refused:
+        parse_output_url("mqtt://broker/t?passwrd=hidden&other=hidden").only("passfile")
+    assert "hidden" not in str(refused.value)

@@ -60,7 +60,11 @@ def test_the_command_line(cli):
     done = cli("service", "--name", "door", "--", "live", "rtsp://me:secret@door/1", "-o", "mqtt://broker")
     assert done.code == 0
     assert "live rtsp://me:secret@door/1 -o mqtt://broker --no-show" in done.out
-    assert "Description=rtface: live rtsp://door/1" in done.out
+    assert "Description=rtface: live rtsp://…@door/1" in done.out
+    assert "holds a password" in done.err and "secret" not in done.err
     assert "StateDirectory=door" in done.out
+    done = cli("service", "--", "live", "http://door/1?user=me&password=secret")
+    assert "Description=rtface: live http://door/1?user=me&password=…" in done.out and "chmod 600" in done.err
+    assert not cli("service", "--", "live", "rtsp://door/1").err
     assert cli("service", "--", "bench").code == 2
     assert cli("service", "--name", "A b", "--", "serve").code == 2
