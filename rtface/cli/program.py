@@ -62,6 +62,9 @@ def run_program(args: list[str]) -> int:
         args = [*args[1:], "--help"]
     _speakable()
     with warnings.catch_warnings(), _Interrupts() as interrupts:
+        # What other libraries will drop one day is their callers' business; what was renamed here is the user's.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("always", "the option ", category=DeprecationWarning)
         warnings.showwarning = _warn  # type: ignore[assignment]  # it needs the first of its arguments
         try:
             code = _run(args)

@@ -301,7 +301,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     with av.open(str(path), "w") as output:
         stream = output.add_stream("mjpeg", rate=1)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        stream.disposition = av.stream.Disposition.attached_pic
+        stream.disposition = av.stream.Disposition.attached_pic.value
         output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(64, 48), format="bgr24")))
         output.mux(stream.encode(None))
     with pytest.raises(SourceError, match="holds no video"):

@@ -114,6 +114,22 @@ def test_a_file_that_the_system_refuses_is_no_bug(cli: Cli, monkeypatch: pytest.
     assert cli("cameras") == (1, "", "rtface: …@cam.local/x: Permission denied\n")
 
 
+def test_a_renamed_option_is_told_and_other_libraries_deprecations_are_not(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTFACE_STILL_LOOKS", "2")
+    done = cli("run", "nothere.mp4")
+    assert done.err.splitlines()[0] == "rtface: warning: the option still_looks is called still_tta now"
+    warns = typer.Typer(add_completion=False)
+
+    @warns.command()
+    def warn() -> None:
+        warnings.warn("get_binary_stream will be removed", DeprecationWarning, stacklevel=1)
+
+    monkeypatch.setattr("rtface.cli.cameras.cameras", warns)
+    assert cli("cameras").err == ""
+
+
 def test_a_warning_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     warns, before = typer.Typer(add_completion=False), warnings.showwarning
 
