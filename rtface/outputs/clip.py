@@ -167,6 +167,9 @@ class FolderSink(Sink):
             raise self._failed(error) from error
 
     def _failed(self, error: OSError) -> OutputError:
+        if isinstance(error, FileExistsError) and error.filename:
+            why = f"{Path(error.filename).name} appeared while the run went on, and is left alone"
+            return OutputError(self.name, why, "-y overwrites what is there, or name another folder")
         return OutputError(self.name, f"cannot be written ({error.strerror})", mend(error))
 
 

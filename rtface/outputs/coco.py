@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rtface.errors import OutputError
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.files import atomic_write
+from rtface.system.files import atomic_write, not_written
 from rtface.types import Face, FrameResult
 
 #: 17 body points and 2 × 21 of hands and 6 of feet are not measured: as COCO has it, three noughts each.
@@ -95,8 +94,7 @@ class CocoSink(Sink):
             with atomic_write(self._path, overwrite=self._overwrite) as file:
                 file.write(json.dumps(whole, separators=(",", ":"), allow_nan=False).encode())
         except OSError as error:
-            why = "appeared while the run went on" if isinstance(error, FileExistsError) else error.strerror
-            raise OutputError(self.name, f"cannot be written ({why})", "Make room, or name another path") from error
+            raise not_written(self.name, error) from error
 
 
 def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:

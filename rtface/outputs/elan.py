@@ -9,12 +9,11 @@ from typing import Any
 
 from rtface.audience.attention import Change, LookMeter, Spells
 from rtface.audience.rules import AudienceOptions
-from rtface.errors import OutputError
 from rtface.labels import EMOTIONS
 from rtface.outputs.follow import frame_time
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.files import atomic_write
+from rtface.system.files import atomic_write, not_written
 from rtface.types import Face, FrameResult
 
 #: Seconds that a state must hold to be an interval, be absent to end it, and may go unseen within it.
@@ -109,8 +108,7 @@ class ElanSink(Sink):
             with atomic_write(self._path, overwrite=self._overwrite) as file:
                 file.write(data)
         except OSError as error:
-            why = "appeared while the run went on" if isinstance(error, FileExistsError) else error.strerror
-            raise OutputError(self.name, f"cannot be written ({why})", "Make room, or name another path") from error
+            raise not_written(self.name, error) from error
 
 
 def _add_tier(document: Any, name: str, intervals: list[tuple[float, float, str]]) -> None:

@@ -7,12 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rtface.errors import OutputError
 from rtface.labels import EMOTIONS
 from rtface.outputs.follow import frame_time
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.files import PartFile
+from rtface.system.files import PartFile, not_written
 from rtface.system.images import encoded
 from rtface.types import FrameResult
 
@@ -42,7 +41,7 @@ class RerunSink(Sink):
         try:
             self._part = PartFile(self._path, overwrite=self._overwrite)
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
         self._recording = self._rr.RecordingStream("rtface")
         self._recording.save(str(self._part.path))
 
@@ -74,7 +73,7 @@ class RerunSink(Sink):
             self._flush()
             self._part.publish()
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
         self._part = None
 
     def _flush(self) -> None:
@@ -87,10 +86,6 @@ class RerunSink(Sink):
         self._flush()
         if self._part is not None:
             self._part.keep()
-
-    def _failed(self, error: OSError) -> OutputError:
-        why = "appeared while the run went on" if isinstance(error, FileExistsError) else error.strerror
-        return OutputError(self.name, f"cannot be written ({why})", "Make room, or name another path")
 
 
 def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:

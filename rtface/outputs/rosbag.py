@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from rtface.errors import OutputError
 from rtface.outputs.follow import frame_time
 from rtface.outputs.hri import CAMERA_FRAME, DEFINITIONS, build, messages
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
+from rtface.system.files import TakenError, fresh_name, not_written
 from rtface.types import FrameResult
 
 
@@ -49,7 +50,7 @@ class RosbagSink(Sink):
         try:
             writer.open()
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
         self._writer = writer
 
     def write(self, result: FrameResult) -> None:
@@ -62,7 +63,7 @@ class RosbagSink(Sink):
                 data = self._store.serialize_cdr(build(kind, fields, self._made), kind)
                 self._writer.write(self._connections[topic], int(stamp_s * 1e9), data)
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
 
     def _made(self, kind: str, fields: dict[str, Any]) -> Any:
         """A message of rosbags' classes."""
@@ -72,22 +73,26 @@ class RosbagSink(Sink):
         writer, self._writer = self._writer, None
         try:
             writer.close()
-            if self._path.exists():
-                if not self._overwrite:
-                    raise OutputError(self.name, "appeared while the run went on", "-y overwrites it")
+            if os.path.lexists(self._path):
+                # Only a bag is another one's to replace: a folder may hold anything.
+                if not self._overwrite or (self._path.is_dir() and not (self._path / "metadata.yaml").is_file()):
+                    raise TakenError(self._path, self._kept())
                 shutil.rmtree(self._path) if self._path.is_dir() else self._path.unlink()
             self._part.rename(self._path)
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
+
+    def _kept(self) -> Path:
+        """Where the bag stays whose name was taken."""
+        kept = fresh_name(self._path)
+        self._part.rename(kept)
+        return kept
 
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         shutil.rmtree(self._part, ignore_errors=True)
-
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(self.name, f"cannot be written ({error.strerror})", "Make room, or name another path")
 
 
 def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:

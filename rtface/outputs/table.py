@@ -8,13 +8,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rtface.errors import OutputError
 from rtface.outputs.columns import LAYOUTS, Columns, Row, Value, with_tasks
 from rtface.outputs.follow import frame_time
 from rtface.outputs.jsonl import LineSink
 from rtface.outputs.output_url import OutputUrl
 from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.files import PartFile
+from rtface.system.files import PartFile, not_written
 from rtface.types import FrameResult
 
 #: Rows that a Parquet file keeps in memory before they become a group.
@@ -97,7 +96,7 @@ class ParquetSink(Sink):
         try:
             self._part = PartFile(self._path, overwrite=self._overwrite)
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
         self._writer = pyarrow.parquet.ParquetWriter(_Unseekable(self._part), self._schema, compression="zstd")
 
     def write(self, result: FrameResult) -> None:
@@ -119,7 +118,7 @@ class ParquetSink(Sink):
         try:
             self._writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
 
     def finish(self, summary: dict[str, Any]) -> None:
         assert self._part is not None
@@ -129,18 +128,13 @@ class ParquetSink(Sink):
             self._writer = None
             self._part.publish()
         except OSError as error:
-            raise self._failed(error) from error
+            raise not_written(self.name, error) from error
         self._part = None
 
     def close(self) -> None:
         self._writer = None
         if self._part is not None:
             self._part.keep()
-
-    def _failed(self, error: OSError) -> OutputError:
-        if isinstance(error, FileExistsError):
-            return OutputError(self.name, "appeared while the run went on", "-y overwrites it, or name another path")
-        return OutputError(self.name, f"cannot be written ({error.strerror})", "Make room, or name another path")
 
 
 class _Unseekable(io.RawIOBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import os
 import secrets
@@ -53,6 +54,27 @@ def _for_this_process() -> Path:
     return Path(folder)
 
 
+class TakenError(FileExistsError):
+    """A file appeared where one was to be published, and was left alone.
+
+    Attributes:
+        kept: Where what was written is.
+    """
+
+    def __init__(self, target: Path, kept: Path) -> None:
+        said = f"appeared while the run went on, and is left alone; what was written is {kept}"
+        super().__init__(errno.EEXIST, said, str(target))
+        self.kept = kept
+
+
+def not_written(name: str, error: OSError) -> OutputError:
+    """The error of an output that is written whole at its end, or piece by piece under another name."""
+    if isinstance(error, TakenError):
+        mend = "Rename the one or the other; -y overwrites what is there"
+        return OutputError(name, str(error.strerror), mend)
+    return OutputError(name, f"cannot be written ({error.strerror or error})", "Make room, or name another path")
+
+
 class PartFile:
     """A file on its way: written under a fresh name beside its target, and given the target's name when it is whole.
 
@@ -75,7 +97,7 @@ class PartFile:
         Raises:
             OSError: It cannot be created.
         """
-        self.target, self.path = target, _fresh(target)
+        self.target, self.path = target, fresh_name(target)
         self._overwrite, self._mode = overwrite, mode
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         self._handle: int | None = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), mode)
@@ -118,7 +140,7 @@ class PartFile:
         """Give it its name.
 
         Raises:
-            FileExistsError: The name was taken meanwhile, and may not be replaced; the part stays.
+            TakenError: The name was taken meanwhile, and may not be replaced; the part stays.
             OSError: Another reason.
         """
         handle = self._descriptor()
@@ -127,7 +149,10 @@ class PartFile:
             if self._overwrite and hasattr(os, "fchmod"):
                 os.fchmod(handle, stat.S_IMODE(self.target.stat().st_mode) & self._mode)
         self._close()
-        publish(self.path, self.target, overwrite=self._overwrite)
+        try:
+            publish(self.path, self.target, overwrite=self._overwrite)
+        except FileExistsError as error:
+            raise TakenError(self.target, self.path) from error
 
     def keep(self) -> Path | None:
         """Give up: what is readable by itself stays under the part's name, which is returned; None = nothing was."""
@@ -157,26 +182,28 @@ class PartFile:
 def atomic_write(path: Path, *, overwrite: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A binary file to write: `path` is the old file or the new one, never a part; an error leaves it as it was.
 
+    Where another file has taken the name in the meantime, the new one stays beside it under its own.
+
     Args:
         path: The file.
         overwrite: Whether one that is there may be replaced.
         mode: Its permissions, less the umask's.
 
     Raises:
-        FileExistsError: It is there, or is there by the end, and may not be replaced.
+        TakenError: It is there by the end, and may not be replaced.
         OSError: It cannot be written.
 
     Example:
         >>> with atomic_write(Path("report.json")) as file:
         ...     size = file.write(b"{}")
     """
-    if not overwrite and path.exists():
-        raise FileExistsError(17, os.strerror(17), str(path))
     part = PartFile(path, overwrite=overwrite, mode=mode)
     try:
         with os.fdopen(os.dup(part._descriptor()), "r+b") as file:
             yield file
         part.publish()
+    except TakenError:
+        raise
     except BaseException:
         part.keep()  # nothing of it: it was never marked
         with suppress(OSError):
@@ -240,7 +267,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _fresh(target: Path) -> Path:
+def fresh_name(target: Path) -> Path:
     """A name beside `target` with its ending, that no file has."""
     return target.with_name(f"{_begin(target)}{secrets.token_hex(PART_DIGITS // 2)}{target.suffix}")
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from rtface.system.files import LONGEST_NAME, PartFile, atomic_write, lock, stale_parts, write_private
+from rtface.system.files import (
+    LONGEST_NAME,
+    PartFile,
+    TakenError,
+    atomic_write,
+    lock,
+    stale_parts,
+    write_private,
+)
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions, links and locks")
 
@@ -35,12 +43,15 @@ def test_an_error_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    with pytest.raises(FileExistsError), atomic_write(path, overwrite=False) as file:
+    with pytest.raises(TakenError) as taken, atomic_write(path, overwrite=False) as file:
         file.write(b"mine")
         path.write_bytes(b"theirs")
-    assert path.read_bytes() == b"theirs" and list(tmp_path.iterdir()) == [path]
-    with pytest.raises(FileExistsError), atomic_write(path, overwrite=False):
-        pytest.fail("it was there before")
+    assert path.read_bytes() == b"theirs"
+    (kept,) = set(tmp_path.iterdir()) - {path}
+    assert kept.read_bytes() == b"mine" and str(kept) in str(taken.value)
+    with pytest.raises(TakenError), atomic_write(path, overwrite=False) as file:
+        file.write(b"mine again")
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 @posix
