@@ -243,7 +243,8 @@ class Stills:
         if not cuts:
             return cuts, seen
         doubtful = doubtful_rows(seen[QUALITY], [cut.boxed for cut in cuts])
-        tried = [cuts[row]._replace(crop=crop, turned=True) for row in doubtful for crop in turns(cuts[row].boxed)]
+        some = [cuts[row] for row in doubtful]
+        tried = [cut._replace(crop=crop, turned=True) for cut in some for crop in turns(cut.boxed, cut.crop.roll)]
         if not tried:
             return cuts, seen
         better = self._look(tried, names, budget)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from rtface.detect.second_look import TURNS
 from rtface.geometry.crop import BOX_SIDE, Crop
 
-UPRIGHT_QUALITY = 0.5
-"""A face that the engine trusts less at first sight is looked at in every turn. Of those 270 as they stand, one is."""
+UPRIGHT_QUALITY = 0.55
+"""A face that the engine trusts less at first sight is looked at in every turn."""
 
 LEAST_PX = 24 * BOX_SIDE
 """Of smaller faces the engine cannot tell, and there are many in a crowd."""
 
-TURNED_QUALITY, TURNED_GAIN = 0.45, 1.2
+TURNED_QUALITY, TURNED_GAIN = 0.45, 1.15
 """What the engine has to trust a turned face at least, at first and at last, and at first how many times as much as
 the face as it was cut."""
 
@@ -33,9 +33,10 @@ def doubtful_rows(quality: NDArray[np.float32], boxed: Sequence[Crop]) -> NDArra
     return np.flatnonzero((quality < UPRIGHT_QUALITY) & large)
 
 
-def turns(boxed: Crop) -> Iterator[Crop]:
-    """The crop of a face's box in every turn: the detector's points are those of an upright face."""
-    return (replace(boxed, roll=roll) for roll in TURNS)
+def turns(boxed: Crop, roll: float) -> Iterator[Crop]:
+    """The crop of a face's box in every turn from the detector's `roll` on: its points are those of an upright face, so
+    that of one which hangs askew they are off by a half or a quarter of a turn."""
+    return (replace(boxed, roll=roll + turn) for turn in TURNS)
 
 
 def turned_rows(quality: NDArray[np.float32], in_turns: NDArray[np.float32]) -> tuple[NDArray[np.intp], ...]:
