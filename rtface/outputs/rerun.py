@@ -10,7 +10,7 @@ from typing import Any
 from rtface.labels import EMOTIONS
 from rtface.outputs.follow import frame_time
 from rtface.outputs.output_url import OutputUrl
-from rtface.outputs.sink import RunInfo, Sink
+from rtface.outputs.sink import RunInfo, Sink, tell_parts_left
 from rtface.system.files import PartFile, not_written
 from rtface.system.images import encoded
 from rtface.types import FrameResult
@@ -38,6 +38,7 @@ class RerunSink(Sink):
         os.environ.setdefault("RERUN_ANALYTICS_ENABLED", "false")  # nothing leaves unless asked
         self._rr: Any = importlib.import_module("rerun")
         self._live = info.live
+        tell_parts_left(self._path, info)
         try:
             self._part = PartFile(self._path, overwrite=self._overwrite)
         except OSError as error:

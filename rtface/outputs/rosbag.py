@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 from rtface.outputs.follow import frame_time
 from rtface.outputs.hri import CAMERA_FRAME, DEFINITIONS, build, messages
 from rtface.outputs.output_url import OutputUrl
-from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.files import TakenError, fresh_name, not_written
+from rtface.outputs.sink import RunInfo, Sink, tell_parts_left
+from rtface.system.files import TakenError, fresh_name, lock, not_written
 from rtface.types import FrameResult
 
 
@@ -31,7 +32,9 @@ class RosbagSink(Sink):
         self.picture = "private" if pictures else "none"
         self._pictures = pictures
         self._path, self._overwrite, self._frame_id = path, overwrite, frame_id
-        self._part = path.with_name(f".{path.name}.{time.time_ns():x}")
+        self._part = fresh_name(path)
+        self._held: int | None = None
+        self._stays = False
         self._writer: Any = None
         self._connections: dict[str, Any] = {}
 
@@ -46,9 +49,13 @@ class RosbagSink(Sink):
         for name, text in DEFINITIONS.items():
             types |= get_types_from_msg(text, name)
         self._store.register(types)
+        tell_parts_left(self._path, info)
         writer = Writer(self._part, version=9, storage_plugin=StoragePlugin.MCAP)
         try:
             writer.open()
+            if sys.platform != "win32":  # a lock tells others that it is being written
+                self._held = os.open(self._part, os.O_RDONLY)
+                lock(self._held)
         except OSError as error:
             raise not_written(self.name, error) from error
         self._writer = writer
@@ -76,23 +83,22 @@ class RosbagSink(Sink):
             if os.path.lexists(self._path):
                 # Only a bag is another one's to replace: a folder may hold anything.
                 if not self._overwrite or (self._path.is_dir() and not (self._path / "metadata.yaml").is_file()):
-                    raise TakenError(self._path, self._kept())
+                    self._stays = True
+                    raise TakenError(self._path, self._part)
                 shutil.rmtree(self._path) if self._path.is_dir() else self._path.unlink()
             self._part.rename(self._path)
         except OSError as error:
             raise not_written(self.name, error) from error
 
-    def _kept(self) -> Path:
-        """Where the bag stays whose name was taken."""
-        kept = fresh_name(self._path)
-        self._part.rename(kept)
-        return kept
-
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        shutil.rmtree(self._part, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+        if not self._stays:
+            shutil.rmtree(self._part, ignore_errors=True)
 
 
 def open_file(path: Path, settings: OutputUrl, *, overwrite: bool) -> Sink:

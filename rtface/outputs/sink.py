@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from rtface.outputs.control import RunControl
+from rtface.system.files import stale_parts
 from rtface.types import Event, FrameResult
 
 
@@ -50,6 +53,12 @@ class RunInfo:
     def tasks(self) -> tuple[str, ...]:
         """What was asked for, by the header; () where it does not say."""
         return tuple(self.header.get("options", {}).get("tasks", ()))
+
+
+def tell_parts_left(path: Path, info: RunInfo, more: str = "") -> None:
+    """Name what runs that were killed have left of an output, before it is written anew."""
+    for left in stale_parts(path):
+        info.on_event(Event("part_left", time.monotonic(), f"{left} is left of a run that was killed{more}"))
 
 
 class Sink(ABC):

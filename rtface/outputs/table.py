@@ -12,7 +12,7 @@ from rtface.outputs.columns import LAYOUTS, Columns, Row, Value, with_tasks
 from rtface.outputs.follow import frame_time
 from rtface.outputs.jsonl import LineSink
 from rtface.outputs.output_url import OutputUrl
-from rtface.outputs.sink import RunInfo, Sink
+from rtface.outputs.sink import RunInfo, Sink, tell_parts_left
 from rtface.system.files import PartFile, not_written
 from rtface.types import FrameResult
 
@@ -93,6 +93,7 @@ class ParquetSink(Sink):
 
         self._live, self._layout = info.live, with_tasks(self._layout, info.tasks)
         self._schema = schema_of(self._layout)
+        tell_parts_left(self._path, info)
         try:
             self._part = PartFile(self._path, overwrite=self._overwrite)
         except OSError as error:

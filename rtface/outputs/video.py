@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from rtface.drawing.status import status_lines
 from rtface.errors import OutputError, UsageError
 from rtface.outputs.mp4 import Mp4Writer, check_encoder
 from rtface.outputs.output_url import OutputUrl
-from rtface.outputs.sink import RunInfo, Sink
-from rtface.system.files import PartFile, atomic_write, stale_parts
+from rtface.outputs.sink import RunInfo, Sink, tell_parts_left
+from rtface.system.files import PartFile, atomic_write
 from rtface.system.images import encoded
-from rtface.types import Event, FrameResult
+from rtface.types import FrameResult
 
 DEFAULT_FPS = 25.0
 
@@ -55,8 +54,7 @@ class VideoSink(Sink):
     def open(self, info: RunInfo) -> None:
         self._live = info.live
         self._fps = info.fps or DEFAULT_FPS
-        for left in stale_parts(self._path):
-            info.on_event(Event("part_left", time.monotonic(), f"{left} is left of a run that was killed; it plays"))
+        tell_parts_left(self._path, info, "; it plays")
         try:
             self._part = PartFile(self._path, overwrite=self._overwrite)
         except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,3 +62,26 @@ def test_a_bag_replaces_no_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(rtface.OutputError, match="is left alone"):
         rtface.run("demo", [sink], max_frames=2, tasks=())
     assert (target / "mine.txt").read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of files and folders")
+@pytest.mark.parametrize("ending", [".parquet", ".webm", ".mp4", ".rosbag", ".rrd"])
+def test_what_a_killed_run_has_left_is_named(tmp_path: Path, ending: str) -> None:
+    if ending in NEEDS and find_spec(NEEDS[ending]) is None:
+        pytest.skip(f"pip install {NEEDS[ending]}")
+    target = tmp_path / f"visit{ending}"
+    code = (
+        "import os, sys, rtface\n"
+        "class Last(rtface.Sink):\n"
+        "    name = 'last'\n"
+        "    def open(self, info): ...\n"
+        "    def write(self, result):\n"
+        "        if result.frame.index == 60: os.kill(os.getpid(), 9)\n"
+        "rtface.run('demo', [sys.argv[1], Last()], tasks=())"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(target)]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    summary = rtface.run("demo", [target], max_frames=2, tasks=())
+    (told,) = (event for event in summary["events"] if event["kind"] == "part_left")
+    assert left.name in str(told)
+    assert {path.name for path in tmp_path.iterdir()} == {left.name, target.name}
