@@ -7,6 +7,7 @@ kept, or says what was expected.
 from __future__ import annotations
 
 import math
+import numbers
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -120,6 +121,19 @@ def parse_ms(text: str | float) -> float:
 class Unfit(Exception):
     def __init__(self, expected: str) -> None:
         self.expected = expected
+
+
+def most_frames(value: object) -> int | None:
+    """How many frames a run has at most; None = all.
+
+    Raises:
+        OptionError: It is no whole number of at least 1.
+    """
+    if value is None:
+        return None
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1:
+        return int(value)
+    raise OptionError("max_frames", f"expected a whole number of at least 1, got {value!r:.60}", "Leave it out")
 
 
 def number(low: float, high: float = math.inf, *, whole: bool, above: bool = False) -> Rule:

@@ -27,8 +27,9 @@ from rtface.capture.reconnecting import LiveGrabber, Reconnect
 from rtface.capture.settings import CaptureSettings
 from rtface.capture.source import Source, check_source
 from rtface.capture.turned import Turned
-from rtface.errors import OptionError, SourceError, UsageError
+from rtface.errors import SourceError, UsageError
 from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
+from rtface.option_rules import most_frames
 from rtface.options import Options
 from rtface.outputs import records
 from rtface.outputs.control import RunControl
@@ -102,16 +103,12 @@ class Stream:
         self._wanted = check_source(source)
         self.camera = camera
         self._live = live
-        if max_frames is not None and max_frames < 1:
-            raise OptionError(
-                "max_frames", f"expected a whole number of at least 1, got {max_frames!r}", "Leave it out"
-            )
         options = options or Options.load()
         self._options = options if live else replace(options, budget_ms=None)  # files have no deadline
         self._control = RunControl(self._options)
         self._outputs = tuple(outputs)
         self._overwrite = overwrite
-        self._max_frames = max_frames
+        self._max_frames = most_frames(max_frames)
         self._analyzer = analyzer
         self._clock = clock or SystemClock()
         self._stack: ExitStack | None = None

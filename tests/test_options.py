@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import rtface
 from rtface.errors import InputError, OptionError
 from rtface.labels import TASKS
 from rtface.option_rules import check_tasks, parse_ms
 from rtface.options import OPTIONS, Options
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, 2.0, float("nan"), True, "3", [1], 10**400 * -1])
+def test_how_many_frames_a_run_has_at_most_is_a_whole_number(count: object) -> None:
+    for start in (rtface.run, rtface.live):
+        with pytest.raises(rtface.UsageError, match="max_frames: expected a whole number of at least 1"):
+            start("demo", max_frames=count)  # type: ignore[operator]
+    assert rtface.run("demo", max_frames=np.int64(2), tasks=())["frames"] == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01", "9999-12-31", datetime.max, datetime.min])
+def test_a_video_is_of_no_time_that_its_frames_would_leave(time: object) -> None:
+    with pytest.raises(rtface.UsageError, match="started_at: expected a time"):
+        rtface.run("demo", started_at=time, max_frames=1)  # type: ignore[arg-type]
 
 
 def test_a_flag_beats_a_variable_beats_the_file_beats_the_default(tmp_path: Path) -> None:

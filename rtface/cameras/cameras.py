@@ -24,8 +24,9 @@ from rtface.capture.named import NamedSource, named
 from rtface.capture.open import check_there
 from rtface.capture.reconnecting import Reconnect
 from rtface.capture.source import Source
-from rtface.errors import EngineError, InputError, OptionError, OutputError, UsageError
+from rtface.errors import EngineError, InputError, OutputError, UsageError
 from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
+from rtface.option_rules import most_frames
 from rtface.options import Options
 from rtface.outputs import records
 from rtface.outputs.fanout import Fanout
@@ -98,13 +99,11 @@ class Cameras:
         clock: Clock | None = None,
         reconnect: Reconnect | None = None,
     ) -> None:
-        if max_frames is not None and max_frames < 1:
-            raise OptionError("max_frames", f"expected at least 1, got {max_frames!r}", "Leave it out")
         self._options = options or Options.load()
         outputs = tuple(outputs)
         self._own = tuple(str(one) for one in outputs if not isinstance(one, Sink) and is_for_each_camera(one))
         self._shared = tuple(one for one in outputs if isinstance(one, Sink) or not is_for_each_camera(one))
-        self._overwrite, self._max_frames, self._sinks_of = overwrite, max_frames, sinks_of
+        self._overwrite, self._max_frames, self._sinks_of = overwrite, most_frames(max_frames), sinks_of
         self._on_event, self._on_idle = on_event, on_idle
         self._given_analyzer, self._clock, self._reconnect = analyzer, clock or SystemClock(), reconnect
         self._wake = threading.Event()

@@ -48,7 +48,15 @@ def as_utc(time: datetime | str | None) -> datetime | None:
             raise _no_time(time) from error
     if time is not None and not isinstance(time, datetime):
         raise _no_time(time)
-    return None if time is None else time.astimezone(timezone.utc)
+    if time is None:
+        return None
+    try:
+        utc = time.astimezone(timezone.utc)
+    except (ValueError, OverflowError, OSError) as error:  # before year 1, by its zone
+        raise _no_time(time) from error
+    if not datetime.min.year < utc.year < datetime.max.year:  # a video goes on from there
+        raise _no_time(time)
+    return utc
 
 
 def _no_time(got: object) -> OptionError:
