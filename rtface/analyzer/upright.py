@@ -12,8 +12,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.detect.second_look import TURNS
 from rtface.geometry.crop import BOX_SIDE, Crop
+
+TURNS = (90.0, 180.0, -90.0)
+"""By so many degrees a face may be off from what the detector takes it for."""
 
 UPRIGHT_QUALITY = 0.55
 """A face that the engine trusts less at first sight is looked at in every turn."""
@@ -34,8 +36,8 @@ def doubtful_rows(quality: NDArray[np.float32], boxed: Sequence[Crop]) -> NDArra
 
 
 def turns(boxed: Crop, roll: float) -> Iterator[Crop]:
-    """The crop of a face's box in every turn from the detector's `roll` on: its points are those of an upright face, so
-    that of one which hangs askew they are off by a half or a quarter of a turn."""
+    """The crop of a face's box in every turn from the detector's `roll` on: its points are those of an upright face, and
+    of one that is none they are off by a half or a quarter of a turn."""
     return (replace(boxed, roll=roll + turn) for turn in TURNS)
 
 
