@@ -123,7 +123,7 @@ class Unfit(Exception):
         self.expected = expected
 
 
-def most_frames(value: object) -> int | None:
+def most_frames(value: Any) -> int | None:
     """How many frames a run has at most; None = all.
 
     Raises:
@@ -131,7 +131,7 @@ def most_frames(value: object) -> int | None:
     """
     if value is None:
         return None
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1:
+    if not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) >= 1:
         return int(value)
     raise OptionError("max_frames", f"expected a whole number of at least 1, got {value!r:.60}", "Leave it out")
 

@@ -25,7 +25,7 @@ from rtface.capture.open import open_source, open_waiting
 from rtface.capture.reader import Grabbed, Grabber
 from rtface.capture.reconnecting import LiveGrabber, Reconnect
 from rtface.capture.settings import CaptureSettings
-from rtface.capture.source import Source, check_source
+from rtface.capture.source import Source, check_facts, check_source
 from rtface.capture.turned import Turned
 from rtface.errors import SourceError, UsageError
 from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
@@ -183,6 +183,7 @@ class Stream:
             hwaccel=options.hwaccel,
         )
         if isinstance(wanted, Source):
+            check_facts(wanted)
             return Turned(wanted, settings) if settings.rotate or settings.mirror else wanted
         if not options.wait:
             return open_source(wanted, self._clock, settings)
@@ -358,14 +359,17 @@ class Stream:
 
     def _run_info(self, source: Source, analyzer: Analyzer) -> RunInfo:
         live = self._live or source.live
+        # Of a source of somebody's own these may be NumPy's.
+        fps = None if source.fps is None else float(source.fps)
+        count = None if source.frame_count is None else int(source.frame_count)
         header = records.header_record(
             version=__version__,
             source={
                 "name": source.name,
-                "width_px": source.size_wh[0],
-                "height_px": source.size_wh[1],
-                "fps": source.fps,
-                "frame_count": source.frame_count,
+                "width_px": int(source.size_wh[0]),
+                "height_px": int(source.size_wh[1]),
+                "fps": fps,
+                "frame_count": count,
             },
             analyzer=analyzer.describe(),
             options=self.options.to_dict(),
@@ -375,8 +379,7 @@ class Stream:
             started_at=utc_text(self._started_at or (utc_now() if live else None)),
             camera=self.camera,
         )
-        facts = source.name, live, source.stills, source.fps, source.frame_count
-        return RunInfo(*facts, header, self._note, self._control)
+        return RunInfo(source.name, live, source.stills, fps, count, header, self._note, self._control)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

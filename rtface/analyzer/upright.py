@@ -36,8 +36,8 @@ def doubtful_rows(quality: NDArray[np.float32], boxed: Sequence[Crop]) -> NDArra
 
 
 def turns(boxed: Crop, roll: float) -> Iterator[Crop]:
-    """The crop of a face's box in every turn from the detector's `roll` on: its points are those of an upright face, and
-    of one that is none they are off by a half or a quarter of a turn."""
+    """The crop of a face's box in every turn from the detector's `roll` on: its points are those of an upright face,
+    and of one that is none they are off by a half or a quarter of a turn."""
     return (replace(boxed, roll=roll + turn) for turn in TURNS)
 
 

@@ -6,11 +6,17 @@ import threading
 from dataclasses import replace
 from typing import NamedTuple
 
-from rtface.capture.source import Source
+from rtface.capture.source import Source, is_number
 from rtface.errors import UsageError
 from rtface.system.clock import Clock
 from rtface.system.handoff import Channel
 from rtface.types import Frame
+
+LONGEST_S = 1e10
+"""No time of a frame is farther from 0: some 300 years."""
+
+
+_PLAIN = (float, int, type(None))
 
 
 class Grabbed(NamedTuple):
@@ -29,9 +35,27 @@ def stamped(frame: object, now: float) -> Grabbed:
     if not isinstance(frame, Frame):
         why = f"read() gave a {type(frame).__name__}, expected a rtface.Frame or None"
         raise UsageError("source", why, "Return rtface.Frame(image)")
+    frame = _checked(frame)
     if frame.captured_at is None:
         return Grabbed(replace(frame, captured_at=now), 0.0)
     return Grabbed(frame, (now - frame.captured_at) * 1000.0)
+
+
+def _checked(frame: Frame) -> Frame:
+    """The frame with times as floats and its number as an int, whatever kind of numbers they were."""
+    for name in ("captured_at", "media_time"):
+        value = getattr(frame, name)
+        if value is not None and not is_number(value, LONGEST_S):
+            raise UsageError(f"source: {name} of a frame", f"expected seconds, got {value!r:.60}", "Or leave it out")
+    if not is_number(frame.index, 2.0**53):
+        raise UsageError("source: index of a frame", f"expected a number, got {frame.index!r:.60}", "Count from 0")
+    if not frame.image.size:
+        raise UsageError("source: image of a frame", f"is empty: {frame.image.shape}", "Leave such frames out")
+    if type(frame.captured_at) in _PLAIN and type(frame.media_time) in _PLAIN and type(frame.index) is int:
+        return frame
+    captured_at = None if frame.captured_at is None else float(frame.captured_at)
+    media_time = None if frame.media_time is None else float(frame.media_time)
+    return replace(frame, index=int(frame.index), captured_at=captured_at, media_time=media_time)
 
 
 class Pace:
@@ -44,7 +68,7 @@ class Pace:
     def hold(self, frame: Frame, fps: float | None) -> Frame:
         """Waits until the frame is due, or the run stops."""
         now = self._clock.now()
-        media_time = frame.media_time if frame.media_time is not None else frame.index / (fps or 25.0)
+        media_time = float(frame.index / (fps or 25.0) if frame.media_time is None else frame.media_time)
         if self._started_at is None:
             self._started_at = now - media_time
         self._clock.wait(self._stop, self._started_at + media_time - now)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rtface.errors import UsageError, not_one
 from rtface.types import Frame
@@ -87,6 +88,39 @@ class Source(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_facts(source: Source) -> Source:
+    """A source of somebody's own, where what it says of itself can be.
+
+    Raises:
+        UsageError: Its name is no text, its rate or number of frames no number, or its size none.
+    """
+    facts = (
+        ("name", isinstance(source.name, str), "a text"),
+        ("fps", source.fps is None or (is_number(source.fps, 1e6) and source.fps >= 0), "a finite number, or None"),
+        ("frame_count", source.frame_count is None or _is_whole(source.frame_count), "a whole number, or None"),
+        ("size_wh", _is_size(source.size_wh), "(width, height) in px"),
+    )
+    for name, good, expected in facts:
+        if not good:
+            why = f"its {name} is {getattr(source, name)!r:.60}, expected {expected}"
+            raise UsageError(f"source {type(source).__name__}", why, "Set it before the run starts")
+    return source
+
+
+def is_number(value: Any, most: float) -> bool:
+    """Whether it is a number of any kind, NumPy's among them, no farther from 0 than `most`; NaN is not."""
+    kind = not isinstance(value, bool) and issubclass(type(value), numbers.Real)
+    return kind and bool(-most <= value <= most)
+
+
+def _is_whole(value: Any) -> bool:
+    return is_number(value, 2.0**53) and isinstance(value, numbers.Integral) and int(value) >= 0
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_whole, value))
 
 
 T = TypeVar("T")
