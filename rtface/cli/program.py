@@ -132,8 +132,9 @@ def _failed(error: Exception) -> int:
     if isinstance(error, RtfaceError):
         print(f"rtface: {error}", file=sys.stderr)
         return error.exit_code
-    if isinstance(error, ImportError) and _is_of_cv2(error):
-        print(f"rtface: cv2: cannot be imported ({error}). {_CV2_MEND}", file=sys.stderr)
+    if _is_of_cv2(error):
+        why = " ".join(str(error).split())
+        print(f"rtface: cv2: cannot be imported ({why}). {_CV2_MEND}", file=sys.stderr)
         return EXIT_FAILED
     if isinstance(error, OSError) and error.filename and error.strerror:
         print(f"rtface: {shown_address(str(error.filename))}: {error.strerror}", file=sys.stderr)
@@ -179,10 +180,16 @@ _CV2_MEND = (
 )
 
 
-def _is_of_cv2(error: ImportError) -> bool:
+def _is_of_cv2(error: Exception) -> bool:
     """Whether OpenCV is missing, damaged by another owner of its files, or lacks a library of the system."""
-    said = f"{error.name} {error.path} {error}"
-    return any(word in said for word in ("cv2", "libGL", "libgthread", "libglib"))
+    if isinstance(error, ImportError):
+        said = f"{error.name} {error.path} {error}"
+        if any(word in said for word in ("cv2", "libGL", "libgthread", "libglib")):
+            return True
+    if isinstance(error, AttributeError) and "module 'cv2' has no" in str(error):  # what an uninstall left of it
+        return True
+    frames = (frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(code.co_name == "<module>" and "cv2" in Path(code.co_filename).parts[-2:] for code in frames)
 
 
 def _ending_signals() -> list[signal.Signals]:

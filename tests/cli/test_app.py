@@ -280,6 +280,19 @@ def test_a_tilde_is_the_home_in_every_path(
     assert done.code and str(tmp_path / "x") in done.err and "~" not in done.err.partition(". ")[0]
 
 
+@pytest.mark.parametrize("left", ["", "import numpy\nraise AttributeError('_ARRAY_API not found')", "1 / 0"])
+@pytest.mark.parametrize("args", [["run", "demo"], ["doctor", "--no-measure"], ["cameras"]])
+def test_what_is_left_of_a_cv2_is_one_line_with_the_mend(tmp_path: Path, left: str, args: list[str]) -> None:
+    folder = tmp_path / "cv2"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(left)
+    code = f"from rtface.cli.app import main; main({args})"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("rtface: cv2: cannot be imported (") and "pip install" in done.stderr
+
+
 def test_help_in_an_encoding_without_its_letters() -> None:
     code = "from rtface.cli.app import main; main(['run', '--help'])"
     env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
