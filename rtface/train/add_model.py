@@ -16,7 +16,8 @@ from rtface.models import ModelEntry, entry, read_network
 from rtface.models.external_data import refuse_external_data
 from rtface.networks.roles import ENGINE, FULL_ENGINE
 from rtface.system.files import atomic_write
-from rtface.train.register import Exported, register
+from rtface.train.card import note_added
+from rtface.train.register import Exported, card_of, register
 
 MULTITASK_OUTPUTS = {"landmarks", "parsing", "emotion", "pose", "face", "quality"}
 
@@ -101,4 +102,5 @@ def add_model(path: Path, folder: Path, terms: str, name: str | None = None, ite
     exported = Exported(target, len(data), hashlib.sha256(data).hexdigest(), {})
     rounds = iterations if found.role.endswith("engine") else None
     register(folder, target.stem, found.role, exported, found.precision, rounds, terms=terms, size=found.size)
+    note_added(folder, card_of(found.role))
     return entry(target.stem, folder)

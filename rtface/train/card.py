@@ -10,6 +10,7 @@ from rtface.train.manifest import Manifest
 from rtface.train.register import card_of
 
 MARK = "<!-- written by rtface export -->"
+_UNKNOWN = "Not noted: there is no manifest of the run that made them."
 _TITLES = {
     "detector": "Detector: faces, five points, head pose",
     "engine": "Multi-task network: landmarks, parsing, emotion, pose",
@@ -47,6 +48,14 @@ def write_card(folder: Path, role: str, terms: str, manifest: Manifest | None) -
     return path
 
 
+def note_added(folder: Path, role: str) -> None:
+    """Write the card of networks that came without a run; one that says what they were trained on stays."""
+    path = folder / "cards" / f"{role}.md"
+    if not path.is_file() or _UNKNOWN in path.read_text("utf-8"):
+        terms = dict.fromkeys(model.weights_licence for model in entries(folder) if card_of(model.role) == role)
+        write_card(folder, role, "; ".join(terms), None)
+
+
 def _files(models: list[ModelEntry]) -> list[str]:
     rows = [f"| `{one.path.name}` | {one.precision} | {one.bytes} | `{one.sha256}` |" for one in models]
     return ["## Files", "| file | precision | bytes | SHA-256 |", "|---|---|---|---|", *rows]
@@ -54,7 +63,7 @@ def _files(models: list[ModelEntry]) -> list[str]:
 
 def _sets(manifest: Manifest | None) -> list[str]:
     if manifest is None:
-        return ["Not noted: the run has no manifest."]
+        return [_UNKNOWN]
     rows = [f"| {one.name} | {one.terms} | {one.pictures} | `{one.file}` | `{one.sha256}` |" for one in manifest.sets]
     parents = [f"{one.part}: `{one.file}` (`{one.sha256}`), {one.terms}" for one in manifest.parents]
     head = ["| set | terms | pictures | file | SHA-256 |", "|---|---|---|---|---|"]

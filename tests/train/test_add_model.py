@@ -40,10 +40,20 @@ def test_a_folder_with_one_role_runs_the_shipped_networks_for_the_others(tmp_pat
     (own,) = models.entries(tmp_path)
     assert (own.name, own.role, own.weights_licence) == ("mine", "detector", "CC0")
     assert own.sha256 == models.entry("detector").sha256 and models.verify(tmp_path) == [(own, None)]
+    card = models.card("mine", tmp_path)
+    assert "CC0" in card and own.sha256 in card and "no manifest" in card
+    assert cli("models", "show", "mine", "--models-dir", tmp_path).code == 0
     known = available(tmp_path)
     assert [one.name for one in known if one.role == "detector"] == ["mine"]
     assert {one.role for one in known} == {one.role for one in models.entries()}
     add_model(models.entry("engine-iter0").path, tmp_path, "CC0")
+    second = add_model(models.entry("detector-int8").path, tmp_path, "MIT")
+    card = models.card("mine", tmp_path)  # of both now
+    assert "CC0; MIT" in card and own.sha256 in card and second.sha256 in card
+    noted = tmp_path / "cards" / "detector.md"
+    noted.write_text("# By hand\n", "utf-8")
+    add_model(models.entry("detector-int8").path, tmp_path, "MIT", "third")
+    assert noted.read_text("utf-8") == "# By hand\n"
     assert {one.path.parent for one in available(tmp_path) if "engine" in one.role} == {tmp_path}  # no mixed ladder
 
 
