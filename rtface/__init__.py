@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from rtface.labels import BLENDSHAPES as BLENDSHAPES
     from rtface.labels import EMOTIONS as EMOTIONS
     from rtface.labels import PARSING_CLASSES as PARSING_CLASSES
+    from rtface.labels import QUALITY_REASONS as QUALITY_REASONS
     from rtface.labels import TASKS as TASKS
     from rtface.options import Options as Options
     from rtface.outputs.sink import RunInfo as RunInfo
@@ -90,7 +91,7 @@ _HOMES = {
     "drawing": "blur draw",
     "errors": "BudgetMissed EngineError InputError ModelError OptionError OutputError RtfaceError SourceError"
     " UsageError",
-    "labels": "ALL_TASKS BLENDSHAPES EMOTIONS PARSING_CLASSES TASKS",
+    "labels": "ALL_TASKS BLENDSHAPES EMOTIONS PARSING_CLASSES QUALITY_REASONS TASKS",
     "options": "Options",
     "outputs.sink": "RunInfo Sink",
     "stream": "Stream",

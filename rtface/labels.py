@@ -45,6 +45,9 @@ PARSING_CLASSES: tuple[str, ...] = (
     "cloth",
 )
 
+#: Why a face is of low quality: it covers few pixels, is out of focus or moves, looks aside, or something hides it.
+QUALITY_REASONS: tuple[str, ...] = ("small", "blurred", "turned", "covered")
+
 #: ARKit's order (Apple's ARFaceAnchor.BlendShapeLocation); left and right are the subject's.
 BLENDSHAPES: tuple[str, ...] = (
     *("eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft"),

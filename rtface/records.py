@@ -97,9 +97,10 @@ _NOT_IN_ROWS = ("parsing", "mesh")
 def face_row(face: Face, tasks: tuple[str, ...]) -> dict[str, Any]:
     """A face as a flat row of a table; the keys of `tasks` only."""
     record = face.to_dict([task for task in tasks if task not in _NOT_IN_ROWS])
-    row = {"track_id": face.track_id}
+    row: dict[str, Any] = {"track_id": face.track_id}
     row |= zip((f"box_{corner}_px" for corner in ("x0", "y0", "x1", "y1")), record["box_px"], strict=True)
     row |= {name: record[name] for name in ("score", "quality", "predicted")}
+    row["quality_reasons"] = " ".join(face.quality_reasons)
     if "pose" in tasks:
         row |= {name: record[name] for name in ("yaw_deg", "pitch_deg", "roll_deg")}
     if "emotion" in tasks:

@@ -297,6 +297,8 @@ class Face:
         landmarks, pose, emotion, parsing, mesh, expression, gaze: None = not asked for, or not available.
         age_ms: Per task, how old the value is; 0 = measured on this frame.
         quality: 0..1, how far the values can be trusted; None = not measured.
+        quality_reasons: Why that is low, some of `QUALITY_REASONS`: "small", "blurred", "turned", "covered"; () = it is
+            not low, or not measured.
         predicted: True where the face was not seen on this frame and its place is a prediction.
 
     Example:
@@ -320,6 +322,7 @@ class Face:
     mesh: FaceMesh | None = None
     expression: Expression | None = None
     gaze: Gaze | None = None
+    quality_reasons: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _freeze(self, "box_xyxy", np.float32, (4,))
@@ -341,6 +344,7 @@ class Face:
             "score": round(float(self.score), SCORE_DECIMALS),
             "points5_px": points5 if all(isfinite(x) and isfinite(y) for x, y in points5) else None,
             "quality": None if self.quality is None else round(float(self.quality), SCORE_DECIMALS),
+            "quality_reasons": list(self.quality_reasons),
             "predicted": self.predicted,
             "age_ms": {task: round(float(age), MS_DECIMALS) for task, age in self.age_ms.items()},
         }

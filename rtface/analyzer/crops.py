@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.budget import Budget
 from rtface.engine import Engine, Tensors, prunes
-from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix
+from rtface.geometry.crop import CROP_SIZE, Crop, crop_to_frame_matrix, warp_crops
 from rtface.tasks import enhance, parsing
+from rtface.tasks.quality import LOW_QUALITY, quality_reasons
 from rtface.types import Frame, Skip, Timing
 
 
@@ -65,6 +67,30 @@ def without_rest(tensors: Tensors, parsed: int) -> Tensors:
 def matrices(crops: Sequence[Crop], size: int = CROP_SIZE) -> NDArray[np.float64]:
     """(N, 2, 3): from each crop's px, at `size` px across, to the frame's."""
     return np.array([crop_to_frame_matrix(crop, size) for crop in crops]).reshape(-1, 2, 3)
+
+
+def reasons_of(
+    quality: float,
+    image: NDArray[np.uint8],
+    crop: Crop,
+    size: int,
+    points: NDArray[np.float32] | None,
+    value: Mapping[str, Any],
+) -> tuple[str, ...]:
+    """Why a face is of low quality; () where it is not, which costs nothing.
+
+    Args:
+        quality: As the engine says, 0..1.
+        image: The frame.
+        crop: What the engine saw of it, at `size` px.
+        points: (68, 2) px of the crop; None = not known.
+        value: The face's typed results by task.
+    """
+    if quality >= LOW_QUALITY or not crop.finite:
+        return ()
+    pixels = warp_crops(image, [crop], out=np.empty((1, size, size, 3), np.uint8))[0]
+    mask = value.get("parsing")
+    return quality_reasons(pixels, crop.side, points, value.get("pose"), None if mask is None else mask.labels)
 
 
 def timing_of(budget: Budget, frames: int = 1) -> Timing:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.analyzer.believed import CUT_OUT_TRUST, trusted_rows
-from rtface.analyzer.crops import enhance_small, matrices
+from rtface.analyzer.crops import enhance_small, matrices, reasons_of
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.upright import TURNED_QUALITY, doubtful_rows, same_face, turned_rows, turns
 from rtface.budget import Budget
@@ -205,11 +205,18 @@ class Stills:
                 points5=five[row],
                 age_ms=dict.fromkeys(wanted, 0.0),
                 quality=float(tensors[QUALITY][row]),
+                quality_reasons=self._reasons(still, crops[row], tensors, values[row], row),
                 **values[row],
             )
             for row in rows
         )
         return StillFaces(faces, found.possible_xyxy)
+
+    def _reasons(self, still: _Still, crop: Crop, tensors: Tensors, value: dict[str, Any], row: int) -> tuple[str, ...]:
+        """Why a face of a picture is of low quality."""
+        points = tensors[landmarks.OUTPUT][row] if landmarks.OUTPUT in tensors else None
+        quality, size = float(tensors[QUALITY][row]), self._engines.size(self._number)
+        return reasons_of(quality, still.frame.image, crop, size, points, value)
 
     def _believed(self, still: _Still, cuts: Sequence[_Cut], quality: NDArray[np.float32]) -> list[int]:
         """Which of the detector's finds the engine takes for faces as well."""

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.analyzer.crops import enhance_small, matrices, run_parsing_some, timing_of, without_rest
+from rtface.analyzer.crops import enhance_small, matrices, reasons_of, run_parsing_some, timing_of, without_rest
 from rtface.analyzer.engines import EngineLadder
 from rtface.analyzer.expressions import Expressions
 from rtface.budget import (
@@ -33,7 +33,7 @@ from rtface.options import Options
 from rtface.smooth import Smoother, warp_parsing
 from rtface.system.clock import Clock
 from rtface.tasks import landmarks, parsing
-from rtface.tasks.decode import QUALITY, decode, face_confidence, outputs_for
+from rtface.tasks.decode import QUALITY, QUALITY_REASONS, decode, face_confidence, outputs_for
 from rtface.track import Track, Tracker, look_of
 from rtface.types import Event, Face, Frame, FrameResult, Skip
 
@@ -257,7 +257,8 @@ class VideoPipeline:
         looked = [tracks[row] for row in plan.rows]
         crops = [track.crop for track in looked]
         tensors = yield from self._look(frame, crops, outputs_for(wanted, places=True), plan.parsed, skips)
-        to_frame = matrices(crops, self._engines.size(self._scheduler.level.network))
+        size = self._engines.size(self._scheduler.level.network)
+        to_frame = matrices(crops, size)
         points = landmarks.in_frame(tensors["landmarks"], to_frame)
         temperature = self._engines.emotion_temperature
         values = decode(wanted, tensors, crops, to_frame, points, emotion_temperature=temperature)
@@ -267,13 +268,15 @@ class VideoPipeline:
         sure = face_confidence(tensors).tolist()
         self._tracker.update_landmarks(seen, points5_from_landmarks(points), sure, points, tracks=looked, looks=looks)
         budget.stop_stage("track")
-        for track, value, quality, place in zip(looked, values, tensors[QUALITY].tolist(), points, strict=True):
+        for row, (track, value, quality) in enumerate(zip(looked, values, tensors[QUALITY].tolist(), strict=True)):
             if track.track_id and not track.predicted:
                 if "expression" in value:
                     value["expression"] = self._expressions(track.track_id, value["expression"], at)
                 if self._options.smooth:
                     value = self._smoother(track.track_id, value, at, track.crop.side)
-                self._cache.put(track.track_id, {**value, QUALITY: quality, **_places(value, place)}, at)
+                why = reasons_of(quality, frame.image, crops[row], size, tensors["landmarks"][row], value)
+                known = {**value, QUALITY: quality, QUALITY_REASONS: why, **_places(value, points[row])}
+                self._cache.put(track.track_id, known, at)
         budget.stop_stage("smooth")
         # Enhancing is a stage of its own; it must not make looking seem expensive.
         enhancing = budget.spent_ms.get("enhance", 0.0) / 1e3
@@ -300,7 +303,7 @@ class VideoPipeline:
         return tensors
 
     def _face(self, track: Track, wanted: tuple[str, ...], at: float) -> Face:
-        values, ages = self._cache.get(track.track_id, (*wanted, QUALITY, PLACE, PARSED_PLACE), at)
+        values, ages = self._cache.get(track.track_id, (*wanted, QUALITY, QUALITY_REASONS, PLACE, PARSED_PLACE), at)
         parsed_at, now_at = values.pop(PARSED_PLACE, None), values.pop(PLACE, None)
         if "parsing" in values and ages["parsing"] > ages[PLACE]:  # the landmarks are newer: the mask goes with them
             values["parsing"] = warp_parsing(values["parsing"], parsed_at, now_at)

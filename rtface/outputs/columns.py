@@ -48,7 +48,7 @@ OWN = (
     *("frame", "time_s", "track_id", "box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px", "score", "quality"),
     *("predicted", "yaw_deg", "pitch_deg", "roll_deg", "emotion", *EMOTIONS, "landmarks_score"),
     *(f"{name}_px" for name in _xy("x", "y")),
-    *("level", "age_ms"),
+    *("level", "age_ms", "quality_reasons"),
 )
 
 
@@ -70,6 +70,7 @@ def _own_rows(result: FrameResult, time_s: float) -> Iterable[Row]:
             *_points(face),
             result.level,
             round(result.timing.age_ms, 3),
+            " ".join(face.quality_reasons),
         ]
 
 
@@ -219,7 +220,12 @@ def _rounded(values: Iterable[float], decimals: int) -> list[float]:
 
 
 LAYOUTS: dict[str, Columns] = {
-    "rtface": Columns(OWN, _own_rows, frozenset({"emotion"}), frozenset({"frame", "track_id", "level", "predicted"})),
+    "rtface": Columns(
+        OWN,
+        _own_rows,
+        frozenset({"emotion", "quality_reasons"}),
+        frozenset({"frame", "track_id", "level", "predicted"}),
+    ),
     "openface": Columns(OPENFACE, _openface_rows, frozenset(), frozenset({"frame", "face_id", "success"}), " "),
     "pyfeat": Columns(
         PYFEAT,

@@ -16,7 +16,8 @@ def to_detections(result: FrameResult) -> Any:
     """``supervision.Detections`` of a result's faces.
 
     ``xyxy``, ``confidence``, ``class_id`` 0, ``tracker_id`` (where the faces have ids), and ``data``: ``class_name``
-    "face", ``emotion``, ``yaw``, ``pitch``, ``roll`` (NaN where not known), ``quality``.
+    "face", ``emotion``, ``yaw``, ``pitch``, ``roll`` (NaN where not known), ``quality``,
+    ``quality_reasons`` (with spaces between them).
 
     Raises:
         UsageError: supervision is not installed.
@@ -42,6 +43,7 @@ def to_detections(result: FrameResult) -> Any:
             "pitch": angles[:, 1],
             "roll": angles[:, 2],
             "quality": np.array([np.nan if face.quality is None else face.quality for face in faces], np.float32),
+            "quality_reasons": np.array([" ".join(face.quality_reasons) for face in faces]),
         },
     )
 

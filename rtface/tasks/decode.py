@@ -29,6 +29,10 @@ QUALITY = "quality"
 """Output (N,) float32: how far a crop's values can be trusted, 0..1."""
 
 
+QUALITY_REASONS = "quality_reasons"
+"""What stands beside it of a face: see `rtface.tasks.quality`."""
+
+
 def face_confidence(tensors: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
     """How sure the engine is that a stream's crops hold faces, (N,) float32 0..1.
 

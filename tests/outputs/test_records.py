@@ -43,7 +43,7 @@ def result(*faces: Face, **values: object) -> FrameResult:
 GOLDEN = (
     '{"schema":"rtface.result/1","kind":"frame","index":7,"time":null,"captured_at_s":12.345679,"media_time_s":0.28,'
     '"width_px":64,"height_px":48,"faces":[{"track_id":3,"box_px":[10.12,20.0,30.5,41.0],"score":0.9877,'
-    '"points5_px":[[0.1,1.1],[2.1,3.1],[4.1,5.1],[6.1,7.1],[8.1,9.1]],"quality":0.75,"predicted":false,'
+    '"points5_px":[[0.1,1.1],[2.1,3.1],[4.1,5.1],[6.1,7.1],[8.1,9.1]],"quality":0.75,"quality_reasons":[],"predicted":false,'
     '"age_ms":{"emotion":0.0,"parsing":40.0},'
     '"parsing":{"width":3,"height":2,"to_frame_px":[[2.0,0.0,5.5],[0.0,2.0,6.5]],"labels":[0,1,13],"counts":[2,3,1]},'
     '"emotion":"happiness","emotion_probs":[0.1,0.9,0.0,0.0,0.0,0.0,0.0,0.0],'

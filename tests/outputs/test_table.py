@@ -43,6 +43,7 @@ def test_own_columns_have_a_row_a_face_and_none_without(tmp_path: Path) -> None:
     assert (rows[0]["yaw_deg"], rows[0]["emotion"], float(rows[0]["happiness"])) == ("20.0", "happiness", 0.7)
     assert float(rows[0]["x_30_px"]) == pytest.approx(FACE.landmarks.points[30, 0], abs=0.01)  # type: ignore[union-attr]
     assert {rows[2][name] for name in ("yaw_deg", "quality", "neutral", "y_67_px")} == {"NaN"}
+    assert list(rows[0])[-1] == "quality_reasons" and {row["quality_reasons"] for row in rows} == {""}
     assert (rows[2]["emotion"], rows[2]["predicted"], rows[0]["predicted"]) == ("", "1", "0")
     assert [float(row["time_s"]) for row in rows] == [0.0, 0.0, 0.08]
 
