@@ -129,6 +129,13 @@ class Options:
         "Looks of a still's last pass (1, 2 or 4): also its mirror image, also two closer ones.",
         was="still_looks",
     )
+    still_parsing: str = option(
+        "wide",
+        rules.one_of("wide", "crop"),
+        'How far a still\'s label map goes: "wide", a second look half as wide again, for hair, neck and clothes; '
+        '"crop", to the end of the face\'s crop.',
+        choices=("wide", "crop"),
+    )
     detector: str = option(
         "mos",
         rules.one_of("mos", "mediapipe"),

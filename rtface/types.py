@@ -211,7 +211,7 @@ class Gaze:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parsing:
-    """A label map of the face's crop.
+    """A label map of the face's crop, of a still half as wide again (`Options.still_parsing`).
 
     Use this when you want regions rather than points: skin, hair, lips, glasses.
 

@@ -33,6 +33,7 @@ from rtface.options import Options
 from rtface.tasks import landmarks, parsing
 from rtface.tasks.decode import FACE, QUALITY, decode, outputs_for
 from rtface.tasks.tta import VIEWS, average, majority_vote, mirrored, unmirrored
+from rtface.tasks.wide_parsing import widened, wider
 from rtface.track import first_crop
 from rtface.types import Face, Frame
 
@@ -154,14 +155,20 @@ class Stills:
             )
             for look, crops in rest
         ]
+        further: list[Ticket] = []
+        if "parsing" in wanted and options.still_parsing == "wide":
+            squares = [cut.at(wider(cut.crop)) for cut in cuts]
+            further = self._begin(squares, (parsing.OUTPUT,), budget, enhanced=False)
         for (look, _), tickets in zip(rest, looking, strict=True):
             answers.append(self._answers(tickets, names, budget, mirror=look.mirror))
+        wide = self._answers(further, (parsing.OUTPUT,), budget)
         results, start = [], 0
         for still in stills:
             rows = slice(start, start + len(still.found))
             start = rows.stop
             said = [{name: answer[name][rows] for name in answer} for answer in answers]
-            results.append(self._typed(still, cuts[rows], [look[rows] for look in looks], said, wanted))
+            around = wide[parsing.OUTPUT][rows] if wide else None
+            results.append(self._typed(still, cuts[rows], [look[rows] for look in looks], said, wanted, around))
         budget.stop_stage("tasks")
         return results
 
@@ -172,8 +179,9 @@ class Stills:
         looks: Sequence[list[Crop]],
         answers: Sequence[Tensors],
         wanted: tuple[str, ...],
+        around: NDArray[np.uint8] | None,
     ) -> StillFaces:
-        """One picture's faces of what the engine answered to each look at each crop."""
+        """One picture's faces of what the engine answered to each look at each crop, and to one `around` it."""
         found, known = still.found, still.known
         crops = [cut.crop for cut in cuts]
         if not crops:
@@ -188,6 +196,11 @@ class Stills:
             for row in rows:
                 maps = [answer["parsing"][row] for answer in answers]
                 values[row]["parsing"] = majority_vote(maps, [cut[row] for cut in looks], crops[row])
+        reasons = {row: self._reasons(still, crops[row], tensors, values[row], row) for row in rows}
+        if around is not None:
+            for row in rows:
+                others = [crops[other] for other in rows if other != row]
+                values[row]["parsing"] = widened(values[row]["parsing"], crops[row], around[row], others)
         for value, crop in zip(values, crops, strict=True):
             if "landmarks" in value:
                 value["landmarks"] = landmarks.to_convention(
@@ -205,7 +218,7 @@ class Stills:
                 points5=five[row],
                 age_ms=dict.fromkeys(wanted, 0.0),
                 quality=float(tensors[QUALITY][row]),
-                quality_reasons=self._reasons(still, crops[row], tensors, values[row], row),
+                quality_reasons=reasons[row],
                 **values[row],
             )
             for row in rows
@@ -272,13 +285,20 @@ class Stills:
         return self._answers(self._begin(cuts, names, budget), names, budget)
 
     def _begin(
-        self, cuts: Sequence[_Cut], names: Sequence[str], budget: Budget, *, mirror: bool = False
+        self,
+        cuts: Sequence[_Cut],
+        names: Sequence[str],
+        budget: Budget,
+        *,
+        mirror: bool = False,
+        enhanced: bool = True,
     ) -> list[Ticket]:
-        """Have the engine begin to look at every crop; `mirror` shows it the mirror image."""
+        """Have the engine begin to look at every crop; `mirror` shows it mirror images, small ones are `enhanced`."""
         tickets: list[Ticket] = []
         buffer, engine = self._engines.buffer(self._number), self._engines.engine(self._number)
         for start in range(0, len(cuts), len(buffer)):
-            batch = self._warped(cuts[start : start + len(buffer)], buffer, budget)
+            some = cuts[start : start + len(buffer)]
+            batch = self._warped(some, buffer, budget, self._enhancer if enhanced else None)
             tickets.append(begun(engine, mirrored(batch) if mirror else batch, names))
             budget.stop_stage("engine")
         return tickets
@@ -296,7 +316,9 @@ class Stills:
             return answers[0] if answers else {}
         return {name: np.concatenate([answer[name] for answer in answers]) for name in names}
 
-    def _warped(self, cuts: Sequence[_Cut], buffer: NDArray[np.uint8], budget: Budget) -> NDArray[np.uint8]:
+    def _warped(
+        self, cuts: Sequence[_Cut], buffer: NDArray[np.uint8], budget: Budget, enhancer: Engine | None
+    ) -> NDArray[np.uint8]:
         """The crops (N, size, size, 3) of one frame after the other, small ones enhanced."""
         at = 0
         for _, group in groupby(cuts, lambda cut: id(cut.frame)):
@@ -304,7 +326,7 @@ class Stills:
             frame, crops = some[0].frame, [cut.crop for cut in some]
             batch = warp_crops(frame.image, crops, out=buffer[at:])
             budget.stop_stage("crop")
-            enhance_small(self._enhancer, frame, crops, batch, budget)  # a still has no deadline
+            enhance_small(enhancer, frame, crops, batch, budget)  # a still has no deadline
             at += len(crops)
         return buffer[:at]
 

@@ -99,7 +99,7 @@ def figures(
         step: Called after each picture.
     """
     # One look, not the mean of several: quicker, and a loss is not averaged away.
-    base = replace(options, engine="onnx", precision="fp32", still_tta=1)
+    base = replace(options, engine="onnx", precision="fp32", still_tta=1, still_parsing="crop")
     heads = [head for head in HEADS[role] if tasks is None or head.task in tasks]
     found: Figures = {}
     for task in dict.fromkeys(head.task for head in heads):

@@ -17,7 +17,7 @@ from rtface.labels import TASKS
 from rtface.models import entry
 from rtface.options import Options
 from rtface.testing import FakeClock, FakeDetector, FakeEngine, Painted, paint
-from rtface.types import Face, FrameResult
+from rtface.types import Face, Frame, FrameResult
 
 ONE = Painted(200, 180)
 TWO = Painted(450, 250, 22)
@@ -30,7 +30,7 @@ class Rig:
     def __init__(self, *faces: Painted, **options: object) -> None:
         self.detector, self.engine, self.clock = FakeDetector(faces), FakeEngine(), FakeClock()
         self.analyzer = Analyzer(
-            Options(**{"still_tta": 1, **options}),
+            Options(**{"still_tta": 1, "still_parsing": "crop", **options}),
             detector=self.detector,
             engine=self.engine,
             clock=self.clock,  # type: ignore[arg-type]
@@ -62,6 +62,31 @@ def test_still_finds_every_face_where_it_is() -> None:
         assert face.age_ms == dict.fromkeys(TASKS, 0.0) and not face.predicted
     assert result.timing.total_ms == 0 and result.tasks == TASKS
     json.dumps(result.to_dict())
+
+
+def test_a_stills_map_goes_on_around_the_crop_by_one_more_look() -> None:
+    near, wide = Rig(ONE, TWO), Rig(ONE, TWO, still_parsing="wide")
+    picture = paint([ONE, TWO])
+    narrow = near.analyzer.image(picture).faces
+    for rig, wanted, batches in ((near, None, [2, 2]), (wide, None, [2, 2, 2]), (wide, ("pose",), [2, 2])):
+        rig.engine.batches.clear()
+        rig.analyzer.image(picture, tasks=wanted)
+        assert rig.engine.batches == batches  # no further look where nobody asks for a map
+    for face, own in zip(wide.analyzer.image(picture).faces, narrow, strict=True):
+        assert face.parsing is not None and own.parsing is not None
+        assert face.parsing.labels.shape == (192, 192)
+        assert (face.parsing.labels[32:-32, 32:-32] == own.parsing.labels).all()
+        assert face.parsing.to_frame @ (95.5, 95.5, 1) == pytest.approx(own.parsing.to_frame @ (63.5, 63.5, 1))
+    boxes = wide.analyzer.image(picture, boxes=[ONE.box]).faces
+    assert len(boxes) == 1 and boxes[0].parsing is not None and boxes[0].parsing.labels.shape == (192, 192)
+    assert wide.analyzer.image(picture, boxes=[]).faces == ()
+
+
+def test_several_stills_have_wide_maps_too() -> None:
+    rig = Rig(ONE, still_parsing="wide")
+    results = rig.analyzer.images([Frame(paint([ONE])), Frame(paint([ONE]))])
+    shapes = [face.parsing.labels.shape for result in results for face in result.faces if face.parsing is not None]
+    assert shapes == [(192, 192)] * 2
 
 
 def test_a_still_is_seen_in_the_mirror_too() -> None:
@@ -375,7 +400,7 @@ def test_the_views_of_a_still_are_begun_before_the_first_is_read() -> None:
     for engine in (Ahead(), FakeEngine()):
         with Analyzer(Options(still_refine=2), detector=FakeDetector(faces), engine=engine) as analyzer:
             results.append(analyzer.image(paint(faces)))
-    assert log[-16:] == ["begin"] * 8 + ["collect"] * 8, "four views of nine faces, in two calls each"
+    assert log[-20:] == ["begin"] * 10 + ["collect"] * 10, "four views and a wide one of nine faces, in two calls each"
     for ours, theirs in zip(*results, strict=True):
         assert np.array_equal(ours.points5, theirs.points5) and ours.pose == theirs.pose
         assert np.array_equal(ours.parsing.labels, theirs.parsing.labels)
