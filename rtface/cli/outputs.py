@@ -31,7 +31,7 @@ def outputs_command(
         for kind in KINDS:
             print(json.dumps(_record(kind)))
         return
-    names = {kind: ", ".join(kind.names) if kind.is_file else f"{kind.names[0]}:" for kind in KINDS}
+    names = {kind: ", ".join(kind.names if kind.is_file else [f"{name}:" for name in kind.names]) for kind in KINDS}
     width = max(map(len, names.values()))
     for kind in KINDS:
         missing = kind.missing()

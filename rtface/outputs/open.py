@@ -11,7 +11,7 @@ from pathlib import Path
 from rtface.errors import OutputError, UsageError, not_one
 from rtface.outputs.jsonl import JsonlSink
 from rtface.outputs.output_url import OutputUrl, parse_output_url, split_settings
-from rtface.outputs.registry import OutputKind, find
+from rtface.outputs.registry import OutputKind, find, refuse_missing_slashes
 from rtface.outputs.sink import Sink
 from rtface.system.addresses import shown_address
 from rtface.system.paths import expanded, is_folder, is_there
@@ -87,6 +87,7 @@ def _named(output: str | Path, seen: dict[object, str], overwrite: bool) -> Sink
     kind = None if is_folder(output) and not folder else find(str(output))
     if kind is not None and not kind.is_file:
         _once(seen, str(output), shown_address(str(output)))
+        refuse_missing_slashes(str(output), kind)
         sink: Sink = kind.load().open_output(parse_output_url(str(output)))
         return sink
     name, settings = split_settings(output)

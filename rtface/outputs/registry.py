@@ -169,6 +169,19 @@ def find(output: str) -> OutputKind:
     raise _unknown(output, name)
 
 
+def refuse_missing_slashes(output: str, kind: OutputKind) -> None:
+    """What follows ``mqtt:`` would be taken for a path, and the host for this machine.
+
+    Raises:
+        UsageError: An address of a kind that has hosts is without its ``//``.
+    """
+    if "://" in kind.example and "://" not in output:
+        scheme, _, rest = output.partition(":")
+        meant = f"{scheme}://:{rest}" if rest.isdecimal() else f"{scheme}://{rest}"
+        shown = shown_address(f"{scheme}://{rest}").replace("://", ":", 1)
+        raise UsageError(shown, "has no // after its scheme", f"Write {shown_address(meant)}")
+
+
 def ending_of(path: str) -> str:
     """The ending of a path with its dot, in lower case; "" where it has none. What follows a ? is no part of it."""
     name = (path if is_there(path) else path.partition("?")[0]).replace("\\", "/").rpartition("/")[2]
@@ -183,6 +196,12 @@ def _is_scheme(name: str) -> bool:
 
 
 def _unknown(output: str, name: str) -> UsageError:
+    scheme = scheme_of(output)
+    schemes = [name for kind in KINDS if not kind.is_file for name in kind.names]
+    if "://" not in output and not name and scheme is not None:  # ros:rtface, as lsl:rtface and ros2:rtface are written
+        near = get_close_matches(scheme, schemes, n=1, cutoff=0.6)
+        if near:
+            return UsageError(shown_address(output), f"no output is named {scheme}:", f"Did you mean {near[0]}:?")
     address = "://" in output
     known = [name for kind in KINDS for name in kind.names if address != kind.is_file and name not in "-/"]
     near = get_close_matches(name, known, n=1, cutoff=0.6)

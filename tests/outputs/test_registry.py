@@ -44,6 +44,10 @@ def test_every_extra_installs_what_its_outputs_need() -> None:
         ("faces.jsnl", "no output is written to .jsnl. Did you mean .jsonl?"),
         ("faces", "no output is written to a name without an ending. Use .jsonl"),
         (".jsonl", "a name without an ending"),
+        ("ros:rtface", "ros:rtface: no output is named ros:. Did you mean ros2:?"),
+        ("ls:kiosk", "Did you mean lsl:?"),
+        ("mqtt:me:secret@broker/door", "mqtt:…@broker/door: has no // after its scheme. Write mqtt://…@broker/door"),
+        ("osc:9000", "has no // after its scheme. Write osc://:9000"),
     ],
 )
 def test_what_is_unknown_is_refused_with_the_nearest_name(output: str, says: str) -> None:
