@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Iterable, Mapping
-from operator import mul
+from collections.abc import Iterable, Mapping, Sequence
+from operator import add, mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from rtface.outputs.output_url import OutputUrl
 from rtface.types import Face, FrameResult, HeadPose
 
 Floats = NDArray[np.float64]
+Points = Sequence[Sequence[float]]
 
 PORT = 11573
 POINTS = 66
@@ -43,8 +44,7 @@ MOST_FACES = 36
 UNIT_MM = 142.0
 #: A face whose fit is worse is ignored by receivers; ours is said in px, as theirs.
 _HEAD = struct.Struct("<di2f2fBf4f3f3f")
-#: Confidences, points, 3D points, features: 68, 136, 210 and 14.
-_BODY_FLOATS = 428
+_FLOAT, _PUPILS, _EYEBALLS, _FEATURES = (struct.Struct(f"<{count}f") for count in (1, 4, 12, 14))
 #: Its 66 points as iBUG's indices: all of the face to the eyes, then lips without the corners' second copies.
 FROM_IBUG = (*range(48), *range(49, 54), *range(55, 60), 48, 61, 62, 63, 54, 65, 66, 67)
 _FROM_IBUG = np.array(FROM_IBUG)
@@ -54,12 +54,8 @@ EYEBALL = 0.385
 #: (2, 68): the middles of the points of the subject's right and left eye.
 _MIDDLES = np.zeros((2, 68))
 _MIDDLES[0, 36:42] = _MIDDLES[1, 42:48] = 1.0 / 6.0
-#: Depths in their units, of their points and of the pupils of eyes that look ahead, from the nose's tip.
-_DEPTHS = (MEAN_FACE_MM[:, 2] - MEAN_FACE_MM[NOSE_TIP, 2]) / UNIT_MM
-_SOLID_DEPTHS = _DEPTHS[_FROM_IBUG]
-_FLAT_DEPTHS = _SOLID_DEPTHS[:, None]
-_PUPIL_DEPTHS: list[float] = [(_DEPTHS[outer] + _DEPTHS[inner]) / 2.0 for outer, inner in ((36, 39), (45, 42))]
-_EYE_DEPTH = float(_DEPTHS[36] - _DEPTHS[39])
+#: (66, 1): depths of their points from the nose's tip, in their units.
+_SOLID_DEPTHS = (MEAN_FACE_MM[_FROM_IBUG, 2:] - MEAN_FACE_MM[NOSE_TIP, 2]) / UNIT_MM
 
 
 class OpenSeeFaceSink(DatagramSink):
@@ -118,17 +114,27 @@ def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, sh
         *_their_translation(points, placed, size_wh),
     )
     theirs = points.take(_FROM_IBUG, axis=0)
-    body = np.empty(_BODY_FLOATS, "<f4")  # packed by struct it would cost half of all
-    body[:POINTS] = score
-    body[POINTS:68] = 0.0 if eyes is None else score
-    body[68:200] = theirs.ravel()
-    radius = _solid(body[204:414].reshape(70, 3), theirs - points[NOSE_TIP], to_the_front(rotation, placed), eyes)
-    pupils = _MIDDLES @ points
+    solid = _solid(theirs, to_the_front(rotation, placed))
+    pupils, balls, radius = _eyeballs(solid[36:46].tolist(), eyes)
+    seen: list[list[float]] = (_MIDDLES @ points).tolist()
     if eyes is not None:
-        pupils += [_pupil_off(eye, rotation, radius * placed.px_per_mm * UNIT_MM) for eye in (eyes.right, eyes.left)]
-    body[200:204] = pupils.ravel()
-    body[414:] = _their_features(shapes)
-    return head + body.tobytes()
+        px = radius * placed.px_per_mm * UNIT_MM
+        seen = [
+            list(map(add, middle, _pupil_off(eye, rotation, px)))
+            for middle, eye in zip(seen, (eyes.right, eyes.left), strict=True)
+        ]
+    confidence, of_pupil = _FLOAT.pack(score), _FLOAT.pack(0.0 if eyes is None else score)
+    return b"".join(
+        (
+            head,
+            confidence * POINTS + of_pupil * 2,
+            theirs.astype("<f4").tobytes(),
+            _PUPILS.pack(*seen[0], *seen[1]),
+            solid.astype("<f4").tobytes(),
+            _EYEBALLS.pack(*pupils[0], *pupils[1], *balls[0], *balls[1]),
+            _FEATURES.pack(*_their_features(shapes)),
+        )
+    )
 
 
 def _their_quaternion(pose: HeadPose | None) -> tuple[float, float, float, float]:
@@ -166,36 +172,34 @@ def _their_translation(points: Floats, placed: FacePlacement, size_wh: tuple[int
     return (height / 2.0 - y) / px_per_unit, (width / 2.0 - x) / px_per_unit, -width / px_per_unit
 
 
-def _solid(solid: NDArray[np.float32], from_nose: Floats, to: Frontal, eyes: Eyes | None) -> float:
-    """Fill (70, 3): 66 points, pupils and eyeballs around the nose's tip, unturned, with x, -y, -z of their model's
-    axes, in its units.
-
-    Returns:
-        How far a pupil is from its eyeball's middle.
-    """
+def _solid(theirs: Floats, to: Frontal) -> Floats:
+    """(66, 3): their points around the nose's tip, unturned, with x, -y, -z of their model's axes, in its units."""
     xx, yx, zx, xy, yy, zy = to
     # x is the picture's left.
-    turned = np.array(((-xx / UNIT_MM, xy / UNIT_MM), (-yx / UNIT_MM, yy / UNIT_MM), (-zx, zy)))
-    flat = from_nose @ turned[:2] + _FLAT_DEPTHS * turned[2]
-    solid[:POINTS, :2] = flat
-    solid[:POINTS, 2] = _SOLID_DEPTHS
-    corners = flat[36:46].tolist()  # of the right eye the outer and the inner one, then of the left the inner
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners[0], corners[3], corners[6], corners[9]
-    radius = EYEBALL * math.sqrt((ax - bx) ** 2 + (ay - by) ** 2 + _EYE_DEPTH**2)
-    balls = [
-        (x, y, z + radius)
-        for (x, y), z in zip(
-            (((ax + bx) / 2.0, (ay + by) / 2.0), ((cx + dx) / 2.0, (cy + dy) / 2.0)), _PUPIL_DEPTHS, strict=True
-        )
+    turned = np.array(((-xx / UNIT_MM, xy / UNIT_MM, 0.0), (-yx / UNIT_MM, yy / UNIT_MM, 0.0), (-zx, zy, 1.0)))
+    solid: Floats = (theirs - theirs[NOSE_TIP]) @ turned[:2] + _SOLID_DEPTHS * turned[2]
+    return solid
+
+
+def _eyeballs(corners: Points, eyes: Eyes | None) -> tuple[Points, Points, float]:
+    """Pupils and middles of the eyeballs, of the right and the left eye, in the axes of `_solid`; and how far a pupil
+    is from its eyeball's middle.
+
+    Args:
+        corners: Of their points the ten from the right eye's outer corner to the left one's.
+        eyes: Where they look; None = ahead.
+    """
+    radius = EYEBALL * math.dist(corners[0], corners[3])
+    middles = [
+        [(one + other) / 2.0 for one, other in zip(corners[first], corners[second], strict=True)]
+        for first, second in ((0, 3), (6, 9))
     ]
-    ahead = (0.0, 0.0, 1.0)
-    looks = (ahead, ahead) if eyes is None else (_ahead(eyes.right), _ahead(eyes.left))
-    pupils = [
-        (ball[0] + radius * look[0], ball[1] - radius * look[1], ball[2] - radius * look[2])
-        for ball, look in zip(balls, looks, strict=True)
-    ]
-    solid[POINTS:] = pupils + balls
-    return radius
+    balls = [(x, y, z + radius) for x, y, z in middles]
+    if eyes is None:
+        return middles, balls, radius
+    looks = zip(balls, (_ahead(eyes.right), _ahead(eyes.left)), strict=True)
+    pupils = [(x + radius * left, y - radius * up, z - radius * ahead) for (x, y, z), (left, up, ahead) in looks]
+    return pupils, balls, radius
 
 
 def _ahead(eye: Eye) -> tuple[float, float, float]:
