@@ -10,6 +10,7 @@ import math
 import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import add, mul
 
 import numpy as np
@@ -24,13 +25,14 @@ from rtface.geometry.face_model import (
     rotation_quaternion,
     to_the_front,
 )
+from rtface.geometry.mirror import MIRROR_68, MIRROR_BLENDSHAPES
 from rtface.outputs.blend_shapes import BlendShapes
 from rtface.outputs.eyes import Eye, Eyes, eyes_of
 from rtface.outputs.face_features import angles_of, geometry_of
 from rtface.outputs.follow import Slots, frame_time
 from rtface.outputs.network import DatagramSink
 from rtface.outputs.output_url import OutputUrl
-from rtface.types import Face, FrameResult, HeadPose
+from rtface.types import Face, FrameResult, HeadPose, Landmarks
 
 Floats = NDArray[np.float64]
 Points = Sequence[Sequence[float]]
@@ -65,13 +67,14 @@ class OpenSeeFaceSink(DatagramSink):
     show them.
 
     Args:
-        url: ``openseeface://host:11573?faces=N``.
+        url: ``openseeface://host:11573?faces=N&mirror=1``.
     """
 
     def __init__(self, url: OutputUrl) -> None:
-        url.only("faces")
+        url.only("faces", "mirror")
         super().__init__(url.shown, url.host or "127.0.0.1", url.port or PORT)
         self._slots = Slots(url.whole("faces", MOST_FACES, 1, MOST_FACES))
+        self._mirror = url.switch("mirror")
         self._shapes = BlendShapes()
 
     def packets(self, result: FrameResult) -> Iterable[bytes]:
@@ -79,12 +82,32 @@ class OpenSeeFaceSink(DatagramSink):
         faces, _ = self._slots.update(result, at)
         height, width = result.frame.image.shape[:2]
         now = time.time()
+        if self._mirror:
+            faces = {slot: in_a_mirror(face, width) for slot, face in faces.items()}
         packed = [
             face_bytes(face, slot, (width, height), now, self._shapes.of(face, at))
             for slot, face in sorted(faces.items())
             if face.landmarks is not None and all(map(math.isfinite, geometry_of(face).placed))
         ]
         return (b"".join(packed),) if packed else ()
+
+
+def in_a_mirror(face: Face, width_px: int) -> Face:
+    """The face as it is in a picture that is mirrored, as far as it is sent."""
+    landmarks, pose, gaze, shown = face.landmarks, face.pose, face.gaze, face.expression
+    if landmarks is not None:
+        points = landmarks.points[MIRROR_68] * (-1.0, 1.0) + (width_px - 1.0, 0.0)
+        landmarks = Landmarks(points, landmarks.score)
+    if shown is not None:
+        eyes = shown.eye_open[::-1]
+        shown = replace(shown, coefficients=shown.coefficients[MIRROR_BLENDSHAPES], eye_open=(eyes[0], eyes[1]))
+    return replace(
+        face,
+        landmarks=landmarks,
+        pose=None if pose is None else HeadPose(-pose.yaw, pose.pitch, -pose.roll),
+        gaze=None if gaze is None else replace(gaze, yaw=-gaze.yaw),
+        expression=shown,
+    )
 
 
 def face_bytes(face: Face, number: int, size_wh: tuple[int, int], now: float, shapes: Mapping[str, float]) -> bytes:

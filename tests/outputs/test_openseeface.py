@@ -146,3 +146,18 @@ def test_pupils_are_where_the_line_of_sight_goes_through_the_eyeball() -> None:
         assert looking.confidence[pupil] > 0.5 and plain.confidence[pupil] == 0.0
         moved = looking.points[pupil] - plain.points[pupil]
         assert moved[0] < -1.0 and moved[1] > 0.3, "the head points right and up in the picture, the eyes come back"
+
+
+def test_in_a_mirror_left_and_right_are_exchanged() -> None:
+    face = a_face(pose=(20.0, -5.0, 10.0), at=(200.0, 240.0), moved=BLINK, gaze=Gaze(10.0, 5.0, 0.2))
+    with listening() as receiver:
+        (sink,) = choose([f"openseeface://127.0.0.1:{receiver.getsockname()[1]}?mirror=1"], source="demo")
+        run_through(sink, [a_result(face)])
+        (mirrored,) = decode(datagrams(receiver)[0])
+    (plain,) = decode(sent(a_result(face))[0])
+    assert mirrored.left_eye_open < 0.5 < mirrored.right_eye_open
+    assert mirrored.rotation == pytest.approx(np.multiply(plain.rotation, (1, -1, -1)), abs=0.1)
+    assert mirrored.points[30] == pytest.approx((WIDTH - 1 - plain.points[30, 0], plain.points[30, 1]), abs=0.01)
+    assert mirrored.points[0] == pytest.approx((WIDTH - 1 - plain.points[16, 0], plain.points[16, 1]), abs=0.01)
+    assert mirrored.points[66] == pytest.approx((WIDTH - 1 - plain.points[67, 0], plain.points[67, 1]), abs=0.01)
+    assert mirrored.fit_error == pytest.approx(plain.fit_error, rel=1e-3)
