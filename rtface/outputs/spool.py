@@ -32,19 +32,20 @@ class Spool:
 
     Args:
         folder: Where, a private folder that is made where it is not there.
-        name: Of the receiver; only letters, digits, - and . of it are kept, with a digest of the whole.
+        name: Of the receiver; a digest of it is in the file's name.
+        shown: The same without secrets; its letters, digits, - and . are in the file's name, too.
         most_bytes: Bytes of messages that wait at most.
 
     Raises:
         OutputError: The folder cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str, most_bytes: int) -> None:
+    def __init__(self, folder: Path, name: str, most_bytes: int, *, shown: str = "receiver") -> None:
         self.dropped = 0
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        stem = f"{re.sub(r'[^A-Za-z0-9.-]+', '-', name)[:40].strip('-.')}-{digest}"
+        stem = f"{re.sub(r'[^A-Za-z0-9.-]+', '-', shown)[:40].strip('-.')}-{digest}"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._database = _first_free(folder, stem)

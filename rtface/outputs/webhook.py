@@ -87,7 +87,7 @@ class WebhookSink(NetworkSink[None]):
         return (self._spool.dropped if self._spool is not None else 0) + self._refused
 
     def open(self, info: RunInfo) -> None:
-        self._spool = Spool(self._folder, self._target.raw, self._spool_bytes)
+        self._spool = Spool(self._folder, self._target.raw, self._spool_bytes, shown=self._target.shown)
         on_visit = self._windows.add if self._windows else None
         self._audience = Audience(info.control.options.audience_rules, on_visit=on_visit, live=info.live)
         self._began = time.time()

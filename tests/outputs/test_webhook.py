@@ -229,6 +229,15 @@ def test_what_was_not_delivered_is_delivered_by_the_next_run(tmp_path: Path) -> 
         somebody.stop()
 
 
+def test_no_secret_of_the_address_is_in_the_name_of_the_file_that_keeps_messages(tmp_path: Path) -> None:
+    for address in ("http://me:hunter2@127.0.0.1:1/hook", "http://127.0.0.1:1/hook?token=hunter2&key=hunter2"):
+        url = f"{address}{'&' if '?' in address else '?'}spool={tmp_path}"
+        with WebhookSink(parse_output_url(url)) as sink:
+            sink.open(a_run())
+    names = [path.name for path in tmp_path.glob("*.db")]
+    assert len(names) == 2 and not any("hunter2" in name for name in names), names
+
+
 def test_what_it_does_not_want_is_dropped_said_and_counted(receiver: Receiver, tmp_path: Path) -> None:
     told: list[Event] = []
     receiver.status = 400
