@@ -8,11 +8,13 @@ from typing import Any
 from rtface.audience.events import KINDS
 from rtface.labels import EMOTIONS
 
-#: What an event entity may say.
+#: What an event entity may say: Home Assistant drops all others, so every kind of `rtface.Event` stands here.
 EVENT_TYPES = (
     *KINDS,
-    *("emotion_onset", "emotion_offset", "source_lost", "source_back", "output_lost", "output_back", "command_refused"),
-    "engine_changed",
+    *("emotion_onset", "emotion_offset", "blink"),
+    *("source_lost", "source_back", "source_awaited", "source_frozen", "part_left", "output_lost", "output_back"),
+    *("camera_on", "camera_off", "camera_failed", "camera_moved", "camera_removed", "cameras_unread"),
+    *("command_refused", "engine_changed"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from rtface.errors import UsageError
 from rtface.labels import EMOTIONS
 from rtface.outputs.control import RunControl
-from rtface.outputs.home_assistant import discovery_payload
+from rtface.outputs.home_assistant import EVENT_TYPES, discovery_payload
 from rtface.outputs.mqtt import MqttSink
 from rtface.outputs.output_url import parse_output_url
 from rtface.outputs.sink import RunInfo
@@ -86,6 +87,13 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     mosquitto = Mosquitto(tmp_path, "allow_anonymous true")
     yield mosquitto
     mosquitto.stop()
+
+
+def test_home_assistant_is_told_of_every_kind_of_event_that_there_is() -> None:
+    """It drops events of other types, with a line in its log."""
+    sources = (ROOT / "rtface").rglob("*.py")
+    made = {kind for path in sources for kind in re.findall(r'\bEvent\(\s*"(\w+)"', path.read_text("utf-8"))}
+    assert {"blink", "source_lost"} < made and made <= set(EVENT_TYPES), made - set(EVENT_TYPES)
 
 
 def sink_to(broker: Mosquitto, settings: str = "", user: str = "", scheme: str = "mqtt") -> MqttSink:
