@@ -47,9 +47,11 @@ IDLE_BEATS = 2
 BLEND_NAMES = {name: f"blend/{name}" for name in BLENDSHAPES}
 
 Value = int | float | str
-Messages = list[tuple[str, Sequence[Value]]]
+#: Of a message; bytes are many floats, packed already.
+Values = Sequence[Value] | bytes
+Messages = list[tuple[str, Values]]
 #: Of one face: what its messages are called below its slot, and their values.
-Told = Sequence[tuple[str, Sequence[Value]]]
+Told = Sequence[tuple[str, Values]]
 
 
 def bundle(messages: Messages) -> bytes:
@@ -58,16 +60,16 @@ def bundle(messages: Messages) -> bytes:
     python-osc writes addresses, types and texts, once: they are the same from frame to frame. Its own builders cost
     more than all the rest of an output.
     """
-    values = list(chain.from_iterable([own for _, own in messages]))
+    values = list(chain.from_iterable([own for _, own in messages if not isinstance(own, bytes)]))
+    packed = iter([own for _, own in messages if isinstance(own, bytes)])
     kinds = tuple(map(type, values))
     texts = tuple([values[place] for place in _places_of_texts(kinds)])
-    layout = _layout(
-        tuple([address for address, _ in messages]), tuple([len(own) for _, own in messages]), kinds, texts
-    )
+    lengths = tuple([-len(own) if isinstance(own, bytes) else len(own) for _, own in messages])
+    layout = _layout(tuple([address for address, _ in messages]), lengths, kinds, texts)
     numbers = layout.numbers.pack(*[value for value in values if value.__class__ is not str])
     parts = [layout.beginning]
     for head, start, end in layout.messages:
-        parts += (head, numbers[start:end])
+        parts += (head, next(packed) if start < 0 else numbers[start:end])
     return b"".join(parts)
 
 
@@ -76,7 +78,8 @@ class _Layout(NamedTuple):
 
     Attributes:
         beginning: Of the bundle.
-        messages: Of each all but its numbers, its length first, and where among the packed numbers its own are.
+        messages: Of each all but its numbers, its length first, and where among the packed numbers its own are; -1
+            where they come packed.
         numbers: Packs the numbers of all.
     """
 
@@ -99,6 +102,10 @@ def _layout(
     text, end, messages = iter(texts), 0, []
     own_tags = iter(tags)
     for address, length in zip(addresses, lengths, strict=True):
+        if length < 0:
+            head = types.write_string(address) + types.write_string("," + "f" * (-length // 4))
+            messages.append((types.write_int(len(head) - length) + head, -1, -1))
+            continue
         own = "".join(islice(own_tags, length))
         start, end = end, end + 4 * (length - own.count("s"))
         strings = (address, "," + own, *islice(text, own.count("s")))
@@ -137,7 +144,7 @@ class OscSink(DatagramSink):
         messages += self._parting(freed, self._slots.taken)
         for slot, face in sorted(faces.items()):
             self._shown[slot] = told = list(self._face(result, face, at))
-            one_count = sum([len(values) for _, values in told])
+            one_count = sum([len(values) // 4 if isinstance(values, bytes) else len(values) for _, values in told])
             if (count + one_count) * 40 > MOST_BYTES:
                 yield bundle(messages)
                 messages, count = [], 0
@@ -168,7 +175,7 @@ class OscSink(DatagramSink):
                 del self._shown[slot]
         return messages
 
-    def _face(self, result: FrameResult, face: Face, at: float) -> Iterable[tuple[str, Sequence[Value]]]:
+    def _face(self, result: FrameResult, face: Face, at: float) -> Iterable[tuple[str, Values]]:
         height, width = result.frame.image.shape[:2]
         x0, y0, x1, y1 = face.box_xyxy.tolist()
         yield "id", [face.track_id if face.track_id is not None else -1]
@@ -191,9 +198,9 @@ class OscSink(DatagramSink):
         if face.landmarks is not None and self._landmarks:
             shares = face.landmarks.points / (width, height)
             shares[:, 0] = 1.0 - shares[:, 0] if self._mirror else shares[:, 0]
-            yield "landmarks", shares.ravel().tolist()
+            yield "landmarks", shares.astype(">f4").tobytes()
 
-    def _shape_messages(self, face: Face, at: float) -> Iterable[tuple[str, Sequence[Value]]]:
+    def _shape_messages(self, face: Face, at: float) -> Iterable[tuple[str, Values]]:
         shapes = self._shapes.of(face, at)
         smile = (shapes["mouthSmileLeft"] + shapes["mouthSmileRight"]) / 2.0
         eyes = [shapes["eyeBlinkLeft"], shapes["eyeBlinkRight"]]
