@@ -46,7 +46,7 @@ def test_every_extra_installs_what_its_outputs_need() -> None:
         (".jsonl", "a name without an ending"),
         ("ros:rtface", "ros:rtface: no output is named ros:. Did you mean ros2:?"),
         ("ls:kiosk", "Did you mean lsl:?"),
-        ("mqtt:me:secret@broker/door", "mqtt:…@broker/door: has no // after its scheme. Write mqtt://…@broker/door"),
+        ("mqtt:me:secret@broker/door", "…@broker/door: has no // after its scheme. Write mqtt://…@broker/door"),
         ("osc:9000", "has no // after its scheme. Write osc://:9000"),
     ],
 )
