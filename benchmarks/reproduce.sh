@@ -77,4 +77,8 @@ stage engine-files export engine --run "$runs/fourth" --out "$models" "${int8[@]
 stage enhancer-files export superfan --run "$runs/enhancer" --out "$models"
 # What INT8 loses, head by head: the gates that let it run.
 stage gates calibrate "$data" --data "$data" --out "$models/calibration" --set "models_dir=$models" "${limit[@]}"
-stage figures eval all --data "$data" --json "$models/figures.jsonl" -y --set "models_dir=$models" "${limit[@]}"
+# What these networks do; mesh, expression and gaze are of heads that are trained apart.
+for task in landmarks points5 parsing emotion pose detection; do
+    stage "figures-$task" eval "$task" --data "$data" --json "$models/figures-$task.jsonl" -y \
+        --set "models_dir=$models" "${limit[@]}"
+done

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "reproduce.sh"
-STAGES = ["train"] * 4 + ["export"] + ["label"] * 2 + ["train"] * 3 + ["export"] * 3 + ["calibrate", "eval"]
+STAGES = ["train"] * 4 + ["export"] + ["label"] * 2 + ["train"] * 3 + ["export"] * 3 + ["calibrate"] + ["eval"] * 6
 
 
 def told(*args: object, **environment: str) -> list[list[str]]:
