@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtface.cli import flags, groups
-from rtface.errors import SourceError
+from rtface.errors import ModelError, SourceError
 from rtface.options import Options
 from rtface.system.files import write_text
 
@@ -86,16 +86,26 @@ def evaluate_command(
     pictures = _worst_paths(worst, [kind.name for kind in measures])
     for path in [*pictures.values(), *([json_file] if json_file else [])]:
         check_writable(path, overwrite)
-    reports = []
+    reports: list[Report] = []
+    missing: ModelError | None = None
     for kind in measures:
         measure = kind(HardestCases(WORST if pictures else 0))
-        report = _report(measure, _samples(measure, data, layout, source, split, limit), options)
+        try:
+            report = _report(measure, _samples(measure, data, layout, source, split, limit), options)
+        except ModelError as error:  # a folder of own networks need not have one for every task
+            if len(measures) == 1:
+                raise
+            print(f"{measure.name}: left out: {error}", file=sys.stderr)
+            missing = missing or error
+            continue
         if report is None:
             continue
         _show(report)
         reports.append(report)
         if pictures:
             _save_worst(measure.worst, pictures[report.task])
+    if not reports and missing is not None:
+        raise missing
     if not reports:
         raise SourceError(str(data), f"has no rows for {task} with that source and split", "Try --split any")
     if json_file is not None:

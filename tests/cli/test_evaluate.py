@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rtface.cli.app import main
+from rtface.errors import ModelError
 from rtface.labels import EMOTIONS
 from rtface.options import Options
 from rtface.types import Emotion, FrameResult
@@ -86,6 +87,25 @@ def test_all_measures_what_the_data_has_labels_for(data: Path, capsys: pytest.Ca
     assert plain.iterations == low.iterations == 0
     assert plain.still_score_threshold == Options().still_score_threshold
     assert (low.still_score_threshold, low.still_max_faces) == (0.02, 500)
+
+
+def test_a_task_that_no_network_is_there_for_is_left_out_of_all(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Partial(KnowingAnalyzer):
+        def __init__(self, options: Options) -> None:
+            super().__init__(options)
+            if options.still_max_faces == 500:
+                raise ModelError("detector", "no model of the registry fits", "Add one")
+
+    monkeypatch.setattr("rtface.analyzer.Analyzer", Partial)
+    assert evaluate("all", "--data", data) == 0
+    said = capsys.readouterr()
+    assert "emotion on ferplus" in said.out and "detection: left out: detector: no model" in said.err
+    assert evaluate("all", "--data", data / "detection.parquet") == 4  # nothing is left
+    capsys.readouterr()
+    assert evaluate("detection", "--data", data) == 4
+    assert "left out" not in capsys.readouterr().err
 
 
 def test_limit_source_and_split(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
