@@ -155,9 +155,9 @@ def table(found: Sequence[AccuracyGate]) -> list[tuple[str, str, str, str, str, 
     for gate in found:
         what = f"{gate.model} {gate.engine} {gate.precision}" + (" mixed" if gate.float_layers else "")
         for head in gate.heads:
-            value = "-" if head["value"] is None else f"{head['value']:.2f}"
+            full, value = ("-" if head[name] is None else f"{head[name]:.2f}" for name in ("fp32", "value"))
             loss = "-" if head["loss"] is None else f"{head['loss']:+.2f} of {head['limit']:g}"
-            rows.append((what, head["name"], f"{head['fp32']:.2f}", value, loss, "ok" if head["passed"] else "NO"))
+            rows.append((what, head["name"], full, value, loss, "ok" if head["passed"] else "NO"))
     return rows
 
 

@@ -7,6 +7,7 @@ exactly and rounds float16 weights and tensors; what a GPU makes of them is the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,7 +141,7 @@ class _Blind:
 def compare_to_fp32(role: str, full: Figures, other: Figures) -> tuple[dict[str, Any], ...]:
     """A row for each head that was measured in both: name, fp32, value, loss, limit, passed.
 
-    A figure that is not a number in the other precision (nothing found any more) fails.
+    A figure that is not a number (nothing found, or in the other precision nothing any more) is None, and fails.
     """
     rows = []
     for head in HEADS[role]:
@@ -151,11 +152,15 @@ def compare_to_fp32(role: str, full: Figures, other: Figures) -> tuple[dict[str,
                 {
                     "name": f"{head.task} {head.metric}",
                     "output": head.output,
-                    "fp32": round(full[key], 4),
-                    "value": round(other[key], 4) if other[key] == other[key] else None,
-                    "loss": round(loss, 4) if loss == loss else None,
+                    "fp32": _rounded(full[key]),
+                    "value": _rounded(other[key]),
+                    "loss": _rounded(loss),
                     "limit": head.limit,
                     "passed": bool(loss <= head.limit),
                 }
             )
     return tuple(rows)
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None

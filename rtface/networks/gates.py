@@ -75,7 +75,10 @@ def _gate(row: dict[str, Any]) -> AccuracyGate:
     for head in gate.heads:
         if type(head["passed"]) is not bool or not isinstance(head["name"], str):
             raise TypeError(f"expected a figure with name and passed, got {head!r}")
-        if not all(math.isfinite(head[name]) for name in FIGURES if name in head):
+        missing = [name for name in FIGURES if name in head and head[name] is None]
+        if missing and (head["passed"] or "limit" in missing):
+            raise ValueError(f"expected a figure that failed where there is no number, got {head!r}")
+        if not all(math.isfinite(head[name]) for name in FIGURES if name in head and name not in missing):
             raise ValueError(f"expected finite figures, got {head!r}")
     if gate.passed and gate.failed:
         raise ValueError(f"the gate of {gate.model} passed, but {gate.failed[0]['name']} did not")

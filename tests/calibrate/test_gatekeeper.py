@@ -85,6 +85,20 @@ def test_a_head_that_loses_too_much_stays_float(tmp_path: Path, monkeypatch: pyt
     assert found[-1].float_layers == ("labels/Conv",)
 
 
+def test_a_network_that_finds_nothing_has_a_gate_that_can_be_read(tmp_path: Path) -> None:
+    nothing = {**FULL, ("landmarks", "nme_pct"): math.nan}
+    for full, other in ((FULL, nothing), (nothing, nothing)):
+        heads = compare_to_fp32("engine", full, other)
+        write_gates([made(heads=heads, passed=False)], tmp_path, "rtface calibrate clip")
+        (found,) = gates(tmp_path)
+        assert [head["name"] for head in found.failed] == ["landmarks nme_pct"]
+        assert next(row[3:] for row in table([found])) == ("-", "-", "NO")
+    text = (tmp_path / FILE).read_text()
+    (tmp_path / FILE).write_text(text.replace('"passed": false', '"passed": true'))
+    with pytest.raises(ModelError, match="no number"):
+        gates(tmp_path)
+
+
 def made(**changes: Any) -> AccuracyGate:
     heads = compare_to_fp32("engine", FULL, FULL)
     return replace(AccuracyGate("made", "aa", "trt", "int8", "", (), heads, True, "test"), **changes)
