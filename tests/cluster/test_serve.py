@@ -62,7 +62,7 @@ def test_the_page_tells_of_cameras_elsewhere_and_switches_them(cluster: Any, tmp
         assert result["camera"] == "hall"
         with urlopen(root + "/api/v1/snapshot.jpg?camera=hall", timeout=20) as answer:
             picture = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
-        assert picture is not None and picture.shape[1] == result["width"] and picture.std() > 20
+        assert picture is not None and picture.shape[1] == result["width_px"] and picture.std() > 20
         with urlopen(root + "/metrics", timeout=20) as answer:
             assert 'camera="door"' in answer.read().decode()
         body = json.dumps({"enabled": False}).encode()
