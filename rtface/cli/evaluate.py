@@ -104,10 +104,8 @@ def evaluate_command(
         reports.append(report)
         if pictures:
             _save_worst(measure.worst, pictures[report.task])
-    if not reports and missing is not None:
-        raise missing
     if not reports:
-        raise SourceError(str(data), f"has no rows for {task} with that source and split", "Try --split any")
+        raise missing or SourceError(str(data), f"has no rows for {task} with that source and split", "Try --split any")
     if json_file is not None:
         write_text(json_file, "".join(json.dumps(report.to_dict()) + "\n" for report in reports))
 

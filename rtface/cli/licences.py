@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtface.cli import flags
+from rtface.system.files import make_folder
 from rtface.system.licences import PackageTerms, packages
-from rtface.version import __version__
+from rtface.version import LICENCE, __version__
 
 if TYPE_CHECKING:
     from rtface.models import ModelEntry
-
-CODE = "Apache-2.0"
 
 licences = typer.Typer(add_completion=False)
 
@@ -55,7 +54,7 @@ def licenses_command(
 
     models = list(entries(models_dir))
     found = _installed()
-    written = None if out is None else _copy_texts(out, found, models_dir)
+    written = None if out is None else _copy_texts(out, found)
     if as_json:
         print(json.dumps(_record(models, found), default=str))
     else:
@@ -83,14 +82,14 @@ def _weights(models: Sequence[ModelEntry]) -> dict[str, list[str]]:
 
 def _record(models: Sequence[ModelEntry], found: Sequence[PackageTerms]) -> dict[str, Any]:
     return {
-        "rtface": {"version": __version__, "licence": CODE},
+        "rtface": {"version": __version__, "licence": LICENCE},
         "weights": [{"licence": terms, "names": names} for terms, names in _weights(models).items()],
         "packages": [asdict(one) for one in found],
     }
 
 
 def _print(models: Sequence[ModelEntry], found: Sequence[PackageTerms]) -> None:
-    print(f"code: rtface {__version__}, {CODE}: its LICENSE goes with every copy")
+    print(f"code: rtface {__version__}, {LICENCE}: its LICENSE goes with every copy")
     for terms, names in _weights(models).items():
         print(f"weights: {', '.join(names)}: {terms}")
     heading = None
@@ -107,7 +106,7 @@ def _print(models: Sequence[ModelEntry], found: Sequence[PackageTerms]) -> None:
             print(f"  {'':<{width}}    brings {', '.join(names)}: {terms}")
 
 
-def _copy_texts(out: Path, found: Sequence[PackageTerms], models_dir: Path | None) -> int:
+def _copy_texts(out: Path, found: Sequence[PackageTerms]) -> int:
     """Copy all texts into a folder that is new or empty; how many there are."""
     from rtface.errors import OutputError
 
@@ -121,7 +120,7 @@ def _copy_texts(out: Path, found: Sequence[PackageTerms], models_dir: Path | Non
         for path in dict.fromkeys(paths):
             if path.is_file():
                 folder = out / name
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 target = folder / path.name
                 if target.exists():  # of a part of the package, which has a text of its own
                     target = folder / f"{path.parent.name}-{path.name}"

@@ -18,20 +18,6 @@ from rtface.models.onnx_bytes import with_weights
 from rtface.system.machine import runs_int8_fast
 from rtface.system.toml import parse_toml
 
-__all__ = [
-    "PACKAGE_DIR",
-    "Metric",
-    "ModelEntry",
-    "available",
-    "card",
-    "entries",
-    "entry",
-    "find",
-    "load",
-    "read_network",
-    "verify",
-]
-
 PACKAGE_DIR = Path(__file__).parent
 _MEND = (
     "Restore it (`git checkout -- rtface/models` in a clone, else `pip install --force-reinstall rtface`); "

@@ -10,8 +10,8 @@ from rtface.errors import require
 from rtface.geometry.crop import CROP_SIZE
 from rtface.models import ModelEntry
 from rtface.system.files import write_text
+from rtface.version import LICENCE
 
-CODE_LICENCE = "Apache-2.0"
 DETECTOR_IO = (
     ["image uint8 (batch, height, width, 3) BGR, multiples of 32"],
     ["detections float32 (batch, cells, 18): x0 y0 x1 y1 px, score, 5 points px, yaw pitch roll degrees"],
@@ -97,7 +97,7 @@ def register(
             "precision": precision,
             "sha256": exported.sha256,
             "bytes": exported.bytes,
-            "code_licence": CODE_LICENCE,
+            "code_licence": LICENCE,
             "weights_licence": terms,
             "card": f"cards/{card_of(role)}.md",
             "inputs": inputs,
