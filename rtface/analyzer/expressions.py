@@ -25,9 +25,10 @@ class Expressions:
     def __call__(self, track_id: int, value: Expression, at: float) -> Expression:
         """The expression of a track on a frame, its plain numbers beginning where this face is at rest."""
         track = self._tracks.setdefault(track_id, _Track())
-        rest = track.neutral(at_rest_of(value.coefficients), at)
+        left, right, smile = at_rest_of(value.coefficients)
+        rest = track.neutral((left, right, smile), at)
         measured = measured_against(value.coefficients, *rest.tolist())
-        for blink in track.blinks(*measured.eye_open, at):
+        for blink in track.blinks(left, right, at):
             self._events.append(Event("blink", blink.at, blink.eye, track_id, duration_s=blink.duration_s))
         return measured
 
