@@ -92,14 +92,17 @@ def train_heads_command(*, config: Annotated[HeadsConfig, training(HeadsConfig)]
 
     Learns from faces with a teacher's mesh and blend shapes: python -m benchmarks.mesh labels a corpus file.
 
+    --part eyes --init RUN/last.pt teaches those heads a branch that looks at the eyes' pixels, and nothing else.
+
     Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
 
     Ctrl-C saves; the same command goes on.
     """
     require("torch", extra="train")
+    from rtface.train.eyes import train_eyes
     from rtface.train.heads import train_heads
 
-    typer.echo(train_heads(config))
+    typer.echo(train_eyes(config) if config.part == "eyes" else train_heads(config))
 
 
 @train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CACHE = cache_dir() / "corpus"
 NETWORKS = ("fast", "ifan-paper")
+PARTS = ("heads", "eyes")
 SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
 _SHARE = number(0, 1, whole=False)
 _COUNT = number(1, whole=True)
@@ -133,7 +134,11 @@ class EngineConfig(PooledConfig):
 
 @dataclass
 class HeadsConfig(PooledConfig):
-    """One training run of the heads for mesh and expression."""
+    """One training run of the heads for mesh and expression, or of their eye branch.
+
+    Raises:
+        OptionError: A value is not what its option takes, or the eye branch has no heads to belong to.
+    """
 
     batch: int = option(48, _COUNT, "Crops a step.")
     init: Path | None = option(None, maybe(path), "Begin with another run's last.pt, as far as it fits.")
@@ -142,6 +147,14 @@ class HeadsConfig(PooledConfig):
     )
     small_share: float = option(0.2, _SHARE, "Of the steps, at 96 px, for a ladder's engine.")
     warmup: int = option(200, _COUNT, "Steps in which the learning rate rises.")
+    part: str = option(
+        "heads", one_of(*PARTS), "heads, or eyes: the branch of --init's heads that looks at the eyes.", choices=PARTS
+    )
+
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)
+        if self.part == "eyes" and self.init is None:
+            raise OptionError("--part", "eyes belong to heads that are trained", "Pass --init RUN/last.pt of the heads")
 
 
 @dataclass

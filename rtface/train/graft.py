@@ -28,34 +28,47 @@ from rtface.train.trunk import Trunk, taps
 
 FEATURES = ("heads_f2", "heads_f4", "heads_f8")
 INPUTS = (*FEATURES, "heads_landmarks")
+CROPS = "heads_crops"
+"""A further input of heads with an eye branch: the network's own."""
 PREFIX = "heads."
 Batch = npt.NDArray[np.uint8]
 
 
 def load_heads(checkpoint: Path) -> Heads:
-    """The averaged weights of a heads run, in eval mode. Raises ModelError where they cannot be read."""
-    heads = Heads()
+    """The averaged weights of a heads run, with an eye branch or not, in eval mode.
+
+    Raises:
+        ModelError: They cannot be read.
+    """
+    saved = read_checkpoint(checkpoint, ("ema",))["ema"]
+    heads = Heads(eyes=any(name.startswith("eyes.") for name in saved))
     try:
-        heads.load_state_dict(read_checkpoint(checkpoint, ("ema",))["ema"])
+        heads.load_state_dict(saved)
     except RuntimeError as error:
         raise ModelError(str(checkpoint), "holds no heads", "Name the --run folder of `rtface train heads`") from error
     return heads.eval()
 
 
 def heads_graph(checkpoint: Path, size: int) -> onnx.ModelProto:
-    """The heads alone for crops of `size` px, as a float graph from `INPUTS` to `HEAD_OUTPUTS`."""
-    net = HeadsExport(rounded(load_heads(checkpoint)), size).eval()
+    """The heads alone for crops of `size` px, as a float graph from `INPUTS` (and `CROPS`) to `HEAD_OUTPUTS`."""
+    heads = rounded(load_heads(checkpoint))
+    net = HeadsExport(heads, size).eval()
     shapes = ((16, size // 2, size // 2), (32, size // 4, size // 4), (80, size // 8, size // 8), (68, 2))
+    told = [torch.zeros(2, *shape) for shape in shapes]
+    names = list(INPUTS)
+    if heads.eyes is not None:
+        told.append(torch.zeros(2, size, size, 3, dtype=torch.uint8))
+        names.append(CROPS)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # tracer notes on shapes that are constant here
         path = Path(folder) / "heads.onnx"
         torch.onnx.export(
             net,
-            tuple(torch.zeros(2, *shape) for shape in shapes),
+            tuple(told),
             path,
-            input_names=list(INPUTS),
+            input_names=names,
             output_names=list(HEAD_OUTPUTS),
-            dynamic_axes={name: {0: "faces"} for name in (*INPUTS, *HEAD_OUTPUTS)},
+            dynamic_axes={name: {0: "faces"} for name in (*names, *HEAD_OUTPUTS)},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -65,7 +78,8 @@ def heads_graph(checkpoint: Path, size: int) -> onnx.ModelProto:
 def quantised_heads(
     heads: onnx.ModelProto, base: onnx.ModelProto, trunk: Trunk, batches: Sequence[Batch]
 ) -> onnx.ModelProto:
-    """The heads' convolutions in INT8; the features come rounded as the base network rounds them.
+    """The heads' convolutions in INT8; the features come rounded as the base network rounds them. The eye branch stays
+    as it is: small, and what it measures are fractions of a pixel.
 
     Args:
         heads: Of `heads_graph`.
@@ -78,15 +92,17 @@ def quantised_heads(
         plain, quantised = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         onnx.save(split_channels(heads, "anchors"), plain)
         quant_pre_process(str(plain), str(plain), skip_symbolic_shape=True)
+        whole = onnx.load(plain)
         quantize_static(
             str(plain),
             str(quantised),
-            _Reader(trunk, batches),
+            _Reader(trunk, batches, [one.name for one in whole.graph.input]),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             op_types_to_quantize=["Conv", "Relu"],
+            nodes_to_exclude=[node.name for node in whole.graph.node if "/eyes/" in node.name],
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"CalibMovingAverage": True, "TensorQuantOverrides": scales},
         )
@@ -94,13 +110,16 @@ def quantised_heads(
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, trunk: Trunk, batches: Sequence[Batch]) -> None:
+    def __init__(self, trunk: Trunk, batches: Sequence[Batch], inputs: Sequence[str]) -> None:
         self._left: Iterator[Batch] = iter(batches)
-        self._trunk = trunk
+        self._trunk, self._inputs = trunk, inputs
 
     def get_next(self) -> dict[str, Any] | None:
         batch = next(self._left, None)
-        return None if batch is None else dict(zip(INPUTS, self._trunk.run(batch), strict=True))
+        if batch is None:
+            return None
+        told = dict(zip(INPUTS, self._trunk.run(batch), strict=True)) | {CROPS: batch}
+        return {name: told[name] for name in self._inputs}
 
 
 def _rounding(model: onnx.ModelProto, tensor: str) -> dict[str, npt.NDArray[Any]]:
@@ -124,6 +143,7 @@ def grafted(base: onnx.ModelProto, heads: onnx.ModelProto) -> onnx.ModelProto:
     joined.CopyFrom(base)
     graph, more = joined.graph, halve_weights(_without_rounding(heads)).graph
     names = dict(zip(INPUTS, (*taps(base), "landmarks"), strict=True)) | {name: name for name in HEAD_OUTPUTS}
+    names[CROPS] = graph.input[0].name
 
     def renamed(name: str) -> str:
         return names.get(name, f"{PREFIX}{name}") if name else name
@@ -211,7 +231,7 @@ def _difference(joined: onnx.ModelProto, checkpoint: Path, trunk: Trunk, crops: 
     session = onnxruntime.InferenceSession(joined.SerializeToString(), providers=["CPUExecutionProvider"])
     net = HeadsExport(rounded(load_heads(checkpoint)), size).eval()
     with torch.no_grad():
-        expected = net(*(torch.from_numpy(one) for one in trunk.run(crops)))
+        expected = net(*(torch.from_numpy(one) for one in (*trunk.run(crops), crops)))
     got = session.run(list(HEAD_OUTPUTS), {"crops": crops})
     return {
         name: float((np.abs(a.numpy() - b) / np.maximum(1, np.abs(a.numpy()))).max())

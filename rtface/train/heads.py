@@ -7,7 +7,7 @@ file). A teacher's shut eyes and open mouths are few, so faces that show somethi
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -69,7 +69,7 @@ class Labels:
 def train_heads(config: HeadsConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     parallel.alone("heads")
-    return learn(config, *_data(config))
+    return learn(config, *faces_to_learn_from(config))
 
 
 def learn(
@@ -203,8 +203,13 @@ def teaches_heads(row: LabelledImage) -> bool:
     return any(face.mesh478 is not None for face in row.faces)
 
 
-def _data(config: HeadsConfig) -> tuple[list[Sample], list[Sample], npt.NDArray[np.float64]]:
-    """Faces to learn from, those to validate on, which may be none, and the chances of the first to be drawn."""
+def faces_to_learn_from(
+    config: HeadsConfig, label: Callable[[Sequence[Sample]], None] | None = None
+) -> tuple[list[Sample], list[Sample], npt.NDArray[np.float64]]:
+    """Faces to learn from, those to validate on, which may be none, and the chances of the first to be drawn.
+
+    `label` adds labels to the first.
+    """
     sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches_heads)
     base = entry(BASES[CROP_SIZE], config.models).path
     note(describe("heads", sources, teaches_heads, without=(), base=base), config.run, config.only_open)
@@ -215,6 +220,8 @@ def _data(config: HeadsConfig) -> tuple[list[Sample], list[Sample], npt.NDArray[
         raise InputError("rtface train heads", "too few faces have 68 points and a mesh", "Add landmarks.parquet")
     groups = [[sample for sample in samples_of(some, mesh_map) if sample.mesh is not None] for some in pictures]
     training = [sample for group in groups for sample in group]
+    if label is not None:
+        label(training)
     chances = mixed([one.share for one in sources], groups) if config.sources else rarity(training)
     files = list(dict.fromkeys(file for source in sources for file in source.files))
     val = read_pictures(files, config.cache, ("val",), config.skip_bad)

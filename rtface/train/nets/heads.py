@@ -4,7 +4,8 @@ The network's own answers do not change by it: its encoder and points are frozen
 Features of strides 2, 4 and 8 meet at stride 8 (the irises need the fine ones); a few anchors of the mesh are read off
 heat maps as the 68 points are, and the 478 points follow from anchors, points and a pooled vector by one linear layer:
 a face's shape has few degrees of freedom. Blend shapes follow from the anchors and from what is seen at lids, irises,
-brows and lips: the map's features, averaged by those anchors' heat.
+brows and lips: the map's features, averaged by those anchors' heat. What they say of the eyes, a branch that looks at
+the pixels themselves says again (`nets.eyes`), where it was trained.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from rtface.labels import BLENDSHAPES
 from rtface.train.nets.blocks import ConvBN
+from rtface.train.nets.eyes import Eyes, planes_of
 from rtface.train.nets.ifan import POINTS, WIDTH, read_points
 
 MESH = 478
@@ -55,9 +57,13 @@ class HeadOutputs:
 
 
 class Heads(nn.Module):
-    """The learned part. Shapes: features of a crop of S px (16, S/2), (32, S/4), (80, S/8), and points (N, 68, 2)."""
+    """The learned part. Shapes: features of a crop of S px (16, S/2), (32, S/4), (80, S/8), and points (N, 68, 2).
 
-    def __init__(self) -> None:
+    Args:
+        eyes: Whether there is an eye branch; the crops (N, S, S, 3) that it looks at come last.
+    """
+
+    def __init__(self, eyes: bool = False) -> None:
         super().__init__()
         count = len(ANCHORS)
         self.fine = ConvBN(16, FEATURES, kernel=4, stride=4, act=False)  # patch merge of stride 2
@@ -71,17 +77,23 @@ class Heads(nn.Module):
         self.seen = nn.Conv2d(FEATURES, SEEN, 1)
         self.expression = ExpressionLayers(2 * count, 2 * POINTS + POOLED + SEEN * len(SEEN_AT))
         self.std = nn.Linear(POOLED, 1)
+        self.eyes = Eyes() if eyes else None
         nn.init.normal_(self.anchors.weight, std=0.01)
         nn.init.zeros_(self.anchors.bias)  # type: ignore[arg-type]
 
-    def forward(self, f2: Tensor, f4: Tensor, shared: Tensor, points: Tensor) -> HeadOutputs:
+    def forward(
+        self, f2: Tensor, f4: Tensor, shared: Tensor, points: Tensor, crops: Tensor | None = None
+    ) -> HeadOutputs:
         x = self.body(F.relu(self.fine(f2) + self.middle(f4) + self.coarse(shared)))
         anchors, heat = read_points(self.anchors(x).float(), len(ANCHORS))
         pooled = self.pool(x).float().mean((2, 3))
         shape = anchors.flatten(1)
         mesh = self.mesh(torch.cat((shape, points.flatten(1), pooled), 1)).reshape(-1, MESH, 2)
         rest = torch.cat((points.flatten(1), pooled, self._seen(x, heat).flatten(1)), 1)
-        return HeadOutputs(mesh, anchors, heat, self.expression(shape, rest), F.softplus(self.std(pooled)[:, 0]) * 0.05)
+        expression = self.expression(shape, rest)
+        if self.eyes is not None and crops is not None:
+            mesh, expression = self.eyes.refine(planes_of(crops), mesh, expression)
+        return HeadOutputs(mesh, anchors, heat, expression, F.softplus(self.std(pooled)[:, 0]) * 0.05)
 
     def _seen(self, x: Tensor, heat: Tensor) -> Tensor:
         """(N, points, SEEN): features where `SEEN_AT`'s heat is."""
@@ -138,14 +150,17 @@ class ExpressionLayers(nn.Module):
 
 
 class HeadsExport(nn.Module):
-    """The heads as they are grafted onto an exported network: features and its landmarks in, crop px and scores out."""
+    """The heads as they are grafted onto an exported network: features, its landmarks and, for an eye branch, crops in;
+    crop px and scores out."""
 
     def __init__(self, heads: Heads, size: int) -> None:
         super().__init__()
         self.heads, self.size = heads, size
 
-    def forward(self, f2: Tensor, f4: Tensor, shared: Tensor, landmarks: Tensor) -> tuple[Tensor, ...]:
-        told = self.heads(f2, f4, shared, (landmarks + 0.5) * (2.0 / self.size) - 1.0)
+    def forward(
+        self, f2: Tensor, f4: Tensor, shared: Tensor, landmarks: Tensor, crops: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        told = self.heads(f2, f4, shared, (landmarks + 0.5) * (2.0 / self.size) - 1.0, crops)
         return (
             (told.mesh + 1.0) * (0.5 * self.size) - 0.5,
             torch.exp(told.mesh_std * -25.0),
