@@ -175,6 +175,7 @@ class DetectorConfig(RunConfig):
     feedback: bool = option(True, switch, "Online feedback sampling; default on.")
     grow_at: float = option(0.8, _LATE, "Share of the run at which scenes grow from 256 to 320 px.")
     warmup: int = option(300, _COUNT, "Steps in which the learning rate rises.")
+    freeze: bool = option(False, switch, "Keep the first two layers as --init has them: a step takes three fifths.")
 
 
 _WEIGHT = "Weight of this loss term; 0 leaves it out."

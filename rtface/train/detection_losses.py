@@ -1,7 +1,8 @@
 """Assignment and losses of the detector.
 
 Assignment is task-aligned (Feng et al., TOOD, ICCV 2021, eqs. 1-4): a face takes the cells where score and overlap
-agree best, and the aligned overlap is also the score's target, so that the score ranks boxes by their quality.
+agree best. The score's target is how likely the best of them counts as found: a box that overlaps its face by .7 is as
+good as any, one of .5 just so; so a small or hidden face is not called unlikely for being hard to frame.
 Task weights are learned (Kendall et al., CVPR 2018, eq. 10), as MOS does.
 """
 
@@ -16,11 +17,15 @@ from torch import Tensor, nn
 
 TASKS = ("face", "box", "points", "pose")
 EMPTY = 3.0  # times that the background counts in a scene without a face: objects and textures are few
+IMPORTANCE = (2.0, 1.5, 1.0, 0.5)  # of TASKS: what is no face, or a loose box, is what users see first
+MISSED, FOUND = 0.2, 0.7  # IoU of a face's best box at which the score's target begins, and at which it is 1
 SMALL = 24.0  # px: faces below it are the small ones that feedback sampling watches
 
 
 class UncertaintyWeights(nn.Module):
-    """sum_t exp(-s_t) L_t + s_t with learned s_t in -3..2; `learned=False` keeps the initial weights.
+    """sum_t c_t (exp(-s_t) L_t + s_t) with learned s_t in -3..2; `learned=False` keeps the initial weights.
+
+    c_t is `IMPORTANCE`: the learned weights alone let each task pull on the shared layers alike.
 
     A task of which a batch has no label (its loss is exactly 0) leaves its s_t alone: it says nothing of how sure the
     network is.
@@ -35,8 +40,8 @@ class UncertaintyWeights(nn.Module):
         with torch.no_grad():
             self.log_variance.clamp_(-3.0, 2.0)  # the values, not the graph: beyond a clamp no gradient leads back
         return {
-            name: torch.exp(-s) * losses[name] + s * (losses[name].detach() != 0)
-            for name, s in zip(TASKS, self.log_variance, strict=True)
+            name: c * (torch.exp(-s) * losses[name] + s * (losses[name].detach() != 0))
+            for name, c, s in zip(TASKS, IMPORTANCE, self.log_variance, strict=True)
         }
 
 
@@ -109,7 +114,8 @@ def assign(boxes: Tensor, score: Tensor, truth: Truth, centres: Tensor, strides:
     top_agree = score.new_zeros(len(near)).scatter_reduce_(0, face, agree, "amax")
     top_iou = score.new_zeros(len(near)).scatter_reduce_(0, face, iou, "amax")
     # a just-started net overlaps nothing: the floor keeps targets from vanishing
-    return Assignment(picture, cell, face, (agree / top_agree[face] * top_iou[face]).clamp(min=0.1))
+    found = ((top_iou - MISSED) / (FOUND - MISSED)).clamp(0.0, 1.0)
+    return Assignment(picture, cell, face, (agree / top_agree[face] * found[face]).clamp(min=0.1))
 
 
 def detection_losses(

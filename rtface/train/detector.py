@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rtface.datasets.labelled import LabelledImage
+from rtface.errors import UsageError
 from rtface.train import parallel
 from rtface.train.compiling import compile_network
 from rtface.train.config import DetectorConfig
@@ -55,11 +56,11 @@ class Batches:
 
     def __init__(self, maker: SceneMaker, batch: int, feedback: Feedback) -> None:
         self.maker, self.batch, self.feedback = maker, batch, feedback
-        self.size = maker.size
+        self.closing = False
 
     def __call__(self) -> tuple[torch.Tensor, Truth, list[Scene]]:
         # read once a batch: the training thread may change them while the batch is made
-        self.maker.size, self.maker.small = self.size, self.feedback.want_small
+        self.maker.closing, self.maker.small = self.closing, self.feedback.want_small
         scenes = [self.maker() for _ in range(self.batch)]
         if not self.maker.small and self.feedback.hard:
             hard = list(self.feedback.hard)
@@ -95,6 +96,8 @@ def train_detector(config: DetectorConfig) -> Path:
     """Train (or go on training) and return the checkpoint. Ctrl-C saves before it leaves."""
     prepare(config)
     pick_device(config.device)  # a wrong name is said before minutes of reading
+    if config.freeze and config.init is None:
+        raise UsageError("--freeze", "keeps layers as they are, which are random at first", "Add --init")
     sources = config.sources or of_folder(config.data, has_boxes)
     with parallel.leader_first():
         note(describe("detector", sources, has_boxes, init=config.init), config.run, config.only_open)
@@ -139,12 +142,14 @@ def learn(config: DetectorConfig, maker: SceneMaker) -> Path:
         whole = trained if config.init.suffix == ".pt" else net  # a run's averages have the task weights too
         initialize(whole, config.init, lambda: net(make()[0].to(device)))
         run.ema.copy(trained)
+    if config.freeze:
+        net.backbone.freeze_stem()
     if config.compile:
         compile_network(net, device)
     batches = prefetch(make, depth=1)  # what feedback asks for comes two batches later, not four
     with run_session(run, batches):
         while run.progress < 1.0:
-            make.size = 320 if run.progress >= config.grow_at else 256
+            make.closing = run.progress >= config.grow_at
             images, truth, scenes = next(batches)
             centres, strides = cells(images.shape[1], images.shape[2], device)
             net.train()

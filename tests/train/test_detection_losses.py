@@ -9,6 +9,9 @@ import torch
 
 from rtface.train.detection_losses import (
     EMPTY,
+    FOUND,
+    IMPORTANCE,
+    MISSED,
     TASKS,
     Truth,
     UncertaintyWeights,
@@ -215,7 +218,19 @@ def test_fixed_weights_do_not_learn() -> None:
     assert [p.requires_grad for p in weights.parameters()] == [False]
     loss = torch.ones((), requires_grad=True)
     weights(dict.fromkeys(TASKS, loss))["face"].backward()
-    assert loss.grad == pytest.approx(2.0)
+    assert loss.grad == pytest.approx(2.0 * IMPORTANCE[TASKS.index("face")])
+
+
+def test_a_loosely_framed_face_is_no_less_a_face() -> None:
+    """The target is 1 from an overlap of `FOUND` on, and falls to its floor at `MISSED`."""
+    for overlap, expected in ((0.95, 1.0), (FOUND, 1.0), ((FOUND + MISSED) / 2, 0.5), (0.1, 0.1)):
+        boxes, score = predictions()
+        boxes[:] = torch.tensor((1000.0, 1000.0, 1016.0, 1016.0))  # but for one cell all look elsewhere
+        face = torch.tensor((19.5, 19.5, 35.5, 35.5))
+        boxes[0, FINE] = face * torch.tensor((1.0, 1.0, 0.0, 1.0))
+        boxes[0, FINE, 2] = 19.5 + 16.0 * overlap  # as much of the face as said, and nothing else
+        a = assign(boxes, score, truth([face.tolist()]), CENTRES, STRIDES)
+        assert float(a.target.max()) == pytest.approx(expected, abs=1e-5), overlap
 
 
 def test_two_faces_alike_share_no_cell() -> None:

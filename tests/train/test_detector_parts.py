@@ -52,6 +52,20 @@ def test_uncertainty_stays_where_the_losses_put_it() -> None:
     assert torch.equal(weights.log_variance, start)
 
 
+def test_a_frozen_stem_answers_the_same_and_learns_nothing() -> None:
+    torch.manual_seed(0)
+    net = DetectorNet().eval()
+    image = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    before, names = net(image), set(net.state_dict())
+    net.backbone.freeze_stem()
+    assert torch.allclose(net(image), before, atol=1e-5)
+    assert set(net.state_dict()) == names  # what is saved, averaged and exported stays the same
+    net.train()(image).square().mean().backward()
+    assert all(p.grad is None and not p.requires_grad for p in net.backbone.stem.parameters())
+    assert int(net.backbone.stem[0].bn.num_batches_tracked) == 0  # its statistics stay too
+    assert net.backbone.s8[0].conv.weight.grad.abs().sum() > 0
+
+
 def test_frozen_parts_are_not_optimised() -> None:
     trained = torch.nn.ModuleDict({"net": DetectorNet(cross_stitch=False), "weights": UncertaintyWeights(False)})
     optimised = {id(p) for group in optimizer(trained, 1e-3).param_groups for p in group["params"]}

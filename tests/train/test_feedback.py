@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtface.train.data.scene_sources import build_sources
-from rtface.train.data.scenes import Scene, SceneMaker
+from rtface.train.data.scenes import CLOSING_SIZE, Scene, SceneMaker
 from rtface.train.detector import FALSE_SCORE, SMALL_SHARE, Batches, Feedback, collate
 from tests.train.test_scenes import disc
 
@@ -58,20 +58,20 @@ def test_small_batches_replay_nothing(batches: Batches) -> None:
     assert batches.maker.small
 
 
-def test_a_new_size_begins_with_a_whole_batch(batches: Batches) -> None:
-    """The training thread asks for another size while the batch is made: that batch keeps the old one."""
+def test_the_end_begins_with_a_whole_batch(batches: Batches) -> None:
+    """The training thread asks for closing scenes while a batch is made: that batch stays as it was."""
     make, asked = batches.maker.__class__.__call__, []
 
     class Interrupted(SceneMaker):
         def __call__(self) -> Scene:
-            batches.size = 192
+            batches.closing = True
             asked.append(self.size)
             return make(self)
 
     batches.maker.__class__ = Interrupted
     assert batches()[0].shape == (8, 128, 128, 3)
-    assert batches()[0].shape == (8, 192, 192, 3)
-    assert asked == [128] * 8 + [192] * 8
+    assert batches()[0].shape == (8, CLOSING_SIZE, CLOSING_SIZE, 3)
+    assert asked == [128] * 8 + [CLOSING_SIZE] * 8
 
 
 def test_collate_lists_all_faces_with_their_picture() -> None:

@@ -13,7 +13,7 @@ from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError
 from rtface.train.data.pixel_cache import Picture
 from rtface.train.data.scene_sources import SourcePicture, build_sources, source_picture
-from rtface.train.data.scenes import Scene, SceneMaker, covered
+from rtface.train.data.scenes import CLOSING, CLOSING_SIZE, SHARES, Scene, SceneMaker, covered
 from tests.train.made import Array, a_picture
 
 CENTRE, RADIUS = (70.0, 60.0), 25.0
@@ -188,6 +188,24 @@ def test_a_head_pasted_beside_another_overlaps_it() -> None:
             pairs += 0.02 < covered(row[:4], scene.faces[-1][:4]) <= 0.5
         assert all(covered(row[:4], scene.faces[-1][:4].astype(float)) <= 0.5 for row in scene.faces[: before - 1])
     assert pairs > 8
+
+
+def test_closing_scenes_are_larger_calmer_and_of_other_sets() -> None:
+    make = SceneMaker(build_sources([disc(), a_picture("n", "negative", "train", np.zeros((9, 9, 3), np.uint8))]), 128,
+                      np.random.default_rng(0))  # fmt: skip
+    assert make().image.shape == (128, 128, 3)
+    make.closing = True
+    assert make().image.shape == (CLOSING_SIZE, CLOSING_SIZE, 3)
+    turned = []
+    for _ in range(400):
+        make()
+        turned.append(make._rolled)
+    assert 0.02 < np.mean(turned) < 0.12
+    both, closing = (dict(zip(*mix, strict=True)) for mix in make._mixes)
+    assert both["crowd"] == pytest.approx(SHARES["crowd"] / (SHARES["crowd"] + SHARES["negative"]))
+    assert closing["crowd"] == pytest.approx(CLOSING["crowd"] / (CLOSING["crowd"] + CLOSING["negative"]))
+    own = SceneMaker(build_sources([disc()]), 128, np.random.default_rng(0), {"crowd": 1.0})
+    assert own._mixes[0] == own._mixes[1]  # shares that were asked for stay
 
 
 def test_made_textures_are_trusted_to_show_no_face() -> None:

@@ -26,6 +26,9 @@ from rtface.train.data.textures import texture
 SMALLEST = 8.0  # px of the longer side; smaller faces are neither positive nor negative
 # How often a picture of each group is drawn.
 SHARES = {"crowd": 0.42, "people": 0.16, "portrait": 0.16, "masked": 0.1, "tight": 0.05, "negative": 0.11}
+# What the last scenes of a run are drawn by: whole, larger, little spoilt pictures, as the detector meets them.
+CLOSING = {"crowd": 0.55, "people": 0.2, "portrait": 0.08, "masked": 0.06, "negative": 0.11}
+CLOSING_SIZE = 320
 ROLLED = 0.2  # of the scenes turn their pictures by up to MOST_ROLL, the others by some 10 degrees
 MOST_ROLL = math.radians(60)
 PASTED = 0.2  # of the scenes get a head pasted beside one that is there
@@ -49,6 +52,8 @@ class Scene:
 class SceneMaker:
     """Draws scenes of `size` px. `small` shifts the mix to stitches of small faces (MOS's feedback asks for it).
 
+    `closing` is for the end of a run: scenes of 320 px, more of them one picture, more crowds, and a third as often
+    turned, pasted together and spoilt (YOLOX, arXiv 2107.08430, section 2.1, ends without its mosaics alike).
     `shares`: how often a picture of each group is drawn, in proportion; within a group, and within a picture, hard
     faces come more often (see `scene_sources`). Raises InputError where `groups` are empty.
     """
@@ -62,20 +67,31 @@ class SceneMaker:
     ) -> None:
         if not groups:
             raise InputError("nothing to train on", "the corpus holds no boxed faces", "Check --data")
-        self.groups, self.size, self.rng, self.small = groups, size, rng, False
-        self._names = list(shares)
-        weights = np.array([share * (name in groups) for name, share in shares.items()])
-        self._chances = weights / weights.sum()
+        self.groups, self.rng, self.small, self.closing = groups, rng, False, False
+        self._size, self._mixes = (
+            size,
+            (_chances(groups, shares), _chances(groups, CLOSING if shares is SHARES else shares)),
+        )
         self._draws = {name: np.cumsum([picture.draw for picture in group]) for name, group in groups.items()}
         self.pasted = PASTED
         self._rolled = False
 
+    @property
+    def size(self) -> int:
+        """Side of the next scene, px."""
+        return CLOSING_SIZE if self.closing else self._size
+
     def __call__(self) -> Scene:
         rng = self.rng
         kinds = ("one", "two", "three", "four", "empty")
-        weights = (0.1, 0.3, 0.3, 0.25, 0.05) if self.small else (0.46, 0.25, 0.1, 0.05, 0.14)
+        weights = (0.46, 0.25, 0.1, 0.05, 0.14)
+        if self.closing:
+            weights = (0.6, 0.15, 0.06, 0.03, 0.16)
+        elif self.small:
+            weights = (0.1, 0.3, 0.3, 0.25, 0.05)
         kind = kinds[int(rng.choice(len(kinds), p=weights))]
-        self._rolled = rng.random() < ROLLED
+        seldom = 0.33 if self.closing else 1.0
+        self._rolled = rng.random() < ROLLED * seldom
         scene = self._canvas()
         if kind == "empty":
             self._empty(scene)
@@ -83,12 +99,14 @@ class SceneMaker:
             self._one(scene)
         else:
             self._stitch(scene, kinds.index(kind) + 1)
-        if rng.random() < self.pasted:
+        if rng.random() < self.pasted * seldom:
             self._paste(scene)
         scene.image = self._photometric(scene.image)
         return scene
 
     def _photometric(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if self.closing and self.rng.random() < 0.67:
+            return image
         return photometric(image, self.rng)
 
     def _canvas(self) -> Scene:
@@ -99,7 +117,8 @@ class SceneMaker:
 
     def _pick(self, group: str | None = None) -> SourcePicture:
         if group is None or group not in self.groups:
-            group = self._names[int(self.rng.choice(len(self._names), p=self._chances))]
+            names, chances = self._mixes[self.closing]
+            group = names[int(self.rng.choice(len(names), p=chances))]
         draws = self._draws[group]
         return self.groups[group][int(np.searchsorted(draws, self.rng.random() * draws[-1], side="right"))]
 
@@ -227,6 +246,14 @@ class SceneMaker:
         scene.ignore += [row[:4] for row, is_hidden in zip(scene.faces, hidden, strict=True) if is_hidden]
         scene.faces = [row for row, is_hidden in zip(scene.faces, hidden, strict=True) if not is_hidden]
         self._place(scene, face, laying)
+
+
+def _chances(groups: Mapping[str, object], shares: Mapping[str, float]) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """Names of groups and how likely each is drawn; a group that is missing never."""
+    weights = np.array([share * (name in groups) for name, share in shares.items()])
+    if not weights.any():
+        return list(groups), np.full(len(groups), 1 / len(groups))
+    return list(shares), weights / weights.sum()
 
 
 def covered(box: npt.NDArray[Any], by: npt.NDArray[Any]) -> float:
