@@ -124,6 +124,10 @@ def _copy_texts(out: Path, found: Sequence[PackageTerms]) -> int:
                 target = folder / path.name
                 if target.exists():  # of a part of the package, which has a text of its own
                     target = folder / f"{path.parent.name}-{path.name}"
-                shutil.copyfile(path, target)
+                try:
+                    shutil.copyfile(path, target)
+                except OSError as error:
+                    why = error.strerror or "cannot be written"
+                    raise OutputError(str(target), why, "Name another folder with --out") from error
                 count += 1
     return count

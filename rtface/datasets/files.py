@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtface.errors import SourceError
+from rtface.errors import OutputError, SourceError
 
 PICTURES = (".jpg", ".png", ".jpeg", ".bmp", ".JPG", ".PNG", ".JPEG")
 
 
 def corpus_file(out: Path, name: str) -> Path:
-    """The corpus file that an --out means: itself where it says .parquet, else NAME.parquet in that folder."""
+    """The corpus file that an --out means: itself where it says .parquet, else NAME.parquet in that folder.
+
+    Raises:
+        OutputError: It is named like a file of another kind, and is no folder.
+    """
+    if re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,6}", out.suffix) and out.suffix != ".parquet" and not out.is_dir():
+        raise OutputError(str(out), "a corpus file is a .parquet file", f"Pass --out {out.with_suffix('.parquet')}")
     return out if out.suffix == ".parquet" else out / f"{name}.parquet"
 
 

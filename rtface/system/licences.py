@@ -9,7 +9,9 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
 NOT_STATED = "not stated"
-TEXTS = re.compile(r"^(licen[cs]e|copying|notice|third[-_]?party[-_]?(notices?|licen[cs]es?)|authors)", re.IGNORECASE)
+TEXTS = re.compile(
+    r"^(\w+[-_.])?(licen[cs]e|copying|notice|third[-_]?party[-_]?(notices?|licen[cs]es?)|authors)", re.IGNORECASE
+)
 """Names of files that copies of a package have to come with."""
 
 FFMPEG = "avcodec|avdevice|avfilter|avformat|avutil|postproc|swresample|swscale"

@@ -57,7 +57,12 @@ def test_help_lists_every_layout(cli: Cli) -> None:
         (["folders", "MINE", "--out", "OUT"], 2, "Did you mean folder?"),
         (["folder", "nowhere", "--out", "OUT"], 3, "nowhere: no such file"),
         (["folder", "MINE", "--out", "OUT", "--split", "dev"], 2, "expected train, val, test, unlabelled, got 'dev'"),
-        (["folder", "MINE", "--out", "MINE"], 1, "labels.csv: File exists"),
+        (["folder", "MINE", "--out", "MINE"], 1, "labels.csv: a corpus file is a .parquet file"),
+        (
+            ["folder", "MINE", "--out", "corpus.txt"],
+            1,
+            "a .parquet file. Pass --out corpus.parquet",
+        ),
         (["folder", "MINE"], 2, "--out"),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from rtface.system.licences import libraries, packages
+from rtface.system.licences import TEXTS, libraries, packages
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,11 @@ def test_others_are_not_taken_for_them(file: str) -> None:
 def test_ffmpeg_built_with_x264_is_under_the_gpl() -> None:
     together = [PurePosixPath("av.libs/libx264-d6.so.165"), PurePosixPath("av.libs/libswscale-88.so.9")]
     assert dict(libraries(together)) == {"swscale": "GPL-2.0-or-later", "x264": "GPL-2.0-or-later"}
+
+
+def test_texts_of_bundled_parts_go_along_too() -> None:
+    assert all(map(TEXTS.match, ("LICENSE", "COPYING.LESSER", "LICENSES_bundled.txt", "dragon4_LICENSE.txt", "NOTICE")))
+    assert not any(map(TEXTS.match, ("sublicensed.py", "README.md", "unnoticed")))
 
 
 def installed(site: Path, name: str, metadata: str, files: dict[str, str] | None = None) -> None:

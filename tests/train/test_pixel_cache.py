@@ -141,6 +141,8 @@ def test_a_picture_that_does_not_decode_is_named_or_left_out(
         read_pictures([path], tmp_path / "cache")
     (one,) = read_pictures([path], tmp_path / "cache", skip_bad=True)
     assert one.id == "whole" and "left out what does not decode: 1 of 2" in capsys.readouterr().err
+    read_pictures([path], tmp_path / "cache", ("val",), skip_bad=True)
+    assert capsys.readouterr().err == ""  # once a file is enough
 
 
 def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:

@@ -69,6 +69,10 @@ class Picture:
         return self._shrunk[factor]
 
 
+_told: set[Path] = set()
+"""Files whose bad pictures were told of."""
+
+
 def read_pictures(
     files: Iterable[Path], cache: Path, splits: Sequence[str] = ("train", "unlabelled"), skip_bad: bool = False
 ) -> list[Picture]:
@@ -91,7 +95,8 @@ def read_pictures(
         if bad and not skip_bad:
             why = f"{_count(len(bad))} not decode, e.g. row {bad[0]}"
             raise SourceError(str(path), why, "Pass --skip-bad to go on without them, or import the file again")
-        if bad:
+        if bad and path not in _told:  # training and validation pictures are read one after the other
+            _told.add(path)
             print(
                 f"{path}: left out what does not decode: {len(bad)} of {len(rows)}, e.g. row {bad[0]}", file=sys.stderr
             )
