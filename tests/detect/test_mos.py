@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtface.detect import MosDetector
+from rtface.detect import MosDetector, mos
 from rtface.detect.letterbox import COARSE_SMALLEST, FINE_LARGEST, still_passes, stream_view
 
 
@@ -32,6 +32,13 @@ def square(width: int, height: int, x: int, y: int, side: int) -> np.ndarray:
     return image
 
 
+@pytest.fixture
+def as_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores as the network gives them, whatever the size."""
+    monkeypatch.setattr(mos, "SIZE_DOUBT", 0.0)
+
+
+@pytest.mark.usefixtures("as_scored")
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (1280, 720), (333, 517), (320, 240)])
 @pytest.mark.parametrize("still", [False, True])
 def test_a_square_comes_back_where_it_is(size: tuple[int, int], still: bool) -> None:
@@ -44,6 +51,7 @@ def test_a_square_comes_back_where_it_is(size: tuple[int, int], still: bool) -> 
     assert found.pose[0].tolist() == [10, 20, 30] and found.scores[0] == pytest.approx(0.9)
 
 
+@pytest.mark.usefixtures("as_scored")
 def test_thresholds_of_streams_and_stills_differ() -> None:
     image = square(640, 480, 50, 100, 60)
     detector = MosDetector(square_net, score_threshold=0.5, still_score_threshold=0.3)
@@ -51,6 +59,27 @@ def test_thresholds_of_streams_and_stills_differ() -> None:
     scores = detector.detect(image, still=True).scores  # the doubtful cell stands elsewhere in each of two views
     assert scores == pytest.approx([0.9, 0.35 / 3, 0.35 / 3])  # and a closer look shows nothing there
     assert len(MosDetector(square_net, score_threshold=0.95).detect(image)) == 0
+
+
+def test_unusual_sizes_are_doubted() -> None:
+    scores, sides = np.float32([0.3, 0.5, 0.9, 0.0, 1.0]), np.float32([100.0] * 5)
+    assert mos.doubted(scores, sides) == pytest.approx(scores)
+    for side in (4.0, 16.0, 300.0):
+        less = mos.doubted(scores, np.full(5, side, np.float32))
+        assert (less[:3] < scores[:3]).all() and less[3:].tolist() == [0.0, 1.0]
+        assert (np.diff(less[[3, 0, 1, 2, 4]]) > 0).all()  # of one size, the order stays
+    (quarter,) = mos.doubted(np.float32([0.5]), np.float32([25.0]))
+    assert np.log(quarter / (1 - quarter)) == pytest.approx(-4 * mos.SIZE_DOUBT)
+
+
+@pytest.mark.parametrize("possible", [False, True])
+def test_a_doubted_face_is_left_out_but_may_be_one(possible: bool) -> None:
+    image = square(640, 480, 300, 200, 24)  # 12 px of the canvas, scored .9
+    (score,) = MosDetector(square_net).detect(image).scores
+    assert score < 0.8
+    found = MosDetector(square_net, score_threshold=0.85, possible=possible).detect(image)
+    assert len(found) == 0
+    assert (found.possible_xyxy is not None and len(found.possible_xyxy) > 0) == possible
 
 
 def test_small_faces_and_surplus_faces_are_left_out() -> None:
@@ -191,6 +220,7 @@ def test_the_detector_that_ships_takes_a_batch() -> None:
             np.testing.assert_allclose(one.scores, alone.scores, atol=1e-4)
 
 
+@pytest.mark.usefixtures("as_scored")
 def test_a_doubtful_face_of_a_still_is_looked_at_again_closer_and_in_the_mirror() -> None:
     """The mean of three looks counts where it is less; a sure face costs no look."""
     seen: list[np.ndarray] = []
