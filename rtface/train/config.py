@@ -173,9 +173,9 @@ class DetectorConfig(RunConfig):
     cross_stitch: bool = option(True, switch, "Mix the task stems by cross-stitch units; default on.")
     uncertainty: bool = option(True, switch, "Learn the task weights; default on.")
     feedback: bool = option(True, switch, "Online feedback sampling; default on.")
-    grow_at: float = option(0.8, _LATE, "Share of the run at which scenes grow from 256 to 320 px.")
+    grow_at: float = option(0.75, _LATE, "Share of the run after which scenes are of 320 px, whole and calm, not 256.")
     warmup: int = option(300, _COUNT, "Steps in which the learning rate rises.")
-    freeze: bool = option(False, switch, "Keep the first two layers as --init has them: a step takes three fifths.")
+    freeze: bool = option(False, switch, "Keep the first two layers as --init has them: a quarter faster.")
 
 
 _WEIGHT = "Weight of this loss term; 0 leaves it out."
