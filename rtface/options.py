@@ -87,7 +87,7 @@ class Options:
         "Longer side in px at which the detector sees a still: a multiple of 32 (64..4096).",
     )
     score_threshold: float = option(
-        0.52,
+        0.42,
         rules.number(0, 1, whole=False),
         "Detections below this score (0..1) are not faces, in a stream.",
     )
@@ -97,7 +97,7 @@ class Options:
         "Detections below this score (0..1) are not faces, in a still, where no track outlives a false one.",
     )
     still_min_confidence: float = option(
-        0.235,
+        0.24,
         rules.number(0, 1, whole=False),
         "Nor is what has score times quality to the power of 0.35 below this, in a still: the engine has looked too.",
         was="still_trust",
