@@ -59,7 +59,8 @@ def test_parsing_names_the_parts(face: rtface.Face) -> None:
     labels = labels_in_frame(face.parsing, 512, 512)
     for name, pixels in KNOWN_PIXELS.items():
         for x, y in pixels:
-            assert rtface.PARSING_CLASSES[labels[y, x]] == name, (name, x, y)
+            around = labels[y - 2 : y + 3, x - 2 : x + 3]  # one pixel at a seam may be anything
+            assert (around == rtface.PARSING_CLASSES.index(name)).mean() > 0.8, (name, x, y)
     # The subject's left eye is the right one in the image.
     for name, (x, y) in (("right_eye", FIVE[0]), ("left_eye", FIVE[1])):
         around = labels[round(y) - 4 : round(y) + 5, round(x) - 6 : round(x) + 7]

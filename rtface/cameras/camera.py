@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections.abc import Callable, Iterable
@@ -25,6 +26,9 @@ CLOSE_S = 15.0
 """A camera that is not closed after so long is left behind: a driver may block for ever."""
 
 
+_NUMBERS = itertools.count()
+
+
 class Camera:
     """A camera of a run; see `rtface.cameras.Cameras`.
 
@@ -39,10 +43,12 @@ class Camera:
         failed: It is given up, and that was said.
         error: Why it is not there.
         closed: Everything of it is released.
+        number: Higher than of cameras that were made before.
     """
 
     def __init__(self, spec: NamedSource, *, session: int = 1, from_file: bool = False) -> None:
         self.spec, self.name, self.from_file = spec, spec.name, from_file
+        self.number = next(_NUMBERS)
         self._session = session
         self.tried = threading.Event()
         self.may_come = self.failed = self.closed = False

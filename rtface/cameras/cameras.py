@@ -375,8 +375,9 @@ class Cameras:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Figures of the run: of all cameras, and below ``cameras`` of each by its name."""
-        each = {one.name: one.summary() for one in (*self._roster.leaving, *self._roster.cameras)}
+        """Figures of the run: of all cameras, and below ``cameras`` of each by its name, as they came."""
+        known = sorted((*self._roster.leaving, *self._roster.cameras), key=lambda one: one.number)
+        each = {one.name: one.summary() for one in known}
         whole = self._stats.record(sum(one["corrupt"] for one in each.values() if one is not None))
         whole["level_moves"] = self._together.moves
         return {**whole, "cameras": {name: one for name, one in each.items() if one is not None}}
