@@ -68,10 +68,9 @@ class SceneMaker:
         if not groups:
             raise InputError("nothing to train on", "the corpus holds no boxed faces", "Check --data")
         self.groups, self.rng, self.small, self.closing = groups, rng, False, False
-        self._size, self._mixes = (
-            size,
-            (_chances(groups, shares), _chances(groups, CLOSING if shares is SHARES else shares)),
-        )
+        self._size = size
+        at_the_end = CLOSING if shares is SHARES else shares
+        self._mixes = _chances(groups, shares), _chances(groups, at_the_end)  # by `closing`
         self._draws = {name: np.cumsum([picture.draw for picture in group]) for name, group in groups.items()}
         self.pasted = PASTED
         self._rolled = False

@@ -35,7 +35,7 @@ class Backbone(nn.Module):
         self._frozen: tuple[nn.Module, ...] = ()  # in a tuple: no part of what is saved or learned
 
     def freeze_stem(self) -> None:
-        """Keep the stem as it is from now on: on the largest maps it costs two fifths of a step."""
+        """Keep the stem as it is from now on: its maps are the largest; a step takes a fifth less."""
         for parameter in self.stem.parameters():
             parameter.requires_grad_(False)
         folded = copy.deepcopy(self.stem).eval()
