@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtface.cli import flags
-from rtface.system.files import make_folder
+from rtface.system.files import make_folder, not_written
 from rtface.system.licences import PackageTerms, packages
 from rtface.version import LICENCE, __version__
 
@@ -127,7 +127,6 @@ def _copy_texts(out: Path, found: Sequence[PackageTerms]) -> int:
                 try:
                     shutil.copyfile(path, target)
                 except OSError as error:
-                    why = error.strerror or "cannot be written"
-                    raise OutputError(str(target), why, "Name another folder with --out") from error
+                    raise not_written(str(target), error) from error
                 count += 1
     return count

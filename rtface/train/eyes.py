@@ -26,7 +26,7 @@ from rtface.train.compiling import compile_network
 from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.samples import SYNTHETIC, Sample
-from rtface.train.heads import BASES, OUTER_CORNERS, Labels, collate, faces_to_learn_from, rarity
+from rtface.train.heads import BASES, Labels, apart_pct, collate, faces_to_learn_from, rarity
 from rtface.train.losses import wing
 from rtface.train.multitask import every_share
 from rtface.train.nets.eyes import CONTOUR, EYE_POINTS, EYE_SHAPES, Frame, eye_points, eye_shapes, frame_of, planes_of
@@ -281,8 +281,7 @@ def measure(heads: Heads | None, kept: Told) -> dict[str, float]:
     if heads is not None and heads.eyes is not None:
         refined = [heads.eyes.refine(planes_of(crops), mesh, shapes) for crops, mesh, shapes in kept.parts()]
         mesh, expression = (torch.cat(some) for some in zip(*refined, strict=True))
-    ocular = (labels.mesh[:, OUTER_CORNERS[0]] - labels.mesh[:, OUTER_CORNERS[1]]).norm(dim=1)[:, None]
-    apart = 100.0 * (mesh - labels.mesh).norm(dim=2) / ocular
+    apart = apart_pct(mesh, labels.mesh)
     contour = [point for eye in EYE_POINTS for point in eye[: len(CONTOUR)]]
     figures = {"mesh_pct": apart, "iris_pct": apart[:, 468:], "lids_pct": apart[:, contour]}
     told = labels.told > 0

@@ -244,11 +244,16 @@ def validate(run: Run, trunk: Trunk, samples: Sequence[Sample]) -> dict[str, flo
     for start in range(0, len(samples), 100):
         crops, labels = collate([augment(s) for s in samples[start : start + 100]])
         out = heads(*(one.to(device) for one in trunk(crops)))
-        mesh = out.mesh.cpu()
-        ocular = (labels.mesh[:, OUTER_CORNERS[0]] - labels.mesh[:, OUTER_CORNERS[1]]).norm(dim=1)[:, None]
-        apart = 100.0 * (mesh - labels.mesh).norm(dim=2) / ocular
+        apart = apart_pct(out.mesh.cpu(), labels.mesh)
         shapes = (torch.sigmoid(out.expression.cpu()) - labels.expression).abs().mean(1) * labels.told
         sums["mesh_pct"] += float(apart.mean(1).sum())
         sums["iris_pct"] += float(apart[:, 468:].mean(1).sum())
         sums["shapes"] += float(shapes.sum())
     return {name: value / len(samples) for name, value in sums.items()}
+
+
+def apart_pct(mesh: Tensor, truth: Tensor) -> Tensor:
+    """(N, 478): how far each point of a mesh lies from the true one's, % of the outer eye corners' distance."""
+    left, right = OUTER_CORNERS
+    ocular = (truth[:, left] - truth[:, right]).norm(dim=1)[:, None]
+    return 100.0 * (mesh - truth).norm(dim=2) / ocular
