@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from rtface.errors import ModelError, OptionError
-from rtface.system.files import atomic_write, write_text
+from rtface.errors import ModelError, OptionError, OutputError
+from rtface.system.files import atomic_write, not_written, write_text
 from rtface.train import parallel
 from rtface.train.config import RunConfig
 
@@ -148,7 +148,7 @@ class Run:
         return True
 
     def save(self) -> None:
-        """Write `last.pt` whole, or leave the earlier one."""
+        """Write `last.pt` whole, or leave the earlier one. Raises OutputError where it cannot be written."""
         self._save_at = self.seconds + SAVE_EVERY_S
         if not parallel.leads():
             return
@@ -159,8 +159,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        with atomic_write(self.checkpoint) as file:
-            torch.save(state, file)
+        write_checkpoint(self.checkpoint, state)
 
     def update(self, losses: dict[str, Tensor], seen: int) -> None:
         """One optimisation step on the sum of `losses`; saves when it is time to (`FIRST_SAVE_S`, `SAVE_EVERY_S`)."""
@@ -183,7 +182,14 @@ class Run:
         self.seconds = parallel.agree(self.seconds + now - self._mark)
         self._mark = now
         if self.seconds >= self._save_at:
+            self._save_in_passing()
+
+    def _save_in_passing(self) -> None:
+        """A disk that is full for a while ends no night's training; at the run's end `save` itself raises."""
+        try:
             self.save()
+        except OutputError as error:
+            parallel.tell(f"{error}; training goes on and tries again in {SAVE_EVERY_S / 60:.0f} minutes")
 
     def pause(self) -> None:
         """Leave out of the schedule what passes until `unpause` (validation)."""
@@ -200,7 +206,7 @@ class Run:
         if self.seconds - self._checked > 60 * every_minutes or self.progress >= 1.0:
             self.pause()
             self.report(measure() if parallel.leads() else None)
-            self.save()
+            self._save_in_passing()
             self.unpause()
             self._checked = self.seconds
         elif self.step % 100 == 0:
@@ -217,9 +223,24 @@ class Run:
         parallel.tell(line)
         row = {"step": self.step, "minutes": round(self.seconds / 60, 2), "per_second": round(speed, 1)}
         if parallel.leads():
-            _append_csv(self.folder / "log.csv", {**row, **means, **(metrics or {})})
+            try:
+                _append_csv(self.folder / "log.csv", {**row, **means, **(metrics or {})})
+            except OSError as error:
+                parallel.tell(f"{not_written(str(self.folder / 'log.csv'), error)}; this row is left out")
         self._sums.clear()
         self._count, self._seen, self._reported = 0, 0, self.seconds
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint whole, or leave the earlier one. Raises OutputError where it cannot be written."""
+    # In memory first: on a full disk torch.save itself ends with a RuntimeError about positions in its archive.
+    whole = io.BytesIO()
+    torch.save(state, whole)
+    try:
+        with atomic_write(path) as file:
+            file.write(whole.getbuffer())
+    except OSError as error:
+        raise not_written(str(path), error) from error
 
 
 def read_checkpoint(path: Path, keys: Sequence[str]) -> dict[str, Any]:

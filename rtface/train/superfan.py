@@ -19,7 +19,6 @@ from torch import Tensor
 
 from rtface.datasets.labelled import LabelledImage
 from rtface.evaluate.metrics import psnr, ssim
-from rtface.system.files import atomic_write
 from rtface.tasks.enhance import SCALE
 from rtface.train import parallel
 from rtface.train.compiling import compile_network
@@ -41,6 +40,7 @@ from rtface.train.run import (
     prepare,
     read_checkpoint,
     run_session,
+    write_checkpoint,
 )
 from rtface.train.sources import of_folder
 from rtface.train.superfan_losses import FrozenEngine, Weights, critic_loss, generator_losses
@@ -68,8 +68,8 @@ class AdversarialRun(Run):
     def save(self) -> None:
         """Write the checkpoint, and the critic beside it."""
         super().save()
-        with atomic_write(self.folder / "critic.pt") as file:
-            torch.save({"net": self.critic.state_dict(), "optimizer": self.critic_optimizer.state_dict()}, file)
+        state = {"net": self.critic.state_dict(), "optimizer": self.critic_optimizer.state_dict()}
+        write_checkpoint(self.folder / "critic.pt", state)
 
     def criticise(self, made: Tensor, truth: Tensor, penalty: float) -> None:
         """One step of the critic."""

@@ -6,13 +6,15 @@ it can be told from that placing alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from rtface.datasets.labelled import FaceLabel, LabelledImage
 from rtface.geometry.crop import points5_from_landmarks
@@ -214,3 +216,15 @@ _FILES = {
     "detection": _detection,
     "negatives": _negatives,
 }
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """As on a disk that is full: no file of this process may grow beyond so many bytes."""
+    resource = pytest.importorskip("resource", reason="limits the size of files as POSIX does")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from rtface.errors import SourceError
+from rtface.errors import OutputError, SourceError
 from rtface.train.data import pixel_cache as reader
 from rtface.train.data.pixel_cache import read_pictures, stale_entries
 from tests.evaluate.made import write
-from tests.train.made import encoded, face, mask, mesh_of, picture, placed, row
+from tests.train.made import encoded, face, files_up_to, mask, mesh_of, picture, placed, row
 
 POINTS = placed(70.25, 55.5, 22, roll=7)
 IMAGE = picture(POINTS, 144, 104, seed=1)
@@ -162,3 +162,11 @@ def test_pixels_of_changed_and_gone_files_are_stale(tmp_path: Path) -> None:
     assert sorted(entry.files[0].name[:2] for entry in stale) == ["b-", "c-", "ha"]
     assert sum(entry.bytes for entry in stale) == sum(file.stat().st_size for entry in stale for file in entry.files)
     assert len(stale[0].files) == 3
+
+
+def test_a_full_disk_names_the_cache_and_what_makes_room(tmp_path: Path) -> None:
+    path = one_of_each(tmp_path / "a.parquet")
+    with files_up_to(1000), pytest.raises(OutputError, match=r"\.u8: cannot be written .*rtface train caches --cache"):
+        read_pictures([path], tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+    assert len(read_pictures([path], tmp_path / "cache")) == 2

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from rtface.errors import ModelError, OptionError
+from rtface.errors import ModelError, OptionError, OutputError
 from rtface.train.run import Ema, Run, Schedule, load, pick_device, plot_log, prefetch, read_checkpoint
+from tests.train.made import files_up_to
 
 
 def test_schedule_warms_up_then_falls_to_two_per_cent() -> None:
@@ -104,6 +105,26 @@ def test_a_step_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
     run.update({"bad": run.net(torch.full((1, 4), math.inf)).sum()}, seen=1)
     torch.testing.assert_close(run.net.weight, before)
     assert run.step == 1 and torch.isfinite(run.ema.state["weight"]).all()
+
+
+def test_a_full_disk_ends_no_training_until_the_runs_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtface.train.run.SAVE_EVERY_S", 0.0)
+    run = started(tmp_path)
+    run.save()
+    kept = run.checkpoint.read_bytes()
+    with files_up_to(100):
+        train(run, 3)  # saves each time
+        run.maybe_validate(0.0, lambda: {"a figure that needs more than the hundred bytes there are: " + 50 * "-": 1.0})
+        assert run.step == 3 and run.checkpoint.read_bytes() == kept
+        with pytest.raises(OutputError, match=r"last\.pt: cannot be written \(File too large\)\. Make room"):
+            run.save()
+    told = capsys.readouterr().err
+    assert told.count("training goes on and tries again") == 4 and told.count("this row is left out") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"] and run.checkpoint.read_bytes() == kept
+    run.save()
+    assert started(tmp_path).resume()
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "other"])

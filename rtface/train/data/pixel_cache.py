@@ -6,6 +6,7 @@ beside an index. A third file says which corpus file they are of: when that has 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import sys
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from rtface.datasets import corpus
 from rtface.datasets.labelled import FaceLabel, LabelledImage
-from rtface.errors import SourceError
+from rtface.errors import OutputError, SourceError
 from rtface.system.files import atomic_write, write_text
 from rtface.system.image_bytes import decode_pixels
 from rtface.system.json_text import parse_json
@@ -86,6 +87,7 @@ def read_pictures(
 
     Raises:
         SourceError: A file is missing or damaged, is no corpus file, or holds a picture that does not decode.
+        OutputError: The cache's disk is full.
     """
     pictures: list[Picture] = []
     for path in files:
@@ -185,6 +187,16 @@ def _index(file: Path, size: int) -> npt.NDArray[np.int64]:
 
 
 def _decode(path: Path, pixel_file: Path, index_file: Path) -> None:
+    try:
+        _decode_into(path, pixel_file, index_file)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        mend = f"Make room (rtface train caches --cache {pixel_file.parent} --delete), or name another --cache"
+        raise OutputError(str(pixel_file), f"cannot be written ({error.strerror})", mend) from error
+
+
+def _decode_into(path: Path, pixel_file: Path, index_file: Path) -> None:
     places: list[tuple[int, int, int, int]] = []
     with atomic_write(pixel_file) as out:
         for name, encoded, mask in corpus.encoded_pixels(path):
