@@ -2,6 +2,7 @@
 
     python benchmarks/false_faces.py
     python benchmarks/false_faces.py --data CORPUS --detector new=runs/detector/detector.onnx --sheet sheet.png
+    python benchmarks/false_faces.py --data CORPUS --doubt 0 --doubt .06 --doubt .11 --doubt .16 --streams
 
 The pictures are 16 that come with scikit-image and show no person: of a cat, coins, gravel, a page, stars … They were
 never trained on. A face in a still is what `rtface.analyze` returns with its defaults; in a stream, what the detector
@@ -11,6 +12,11 @@ doubtful faces get (`ap50_…`; `rtface eval detection` has the same, `rtface ev
 thresholds let through), and false faces on 760 pieces of garments, enlarged, of the corpus' open/negatives.parquet, on
 which no detector of the research weights was trained: what thresholds are chosen by. A detector given as NAME=ONNX is
 measured beside the one that ships. Prints a table, then one JSON line.
+
+With --doubt or --streams, these alone, on WIDER val. --doubt K: the network alone with K in place of what
+`rtface/detect/mos.py` takes from the logit of unusual sizes (SIZE_DOUBT). --streams: every picture as a stream's frame,
+with a stream's threshold: which share of the faces of 16, 24 and 40 px and more, as the network sees them
+(`detect_width`), is found, and which share of what is found is labelled; of as many faces a frame as there are.
 """
 
 from __future__ import annotations
@@ -44,7 +50,7 @@ from rtface.errors import require
 from rtface.evaluate.detection import MIN_HEIGHTS_PX, DetectionMeasure, match_detections
 from rtface.evaluate.measure import wanted
 from rtface.evaluate.metrics import average_precision
-from rtface.evaluate.samples import Samples
+from rtface.evaluate.samples import Sample, Samples
 from rtface.models import find, load
 from rtface.networks.open import detector_on
 from rtface.system import machine
@@ -54,6 +60,8 @@ PICTURES = (
     *("brick", "cell", "chelsea", "clock", "coffee", "coins", "grass", "gravel", "horse", "hubble_deep_field"),
     *("immunohistochemistry", "moon", "page", "retina", "rocket", "text"),
 )
+#: Every face that a curve needs, however doubtful or small.
+LOOSE = {name: value for name, value in DetectionMeasure.options.items() if name in Options.__dataclass_fields__}
 SHOWN_PX = 320  # a picture of the sheet
 
 Array = NDArray[Any]
@@ -163,12 +171,17 @@ class Curve:
         return found
 
 
+def labelled(sample: Sample) -> tuple[Array, Array]:
+    """Boxes (M, 4) of a picture's faces, and its ignore regions (K, 4), px."""
+    truths = [truth.box_xyxy for truth in sample.row.faces if truth.box_xyxy is not None]
+    return np.array(truths, np.float64).reshape(-1, 4), np.asarray(sample.row.ignore_xyxy, np.float64).reshape(-1, 4)
+
+
 def precision(detector: Detector, data: Path) -> dict[str, float]:
     """AP of the network alone (`network_ap50_…`), and of the detector, which looks at doubtful faces again."""
     network, whole = Curve(), Curve()
     for sample in Samples(data / "detection.parquet", wanted(DetectionMeasure())):
-        truths = np.array([t.box_xyxy for t in sample.row.faces if t.box_xyxy is not None], np.float64).reshape(-1, 4)
-        ignored = np.asarray(sample.row.ignore_xyxy, np.float64)
+        truths, ignored = labelled(sample)
 
         def looks(image: Array, boxes: Array, scores: Array, forward: Any, labels: Any = (truths, ignored)) -> Array:
             network.add(boxes, scores, *labels)
@@ -180,13 +193,64 @@ def precision(detector: Detector, data: Path) -> dict[str, float]:
     return {**network.figures("network_"), **whole.figures("")}
 
 
+def doubts(network: OrtEngine, options: Options, data: Path, steps: Sequence[float]) -> dict[float, dict[str, float]]:
+    """AP of the network alone with each constant of `mos.doubted`; a picture goes through the network once."""
+    curves = {step: Curve() for step in steps}
+    run, said = network.run, dict[bytes, dict[str, Array]]()
+
+    def once(canvas: Array, names: Sequence[str]) -> dict[str, Array]:
+        key = canvas.tobytes()
+        if key not in said:
+            said[key] = run(canvas, names)
+        return said[key]
+
+    alone = patch.object(mos, "second_scores", lambda image, boxes, scores, forward: scores)
+    with alone, patch.object(network, "run", once):
+        detector = detector_on(network, options)
+        for sample in Samples(data / "detection.parquet", wanted(DetectionMeasure())):
+            said.clear()
+            for step, curve in curves.items():
+                with patch.object(mos, "SIZE_DOUBT", step):
+                    found = detector.detect(sample.image, still=True)
+                curve.add(found.boxes_xyxy, found.scores, *labelled(sample))
+    return {step: curve.figures("network_") for step, curve in curves.items()}
+
+
+def streamed(detector: Detector, data: Path, width: int) -> dict[str, float]:
+    """Found and right in %, of pictures seen as frames whose longer side is `width` px; sizes are in px of that."""
+    counts = {size: np.zeros(3, np.int64) for size in MIN_HEIGHTS_PX}  # right, found, labelled
+    for sample in Samples(data / "detection.parquet", wanted(DetectionMeasure())):
+        found, scale = detector.detect(sample.image), width / max(sample.image.shape[:2])
+        boxes, (truths, ignored) = found.boxes_xyxy.astype(np.float64) * scale, labelled(sample)
+        truths, ignored = truths * scale, ignored * scale
+        for size, count in counts.items():
+            counted, hits = match_detections(boxes, found.scores, truths, size, ignored)
+            count += hits.sum(), counted.sum(), (truths[:, 3] - truths[:, 1] >= size).sum()
+    figures = {}
+    for place, name in ((2, "recall"), (1, "precision")):
+        for size, count in counts.items():
+            figures[f"{name}_{size}px_pct"] = round(100 * int(count[0]) / max(int(count[place]), 1), 1)
+    return figures
+
+
+def on_wider(network: OrtEngine, options: Options, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """What --doubt and --streams ask for: row of the table → figures."""
+    rows = {}
+    if args.doubt:
+        for step, figures in doubts(network, replace(options, **LOOSE), args.data, args.doubt).items():
+            rows[f"doubt {step:g}"] = figures
+    if args.streams:
+        crowds = replace(options, max_faces=LOOSE["still_max_faces"], min_face_px=LOOSE["min_face_px"])
+        rows["stream"] = streamed(detector_on(network, crowds), args.data, options.detect_width)
+    return rows
+
+
 def measure(network: OrtEngine, options: Options, data: Path | None, marked: list[Array] | None) -> dict[str, Any]:
     """Figures of one detector."""
-    loose = {name: value for name, value in DetectionMeasure.options.items() if name in Options.__dataclass_fields__}
     with Analyzer(options, detector=detector_on(network, options)) as analyzer:  # it closes the network at its end
         found = false_faces(detector_on(network, options), analyzer, marked)
         pieces = {} if data is None else false_enlarged(analyzer, data)
-        figures = {} if data is None else precision(detector_on(network, replace(options, **loose)), data)
+        figures = {} if data is None else precision(detector_on(network, replace(options, **LOOSE)), data)
     return {
         "false_stills": sum(len(one["still"]) for one in found.values()),
         "false_streams": sum(len(one["stream"]) for one in found.values()),
@@ -208,12 +272,15 @@ def detectors(given: Sequence[str]) -> dict[str, OrtEngine]:
 def text(arms: dict[str, dict[str, Any]]) -> str:
     """The table, and what was found where."""
     names = [name for name in next(iter(arms.values())) if name != "found"]
-    lines = [table(("detector", *names), [(arm, *(str(figures[n]) for n in names)) for arm, figures in arms.items()])]
+    said = [table(("detector", *names), [(arm, *(str(figures[n]) for n in names)) for arm, figures in arms.items()])]
     for arm, figures in arms.items():
-        lines += [
-            f"{arm}: {name} still {one['still']} stream {one['stream']}" for name, one in figures["found"].items()
-        ]
-    return "\n".join(lines)
+        said += [f"{arm}: {name} still {one['still']} stream {one['stream']}" for name, one in figures["found"].items()]
+    return "\n".join(said)
+
+
+def lines(rows: dict[str, dict[str, float]]) -> str:
+    """A line a row: its name, then its figures, each after its own name."""
+    return "\n".join(f"  {row}: " + "  ".join(f"{n} {v}" for n, v in figures.items()) for row, figures in rows.items())
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -221,9 +288,14 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of the corpus, for AP on WIDER val")
     parser.add_argument("--detector", action="append", default=[], metavar="NAME=ONNX", help="another; repeatable")
     parser.add_argument("--set", dest="options", action="append", default=[], metavar="NAME=VALUE", help="an option")
+    parser.add_argument("--doubt", type=float, action="append", metavar="K", help="in SIZE_DOUBT's place; repeatable")
+    parser.add_argument("--streams", action="store_true", help="WIDER val as frames of a stream")
     parser.add_argument("--cost", type=int, metavar="N", help="CPU time of second looks on N pictures of --data alone")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw what stills return, a row a detector")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.data is None and (args.doubt or args.streams or args.cost):
+        parser.error("--doubt, --streams and --cost need --data CORPUS")
+    return args
 
 
 def main() -> None:
@@ -232,6 +304,11 @@ def main() -> None:
     if args.cost:
         network = OrtEngine(load(find("detector")), "detector", threads=1)
         print(json.dumps({**cost(detector_on(network, options), args.data, args.cost), "machine": machine.facts()}))
+        return
+    if args.doubt or args.streams:
+        found = {name: on_wider(network, options, args) for name, network in detectors(args.detector).items()}
+        print("\n\n".join(f"{name}\n{lines(rows)}" for name, rows in found.items()))
+        print(json.dumps({"schema": SCHEMA, "wider": found, "machine": machine.facts()}))
         return
     arms, rows = {}, []
     for name, network in detectors(args.detector).items():
