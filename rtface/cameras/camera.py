@@ -63,9 +63,14 @@ class Camera:
         self._met: OutputError | None = None
         self._summary: dict[str, Any] | None = None
 
+    @property
+    def next_session(self) -> int:
+        """Of its next connection, which leaves alone what was written before."""
+        return self._session + (self._opening is not None)
+
     def again(self, spec: NamedSource) -> Camera:
         """The same camera once more: a new connection, with outputs of its own."""
-        return Camera(spec, session=self._session + (self._opening is not None), from_file=self.from_file)
+        return Camera(spec, session=self.next_session, from_file=self.from_file)
 
     @property
     def state(self) -> str:

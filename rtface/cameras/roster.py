@@ -40,6 +40,7 @@ class Roster:
         self._lock = threading.RLock()
         self._cameras: dict[str, Camera] = {}
         self._leaving: list[Camera] = []
+        self._sessions: dict[str, int] = {}  # of those that are gone, should they come back
         self._opens = False  # the run has begun
         for spec in () if self._file is None else self._file.read():
             self.add(spec, from_file=True)
@@ -85,7 +86,8 @@ class Roster:
         """
         with self._lock:
             name = name_for(spec, self._cameras)
-            camera = self._cameras[name] = Camera(replace(spec, name=name), from_file=from_file)
+            session = self._sessions.pop(name, 1)
+            camera = self._cameras[name] = Camera(replace(spec, name=name), session=session, from_file=from_file)
             self._open(camera)
             return name
 
@@ -102,6 +104,7 @@ class Roster:
         with self._lock:
             camera = self.known(name)
             del self._cameras[name]
+            self._sessions[name] = camera.next_session
         self.close(camera)
         self._note(Event("camera_removed", self._clock.now(), "", camera=name))
 

@@ -273,6 +273,25 @@ def test_a_camera_switched_off_is_closed_and_its_file_is_left_whole_when_it_is_o
     assert json.loads((tmp_path / "door-2.jsonl").read_text().splitlines()[0])["camera"] == "door"
 
 
+def test_a_camera_that_is_taken_away_and_comes_back_leaves_what_was_written_whole(tmp_path: Path) -> None:
+    first, second, third, hall = sources = [Gated(0), Gated(0), Gated(0), Gated(1)]
+    for source in sources:
+        source.may.set()
+    outputs = [str(tmp_path / "{camera}.jsonl")]
+    with (
+        analyzer() as own,
+        Cameras({"door": first, "hall": hall}, analyzer=own, outputs=outputs, overwrite=True) as cameras,
+    ):
+        for source in (second, third):
+            until(cameras, lambda: cameras.summary["cameras"].get("door", {}).get("frames", 0) > 1)
+            cameras.remove("door")
+            cameras.add(source, "door")
+        until(cameras, lambda: (tmp_path / "door-3.jsonl").exists() and cameras.state("door") == "on")
+    for name in ("door", "door-2"):
+        header, *_, summary = map(json.loads, (tmp_path / f"{name}.jsonl").read_text().splitlines())
+        assert header["camera"] == "door" and summary["kind"] == "summary"
+
+
 def test_the_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named_sources, "WATCH_S", 0.0)
     events: list[Event] = []
