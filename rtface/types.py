@@ -390,11 +390,12 @@ class Event:
     Attributes:
         kind: "source_lost", "source_back", "source_awaited" (it is not there at the start) or "source_frozen" (the same
             picture again and again), of a camera or stream; "output_lost" or "output_back", of an output's receiver;
-            "part_left", a file of a killed run; "emotion_onset", "emotion_offset" or "blink", of a face; those
-            of `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
-            "nobody", of a camera; "camera_on" (it is open), "camera_off" (it was switched off), "camera_failed" (it
-            is given up) and "camera_removed", of one of several cameras, and "cameras_unread", of the file that lists
-            them; "engine_changed", where a plan of TensorRT's is ready or a GPU has failed.
+            "part_left", a file of a killed run; "emotion_onset", "emotion_offset" or "blink", of a face; those of
+            `rtface.Audience`: "arrived", "left", "look_start", "look_end" and "smile", of a visitor, "someone" and
+            "nobody", of a camera; "camera_on" (it is open), "camera_off" (it is switched off), "camera_failed" (it is
+            given up), "camera_moved" (to another node of a cluster) and "camera_removed", of one of several cameras,
+            and "cameras_unread", of the file that lists them; "engine_changed", where a plan of TensorRT's is ready or
+            a GPU has failed.
         at: When, in seconds: of the monotonic clock for a source, of the frames' own time for a face.
         what: Why the source was lost; the emotion's label; "both" eyes, or which one, of a blink; whether a visitor was
             "near" or "far"; by what a look was measured, "pose" or "gaze"; what ran the network before, and what runs

@@ -73,10 +73,12 @@ class Roster:
         """Open those that are on, and from now on those that come; which."""
         with self._lock:
             self._opens = True
-            cameras = [camera for camera in self._cameras.values() if camera.spec.enabled]
+            cameras = list(self._cameras.values())
             for camera in cameras:
-                self._open_camera(camera)
-        return cameras
+                self._open(camera)
+        for camera in cameras:
+            self._tell_if_off(camera)
+        return [camera for camera in cameras if camera.spec.enabled]
 
     def add(self, spec: NamedSource, *, from_file: bool = False) -> str:
         """A further camera; its name.
@@ -89,11 +91,17 @@ class Roster:
             session = self._sessions.pop(name, 1)
             camera = self._cameras[name] = Camera(replace(spec, name=name), session=session, from_file=from_file)
             self._open(camera)
-            return name
+        self._tell_if_off(camera)
+        return name
 
     def _open(self, camera: Camera) -> None:
         if self._opens and camera.spec.enabled:
             self._open_camera(camera)
+
+    def _tell_if_off(self, camera: Camera) -> None:
+        """Without the lock: who is told may ask."""
+        if self._opens and not camera.spec.enabled:
+            self._note(Event("camera_off", self._clock.now(), "switched off", camera=camera.name))
 
     def remove(self, name: str) -> None:
         """No more of this camera.
@@ -118,14 +126,16 @@ class Roster:
             camera = self.known(name)
             if camera.spec.enabled == on:
                 return
-            self._replace(camera, replace(camera.spec, enabled=on))
-        if not on:
-            self._note(Event("camera_off", self._clock.now(), "switched off", camera=name))
+            camera = self._replaced(replace(camera.spec, enabled=on))
+        self._tell_if_off(camera)
 
-    def _replace(self, camera: Camera, spec: NamedSource) -> None:
-        self._cameras[spec.name] = camera.again(spec)
-        self._open(self._cameras[spec.name])
-        self.close(camera)
+    def _replaced(self, spec: NamedSource) -> Camera:
+        """The camera of that name once more, as it is to be now."""
+        before = self._cameras[spec.name]
+        camera = self._cameras[spec.name] = before.again(spec)
+        self._open(camera)
+        self.close(before)
+        return camera
 
     def close(self, camera: Camera) -> None:
         """Close a camera beside the run."""
@@ -198,7 +208,8 @@ class Roster:
             camera.change(spec)
         else:
             with self._lock:
-                self._replace(camera, spec)
+                camera = self._replaced(spec)
+            self._tell_if_off(camera)
 
     def _unread(self, why: str) -> None:
         self._note(Event("cameras_unread", self._clock.now(), why))

@@ -76,6 +76,7 @@ def print_event(event: Event) -> None:
         "camera_on": "on",
         "camera_off": "off",
         "camera_removed": "removed",
+        "camera_moved": f"moved {event.what}{lasted}",
         "camera_failed": f"given up ({event.what})",
         "cameras_unread": event.what,
         "part_left": event.what,

@@ -33,6 +33,8 @@ from rtface.types import Event
 
 #: A thread that only runs Python holds the others up for so long, s; Python's own 5 ms would be in every frame's age.
 SWITCH_S = 0.0005
+#: Events by which a camera that the file has now is first heard of; one that is not open has told nothing else.
+APPEARING = ("camera_on", "camera_off", "camera_failed", "source_awaited")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +217,7 @@ class Serving:
 
     def _note(self, name: str, event: Event) -> None:
         if name:
-            if event.kind == "camera_on":  # on a cluster nothing else tells the hub of one that the file has now
+            if event.kind in APPEARING and not isinstance(self._run, Stream) and name in self._run.names:
                 self.hub.add(name)
             self.hub.note(name, event)
         if self._on_event is not None:

@@ -130,6 +130,23 @@ def test_a_listed_camera_is_switched_off_and_on(monkeypatch: pytest.MonkeyPatch,
         assert ask(served, "/api/v1/cameras/shed", "PATCH", {"enabled": True})[0] == 404
 
 
+def test_a_listed_camera_that_is_off_at_first_is_told_as_off_and_switched_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rtface.capture.named, "WATCH_S", 0.05)
+    file = tmp_path / "cameras.toml"
+    file.write_text('[door]\nsource = "demo"\n[hall]\nsource = "demo"\nenabled = false\n')
+    with serving(monkeypatch, file=file) as served:
+        wait_for(lambda: ask(served, "/readyz")[0] == 200)
+        assert states(served)["hall"]["off"] and states(served)["hall"]["why"] == "switched off"
+        ask(served, "/api/v1/cameras/hall", "PATCH", {"enabled": True})
+        wait_for(lambda: states(served)["hall"]["up"])
+        more = '[yard]\nsource = "none.mp4"\n[shed]\nsource = "demo"\nenabled = false\n'
+        file.write_text(file.read_text() + more)
+        wait_for(lambda: states(served).get("shed", {}).get("off"))
+        wait_for(lambda: states(served).get("yard", {}).get("why") == "does not exist")
+
+
 def test_a_camera_that_leaves_the_file_leaves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(rtface.capture.named, "WATCH_S", 0.05)
     file = tmp_path / "cameras.toml"
