@@ -38,6 +38,7 @@ class Camera:
         from_file: The file lists it.
 
     Attributes:
+        listed: As a list, such as the file, named it last; it may have been switched on or off since.
         tried: It was opened, or could not be at the first try.
         may_come: It was not there, and is tried again.
         failed: It is given up, and that was said.
@@ -47,7 +48,7 @@ class Camera:
     """
 
     def __init__(self, spec: NamedSource, *, session: int = 1, from_file: bool = False) -> None:
-        self.spec, self.name, self.from_file = spec, spec.name, from_file
+        self.spec, self.name, self.from_file, self.listed = spec, spec.name, from_file, spec
         self.number = next(_NUMBERS)
         self._session = session
         self.tried = threading.Event()
@@ -70,7 +71,9 @@ class Camera:
 
     def again(self, spec: NamedSource) -> Camera:
         """The same camera once more: a new connection, with outputs of its own."""
-        return Camera(spec, session=self.next_session, from_file=self.from_file)
+        camera = Camera(spec, session=self.next_session, from_file=self.from_file)
+        camera.listed = self.listed
+        return camera
 
     @property
     def state(self) -> str:

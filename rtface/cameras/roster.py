@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rtface.cameras.camera import Camera
-from rtface.capture.named import CamerasFile, NamedSource, name_for
+from rtface.capture.named import CamerasFile, NamedSource, changed, name_for
 from rtface.errors import OutputError, RtfaceError, UsageError
 from rtface.system.clock import Clock
 from rtface.types import Event
@@ -197,11 +197,12 @@ class Roster:
                     self.add(spec, from_file=from_file)
                 except UsageError as error:  # a camera of the command line has that name
                     self._unread(f"{error.what}: {error.why}")
-            elif there[name].spec != spec:
+            elif there[name].listed != spec:
                 self._take_over(there[name], spec)
 
     def _take_over(self, camera: Camera, spec: NamedSource) -> None:
-        before = camera.spec
+        before, listed, camera.listed = camera.spec, camera.listed, spec
+        spec = changed(before, listed, spec)
         if replace(before, enabled=spec.enabled) == spec:
             self.enable(spec.name, spec.enabled)
         elif replace(before, priority=spec.priority, max_level=spec.max_level) == spec:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -135,6 +135,17 @@ def read_cameras(path: Path) -> list[NamedSource]:
             raise InputError(what, "has no source", f'Write [{name}] and below it source = "rtsp://…"')
         found.append(_from_table(what, name, table))
     return found
+
+
+def changed(now: NamedSource, before: NamedSource, after: NamedSource) -> NamedSource:
+    """What a camera is to be when a list names it otherwise; one that was switched off since stays off, unless the
+    list itself says otherwise than before.
+
+    Args:
+        now: As it is.
+        before, after: As the list named it, and names it.
+    """
+    return after if after.enabled != before.enabled else replace(after, enabled=now.enabled)
 
 
 class CamerasFile:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rtface.capture.named import CamerasFile, NamedSource, name_for, named
+from rtface.capture.named import CamerasFile, NamedSource, changed, name_for, named
 from rtface.capture.source import Source
 from rtface.cluster.actors import TAKE_S, Group, Host, Placement, begin_actor
 from rtface.cluster.connection import LOCAL, connected
@@ -94,7 +94,7 @@ class ClusterCameras:
             found.append(replace(one, name=name_for(one, [other.name for other in found])))
         if not found:
             raise UsageError("cameras", "there is none", "Name some, or --cameras cameras.toml")
-        self._listed = {one.name for one in listed}
+        self._listed = {one.name: one for one in listed}  # as the file names them
         place = placement or Placement()
         self._placement = replace(place, spares=0) if address == LOCAL else place
         options = options or Options.load()
@@ -398,19 +398,21 @@ class ClusterCameras:
     def _relist(self, wanted: Mapping[str, NamedSource]) -> None:
         told: list[Host] = []
         with self._lock:
-            for name in self._listed - wanted.keys():
+            for name in self._listed.keys() - wanted.keys():
                 self._note(Event("camera_removed", time.monotonic(), "", camera=name))
                 self._leave(name)
             for name, spec in wanted.items():
                 if name in self._listed:
                     group = self._group_of(name)
-                    if group.cameras[name] != spec:
-                        group.cameras[name] = spec
+                    wished = changed(group.cameras[name], self._listed[name], spec)
+                    self._listed[name] = spec
+                    if group.cameras[name] != wished:
+                        group.cameras[name] = wished
                         told.append(group.host)
                 elif name in self.names:
                     self._unread(f"{name}: names two cameras")
                 else:
-                    self._listed.add(name)
+                    self._listed[name] = spec
                     told.append(self._join(spec).host)
         for host in dict.fromkeys(told):
             self._begin(host) if host.actor is None else self._tell(host)
@@ -418,7 +420,7 @@ class ClusterCameras:
     def _leave(self, name: str, error: BaseException | None = None) -> None:
         """No more of this camera: its outputs become whole."""
         with self._lock:
-            self._listed.discard(name)
+            self._listed.pop(name, None)
             group = self._group_of(name)
             del group.cameras[name]
             group.returning.discard(name)

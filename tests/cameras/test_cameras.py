@@ -307,6 +307,27 @@ def test_the_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert cameras.names == ("b", "c")  # as it was
 
 
+def test_what_was_switched_off_stays_off_when_the_file_changes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named_sources, "WATCH_S", 0.0)
+    a, b = '[a]\nsource = "demo"\nloop = true\n', '[b]\nsource = "demo"\nloop = true\n'
+    file = tmp_path / "cameras.toml"
+    file.write_text(a + b)
+    with analyzer() as own, Cameras(file=file, analyzer=own) as cameras:
+        next(cameras)
+        cameras.enable("a", False)
+        for change in ('[c]\nsource = "demo"\n', '[d]\nsource = "demo"\n'):
+            file.write_text(a + "mirror = true\n" * ("[d]" in change) + b + change)
+            until(cameras, lambda: change[1] in cameras.names)  # noqa: B023
+            assert cameras.state("a") == "off"
+        file.write_text(a + "enabled = false\n" + b)
+        until(cameras, lambda: cameras.names == ("a", "b"))
+        assert cameras.state("a") == "off"
+        file.write_text(a + b)
+        until(cameras, lambda: cameras.state("a") == "on")
+
+
 def test_a_stop_from_another_thread_ends_it_and_all_sources() -> None:
     sources = [Gated(0), Gated(1)]  # give nothing
     with analyzer() as own, Cameras(sources, analyzer=own) as cameras:

@@ -128,6 +128,10 @@ def test_a_camera_that_is_not_there_harms_no_other(monkeypatch: pytest.MonkeyPat
     assert [event.camera for event in events if event.kind == "camera_failed"] == ["gone"]
 
 
+def opened(events: list[Event]) -> list[str]:
+    return [event.camera for event in events if event.kind == "camera_on"]
+
+
 def test_the_file_is_read_again_while_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ray = faked(monkeypatch, a=2)
     file = tmp_path / "cameras.toml"
@@ -142,6 +146,11 @@ def test_the_file_is_read_again_while_it_runs(monkeypatch: pytest.MonkeyPatch, t
         file.write_text(text.format("door") + text.format("hall"))
         until(results, seen, lambda: seen["hall"] > 2)
         assert cameras.listed == ("door", "hall")
+        cameras.enable("hall", False)
+        file.write_text(text.format("door") + "mirror = true\n" + text.format("hall"))
+        until(results, seen, lambda: opened(events).count("door") == 2)
+        assert opened(events).count("hall") == 1  # it stays off
+        cameras.enable("hall", True)
         file.write_text("[door")
         until(results, seen, lambda: any(event.kind == "cameras_unread" for event in events))
         assert cameras.listed == ("door", "hall")
