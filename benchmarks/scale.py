@@ -128,7 +128,7 @@ def gathering(scene: Scene, options: Options, count: int) -> dict[str, dict[str,
 
         def gather(sent: Sequence[bytes] = sent, hub: Hub = hub) -> int:
             for number in range(count):
-                (result,), _ = at_head(pickle.loads(sent[number % len(sent)]), time.monotonic())
+                (result,), _ = at_head(batch := pickle.loads(sent[number % len(sent)]), time.monotonic() - batch.now)
                 hub.put("a", result)
             while hub.cameras["a"].sequence == 0 or hub._inbox:
                 time.sleep(0.01)

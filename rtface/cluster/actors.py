@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtface.capture.named import NamedSource
-from rtface.cluster.group import CameraGroup, packed
+from rtface.cluster.group import CameraGroup, NodeClock, packed
 from rtface.options import Options
 from rtface.version import __version__
 
@@ -63,6 +63,7 @@ class Host:
         actor: Ray's handle.
         asked: The answer that is awaited; None = it is asked again at `due_at`.
         node: The beginning of the id of the node that it was on last.
+        clock: Of that node.
         answers: It has answered, and not failed since …
         ready: … and its networks are open.
         silent_since: Since when it does not answer.
@@ -77,6 +78,7 @@ class Host:
     asked: Any = None
     due_at: float = 0.0
     node: str = ""
+    clock: NodeClock = field(default_factory=NodeClock)
     answers: bool = False
     ready: bool = False
     silent_since: float | None = None

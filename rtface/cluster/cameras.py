@@ -17,7 +17,7 @@ from rtface.capture.named import CamerasFile, NamedSource, changed, name_for, na
 from rtface.capture.source import Source
 from rtface.cluster.actors import TAKE_S, Group, Host, Placement, begin_actor
 from rtface.cluster.connection import LOCAL, connected
-from rtface.cluster.group import Batch, at_head
+from rtface.cluster.group import Batch, NodeClock, at_head
 from rtface.cluster.outputs import HeadOutputs
 from rtface.errors import OutputError, RtfaceError, UsageError
 from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
@@ -107,6 +107,7 @@ class ClusterCameras:
         self._changes: dict[str, Any] = {}
         self._looked: dict[str, tuple[float, str]] = {}
         self._pictures: dict[str, tuple[FrameResult, bytes, str]] = {}
+        self._newest_at: dict[str, float] = {}
         self._lock = threading.RLock()  # of who has which cameras
         self.run, self._stopping = uuid.uuid4().hex[:8], False
         self._hosts: list[Host] = []
@@ -297,6 +298,8 @@ class ClusterCameras:
 
     def _take(self, host: Host, batch: Batch) -> None:
         now = time.monotonic()
+        if host.node != batch.node:
+            host.clock = NodeClock()
         host.node, host.answers, host.ready, host.silent_since = batch.node, True, batch.ready, None
         if host.group is None:
             orphans = next((one for one in self._groups if not one.host.answers and one.lost_at is not None), None)
@@ -311,7 +314,7 @@ class ClusterCameras:
 
     def _gather(self, group: Group, batch: Batch, now: float) -> None:
         """Results and events; not those of cameras that have moved on, or were switched off."""
-        results, events = at_head(batch, now)
+        results, events = at_head(batch, group.host.clock.ahead_s(batch, now))
         for event in events:
             if event.camera in group.cameras and event.kind != "camera_removed":
                 self._note(event)
@@ -321,10 +324,16 @@ class ClusterCameras:
                 continue
             if result.camera in group.returning:
                 self._back(group, result.camera, now)
+            result = self._after_the_last(result)
             self._ready.append(result)
             if result.camera in batch.pictures:
                 how = self._looked.get(result.camera, (0.0, ""))[1]
                 self._pictures[result.camera] = result, batch.pictures[result.camera], how
+
+    def _after_the_last(self, result: FrameResult) -> FrameResult:
+        """A camera's time does not go back, though what is known of its node's clock becomes better."""
+        at = self._newest_at[result.camera] = max(self._newest_at.get(result.camera, 0.0), result.captured_at)
+        return result if at == result.captured_at else replace(result, frame=replace(result.frame, captured_at=at))
 
     def _fail(self, host: Host, why: str) -> None:
         """Its networks cannot run: it is begun again after a pause."""
@@ -423,6 +432,7 @@ class ClusterCameras:
             self._listed.pop(name, None)
             group = self._group_of(name)
             del group.cameras[name]
+            self._newest_at.pop(name, None)
             group.returning.discard(name)
             if not group.cameras:
                 self._groups.remove(group)

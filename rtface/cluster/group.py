@@ -6,6 +6,7 @@ over a dead one's at once, and one that Ray has begun again opens nothing that w
 
 from __future__ import annotations
 
+import math
 import pickle
 import threading
 import time
@@ -27,6 +28,9 @@ from rtface.types import Event, FrameResult
 
 KEPT = 8
 """Results of a camera that wait to be fetched: if nobody does, the oldest go."""
+
+CLOCK_S = 10.0
+"""How far a node's clock is behind is told by the answers of the last one or two such times."""
 
 Packed = tuple[bytes, NamedSource]
 """A camera on its way: its source, pickled, and the rest. What is the same bytes as before is left as it is."""
@@ -191,11 +195,29 @@ def packed(spec: NamedSource) -> Packed:
     return pickle.dumps(spec.source), replace(spec, source=0)
 
 
-def at_head(batch: Batch, now: float) -> tuple[list[FrameResult], list[Event]]:
-    """Results and events by the head's monotonic clock, which says `now`; the way here is not counted."""
-    shift = now - batch.now
-    events = [replace(event, at=event.at + shift) for event in batch.events]
-    return [_moved(result, shape, shift) for result, shape in batch.results], events
+class NodeClock:
+    """How far the head's monotonic clock is ahead of a node's.
+
+    What came quickest of late was under way for the shortest time, and tells most nearly. By each answer alone a frame
+    could seem to be older than the one before it, and whoever counts visitors would begin anew.
+    """
+
+    def __init__(self) -> None:
+        self._least = self._before = math.inf
+        self._since = -math.inf
+
+    def ahead_s(self, batch: Batch, now: float) -> float:
+        """Seconds, told by an answer that came `now`, and those before it."""
+        if now - self._since > CLOCK_S:  # the clocks drift, and one may have been asleep
+            self._before, self._least, self._since = self._least, math.inf, now
+        self._least = min(self._least, now - batch.now)
+        return min(self._before, self._least)
+
+
+def at_head(batch: Batch, ahead_s: float) -> tuple[list[FrameResult], list[Event]]:
+    """Results and events by the head's monotonic clock, which is so far ahead of the node's."""
+    events = [replace(event, at=event.at + ahead_s) for event in batch.events]
+    return [_moved(result, shape, ahead_s) for result, shape in batch.results], events
 
 
 def _moved(result: FrameResult, shape: tuple[int, int], shift: float) -> FrameResult:

@@ -12,7 +12,7 @@ import pytest
 from rtface.capture.named import NamedSource
 from rtface.cluster.actors import Placement
 from rtface.cluster.cameras import ClusterCameras
-from rtface.cluster.group import Batch, at_head
+from rtface.cluster.group import Batch, NodeClock, at_head
 from rtface.errors import UsageError
 from rtface.options import Options
 from rtface.types import Event, Frame, FrameResult
@@ -37,10 +37,21 @@ def test_times_of_another_machine_become_this_ones() -> None:
     frame = Frame(np.zeros((0, 0, 3), np.uint8), 7, captured_at=99.5)
     result = FrameResult(frame, camera="door", events=(Event("smile", 99.0, ""),))
     batch = Batch([(result, (480, 640))], [Event("source_lost", 98.0, "")], now=100.0, node="n")
-    (moved,), (event,) = at_head(batch, now=1000.0)
+    (moved,), (event,) = at_head(batch, 900.0)
     assert (moved.frame.captured_at, moved.events[0].at, event.at) == (999.5, 999.0, 998.0)
     assert moved.frame.image.shape == (480, 640, 3) and not moved.frame.image.any()
     assert (moved.frame.index, moved.camera) == (7, "door")
+
+
+def test_a_nodes_clock_is_told_by_what_came_quickest_of_late() -> None:
+    def heard(ahead_s: float, now: float, took_s: float) -> float:
+        return clock.ahead_s(Batch([], [], now=now - ahead_s - took_s, node="n"), now)
+
+    clock = NodeClock()
+    told = [heard(900.0, 1000.0 + second, took_s) for second, took_s in enumerate((0.2, 0.01, 0.5, 0.03))]
+    assert told == pytest.approx([900.2, 900.01, 900.01, 900.01])
+    told = [heard(960.0, 1020.0 + second, 0.01) for second in range(30)]  # the node was asleep for a minute
+    assert told[0] == pytest.approx(900.01) and told[-1] == pytest.approx(960.01)
 
 
 def test_when_a_node_dies_its_cameras_come_back_on_another_and_the_others_go_on(cluster: Any) -> None:

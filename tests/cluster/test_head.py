@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from rtface.capture.named import NamedSource
 from rtface.cluster.actors import Placement
 from rtface.cluster.cameras import ClusterCameras
+from rtface.cluster.group import Batch, CameraGroup
 from rtface.errors import OutputError
 from rtface.options import Options
 from rtface.types import Event
@@ -126,6 +129,24 @@ def test_a_camera_that_is_not_there_harms_no_other(monkeypatch: pytest.MonkeyPat
     with ClusterCameras(cameras, **how(events)) as run:
         until(iter(run), seen, lambda: seen["c0"] > 2)
     assert [event.camera for event in events if event.kind == "camera_failed"] == ["gone"]
+
+
+def test_a_cameras_time_does_not_go_back_however_long_answers_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who counts visitors begins anew where it does."""
+    faked(monkeypatch, a=1)
+    took_s, take = itertools.cycle((0.1, 0.2, 0.0, 0.3)), CameraGroup.take
+
+    def slow(*args: Any) -> Batch:
+        batch = take(*args)
+        return replace(batch, now=batch.now - next(took_s))  # so much later it comes
+
+    monkeypatch.setattr(CameraGroup, "take", slow)
+    with ClusterCameras(sources(2), **how([])) as cameras:
+        times = [(result.camera, result.captured_at) for result in itertools.islice(cameras, 60)]
+        assert times[-1][1] <= time.monotonic()
+    for name in ("c0", "c1"):
+        own = [at for camera, at in times if camera == name]
+        assert len(own) > 10 and own == sorted(own)
 
 
 def opened(events: list[Event]) -> list[str]:
