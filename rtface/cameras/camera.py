@@ -20,6 +20,7 @@ from rtface.options import Options
 from rtface.outputs.sink import Sink
 from rtface.stream import WAIT_S
 from rtface.system.clock import Clock
+from rtface.system.memory import give_back
 from rtface.types import Event, FrameResult
 
 CLOSE_S = 15.0
@@ -269,12 +270,14 @@ class Camera:
         self.closed = True
 
     def _let_go(self) -> None:
-        """Release what it holds: in circles of references that would wait, frames and all, for Python's collector."""
+        """Release what it holds: in circles of references that would wait, frames and all, for Python's collector, and
+        to the system, as cameras may come and go for months."""
         self._summary = self.summary()
         with self._lock:
             stream, self._stream = self._stream, None
         if stream is not None:
             vars(stream).clear()
+        give_back()
 
     def wait_closed(self) -> OutputError | None:
         """Until it is closed; what one of its outputs met, once."""

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import rtface
+import rtface.cameras.camera
 from rtface.cameras import Cameras
 from rtface.capture import named as named_sources
 from rtface.capture.named import NamedSource
@@ -239,8 +240,12 @@ def test_cameras_come_and_go_while_it_runs(tmp_path: Path) -> None:
         assert json.loads(lines[-1])["complete"]
 
 
-def test_what_a_removed_camera_held_goes_at_once_not_when_the_collector_looks() -> None:
+def test_what_a_removed_camera_held_goes_at_once_not_when_the_collector_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first, second = Gated(0), Gated(1)
+    freed: list[bool] = []
+    monkeypatch.setattr(rtface.cameras.camera, "give_back", lambda: freed.append(pipeline() is None))
     first.may.set()
     second.may.set()
     with analyzer() as own, Cameras({"door": first, "hall": second}, analyzer=own) as cameras:
@@ -254,6 +259,7 @@ def test_what_a_removed_camera_held_goes_at_once_not_when_the_collector_looks() 
             until(cameras, lambda: camera.closed and pipeline() is None)
         finally:
             gc.enable()
+        assert freed == [True]  # and then the system has it
 
 
 def test_a_camera_switched_off_is_closed_and_its_file_is_left_whole_when_it_is_on_again(tmp_path: Path) -> None:
