@@ -51,12 +51,19 @@ class _Target:
     notes: Path
 
     def register(
-        self, name: str, role: str, exported: Exported, precision: str, iterations: int | None = None, **more: object
+        self,
+        name: str,
+        role: str,
+        exported: Exported,
+        precision: str,
+        iterations: int | None = None,
+        compared: str | None = None,
+        **more: object,
     ) -> None:
         from rtface.train.register import register
 
         register(self.folder, name, role, exported, precision, iterations, terms=self.terms, **more)  # type: ignore[arg-type]
-        _say(exported, _COMPARED[precision])
+        _say(exported, compared or _COMPARED[precision])
 
     def write_card(self, role: str) -> None:
         from rtface.train.card import write_card
@@ -294,6 +301,46 @@ def export_heads_command(
             weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256}
             target.register(name, role, exported, precision, 0, size=size, like=entry(base, models), **weights)
             lender = name  # the smaller one borrows the heads' weights too
+    target.write_card("heads")
+
+
+@export.command("gaze", epilog="Example: rtface export gaze --run runs/gaze --out models")
+@spread
+def export_gaze_command(
+    *,
+    to: To,
+) -> None:
+    """Write engine-full.onnx and its likes again, with RUN's line of sight grafted onto them.
+
+    The networks are those in OUT, by default rtface's own, which have heads with eyes; their other answers stay what
+    they are. INT8 files get it as it is. Run it again after `rtface export heads`, whose files have no line of sight.
+
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    """
+    require("torch", extra="train")
+    from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
+    from rtface.models import entries, entry, load
+    from rtface.train.gaze import BASES
+    from rtface.train.graft import export_sight
+
+    target = to.open()
+    models = target.folder
+    entry(BASES[CROP_SIZE], models)  # refuses a folder without it
+    old = {one.name: one for one in entries(models)}
+    # All are read before the first is written: the smaller ones borrow from the larger.
+    wholes = {name: load(name, models) for name in old if name.partition("-int8")[0] in BASES.values()}
+    for precision in _COMPARED:
+        lender = ""
+        for size in (CROP_SIZE, SMALL_CROP_SIZE):
+            name = _named(BASES[size], precision)
+            if name not in wholes:
+                continue
+            lender = lender or old[name].weights or ""
+            exported = export_sight(to.checkpoint, old[name].path, wholes[name], size, load(lender, models))
+            weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256}
+            role, like = old[name].role, old[name]
+            target.register(name, role, exported, precision, 0, _FROM_TORCH, size=size, like=like, gaze=True, **weights)
+            lender = name
     target.write_card("heads")
 
 

@@ -94,15 +94,19 @@ def train_heads_command(*, config: Annotated[HeadsConfig, training(HeadsConfig)]
 
     --part eyes --init RUN/last.pt teaches those heads a branch that looks at the eyes' pixels, and nothing else.
 
+    --part gaze teaches the line of sight on the network that ships, which has heads with eyes.
+
     Progress goes to stderr, losses and validation figures to RUN/log.csv and RUN/log.png.
 
     Ctrl-C saves; the same command goes on.
     """
     require("torch", extra="train")
     from rtface.train.eyes import train_eyes
+    from rtface.train.gaze import train_gaze
     from rtface.train.heads import train_heads
 
-    typer.echo(train_eyes(config) if config.part == "eyes" else train_heads(config))
+    parts = {"heads": train_heads, "eyes": train_eyes, "gaze": train_gaze}
+    typer.echo(parts[config.part](config))
 
 
 @train.command("teacher", epilog="Example: rtface train teacher --data corpus --run runs/teacher --steps 5000")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rtface.datasets.eyes import shows_an_eye
 from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.drawing.tiles import zoomed
 from rtface.evaluate.match import pair
@@ -15,6 +16,7 @@ from rtface.evaluate.measure import Measure
 from rtface.evaluate.report import Metric
 from rtface.evaluate.samples import Sample
 from rtface.evaluate.worst import HardestCases
+from rtface.geometry.sight import direction
 from rtface.types import Face, FrameResult
 
 #: Of the head: beyond this one eye is hidden by the nose.
@@ -32,12 +34,14 @@ class GazeMeasure(Measure):
     """
 
     name = "gaze"
-    tasks = ("landmarks", "pose", "gaze")
+    tasks = ("landmarks", "gaze")
     options: ClassVar[Mapping[str, Any]] = {"tasks": tasks}
+    without = ()
 
     def __init__(self, worst: HardestCases | None = None) -> None:
         super().__init__(worst)
         self._angles: list[float] = []
+        self._shown: list[bool] = []
         self._apart: list[Array] = []
         self._missed = 0
 
@@ -50,13 +54,15 @@ class GazeMeasure(Measure):
             if face is None or face.gaze is None or truth.gaze is None:
                 self._missed += 1
             else:
-                self._add(sample, np.asarray(truth.gaze, np.float64), face)
+                self._add(sample, truth, face)
 
-    def _add(self, sample: Sample, truth: Array, face: Face) -> None:
-        assert face.gaze is not None
+    def _add(self, sample: Sample, label: FaceLabel, face: Face) -> None:
+        assert face.gaze is not None and label.gaze is not None
+        truth: Array = np.asarray(label.gaze, np.float64)
         guess = np.array((face.gaze.yaw, face.gaze.pitch))
         angle = math.degrees(math.acos(min(max(float(direction(guess) @ direction(truth)), -1.0), 1.0)))
         self._angles.append(angle)
+        self._shown.append(label.mesh478 is not None and shows_an_eye(label, sample.parsing))
         self._apart.append(guess - truth)
         caption = f"{guess[0]:.0f} {guess[1]:.0f} for {truth[0]:.0f} {truth[1]:.0f}  {sample.row.id}"
         self.worst.add(angle, caption, lambda: zoomed(sample.image, face.box_xyxy)[0])
@@ -65,6 +71,11 @@ class GazeMeasure(Measure):
         count, apart = len(self._angles), np.array(self._apart).reshape(-1, 2)
         mean = float(np.mean(self._angles)) if count else math.nan
         yield Metric("angle_deg", mean, f"angle to the truth, heads within ±{YAW_LIMIT_DEG:.0f}° of yaw, °", count)
+        shown = [angle for angle, is_shown in zip(self._angles, self._shown, strict=True) if is_shown]
+        mean = float(np.mean(shown)) if shown else math.nan
+        yield Metric(
+            "shown_angle_deg", mean, "of these, with an eye that is seen (no dark glasses, hair, hand), °", len(shown)
+        )
         for at, name in enumerate(("yaw", "pitch")):
             error = float(np.abs(apart[:, at]).mean()) if count else math.nan
             bias = float(np.median(apart[:, at])) if count else math.nan
@@ -72,12 +83,6 @@ class GazeMeasure(Measure):
             yield Metric(f"{name}_bias_deg", bias, f"{name}, median of the error, °", count)
         missed = 100.0 * self._missed / (self._missed + count) if self._missed + count else math.nan
         yield Metric("missed_pct", missed, "missed, %", self._missed + count)
-
-
-def direction(yaw_pitch: Array) -> Array:
-    """(3,) unit vector of a line of sight, degrees: to the image's right, down, away from the camera."""
-    yaw, pitch = np.radians(yaw_pitch)
-    return np.array((math.sin(yaw) * math.cos(pitch), -math.sin(pitch), -math.cos(yaw) * math.cos(pitch)))
 
 
 def _counts(truth: FaceLabel) -> bool:

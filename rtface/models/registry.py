@@ -42,8 +42,8 @@ class ModelEntry:
     Attributes:
         name: What the registry and the command line call it.
         role: `detector` (whole pictures), `engine` (face crops), `small-engine` (smaller face crops, for the quality
-            ladder), `full-engine` and `small-full-engine` (these with mesh and expression) or `enhancer` (small crops
-            to large ones).
+            ladder), `full-engine` and `small-full-engine` (these with mesh, expression and gaze) or `enhancer` (small
+            crops to large ones).
         path: The ONNX file.
         sha256: Its hash, hexadecimal.
         bytes: Its size.

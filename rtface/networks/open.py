@@ -15,13 +15,13 @@ from rtface.detect.mos import Begin
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
 from rtface.engine.fallback import FallbackEngine
 from rtface.engine.tickets import submitter
-from rtface.errors import RtfaceError
+from rtface.errors import ModelError, RtfaceError
 from rtface.models import ModelEntry, load
 from rtface.networks.roles import DETECTOR, ENHANCER
 from rtface.networks.selection import SelectedNetwork
 from rtface.networks.shapes import warm_shapes
 from rtface.options import Options
-from rtface.tasks import parsing
+from rtface.tasks import gaze, parsing
 from rtface.tasks.decode import outputs_for
 from rtface.tasks.parsing_scores import DECODERS
 
@@ -66,9 +66,10 @@ def open_network(chosen: SelectedNetwork, options: Options, streams: int = 1) ->
     What `auto` chose by an old measurement and cannot start any more is replaced by ONNX Runtime, with a warning.
 
     Raises:
-        ModelError: The file is missing or damaged.
+        ModelError: The file is missing or damaged, or the network lacks an answer that `options.tasks` need.
         EngineError: The backend is not installed, or cannot load it.
     """
+    _refuse_without_gaze(chosen.model, options)
     try:
         return _open(chosen, options, streams), chosen.model
     except RtfaceError as error:
@@ -76,6 +77,13 @@ def open_network(chosen: SelectedNetwork, options: Options, streams: int = 1) ->
             raise
         log.warning("%s; ONNX Runtime runs instead", error)
         return _open(chosen.otherwise, options, streams), chosen.otherwise.model
+
+
+def _refuse_without_gaze(model: ModelEntry, options: Options) -> None:
+    told = [output.partition(" ")[0] for output in model.outputs]
+    if "gaze" in options.tasks and "mesh" in told and gaze.OUTPUT not in told:
+        mend = "Add it by `rtface train heads --part gaze` and `rtface export gaze`, or leave gaze out of --tasks"
+        raise ModelError(model.name, "has mesh and expression, but no line of sight", mend)
 
 
 def _open(chosen: SelectedNetwork, options: Options, streams: int) -> Engine:

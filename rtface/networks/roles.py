@@ -10,7 +10,7 @@ DETECTOR, ENGINE, SMALL_ENGINE, ENHANCER = "detector", "engine", "small-engine",
 """`engine` is the multi-task network, `small-engine` the same for smaller crops, a rung of the quality ladder."""
 
 FULL_ENGINE, SMALL_FULL_ENGINE = "full-engine", "small-full-engine"
-"""The multi-task network with mesh and expression beside its own answers, which are the same."""
+"""The multi-task network with mesh, expression and gaze beside its own answers, which are the same."""
 
 
 def engine_role(tasks: Collection[str]) -> str:

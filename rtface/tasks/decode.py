@@ -18,7 +18,7 @@ OUTPUTS_OF_TASK: dict[str, tuple[str, ...]] = {
     "pose": (pose.OUTPUT,),
     "mesh": (mesh.OUTPUT, mesh.SCORE),
     "expression": (expression.OUTPUT,),
-    "gaze": (mesh.OUTPUT, pose.OUTPUT),
+    "gaze": (gaze.OUTPUT,),
 }
 """Task → the engine's outputs that it reads."""
 
@@ -77,27 +77,14 @@ def decode(
         columns["parsing"] = parsing.parsings(tensors[parsing.OUTPUT], to_frame)
     if "emotion" in tasks:
         columns["emotion"] = emotion.emotions(tensors[emotion.OUTPUT], emotion_temperature)
-    if "pose" in tasks or "gaze" in tasks:
+    if "pose" in tasks:
         columns["pose"] = pose.poses(tensors[pose.OUTPUT], [crop.roll for crop in crops])
-    if "mesh" in tasks or "gaze" in tasks:
-        _more_points(columns, tasks, tensors, to_frame)
+    if "mesh" in tasks:
+        columns["mesh"] = mesh.meshes(mesh.in_frame(tensors[mesh.OUTPUT], to_frame), tensors[mesh.SCORE])
     if "expression" in tasks:
         columns["expression"] = expression.expressions(tensors[expression.OUTPUT])
-    return [
-        {task: values[index] for task, values in columns.items() if task in tasks and index < len(values)}
-        for index in range(len(crops))
-    ]
-
-
-def _more_points(
-    columns: dict[str, Sequence[Any]],
-    tasks: Collection[str],
-    tensors: dict[str, NDArray[Any]],
-    to_frame: NDArray[np.float64],
-) -> None:
-    """Mesh and line of sight, which both go by the mesh's points."""
-    points = mesh.in_frame(tensors[mesh.OUTPUT], to_frame)
-    if "mesh" in tasks:
-        columns["mesh"] = mesh.meshes(points, tensors[mesh.SCORE])
     if "gaze" in tasks:
-        columns["gaze"] = gaze.gazes(points, columns["pose"])
+        columns["gaze"] = gaze.gazes(tensors[gaze.OUTPUT], to_frame)
+    return [
+        {task: values[index] for task, values in columns.items() if index < len(values)} for index in range(len(crops))
+    ]

@@ -24,11 +24,12 @@ MULTITASK_OUTPUTS = {"landmarks", "parsing", "emotion", "pose", "face", "quality
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a file is: its role, the side of its crops in px (None = any), and its precision."""
+    """What a file is: its role, the side of its crops in px (None = any), its precision, whether it tells gaze."""
 
     role: str
     size: int | None
     precision: str
+    gaze: bool = False
 
 
 def signature(path: Path) -> Signature:
@@ -66,7 +67,7 @@ def _of(name: str, shape: list[Any], outputs: set[str], data: bytes, path: Path)
     if name == "crops" and outputs >= MULTITASK_OUTPUTS:
         size = shape[1] if isinstance(shape[1], int) else CROP_SIZE
         role = FULL_ENGINE if outputs >= {"mesh", "mesh_score", "expression"} else ENGINE
-        return Signature(role if size == CROP_SIZE else f"small-{role}", size, precision)
+        return Signature(role if size == CROP_SIZE else f"small-{role}", size, precision, "gaze" in outputs)
     if name == "crops" and outputs == {"enhanced"}:
         return Signature("enhancer", None, precision)
     why = f"is no network of rtface: it takes {name} and gives {', '.join(sorted(outputs))}"
@@ -101,6 +102,7 @@ def add_model(path: Path, folder: Path, terms: str, name: str | None = None, ite
     data = target.read_bytes()
     exported = Exported(target, len(data), hashlib.sha256(data).hexdigest(), {})
     rounds = iterations if found.role.endswith("engine") else None
-    register(folder, target.stem, found.role, exported, found.precision, rounds, terms=terms, size=found.size)
+    kind = found.role, exported, found.precision, rounds
+    register(folder, target.stem, *kind, terms=terms, size=found.size, gaze=found.gaze)
     note_added(folder, card_of(found.role))
     return entry(target.stem, folder)

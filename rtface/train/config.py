@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CACHE = cache_dir() / "corpus"
 NETWORKS = ("fast", "ifan-paper")
-PARTS = ("heads", "eyes")
+PARTS = ("heads", "eyes", "gaze")
 SHIPPED = Path(__file__).parent.parent / "models" / "engine-iter1.onnx"
 _SHARE = number(0, 1, whole=False)
 _COUNT = number(1, whole=True)
@@ -134,7 +134,7 @@ class EngineConfig(PooledConfig):
 
 @dataclass
 class HeadsConfig(PooledConfig):
-    """One training run of the heads for mesh and expression, or of their eye branch.
+    """One training run of the heads for mesh and expression, of their eye branch, or of the line of sight.
 
     Raises:
         OptionError: A value is not what its option takes, or the eye branch has no heads to belong to.
@@ -148,7 +148,10 @@ class HeadsConfig(PooledConfig):
     small_share: float = option(0.2, _SHARE, "Of the steps, at 96 px, for a ladder's engine.")
     warmup: int = option(200, _COUNT, "Steps in which the learning rate rises.")
     part: str = option(
-        "heads", one_of(*PARTS), "heads, or eyes: the branch of --init's heads that looks at the eyes.", choices=PARTS
+        "heads",
+        one_of(*PARTS),
+        "heads; eyes: the branch of --init's heads that looks at the eyes; gaze: the line of sight, by that branch.",
+        choices=PARTS,
     )
 
     def __post_init__(self) -> None:

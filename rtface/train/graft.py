@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from rtface.errors import ModelError
 from rtface.models import load
 from rtface.train.export import OPSET, TOLERANCE, halve_weights, rounded, store
+from rtface.train.gaze import Looks, load_sight, pixels_in
 from rtface.train.int8_rewrites import split_channels
-from rtface.train.nets.heads import HEAD_OUTPUTS, Heads, HeadsExport
+from rtface.train.nets.eyes import HEIGHT, WIDTH
+from rtface.train.nets.heads import HEAD_OUTPUTS, MESH, Heads, HeadsExport
+from rtface.train.nets.sight import SightExport
 from rtface.train.register import Exported
 from rtface.train.run import read_checkpoint
 from rtface.train.trunk import Trunk, taps
@@ -31,6 +34,7 @@ INPUTS = (*FEATURES, "heads_landmarks")
 CROPS = "heads_crops"
 """A further input of heads with an eye branch: the network's own."""
 PREFIX = "heads."
+SIGHT_INPUTS, SIGHT_OUTPUT, SIGHT_PREFIX = ("sight_pixels", "sight_mesh"), "gaze", "sight."
 Batch = npt.NDArray[np.uint8]
 
 
@@ -59,16 +63,23 @@ def heads_graph(checkpoint: Path, size: int) -> onnx.ModelProto:
     if heads.eyes is not None:
         told.append(torch.zeros(2, size, size, 3, dtype=torch.uint8))
         names.append(CROPS)
+    return _traced(net, told, names, HEAD_OUTPUTS)
+
+
+def _traced(
+    net: torch.nn.Module, told: Sequence[torch.Tensor], inputs: Sequence[str], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    """A network's graph for any number of faces."""
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # tracer notes on shapes that are constant here
-        path = Path(folder) / "heads.onnx"
+        path = Path(folder) / "part.onnx"
         torch.onnx.export(
             net,
             tuple(told),
             path,
-            input_names=names,
-            output_names=list(HEAD_OUTPUTS),
-            dynamic_axes={name: {0: "faces"} for name in (*names, *HEAD_OUTPUTS)},
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "faces"} for name in (*inputs, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -139,26 +150,39 @@ def _rounding(model: onnx.ModelProto, tensor: str) -> dict[str, npt.NDArray[Any]
 
 def grafted(base: onnx.ModelProto, heads: onnx.ModelProto) -> onnx.ModelProto:
     """Both as one graph: the base network's nodes as they are, and behind them the heads', which read its features."""
+    reads = dict(zip(INPUTS, (*taps(base), "landmarks"), strict=True)) | {CROPS: base.graph.input[0].name}
+    shapes = dict(zip(HEAD_OUTPUTS, ((478, 2), (), (52,)), strict=True))
+    return _joined(base, _without_rounding(heads), PREFIX, reads, shapes)
+
+
+def _joined(
+    base: onnx.ModelProto,
+    more: onnx.ModelProto,
+    prefix: str,
+    reads: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> onnx.ModelProto:
+    """The base network's graph and another behind it: its inputs are tensors of the base (`reads`), its outputs, of
+    these shapes a face, come beside the base's."""
     joined = onnx.ModelProto()
     joined.CopyFrom(base)
-    graph, more = joined.graph, halve_weights(_without_rounding(heads)).graph
-    names = dict(zip(INPUTS, (*taps(base), "landmarks"), strict=True)) | {name: name for name in HEAD_OUTPUTS}
-    names[CROPS] = graph.input[0].name
+    graph, added = joined.graph, halve_weights(more).graph
+    names = dict(reads) | {name: name for name in shapes}
 
     def renamed(name: str) -> str:
-        return names.get(name, f"{PREFIX}{name}") if name else name
+        return names.get(name, f"{prefix}{name}") if name else name
 
-    for tensor in more.initializer:
+    for tensor in added.initializer:
         graph.initializer.add().CopyFrom(tensor)
         graph.initializer[-1].name = renamed(tensor.name)
-    for node in more.node:
+    for node in added.node:
         graph.node.add().CopyFrom(node)
         new = graph.node[-1]
-        new.name = f"{PREFIX}{node.name}" if node.name else ""
+        new.name = f"{prefix}{node.name}" if node.name else ""
         new.input[:] = [renamed(name) for name in node.input]
         new.output[:] = [renamed(name) for name in node.output]
     faces = graph.input[0].type.tensor_type.shape.dim[0].dim_param
-    for name, shape in zip(HEAD_OUTPUTS, ((478, 2), (), (52,)), strict=True):
+    for name, shape in shapes.items():
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, (faces, *shape)))
     del graph.value_info[:]
     onnx.checker.check_model(joined)
@@ -219,7 +243,12 @@ def export_heads(
         if not batches and not value <= TOLERANCE:
             why = f"ONNX Runtime and torch differ by {value:.2g} in {name}"
             raise ModelError(target.name, why, "Nothing was written; check the export")
-    same = {t.name: t for t in onnx.load_from_string(whole if lender is None else lender).graph.initializer}
+    return _stored(joined, target, whole if lender is None else lender, difference)
+
+
+def _stored(joined: onnx.ModelProto, target: Path, lender: bytes, difference: dict[str, float]) -> Exported:
+    """The network without the weights that the lender, whole, has too."""
+    same = {t.name: t for t in onnx.load_from_string(lender).graph.initializer}
     own = [t for t in joined.graph.initializer if t.name not in same or t != same[t.name]]
     del joined.graph.initializer[:]
     joined.graph.initializer.extend(own)
@@ -237,3 +266,52 @@ def _difference(joined: onnx.ModelProto, checkpoint: Path, trunk: Trunk, crops: 
         name: float((np.abs(a.numpy() - b) / np.maximum(1, np.abs(a.numpy()))).max())
         for name, a, b in zip(HEAD_OUTPUTS, expected, got, strict=True)
     }
+
+
+def export_sight(checkpoint: Path, target: Path, base: bytes, size: int, lender: bytes) -> Exported:
+    """Write a network with mesh with the line of sight grafted onto it, without the weights that the lender has; one
+    that it has already is replaced.
+
+    Args:
+        checkpoint: `last.pt` of `rtface train heads --part gaze`.
+        target: The file to write.
+        base: The network with its weights, INT8 or not: this part stays as it is.
+        size: Side of its crops, px.
+        lender: The network, with its own weights, from which the file will borrow.
+
+    Raises:
+        ModelError: ONNX Runtime and torch differ by more than `TOLERANCE`, or a file cannot be read.
+    """
+    model = _without_sight(onnx.load_from_string(base))
+    net = SightExport(rounded(load_sight(checkpoint)), size).eval()
+    told = torch.zeros(2, 3, 2 * HEIGHT, WIDTH), torch.zeros(2, MESH, 2)
+    part = _traced(net, told, SIGHT_INPUTS, (SIGHT_OUTPUT,))
+    reads = dict(zip(SIGHT_INPUTS, (pixels_in(model), HEAD_OUTPUTS[0]), strict=True))
+    joined = _joined(model, part, SIGHT_PREFIX, reads, {SIGHT_OUTPUT: (2,)})
+    crops = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
+    mesh, pixels = (torch.from_numpy(one) for one in Looks(base).run(crops))
+    with torch.no_grad():
+        expected = net(pixels, mesh).numpy()
+    session = onnxruntime.InferenceSession(joined.SerializeToString(), providers=["CPUExecutionProvider"])
+    (got,) = session.run([SIGHT_OUTPUT], {"crops": crops})
+    difference = float((np.abs(expected - got) / np.maximum(1, np.abs(expected))).max())
+    if not difference <= TOLERANCE:
+        why = f"ONNX Runtime and torch differ by {difference:.2g} in {SIGHT_OUTPUT}"
+        raise ModelError(target.name, why, "Nothing was written; check the export")
+    return _stored(joined, target, lender, {SIGHT_OUTPUT: difference})
+
+
+def _without_sight(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A network as it was before a line of sight was grafted onto it."""
+    graph = model.graph
+    for items, kept in (
+        (
+            graph.node,
+            [n for n in graph.node if not any(o.startswith(SIGHT_PREFIX) or o == SIGHT_OUTPUT for o in n.output)],
+        ),
+        (graph.initializer, [t for t in graph.initializer if not t.name.startswith(SIGHT_PREFIX)]),
+        (graph.output, [o for o in graph.output if o.name != SIGHT_OUTPUT]),
+    ):
+        del items[:]
+        items.extend(kept)
+    return model

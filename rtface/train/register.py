@@ -34,7 +34,7 @@ class Exported:
     difference: dict[str, float]
 
 
-def _engine_io(size: int, precision: str, full: bool) -> tuple[list[str], list[str]]:
+def _engine_io(size: int, precision: str, full: bool, gaze: bool) -> tuple[list[str], list[str]]:
     parsing = f"parsing uint8 (faces, {size}, {size}) CelebAMask-HQ ids"
     if precision == "int8":
         parsing = f"parsing uint8 (faces, 16 x 19, {size // 4}, {size // 4}) scores by sub-pixel and class"
@@ -52,6 +52,8 @@ def _engine_io(size: int, precision: str, full: bool) -> tuple[list[str], list[s
             "mesh_score float32 (faces,) 0..1, exp(-25 x expected mesh error / crop side)",
             "expression float32 (faces, 52) blend shapes 0..1, ARKit's order",
         ]
+    if gaze:
+        outputs.append("gaze float32 (faces, 2) yaw pitch of the line of sight in the crop, degrees")
     return [f"crops uint8 (faces, {size}, {size}, 3) BGR"], outputs
 
 
@@ -73,11 +75,13 @@ def register(
     weights: str | None = None,
     weights_sha256: str | None = None,
     like: ModelEntry | None = None,
+    gaze: bool = False,
 ) -> None:
     """Add or replace the `[[model]]` called `name` in `folder`/registry.toml.
 
     `terms` are those of the weights, `size` is that of a face engine's crops in px, `weights` the model that lends it
     its weights, whose file has the hash `weights_sha256`. What corrects answers is as it is of the model `like`.
+    `gaze`: an engine has the line of sight too.
     """
     tomlkit = require("tomlkit", "train")
     path = folder / "registry.toml"
@@ -88,7 +92,7 @@ def register(
         table = tomlkit.table()
         models.append(table)
         table = models[-1]
-    inputs, outputs = _IO[role] if role in _IO else _engine_io(size or CROP_SIZE, precision, "full" in role)
+    inputs, outputs = _IO[role] if role in _IO else _engine_io(size or CROP_SIZE, precision, "full" in role, gaze)
     table.update(
         {
             "name": name,

@@ -68,9 +68,10 @@ def test_gaze_counts_open_eyes_of_heads_that_face_the_camera() -> None:
     assert not measure.accepts(sample(label(pose=np.array((45.0, 0, 0)))).row)
     assert not measure.accepts(sample(label(blendshapes52=shut)).row)
     measure.add(sample(label()), result(face(BOX, gaze=Gaze(16.0, 0.0, 0.2))))
-    measure.add(sample(label()), result(face(BOX, gaze=Gaze(10.0, -4.0, 0.2))))
+    measure.add(sample(label(mesh478=a_mesh())), result(face(BOX, gaze=Gaze(10.0, -4.0, 0.2))))
     said = values(measure)
     assert said["angle_deg"] == pytest.approx(5.0, abs=0.01)
+    assert said["shown_angle_deg"] == pytest.approx(4.0, abs=0.01)  # the other's eyes nobody labelled
     assert (said["yaw_mae_deg"], said["pitch_mae_deg"]) == pytest.approx((3.0, 2.0))
 
 

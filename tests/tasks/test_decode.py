@@ -60,7 +60,7 @@ def test_typed_holds_what_was_asked_for() -> None:
 def test_outputs_asked_of_the_engine() -> None:
     assert outputs_for(("emotion",), places=False) == ("emotion", "face", "quality")
     assert outputs_for(("emotion",), places=True) == ("landmarks", "emotion", "face", "quality")
-    assert outputs_for(("mesh", "gaze"), places=False) == ("mesh", "mesh_score", "pose", "face", "quality")
+    assert outputs_for(("mesh", "gaze"), places=False) == ("mesh", "mesh_score", "gaze", "face", "quality")
     assert outputs_for(("expression",), places=False) == ("expression", "face", "quality")
 
 
@@ -69,12 +69,13 @@ def test_mesh_and_gaze_go_to_the_frame() -> None:
     tensors = {
         "mesh": np.full((1, 478, 2), 63.5, np.float32),
         "mesh_score": np.float32([0.7]),
-        "pose": np.zeros((1, 3), np.float32),
+        "gaze": np.float32([[20.0, 0.0]]),
         "quality": np.ones(1),
     }
     tensors["mesh"][0, 0] = (83.5, 63.5)
     (values,) = decode(("mesh", "gaze"), tensors, [crop], crop_to_frame_matrix(crop)[None], None)
-    assert set(values) == {"mesh", "gaze"}  # the pose was needed, but not asked for
+    assert set(values) == {"mesh", "gaze"}
+    assert (values["gaze"].yaw, values["gaze"].pitch) == pytest.approx((0, -20))  # right in the crop is down there
     assert values["mesh"].points[0] == pytest.approx([100, 90]) and values["mesh"].score == pytest.approx(0.7)
     assert outputs_for(("landmarks",), places=True) == ("landmarks", "face", "quality")
 

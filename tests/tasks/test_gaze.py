@@ -1,43 +1,51 @@
-"""The line of sight, of eyes that are built as the equation says."""
+"""The line of sight: from the crop to the frame, in the mirror, and whether it meets the camera."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 
-from rtface.geometry.face_model import rotation_matrix
-from rtface.tasks.gaze import DEPTH_MM, LIFT_MM, OUT_MM, RADIUS_MM, gazes, on_camera
-from rtface.types import HeadPose
+from rtface.geometry.crop import Crop, crop_to_frame_matrix
+from rtface.geometry.sight import angles, direction, turned
+from rtface.tasks.gaze import gazes, on_camera
+from rtface.tasks.tta import average, unmirrored
 
 
-def mesh_of(pose: HeadPose, yaw: float, pitch: float, scale: float = 2.0) -> np.ndarray:
-    """A mesh in px whose eyes look there: corners, lids and irises; a head of 88 mm between the outer corners."""
-    head = np.zeros((478, 3))
-    for side, outer, inner, upper, lower, iris in ((-1, 33, 133, 159, 145, 468), (1, 263, 362, 386, 374, 473)):
-        head[outer], head[inner] = (side * 44.0, 0, 0), (side * 14.0, 0, 0)
-        head[upper], head[lower] = (side * 29.0, -5, 0), (side * 29.0, 5, 0)
-        head[iris] = (side * (29.0 + OUT_MM), -LIFT_MM, DEPTH_MM)  # the eyeball's middle
-    seen = head @ rotation_matrix(pose.yaw, pose.pitch, pose.roll).T
-    a, b = math.radians(yaw), math.radians(pitch)
-    seen[[468, 473]] += RADIUS_MM * np.array((math.sin(a) * math.cos(b), -math.sin(b), -math.cos(a) * math.cos(b)))
-    return seen[:, :2] * scale + (300, 200)
+def test_angles_come_back_from_their_vectors() -> None:
+    looks = np.array([(0, 0), (20, 0), (-15, 10), (5, -60), (80, 30)], np.float64)
+    vectors = direction(looks)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5))
+    assert vectors[0] == pytest.approx([0, 0, -1]) and vectors[1, 0] > 0 and vectors[3, 1] > 0
+    assert angles(vectors * 3) == pytest.approx(looks)
 
 
-@pytest.mark.parametrize("pose", [HeadPose(0, 0, 0), HeadPose(25, -10, 5), HeadPose(-30, 15, -40)])
-@pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (20, 0), (-15, 10), (5, -20)])
-def test_eyes_say_where_they_look_however_the_head_is_turned(pose: HeadPose, yaw: float, pitch: float) -> None:
-    (gaze,) = gazes(mesh_of(pose, yaw, pitch)[None], [pose])
-    assert (gaze.yaw, gaze.pitch) == pytest.approx((yaw, pitch), abs=0.01)
-    assert gaze.on_camera == on_camera(gaze.yaw, gaze.pitch)
+@pytest.mark.parametrize("roll", [0.0, 30.0, -75.0, 180.0])
+def test_a_turn_of_the_image_turns_the_line_of_sight_with_it(roll: float) -> None:
+    a = np.radians(roll)
+    linear = 2.5 * np.array(((np.cos(a), -np.sin(a)), (np.sin(a), np.cos(a))))
+    look = np.array((18.0, 7.0))
+    got = direction(turned(look, linear))
+    assert got[:2] == pytest.approx(linear @ direction(look)[:2] / 2.5) and got[2] == pytest.approx(direction(look)[2])
+    assert turned(turned(look, linear), np.linalg.inv(linear)) == pytest.approx(look)
+
+
+def test_each_face_is_told_in_the_frame_by_its_own_crop() -> None:
+    crops = [Crop(100, 50, 256), Crop(300, 200, 64, 90)]
+    to_frame = np.stack([crop_to_frame_matrix(crop) for crop in crops])
+    first, second = gazes(np.float32([[20, 5], [20, 0]]), to_frame)
+    assert (first.yaw, first.pitch) == pytest.approx((20, 5), abs=1e-4)
+    assert (second.yaw, second.pitch) == pytest.approx((0, -20), abs=1e-4)
+    assert first.on_camera == on_camera(first.yaw, first.pitch)
+    # a tensor of fewer rows is of the first crops
+    assert len(gazes(np.float32([[20, 5]]), to_frame)) == 1
+
+
+def test_both_looks_at_a_still_count_the_mirrored_one_turned_back() -> None:
+    seen = {"gaze": np.float32([[10.0, 4.0]])}
+    mirrored = {"gaze": np.float32([[-14.0, 6.0]])}
+    assert average([seen, unmirrored(mirrored)])["gaze"].tolist() == [[12.0, 5.0]]
 
 
 def test_only_looks_next_to_the_camera_meet_it() -> None:
     assert on_camera(0, 0) > 0.95 and on_camera(12, 0) == pytest.approx(0.5) and on_camera(0, -25) < 0.05
     assert on_camera(1e6, 0) < 1e-12
-
-
-def test_a_mesh_without_size_looks_where_the_head_does() -> None:
-    (gaze,) = gazes(np.zeros((1, 478, 2)), [HeadPose(30, -5, 0)])
-    assert (gaze.yaw, gaze.pitch) == (30, -5)

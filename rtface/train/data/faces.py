@@ -24,6 +24,7 @@ from rtface.geometry.crop import (
     resample,
 )
 from rtface.geometry.mirror import MIRROR_68, MIRROR_478, MIRROR_BLENDSHAPES, MIRROR_CLASSES
+from rtface.geometry.sight import turned
 from rtface.train.data.degrade import through_jpeg
 from rtface.train.data.pixel_cache import Picture
 from rtface.train.data.samples import Sample
@@ -54,6 +55,7 @@ class Item:
     task: int  # of rtface.train.sampling.TASKS
     mesh: npt.NDArray[np.float32] | None = None  # (478, 2)
     expression: npt.NDArray[np.float32] | None = None  # (52,)
+    gaze: npt.NDArray[np.float32] | None = None  # (2,) yaw, pitch degrees, in the crop
 
 
 class Augment:
@@ -159,6 +161,7 @@ class Augment:
             task=TASK_OF.get(sample.group, 0),
             mesh=None if sample.mesh is None else points(sample.mesh, len(sample.mesh)),
             expression=sample.expression,
+            gaze=None if sample.gaze is None else turned(sample.gaze, to_crop[:, :2]).astype(np.float32),
         )
 
     # -- light --
@@ -243,3 +246,5 @@ def flip(item: Item) -> None:
         item.mesh = item.mesh[MIRROR_478] * (-1, 1)
     if item.expression is not None:
         item.expression = item.expression[MIRROR_BLENDSHAPES]
+    if item.gaze is not None:
+        item.gaze = item.gaze * np.array((-1, 1), np.float32)

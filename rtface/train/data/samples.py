@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rtface.datasets.eyes import shows_an_eye
 from rtface.datasets.labelled import FaceLabel, LabelledImage, arkit_order
 from rtface.train.data.mesh import MeshToPoints
 from rtface.train.data.pixel_cache import Picture
+from rtface.train.data.sight import sight_of
 
 Float32 = npt.NDArray[np.float32]
 
@@ -47,6 +49,7 @@ class Sample:
     is_face: bool = True
     mesh: Float32 | None = None  # (478, 2) px
     expression: Float32 | None = None  # (52,) blend shapes in ARKit's order
+    gaze: Float32 | None = None  # (2,) yaw, pitch degrees in the picture, where an eye shows
 
 
 def teaches(row: LabelledImage) -> bool:
@@ -139,7 +142,14 @@ def _face_sample(picture: Picture, face: FaceLabel, mesh_map: MeshToPoints | Non
     sample.mesh = face.mesh478
     if face.blendshapes52 is not None:
         sample.expression = arkit_order(face.blendshapes52)
+    if face.mesh478 is not None and shows_an_eye(face, _classes(picture)):
+        sample.gaze = sight_of(face)
     return sample
+
+
+def _classes(picture: Picture) -> npt.NDArray[np.uint8] | None:
+    """A mask that tells whether eyes are seen: a made head's. Those of people are 255 away from the face."""
+    return picture.parsing if picture.source.startswith(SYNTHETIC) else None
 
 
 def _group(picture: Picture, face: FaceLabel) -> str:

@@ -127,10 +127,7 @@ class Eyes(nn.Module):
     def patches(self, planes: Tensor, frame: Frame) -> Tensor:
         """(2 N, 3, 32, 48) of one brightness and contrast: each face's right eye, then its left, mirrored."""
         grid = frame.out(self.cells).reshape(-1, 2 * HEIGHT, WIDTH, 2)
-        cut = F.grid_sample(planes, grid, padding_mode="border", align_corners=False)
-        x = cut.reshape(-1, 3, 2, HEIGHT, WIDTH).transpose(1, 2).reshape(-1, 3, HEIGHT, WIDTH)
-        x = x - x.mean((1, 2, 3), keepdim=True)
-        return x / ((x * x).mean((1, 2, 3), keepdim=True).sqrt() + _FLOOR)
+        return evened(F.grid_sample(planes, grid, padding_mode="border", align_corners=False))
 
     def refine(self, planes: Tensor, mesh: Tensor, expression: Tensor) -> tuple[Tensor, Tensor]:
         """The heads' mesh (N, 478, 2) and blend shapes' logits (N, 52), each eye's by its patch."""
@@ -143,6 +140,14 @@ class Eyes(nn.Module):
             torch.cat((mesh, points.flatten(1, 2)), 1)[:, self.point_order],
             torch.cat((expression, mixed.flatten(1)), 1)[:, self.shape_order],
         )
+
+
+def evened(pixels: Tensor) -> Tensor:
+    """The eyes' pixels (N, 3, 64, 48), the right one's over the left's, as patches (2 N, 3, 32, 48) of one brightness
+    and contrast."""
+    x = pixels.reshape(-1, 3, 2, HEIGHT, WIDTH).transpose(1, 2).reshape(-1, 3, HEIGHT, WIDTH)
+    x = x - x.mean((1, 2, 3), keepdim=True)
+    return x / ((x * x).mean((1, 2, 3), keepdim=True).sqrt() + _FLOOR)
 
 
 def planes_of(crops: Tensor) -> Tensor:
