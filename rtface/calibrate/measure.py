@@ -66,6 +66,7 @@ HEADS[SMALL_ENGINE] = HEADS["engine"]
 HEADS[FULL_ENGINE] = HEADS[SMALL_FULL_ENGINE] = (
     Head("mesh", "mesh_pct", "mesh", 0.10, falls=False),
     Head("expression", "mae", "expression", 0.005, falls=False),
+    Head("gaze", "angle_deg", "gaze", 0.5, falls=False),
 )
 """Its other answers are those of the network that it is grafted onto, bit for bit, and gated there."""
 

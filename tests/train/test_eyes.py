@@ -292,4 +292,4 @@ def test_the_files_that_ship_leave_the_networks_own_answers(full: str, base: str
     one, other = (session.run(names, {"crops": crops}) for session in sessions)
     for name, a, b in zip(names, one, other, strict=True):
         assert np.array_equal(a, b), name
-    assert {output.name for output in sessions[1].get_outputs()} == {*names, *HEAD_OUTPUTS}
+    assert {output.name for output in sessions[1].get_outputs()} == {*names, *HEAD_OUTPUTS, "gaze"}

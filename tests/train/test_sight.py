@@ -19,6 +19,7 @@ from rtface.datasets.labelled import FaceLabel
 from rtface.errors import InputError, ModelError
 from rtface.geometry.face_model import rotation_matrix
 from rtface.geometry.mirror import MIRROR_478
+from rtface.labels import ALL_TASKS
 from rtface.models import entry, load
 from rtface.models.registry import PACKAGE_DIR
 from rtface.train.add_model import signature
@@ -31,7 +32,7 @@ from rtface.train.nets.eyes import frame_of
 from rtface.train.nets.sight import AROUND, Sight, upright
 from rtface.train.run import read_checkpoint
 from tests.evaluate.made import record, write
-from tests.train.made import a_picture
+from tests.train.made import a_picture, picture, placed
 from tests.train.test_eyes import FACES, meshes
 
 FULL = ("engine-full", "engine-full-96", "engine-full-int8", "engine-full-96-int8")
@@ -209,6 +210,16 @@ def test_the_other_answers_stay_bit_for_bit_and_gaze_is_torchs(run: Path, folder
     np.testing.assert_allclose(new["gaze"][usual], expected.numpy()[usual], atol=0.3)  # weights are float16 there
     assert any("gaze" in output for output in entry(name, folder).outputs)
     assert signature(folder / "engine-iter0.onnx").gaze is False
+
+
+def test_all_tasks_by_an_analyzer(folder: Path) -> None:
+    image, box = picture(placed(160, 120, 40), 320, 240, 3), np.array([[100.0, 40.0, 220.0, 200.0]])
+    with Analyzer(Options(tasks="all", models_dir=str(folder))) as analyzer:
+        assert analyzer.options.tasks == ALL_TASKS
+        (face,) = analyzer.image(image, boxes=box).faces
+    record = face.to_dict(ALL_TASKS)
+    assert len(record["mesh_px"]) == 478 and len(record["expression"]) == 52
+    assert all(math.isfinite(record[name]) for name in ("gaze_yaw_deg", "gaze_pitch_deg", "on_camera"))
 
 
 def test_a_network_without_it_is_refused_by_name(folder: Path, tmp_path: Path) -> None:
