@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +31,7 @@ export = typer.Typer(
 
 _INSTALLED = Path(__file__).parent.parent / "models"
 _FROM_TORCH, _FROM_FLOAT = "largest difference from torch", "mean difference from float"
+_SIGHT = "; line of sight: "  # before its own terms, behind those of the network that it is grafted onto
 _COMPARED = {"fp32": _FROM_TORCH, "int8": _FROM_FLOAT}
 
 
@@ -335,10 +336,11 @@ def export_gaze_command(
             name = _named(BASES[size], precision)
             if name not in wholes:
                 continue
-            lender = lender or old[name].weights or ""
-            exported = export_sight(to.checkpoint, old[name].path, wholes[name], size, load(lender, models))
-            weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256}
             role, like = old[name].role, old[name]
+            lender = lender or like.weights or ""  # one that was added by `rtface models add` holds its own
+            lent = load(lender, models) if lender else None
+            exported = export_sight(to.checkpoint, like.path, wholes[name], size, lent)
+            weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256} if lender else {}
             target.register(name, role, exported, precision, 0, _FROM_TORCH, size=size, like=like, gaze=True, **weights)
             lender = name
     target.write_card("heads")

@@ -246,9 +246,9 @@ def export_heads(
     return _stored(joined, target, whole if lender is None else lender, difference)
 
 
-def _stored(joined: onnx.ModelProto, target: Path, lender: bytes, difference: dict[str, float]) -> Exported:
-    """The network without the weights that the lender, whole, has too."""
-    same = {t.name: t for t in onnx.load_from_string(lender).graph.initializer}
+def _stored(joined: onnx.ModelProto, target: Path, lender: bytes | None, difference: dict[str, float]) -> Exported:
+    """The network without the weights that the lender, whole, has too; with all where there is none."""
+    same = {} if lender is None else {t.name: t for t in onnx.load_from_string(lender).graph.initializer}
     own = [t for t in joined.graph.initializer if t.name not in same or t != same[t.name]]
     del joined.graph.initializer[:]
     joined.graph.initializer.extend(own)
@@ -268,7 +268,7 @@ def _difference(joined: onnx.ModelProto, checkpoint: Path, trunk: Trunk, crops: 
     }
 
 
-def export_sight(checkpoint: Path, target: Path, base: bytes, size: int, lender: bytes) -> Exported:
+def export_sight(checkpoint: Path, target: Path, base: bytes, size: int, lender: bytes | None) -> Exported:
     """Write a network with mesh with the line of sight grafted onto it, without the weights that the lender has; one
     that it has already is replaced.
 
@@ -277,7 +277,7 @@ def export_sight(checkpoint: Path, target: Path, base: bytes, size: int, lender:
         target: The file to write.
         base: The network with its weights, INT8 or not: this part stays as it is.
         size: Side of its crops, px.
-        lender: The network, with its own weights, from which the file will borrow.
+        lender: The network, with its own weights, from which the file will borrow; None = from none.
 
     Raises:
         ModelError: ONNX Runtime and torch differ by more than `TOLERANCE`, or a file cannot be read.

@@ -209,6 +209,8 @@ def test_the_other_answers_stay_bit_for_bit_and_gaze_is_torchs(run: Path, folder
     usual = (z > 1e-3).numpy()
     np.testing.assert_allclose(new["gaze"][usual], expected.numpy()[usual], atol=0.3)  # weights are float16 there
     assert any("gaze" in output for output in entry(name, folder).outputs)
+    before, after = (entry(name, where).weights_licence.split("; line of sight: ") for where in (None, folder))
+    assert after == [before[0], "made up"]
     assert signature(folder / "engine-iter0.onnx").gaze is False
 
 
