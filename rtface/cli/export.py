@@ -341,7 +341,12 @@ def export_gaze_command(
             lent = load(lender, models) if lender else None
             exported = export_sight(to.checkpoint, like.path, wholes[name], size, lent)
             weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256} if lender else {}
-            target.register(name, role, exported, precision, 0, _FROM_TORCH, size=size, like=like, gaze=True, **weights)
+            terms = f"{like.weights_licence.partition(_SIGHT)[0]}{_SIGHT}{target.terms}"
+            mixed, more = replace(target, terms=terms), {"size": size, "like": like, "gaze": True, **weights}
+            mixed.register(name, role, exported, precision, 0, _FROM_TORCH, **more)
+            full = name.removesuffix("-int8")
+            if precision == "int8" and full in old:  # the note on how it was made names the float file
+                _renamed(target.notes / f"{name}.json", old[full].sha256, entry(full, models).sha256)
             lender = name
     target.write_card("heads")
 
