@@ -15,6 +15,7 @@ from rtface.engine import DeviceFailed, Engine, OrtEngine, ort
 from rtface.engine.ort import MAX_THREADS, default_threads
 from rtface.errors import EngineError
 from rtface.system.machine import runs_int8_fast
+from rtface.tasks.parsing_scores import DECODERS
 from rtface.testing import FakeEngine
 
 OUTPUTS = FakeEngine.outputs
@@ -23,7 +24,7 @@ OUTPUTS = FakeEngine.outputs
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     entry = models.find("engine", 0)
-    return OrtEngine(models.load(entry), entry.name, threads=1)
+    return OrtEngine(models.load(entry), entry.name, threads=1, decoders=DECODERS)  # INT8's map is scores
 
 
 def crops(count: int) -> np.ndarray:
