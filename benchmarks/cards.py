@@ -42,6 +42,11 @@ def read_figures(path: Path) -> dict[str, dict[str, Any]]:
     return {record["task"]: record for record in records}
 
 
+def command_of(task: str) -> str:
+    """What prints a task's figures; of gaze only synthetic heads have truth (`rtface train synth`)."""
+    return f"rtface eval {task} --data {'SYNTH' if task == 'gaze' else 'CORPUS'}"
+
+
 def table(records: dict[str, dict[str, Any]], tasks: tuple[str, ...], made: str) -> str:
     """Markdown: one row a figure, with the data and the command."""
     lines = [f"{made}", "", "| figure | value | measured on | command |", "|---|---|---|---|"]
@@ -51,7 +56,7 @@ def table(records: dict[str, dict[str, Any]], tasks: tuple[str, ...], made: str)
                 count = records[task]["counts"][name]
                 data = ", ".join(f"{source} ({n})" for source, n in records[task]["data"].items())
                 said = f"{value:.3f}" if task == "expression" else f"{value:.2f}"
-                lines.append(f"| {task} {name} | {said} | {data}; {count} | `rtface eval {task} --data CORPUS` |")
+                lines.append(f"| {task} {name} | {said} | {data}; {count} | `{command_of(task)}` |")
     return "\n".join(lines)
 
 
@@ -70,8 +75,7 @@ def metrics_of(records: dict[str, dict[str, Any]], tasks: tuple[str, ...]) -> li
             value = records[task]["metrics"].get(name)
             if value is not None:
                 data = ", ".join(f"{source} ({n})" for source, n in records[task]["data"].items())
-                command = f"rtface eval {task} --data CORPUS"
-                found.append({"name": f"{task} {name}", "value": value, "data": data, "command": command})
+                found.append({"name": f"{task} {name}", "value": value, "data": data, "command": command_of(task)})
     return found
 
 

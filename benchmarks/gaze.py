@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -42,7 +43,7 @@ Looks = NDArray[np.float64]
 
 
 def looks_of(file: Path, split: str, analyzer: Analyzer, worst: HardestCases) -> Looks:
-    """(N, 2) yaw and pitch, degrees, of the largest face of each picture of a split."""
+    """(N, 2) yaw and pitch, degrees, of the largest face of each picture of a split; NaN where none was found."""
     found = []
     rows = list(read(file, lambda row: row.split == split))
     with progress_bar(file.name, len(rows)) as advance:
@@ -50,7 +51,9 @@ def looks_of(file: Path, split: str, analyzer: Analyzer, worst: HardestCases) ->
             image, _ = row.load()
             faces = [face for face in analyzer.image(image).faces if face.gaze is not None]
             advance(1)
-            if faces:
+            if not faces:
+                found.append((math.nan, math.nan))
+            else:
                 face = max(faces, key=lambda one: float(np.prod(one.box_xyxy[2:] - one.box_xyxy[:2])))
                 assert face.gaze is not None
                 found.append((face.gaze.yaw, face.gaze.pitch))
@@ -65,11 +68,13 @@ def _tile(image: NDArray[np.uint8], face: Face) -> NDArray[Any]:
 
 def figures(looks: Looks) -> dict[str, Any]:
     """What is printed of some looks."""
+    pictures, looks = len(looks), looks[~np.isnan(looks[:, 0])]
     if not len(looks):
-        return {"faces": 0}
+        return {"pictures": pictures, "faces": 0}
     angles = np.hypot(looks[:, 0], looks[:, 1])
     yaw, pitch = np.median(looks, axis=0).tolist()
     return {
+        "pictures": pictures,
         "faces": len(looks),
         "median_deg": round(float(np.median(angles)), 2),
         "on_camera_pct": round(100.0 * float((angles < CAMERA_DEG).mean()), 1),
@@ -90,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seen = {file.stem: looks_of(file, asked.split, analyzer, worst) for file in asked.files}
     told = {name: figures(looks) for name, looks in seen.items()}
     told["all"] = figures(np.concatenate(list(seen.values())))
-    names = ("faces", "median_deg", "on_camera_pct", "yaw_median_deg", "pitch_median_deg")
+    names = ("pictures", "faces", "median_deg", "on_camera_pct", "yaw_median_deg", "pitch_median_deg")
     print(
         table(("portraits", *names), [(name, *(str(row.get(one, "")) for one in names)) for name, row in told.items()])
     )

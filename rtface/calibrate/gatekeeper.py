@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from rtface.calibrate.measure import Figures, compare_to_fp32, figures
+from rtface.calibrate.measure import HEADS, Figures, compare_to_fp32, figures
 from rtface.engine import Engine, OrtEngine
 from rtface.errors import RtfaceError
 from rtface.geometry.crop import CROP_SIZE
@@ -51,6 +51,13 @@ class Gatekeeper:
     def on_cpus(self) -> list[AccuracyGate]:
         """The gates of the precisions that CPU engines have: all there are of a network that runs nowhere else."""
         self._full = self._figures(lambda: _ort(load(self._model), self._model.name, self._options.threads))
+        heads = (
+            f"{head.task} {head.metric}"
+            for head in HEADS[self._model.role]
+            if (head.task, head.metric) not in self._full
+        )
+        if unknown := ", ".join(heads):
+            self._say(f"{self._model.name}: {unknown} not measured, as no picture of {self._data} is labelled for it")
         return list(self._shipped())
 
     def _shipped(self) -> Iterator[AccuracyGate]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +13,12 @@ import typer
 
 from rtface.cli.groups import record, spread
 from rtface.errors import UsageError, require
-from rtface.system.files import write_text
+from rtface.system.files import atomic_write, write_text
 from rtface.train.config import CACHE
 
 if TYPE_CHECKING:
     from rtface.datasets.labelled import LabelledImage
+    from rtface.models import ModelEntry
     from rtface.train.manifest import Manifest
     from rtface.train.register import Exported
     from rtface.train.sources import Source
@@ -316,11 +317,12 @@ def export_gaze_command(
     The networks are those in OUT, by default rtface's own, which have heads with eyes; their other answers stay what
     they are. INT8 files get it as it is. Run it again after `rtface export heads`, whose files have no line of sight.
 
-    Refuses to write where ONNX Runtime and torch differ by more than 1e-3.
+    Refuses to write where ONNX Runtime and torch differ by more than 1e-3; then no file has changed.
     """
     require("torch", extra="train")
     from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
     from rtface.models import entries, entry, load
+    from rtface.models.onnx_bytes import with_weights
     from rtface.train.gaze import BASES
     from rtface.train.graft import export_sight
 
@@ -330,25 +332,39 @@ def export_gaze_command(
     old = {one.name: one for one in entries(models)}
     # All are read before the first is written: the smaller ones borrow from the larger.
     wholes = {name: load(name, models) for name in old if name.partition("-int8")[0] in BASES.values()}
-    for precision in _COMPARED:
-        lender = ""
-        for size in (CROP_SIZE, SMALL_CROP_SIZE):
-            name = _named(BASES[size], precision)
-            if name not in wholes:
-                continue
-            role, like = old[name].role, old[name]
-            lender = lender or like.weights or ""  # one that was added by `rtface models add` holds its own
-            lent = load(lender, models) if lender else None
-            exported = export_sight(to.checkpoint, like.path, wholes[name], size, lent)
-            weights = {"weights": lender, "weights_sha256": entry(lender, models).sha256} if lender else {}
-            terms = f"{like.weights_licence.partition(_SIGHT)[0]}{_SIGHT}{target.terms}"
-            mixed, more = replace(target, terms=terms), {"size": size, "like": like, "gaze": True, **weights}
-            mixed.register(name, role, exported, precision, 0, _FROM_TORCH, **more)
-            full = name.removesuffix("-int8")
-            if precision == "int8" and full in old:  # the note on how it was made names the float file
-                _renamed(target.notes / f"{name}.json", old[full].sha256, entry(full, models).sha256)
-            lender = name
+    made: dict[str, tuple[Exported, str]] = {}  # by name, beside who lends it its weights
+    with tempfile.TemporaryDirectory() as folder:  # one that is refused leaves all files as they are
+        for precision in _COMPARED:
+            lender, lent = "", None
+            for size in (CROP_SIZE, SMALL_CROP_SIZE):
+                name = _named(BASES[size], precision)
+                if name not in wholes:
+                    continue
+                if not lender and (lender := old[name].weights or ""):  # what `rtface models add` added holds its own
+                    lent = load(lender, models)
+                exported = export_sight(to.checkpoint, Path(folder) / old[name].path.name, wholes[name], size, lent)
+                made[name] = exported, lender
+                data = exported.path.read_bytes()
+                lender, lent = name, data if lent is None else with_weights(data, lent)
+        for name, (exported, _) in made.items():
+            with atomic_write(old[name].path) as file:
+                file.write(exported.path.read_bytes())
+    for name, (exported, lender) in made.items():
+        like = old[name]
+        weights = {"weights": lender, "weights_sha256": _sha256(lender, made, old)} if lender else {}
+        terms = f"{like.weights_licence.partition(_SIGHT)[0]}{_SIGHT}{target.terms}"
+        mixed, more = replace(target, terms=terms), {"size": like.size, "like": like, "gaze": True, **weights}
+        there = replace(exported, path=like.path)
+        mixed.register(name, like.role, there, like.precision, 0, _FROM_TORCH, **more)
+        full = name.removesuffix("-int8")
+        if full != name and full in made:  # the note on how it was made names the float file
+            _renamed(target.notes / f"{name}.json", old[full].sha256, made[full][0].sha256)
     target.write_card("heads")
+
+
+def _sha256(name: str, made: Mapping[str, tuple[Exported, str]], old: Mapping[str, ModelEntry]) -> str:
+    """Hash of a network's file, as it was just made or as it was before."""
+    return made[name][0].sha256 if name in made else old[name].sha256
 
 
 @export.command(

@@ -82,7 +82,11 @@ def open_network(chosen: SelectedNetwork, options: Options, streams: int = 1) ->
 def _refuse_without_gaze(model: ModelEntry, options: Options) -> None:
     told = [output.partition(" ")[0] for output in model.outputs]
     if "gaze" in options.tasks and "mesh" in told and gaze.OUTPUT not in told:
-        mend = "Add it by `rtface train heads --part gaze` and `rtface export gaze`, or leave gaze out of --tasks"
+        where = model.path.parent
+        mend = (
+            f"Leave gaze out of --tasks, or add it: rtface train heads --part gaze --models {where} …, then "
+            f"rtface export gaze --out {where} …"
+        )
         raise ModelError(model.name, "has mesh and expression, but no line of sight", mend)
 
 
