@@ -11,7 +11,8 @@ from rtface.labels import PARSING_CLASSES
 SHUT = 0.6
 #: A mask shows an eye by at least this share of what a square over the eye's width holds.
 _LEAST = 0.06
-_BLINKS = (9, 10)  # of the subject's left and right eye, in MediaPipe's order
+BLINKS = (9, 10)
+"""Blend shapes of the labels, in MediaPipe's order: of the subject's left and right eye."""
 _CORNERS = ((263, 362), (33, 133))
 _CLASSES = (PARSING_CLASSES.index("left_eye"), PARSING_CLASSES.index("right_eye"))
 
@@ -27,7 +28,7 @@ def shows_an_eye(face: FaceLabel, mask: Array | None = None) -> bool:
     shut = face.blendshapes52
     return any(
         (shut is None or float(shut[blink]) < SHUT) and (mask is None or _seen(face.mesh478[list(corners)], mask, part))
-        for blink, corners, part in zip(_BLINKS, _CORNERS, _CLASSES, strict=True)
+        for blink, corners, part in zip(BLINKS, _CORNERS, _CLASSES, strict=True)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rtface.datasets.eyes import shows_an_eye
+from rtface.datasets.eyes import BLINKS, shows_an_eye
 from rtface.datasets.labelled import Array, FaceLabel, LabelledImage
 from rtface.drawing.tiles import zoomed
 from rtface.evaluate.match import pair
@@ -23,7 +23,6 @@ from rtface.types import Face, FrameResult
 YAW_LIMIT_DEG = 30.0
 #: Eyes that are more shut than this say nothing; blend shapes of the labels, where they have them.
 SHUT = 0.5
-_BLINKS = (9, 10)  # in MediaPipe's order
 
 
 class GazeMeasure(Measure):
@@ -89,4 +88,4 @@ def _counts(truth: FaceLabel) -> bool:
     """Whether a face's line of sight is labelled, and can be seen."""
     if truth.gaze is None or (truth.pose is not None and abs(float(truth.pose[0])) > YAW_LIMIT_DEG):
         return False
-    return truth.blendshapes52 is None or float(truth.blendshapes52[list(_BLINKS)].max()) < SHUT
+    return truth.blendshapes52 is None or float(truth.blendshapes52[list(BLINKS)].max()) < SHUT

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtface.errors import ModelError
-from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
+from rtface.geometry.crop import CROP_SIZE
 from rtface.train import parallel
 from rtface.train.compiling import compile_network
 from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.samples import SYNTHETIC, Sample
-from rtface.train.heads import BASES, Labels, apart_pct, collate, faces_to_learn_from, rarity
+from rtface.train.heads import BASES, Labels, apart_pct, collate, crop_sizes, draw, faces_to_learn_from, rarity
 from rtface.train.losses import wing
-from rtface.train.multitask import every_share
 from rtface.train.nets.eyes import CONTOUR, EYE_POINTS, EYE_SHAPES, Frame, eye_points, eye_shapes, frame_of, planes_of
 from rtface.train.nets.eyes import WIDTH as PATCH_WIDTH
 from rtface.train.nets.heads import Heads
@@ -121,9 +119,7 @@ def learn_eyes(
 
     def batch(number: int, size: int) -> tuple[Tensor, Labels, Tensor]:
         rng = np.random.default_rng((config.seed, number))
-        augment = Augment(size, rng)
-        chosen = rng.choice(len(training), config.batch, p=drawn)
-        crops, labels = collate([augment(training[int(index)]) for index in chosen])
+        crops, labels = collate(draw(training, drawn, config.batch, size, rng))
         return crops, labels, errors[torch.from_numpy(rng.integers(0, len(errors), config.batch))]
 
     def settle() -> dict[str, float]:
@@ -137,7 +133,7 @@ def learn_eyes(
             state["eyes.share"].copy_(averaged.eyes.share)
         return {} if kept is None else measure(averaged, kept)
 
-    sizes = (SMALL_CROP_SIZE if every_share(step, config.small_share) else CROP_SIZE for step in count(run.step))
+    sizes = crop_sizes(config.small_share, run.step)
     batches = load(batch, run.step, lambda: next(sizes), config.workers)
     heads.eval()
     with run_session(run, batches):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +25,24 @@ from rtface.datasets.labelled import LabelledImage
 from rtface.errors import InputError, ModelError
 from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
 from rtface.geometry.sight import direction
-from rtface.models import entry, load
+from rtface.models import load
 from rtface.train import parallel
 from rtface.train.compiling import compile_network
 from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment, Item
 from rtface.train.data.mesh import MeshToPoints
-from rtface.train.data.pixel_cache import Picture, read_pictures
-from rtface.train.data.samples import Sample, fit_mesh_map, samples_of
-from rtface.train.manifest import describe
-from rtface.train.multitask import every_share
+from rtface.train.data.pixel_cache import Picture
+from rtface.train.data.samples import Sample, samples_of
+from rtface.train.heads import VALIDATED, crop_sizes, draw, pictures_to_learn_from, pictures_to_validate_on
 from rtface.train.nets.eyes import evened
 from rtface.train.nets.sight import Sight
-from rtface.train.open_set import note
 from rtface.train.run import Run, Schedule, autocast, optimizer, pick_device, prepare, read_checkpoint, run_session
 from rtface.train.run import load as batches_of
-from rtface.train.sources import Source, of_folder
 
 BASES = {CROP_SIZE: "engine-full", SMALL_CROP_SIZE: f"engine-full-{SMALL_CROP_SIZE}"}
 """The networks that look, by the side of their crops."""
 
 EACH_EYE = 0.5  # how much an eye's own line of sight counts beside both eyes'
-_VALIDATED = 600
 
 
 def pixels_in(model: onnx.ModelProto) -> str:
@@ -141,12 +136,9 @@ def learn_gaze(
         compile_network(sight, device)
 
     def batch(number: int, size: int) -> Batch:
-        rng = np.random.default_rng((config.seed, number))
-        augment = Augment(size, rng)
-        chosen = rng.choice(len(training), config.batch, p=chances)
-        return collate([augment(training[int(index)]) for index in chosen])
+        return collate(draw(training, chances, config.batch, size, np.random.default_rng((config.seed, number))))
 
-    sizes = (SMALL_CROP_SIZE if every_share(step, config.small_share) else CROP_SIZE for step in count(run.step))
+    sizes = crop_sizes(config.small_share, run.step)
     batches = batches_of(batch, run.step, lambda: next(sizes), config.workers)
     with run_session(run, batches):
         while run.progress < 1.0:
@@ -195,12 +187,7 @@ def teaches_gaze(row: LabelledImage) -> bool:
 
 def faces_that_look(config: HeadsConfig) -> tuple[list[Sample], list[Sample], npt.NDArray[np.float64]]:
     """Faces to learn from, those to validate on, which may be none, and the chances of the first to be drawn."""
-    sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches_gaze)
-    base = entry(BASES[CROP_SIZE], config.models).path
-    note(describe("heads", sources, teaches_gaze, without=(), base=base), config.run, config.only_open)
-    read = [read_pictures(one.files, config.cache, one.splits, config.skip_bad) for one in sources]
-    pictures = [[p for p in some if one.takes(p.labels)] for one, some in zip(sources, read, strict=True)]
-    mesh_map = fit_mesh_map([picture for some in pictures for picture in some])
+    sources, pictures, mesh_map = pictures_to_learn_from(config, teaches_gaze, BASES[CROP_SIZE])
     groups = [_that_look(some, mesh_map) for some in pictures]
     training = [sample for group in groups for sample in group]
     if not training:
@@ -208,10 +195,9 @@ def faces_that_look(config: HeadsConfig) -> tuple[list[Sample], list[Sample], np
     shares = [one.share for one in sources] if config.sources else [float(len(group)) for group in groups]
     total = sum(share for share, group in zip(shares, groups, strict=True) if group)
     chances = [np.full(len(g), share / total / len(g)) for share, g in zip(shares, groups, strict=True) if g]
-    files = list(dict.fromkeys(file for source in sources for file in source.files))
-    validation = _that_look(read_pictures(files, config.cache, ("val",), config.skip_bad), mesh_map)
+    validation = _that_look(pictures_to_validate_on(config, sources), mesh_map)
     print(f"{len(training)} faces to learn from, {len(validation)} to validate on", file=sys.stderr)
-    return training, validation[:_VALIDATED], np.concatenate(chances)
+    return training, validation[:VALIDATED], np.concatenate(chances)
 
 
 def _that_look(pictures: Sequence[Picture], mesh_map: MeshToPoints | None) -> list[Sample]:

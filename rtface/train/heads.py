@@ -7,7 +7,7 @@ file). A teacher's shut eyes and open mouths are few, so faces that show somethi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -26,7 +26,8 @@ from rtface.train import parallel
 from rtface.train.compiling import compile_network
 from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment, Item
-from rtface.train.data.pixel_cache import read_pictures
+from rtface.train.data.mesh import MeshToPoints
+from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.data.samples import Sample, fit_mesh_map, samples_of
 from rtface.train.losses import gaussian_cells, wing
 from rtface.train.manifest import describe
@@ -52,6 +53,7 @@ BASES = {CROP_SIZE: "engine-iter0", SMALL_CROP_SIZE: f"engine-{SMALL_CROP_SIZE}"
 
 RARE = 0.4  # a blend shape above this shows something
 MOST = 12.0  # times that the rarest face is drawn for the commonest
+VALIDATED = 600  # most faces that a run is measured on
 OUTER_CORNERS = (33, 263)  # of the eyes, in the mesh
 _FINE = (*range(468, 478), *ANCHORS[:20])  # irises, lids and corners of the eyes
 _LIPS = ANCHORS[20:42]
@@ -97,12 +99,9 @@ def learn(
     drawn = rarity(training) if chances is None else chances
 
     def batch(number: int, size: int) -> tuple[Tensor, Labels]:
-        rng = np.random.default_rng((config.seed, number))
-        augment = Augment(size, rng)
-        chosen = rng.choice(len(training), config.batch, p=drawn)
-        return collate([augment(training[int(index)]) for index in chosen])
+        return collate(draw(training, drawn, config.batch, size, np.random.default_rng((config.seed, number))))
 
-    sizes = (SMALL_CROP_SIZE if every_share(step, config.small_share) else CROP_SIZE for step in count(run.step))
+    sizes = crop_sizes(config.small_share, run.step)
     batches = load(batch, run.step, lambda: next(sizes), config.workers)
     with run_session(run, batches):
         while run.progress < 1.0:
@@ -114,6 +113,19 @@ def learn(
             run.update(losses(out, labels), len(crops))
             run.maybe_validate(config.validate_minutes, lambda: validate(run, trunks[CROP_SIZE], validation))
     return run.checkpoint
+
+
+def draw(
+    samples: Sequence[Sample], chances: npt.NDArray[np.float64], number: int, size: int, rng: np.random.Generator
+) -> list[Item]:
+    """So many of the samples, drawn with these chances, as varied crops of `size` px."""
+    augment = Augment(size, rng)
+    return [augment(samples[int(index)]) for index in rng.choice(len(samples), number, p=chances)]
+
+
+def crop_sizes(small_share: float, first: int) -> Iterator[int]:
+    """Side in px of each step's crops, from the step `first` on."""
+    return (SMALL_CROP_SIZE if every_share(step, small_share) else CROP_SIZE for step in count(first))
 
 
 def losses(out: HeadOutputs, labels: Labels) -> dict[str, Tensor]:
@@ -210,12 +222,7 @@ def faces_to_learn_from(
 
     `label` adds labels to the first.
     """
-    sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches_heads)
-    base = entry(BASES[CROP_SIZE], config.models).path
-    note(describe("heads", sources, teaches_heads, without=(), base=base), config.run, config.only_open)
-    read = [read_pictures(one.files, config.cache, one.splits, config.skip_bad) for one in sources]
-    pictures = [[p for p in some if one.takes(p.labels)] for one, some in zip(sources, read, strict=True)]
-    mesh_map = fit_mesh_map([picture for some in pictures for picture in some])
+    sources, pictures, mesh_map = pictures_to_learn_from(config, teaches_heads, BASES[CROP_SIZE])
     if mesh_map is None:
         raise InputError("rtface train heads", "too few faces have 68 points and a mesh", "Add landmarks.parquet")
     groups = [[sample for sample in samples_of(some, mesh_map) if sample.mesh is not None] for some in pictures]
@@ -223,11 +230,32 @@ def faces_to_learn_from(
     if label is not None:
         label(training)
     chances = mixed([one.share for one in sources], groups) if config.sources else rarity(training)
-    files = list(dict.fromkeys(file for source in sources for file in source.files))
-    val = read_pictures(files, config.cache, ("val",), config.skip_bad)
-    validation = [sample for sample in samples_of(val, mesh_map) if sample.mesh is not None]
+    val = samples_of(pictures_to_validate_on(config, sources), mesh_map)
+    validation = [sample for sample in val if sample.mesh is not None]
     print(f"{len(training)} faces to learn from, {len(validation)} to validate on", file=sys.stderr)
-    return training, validation[:600], chances
+    return training, validation[:VALIDATED], chances
+
+
+def pictures_to_learn_from(
+    config: HeadsConfig, teaches: Callable[[LabelledImage], bool], base: str
+) -> tuple[tuple[Source, ...], list[list[Picture]], MeshToPoints | None]:
+    """The sources, their pictures, and how a mesh tells 68 points, where enough faces say so; it is noted in the run
+    what is learned from, beside the network `base`."""
+    sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches)
+    note(
+        describe("heads", sources, teaches, without=(), base=entry(base, config.models).path),
+        config.run,
+        config.only_open,
+    )
+    read = [read_pictures(one.files, config.cache, one.splits, config.skip_bad) for one in sources]
+    pictures = [[p for p in some if one.takes(p.labels)] for one, some in zip(sources, read, strict=True)]
+    return sources, pictures, fit_mesh_map([picture for some in pictures for picture in some])
+
+
+def pictures_to_validate_on(config: HeadsConfig, sources: Sequence[Source]) -> list[Picture]:
+    """The val rows of the sources' files."""
+    files = list(dict.fromkeys(file for source in sources for file in source.files))
+    return read_pictures(files, config.cache, ("val",), config.skip_bad)
 
 
 @torch.no_grad()

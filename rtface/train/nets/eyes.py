@@ -31,6 +31,7 @@ EYE_SHAPES = tuple(tuple(BLENDSHAPES.index(name + side) for name in _READ) for s
 HEIGHT, WIDTH = 32, 48  # px of a patch
 HALF = 0.3  # half of its width over the face's size: an eye and half of one on its sides
 FACE = 0.45  # of a face's height, which a turn of the head leaves: as much as its eyes' outer corners lie apart
+SEEN = 64 * (HEIGHT // 8) * (WIDTH // 8)  # numbers that `patch_layers` make of a patch
 HIDDEN = 96
 _FLOOR = 8.0  # least contrast: noise is not made to look like an eye
 
@@ -82,6 +83,17 @@ def eye_shapes(shapes: Tensor) -> Tensor:
     return shapes[:, [shape for eye in EYE_SHAPES for shape in eye]].reshape(-1, 2, len(_READ))
 
 
+def patch_layers() -> nn.Sequential:
+    """Convolutions from patches (N, 3, 32, 48) to (N, 64, 4, 6)."""
+    return nn.Sequential(
+        ConvBN(3, 16, stride=2),
+        ConvBN(16, 24),
+        ConvBN(24, 48, stride=2),
+        ConvBN(48, 48, skip=True),
+        ConvBN(48, 64, stride=2),
+    )
+
+
 class Eyes(nn.Module):
     """Planes of a crop (N, 3, S, S), 0..255, and a frame -> points in the patches (N, 2, 21, 2) and logits (N, 2, 7).
 
@@ -98,14 +110,8 @@ class Eyes(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            ConvBN(3, 16, stride=2),
-            ConvBN(16, 24),
-            ConvBN(24, 48, stride=2),
-            ConvBN(48, 48, skip=True),
-            ConvBN(48, 64, stride=2),
-        )
-        self.first = nn.Linear(64 * (HEIGHT // 8) * (WIDTH // 8), HIDDEN)
+        self.layers = patch_layers()
+        self.first = nn.Linear(SEEN, HIDDEN)
         self.last = nn.Linear(HIDDEN, 2 * len(_RIGHT) + len(_READ))
         self.register_buffer("mix", torch.tensor((1.0, 0.0, 0.0))[:, None].repeat(1, len(_READ)))
         self.register_buffer("share", torch.ones(len(_RIGHT), 1))

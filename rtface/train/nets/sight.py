@@ -14,15 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtface.geometry.mirror import MIRROR_478
-from rtface.train.nets.blocks import ConvBN
-from rtface.train.nets.eyes import HEIGHT, WIDTH, Frame, evened, frame_of
+from rtface.train.nets.eyes import HIDDEN, SEEN, Frame, evened, frame_of, patch_layers
 
 _RIGHT = (468, 159, 145, 33, 133, 362, 263, 4, 168, 234, 454, 152, 10)
 AROUND = (_RIGHT, tuple(int(MIRROR_478[point]) for point in _RIGHT))
 """Points of the mesh that stand beside the right eye's patch, and the left's: iris, lids, corners, nose, outline."""
-
-HIDDEN = 96
-LAYERS = (16, 24, 48, 48, 64)
 
 
 class Sight(nn.Module):
@@ -35,16 +31,9 @@ class Sight(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        first, second, third, fourth, last = LAYERS
-        self.layers = nn.Sequential(
-            ConvBN(3, first, stride=2),
-            ConvBN(first, second),
-            ConvBN(second, third, stride=2),
-            ConvBN(third, fourth, skip=True),
-            ConvBN(fourth, last, stride=2),
-        )
+        self.layers = patch_layers()
         self.norm = nn.BatchNorm1d(2 * len(_RIGHT))
-        self.first = nn.Linear(last * (HEIGHT // 8) * (WIDTH // 8) + 2 * len(_RIGHT), HIDDEN)
+        self.first = nn.Linear(SEEN + 2 * len(_RIGHT), HIDDEN)
         self.last = nn.Linear(HIDDEN, 3)
         self.register_buffer("mirror", torch.tensor(((1.0, 1.0, 1.0), (-1.0, 1.0, 1.0))), persistent=False)
 
