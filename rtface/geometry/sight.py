@@ -6,6 +6,8 @@ yaw looks to the image's right, positive pitch up.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,21 +28,18 @@ def direction(yaw_pitch: Array) -> NDArray[np.float64]:
     return vectors
 
 
-def angles(vectors: Array) -> NDArray[np.float64]:
-    """Yaw and pitch (..., 2) in degrees of vectors (..., 3) of any length but 0."""
-    x, y, z = np.asarray(vectors, np.float64).T
-    both: NDArray[np.float64] = np.degrees(np.stack((np.arctan2(x, -z), np.arctan2(-y, np.hypot(x, z))))).T
-    return both
+def turned(yaw: float, pitch: float, linear: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """A line of sight, degrees, in an image that a matrix (2, 2) turns and scales the image into.
 
+    Plain numbers: of one face NumPy takes eight times as long.
 
-def turned(yaw_pitch: Array, linear: Array) -> NDArray[np.float64]:
-    """Lines of sight (..., 2), degrees, in an image that these matrices (..., 2, 2) turn and scale the image into.
-
-    >>> quarter = np.array(((0.0, -2.0), (2.0, 0.0)))  # what was to the right is below
-    >>> turned(np.array((30.0, 0.0)), quarter).round(3).tolist()
+    >>> quarter = ((0.0, -2.0), (2.0, 0.0))  # what was to the right is below
+    >>> [round(angle, 3) + 0.0 for angle in turned(30.0, 0.0, quarter)]
     [0.0, -30.0]
     """
-    vectors = direction(yaw_pitch)
-    scale = np.sqrt(np.abs(np.linalg.det(linear)))[..., None]
-    vectors[..., :2] = np.einsum("...ij,...j->...i", linear, vectors[..., :2]) / scale
-    return angles(vectors)
+    (a, b), (c, d) = linear
+    yaw, pitch = math.radians(yaw), math.radians(pitch)
+    right, down, away = math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)
+    scale = math.sqrt(abs(a * d - b * c))
+    x, y = (a * right + b * down) / scale, (c * right + d * down) / scale
+    return math.degrees(math.atan2(x, away)), math.degrees(math.atan2(-y, math.hypot(x, away)))

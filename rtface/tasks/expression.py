@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rtface.labels import BLENDSHAPES
@@ -38,21 +37,29 @@ def measured_against(coefficients: NDArray[Any], blink_left: float, blink_right:
         blink_left, blink_right: eyeBlink of this face's open eyes.
         smile: mouthSmile of its mouth at rest.
     """
-    left, right = coefficients[_BLINK].tolist()
-    smiling = float(coefficients[_SMILE].mean())
+    left, right, smiling, jaw = _told_by(coefficients)
     return Expression(
         coefficients,
         (_open(left, blink_left), _open(right, blink_right)),
-        float(coefficients[_JAW]),
-        float(np.clip((smiling - smile) / (1.0 - smile), 0.0, 1.0)),
+        jaw,
+        _unit((smiling - smile) / (1.0 - smile)),
     )
 
 
 def at_rest_of(coefficients: NDArray[Any]) -> tuple[float, float, float]:
     """eyeBlink left and right, and mouthSmile, as `measured_against` takes them from a face at rest."""
-    left, right = coefficients[_BLINK].tolist()
-    return left, right, float(coefficients[_SMILE].mean())
+    return _told_by(coefficients)[:3]
+
+
+def _told_by(coefficients: NDArray[Any]) -> tuple[float, float, float, float]:
+    """eyeBlink left and right, mouthSmile and jawOpen. Plain numbers: of these few NumPy takes five times as long."""
+    told = coefficients.tolist()
+    return told[_BLINK[0]], told[_BLINK[1]], (told[_SMILE[0]] + told[_SMILE[1]]) / 2.0, told[_JAW]
 
 
 def _open(blink: float, at_rest: float) -> float:
-    return float(np.clip((SHUT - blink) / max(SHUT - at_rest, 0.1), 0.0, 1.0))
+    return _unit((SHUT - blink) / max(SHUT - at_rest, 0.1))
+
+
+def _unit(value: float) -> float:
+    return min(max(value, 0.0), 1.0)

@@ -23,9 +23,9 @@ CAMERA_DEG, SOFT_DEG = 12.0, 3.0
 
 def gazes(told: NDArray[np.floating], to_frame: NDArray[np.floating]) -> list[Gaze]:
     """Of each face: what the engine told of its crop (N, 2), and the crop's map to the frame (N, 2, 3)."""
-    return [
-        Gaze(yaw, pitch, on_camera(yaw, pitch)) for yaw, pitch in turned(told, to_frame[: len(told), :, :2]).tolist()
-    ]
+    linear = to_frame[: len(told), :, :2].tolist()
+    looks = (turned(yaw, pitch, matrix) for (yaw, pitch), matrix in zip(told.tolist(), linear, strict=True))
+    return [Gaze(yaw, pitch, on_camera(yaw, pitch)) for yaw, pitch in looks]
 
 
 def on_camera(yaw: float, pitch: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -161,7 +162,7 @@ class Augment:
             task=TASK_OF.get(sample.group, 0),
             mesh=None if sample.mesh is None else points(sample.mesh, len(sample.mesh)),
             expression=sample.expression,
-            gaze=None if sample.gaze is None else turned(sample.gaze, to_crop[:, :2]).astype(np.float32),
+            gaze=None if sample.gaze is None else _turned(sample.gaze, to_crop),
         )
 
     # -- light --
@@ -231,6 +232,11 @@ def _warp(picture: Picture, to_frame: npt.NDArray[np.float64], size: int) -> npt
     out = np.empty((size, size, 3), np.uint8)
     resample(image, matrix, out)
     return out
+
+
+def _turned(gaze: npt.NDArray[np.float32], to_crop: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    yaw, pitch = gaze.tolist()
+    return np.array(turned(yaw, pitch, to_crop[:, :2].tolist()), np.float32)
 
 
 def flip(item: Item) -> None:
