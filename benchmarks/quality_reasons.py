@@ -2,13 +2,15 @@
 
     python benchmarks/quality_reasons.py --data CORPUS
     python benchmarks/quality_reasons.py --data CORPUS --sheet sheet.png
+    python benchmarks/quality_reasons.py --data CORPUS --synth SYNTH/val.parquet
 
 Faces of AFW and CelebAMask-HQ val, which nothing was trained on, as they are and spoilt: shrunk to a longer side of 12
 to 32 px, out of focus, moved, the lower half, the eyes or one side painted over. The crop is cut from the labelled
 points, an arm's length off as a tracker's is, and the engine looks once, as in a stream. A row says how many of its
 faces come below the limit of `rtface.tasks.quality` at which anything is asked, and which reasons those get, in %.
-Turned faces are FASSEG's, whose yaw was measured; the networks were trained on those pictures. Prints a table, then one
-JSON line.
+Turned faces are FASSEG's, whose yaw was measured, but the networks were trained on those pictures; and with --synth
+those of `rtface train synth --scenes 0 --split val`, whose pose is exact and on which the engine was not trained.
+Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -48,6 +50,9 @@ FRONTAL_DEG = 22.5
 """Faces are spoilt that are turned by no more, and of `LARGE_PX` at least: nothing else is the matter with them."""
 
 LARGE_PX = 100
+
+MADE_TURNED_DEG, MADE_FRONTAL_DEG = 50.0, 25.0
+"""Made heads' yaw from here on is turned; up to here, and pitch, not."""
 
 Array = NDArray[Any]
 Spoil = Callable[[Array, Array], Array]
@@ -145,6 +150,20 @@ def faces(data: Path) -> Iterator[tuple[Array, FaceLabel, Crop]]:
                     yield image, face, crop
 
 
+def made(synth: Path) -> Iterator[tuple[str, Array, Crop]]:
+    """Synthetic heads by how far they are turned: the arm's name, the picture, the crop."""
+    for row in read(synth):
+        for face in row.faces:
+            crop = crop_of(face)
+            if face.pose is None or crop is None:
+                continue
+            yaw, pitch = abs(float(face.pose[0])), abs(float(face.pose[1]))
+            if yaw >= MADE_TURNED_DEG:
+                yield f"made heads turned by {MADE_TURNED_DEG:.0f}° and more", row.load()[0], crop
+            elif yaw <= MADE_FRONTAL_DEG and pitch <= MADE_FRONTAL_DEG:
+                yield f"made heads turned by up to {MADE_FRONTAL_DEG:.0f}°", row.load()[0], crop
+
+
 def crop_of(face: FaceLabel) -> Crop | None:
     """The engine's crop of a labelled face."""
     if face.landmarks68 is not None:
@@ -171,13 +190,22 @@ def arms_of(image: Array, face: FaceLabel, crop: Crop) -> Iterator[tuple[str, Ar
         yield name, spoil(image, box), crop
 
 
-def measure(engine: OrtEngine, data: Path, tasks: bool, rng: np.random.Generator) -> tuple[dict[str, Arm], list[Array]]:
+def cases(data: Path, synth: Path | None) -> Iterator[list[tuple[str, Array, Crop]]]:
+    """Each face in all its arms: their names, pictures and crops."""
+    for image, face, crop in faces(data):
+        yield list(arms_of(image, face, crop))
+    if synth is not None:
+        yield from ([one] for one in made(synth))
+
+
+def measure(
+    engine: OrtEngine, data: Path, synth: Path | None, tasks: bool, rng: np.random.Generator
+) -> tuple[dict[str, Arm], list[Array]]:
     """Every arm, and crops of low quality with what was said of them; `tasks`: pose and mask were asked for."""
     arms: dict[str, Arm] = {}
     shown: list[Array] = []
-    for image, face, crop in faces(data):
-        made = list(arms_of(image, face, crop))
-        if not made:
+    for case in cases(data, synth):
+        if not case:
             continue
         # As a tracker cuts: a little beside, a little larger or smaller.
         cuts = [
@@ -187,11 +215,11 @@ def measure(engine: OrtEngine, data: Path, tasks: bool, rng: np.random.Generator
                 y=one.y + rng.normal(0, 0.02) * one.side,
                 side=one.side * float(np.exp(rng.normal(0, 0.04))),
             )
-            for _, _, one in made
+            for _, _, one in case
         ]
-        pixels = np.stack([warp_crops(each, [cut])[0] for (_, each, _), cut in zip(made, cuts, strict=True)])
+        pixels = np.stack([warp_crops(each, [cut])[0] for (_, each, _), cut in zip(case, cuts, strict=True)])
         tensors = engine.run(pixels, engine.outputs)
-        for at, ((name, _, _), cut) in enumerate(zip(made, cuts, strict=True)):
+        for at, ((name, _, _), cut) in enumerate(zip(case, cuts, strict=True)):
             arm, quality = arms.setdefault(name, Arm()), float(tensors["quality"][at])
             arm.quality.append(quality)
             if quality < LOW_QUALITY:
@@ -223,11 +251,12 @@ def sheet(shown: list[Array], across: int = 12, down: int = 10, seed: int = 1) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--synth", type=Path, metavar="FILE", help="corpus file of synthetic heads")
     parser.add_argument("--points-alone", action="store_true", help="as where neither pose nor parsing is asked for")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw some of the faces with what is said of them")
     args = parser.parse_args()
     engine = OrtEngine(load(find("engine", 0, "fp32")), "engine-iter0", threads=1)
-    arms, shown = measure(engine, args.data, not args.points_alone, np.random.default_rng(3))
+    arms, shown = measure(engine, args.data, args.synth, not args.points_alone, np.random.default_rng(3))
     rows = {name: arm.row() for name, arm in arms.items()}
     if args.sheet and shown:
         cv2.imwrite(str(args.sheet), sheet(shown))
