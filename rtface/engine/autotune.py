@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from statistics import median
+from statistics import median_low
 
 TRIALS = 3
 """Runs of each strategy before the first choice."""
@@ -14,6 +14,9 @@ REMEMBERED = 5
 
 PROBE_EVERY = 64
 """Runs between two tries of a strategy that is not chosen: at 30 fps a quieter machine is noticed in two seconds."""
+
+PROBED = 2
+"""Runs that such a try is judged by, after one that only fills the caches; the quicker counts: noise only adds."""
 
 
 TIE_RATIO = 1.2
@@ -38,8 +41,8 @@ class AutoTuner:
         self._cpu: dict[str, deque[float]] = {strategy: deque(maxlen=REMEMBERED) for strategy in strategies}
         self._runs = 0
         self._turn = 0
-        self._probe: str | None = None  # is tried again after a while; its first run only fills the caches
-        self._cold = False
+        self._probe: str | None = None  # is tried again after a while
+        self._probed = 0  # runs of it
 
     def choose(self) -> str:
         """The strategy for the next run."""
@@ -56,21 +59,22 @@ class AutoTuner:
         strategy = others[self._turn % len(others)]
         self._costs[strategy].clear()  # what it cost long ago says nothing about now
         self._cpu[strategy].clear()
-        self._probe, self._cold = strategy, True
+        self._probe, self._probed = strategy, 0
         return strategy
 
     def _best(self) -> str:
-        took = {strategy: median(costs) for strategy, costs in self._costs.items()}
+        took = {strategy: median_low(costs) for strategy, costs in self._costs.items()}
         quick = [strategy for strategy in took if took[strategy] <= self._tie_ratio * min(took.values())]
-        return min(quick, key=lambda strategy: (median(self._cpu[strategy]), took[strategy]))
+        return min(quick, key=lambda strategy: (median_low(self._cpu[strategy]), took[strategy]))
 
     def record(self, strategy: str, seconds: float, cpu_seconds: float = 0.0) -> None:
         """The run took this long, and this much time of all CPUs."""
         if strategy == self._probe:
-            if self._cold:
-                self._cold = False
+            self._probed += 1
+            if self._probed == 1:
                 return
-            self._probe = None
+            if self._probed > PROBED:
+                self._probe = None
         self._costs[strategy].append(seconds)
         self._cpu[strategy].append(cpu_seconds)
         self._runs += 1

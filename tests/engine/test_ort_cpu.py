@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from rtface import models
 from rtface.engine import CpuEngine, Engine, OrtEngine, Preparable
-from rtface.engine.autotune import PROBE_EVERY, TIE_RATIO, AutoTuner
+from rtface.engine.autotune import PROBE_EVERY, PROBED, TIE_RATIO, AutoTuner
 from rtface.engine.ort_cpu import LANES, SHAPES, SHARED_TIE_RATIO, SPLIT, TOGETHER, WIDE
 from rtface.engine.split import Channel, SplitSession
 from rtface.errors import EngineError
@@ -222,20 +222,30 @@ def test_the_quickest_way_wins_and_changes() -> None:
     ways = Ways(wide=1.6, lanes=2.2)
     chosen = ways.run(200)
     assert set(chosen[:6]) == {"wide", "lanes"}
-    assert chosen[6:].count("lanes") <= 2 * (200 / PROBE_EVERY + 1)
+    assert chosen[6:].count("lanes") <= (1 + PROBED) * (200 / PROBE_EVERY + 1)
     ways.costs["wide"] = 8.0  # somebody took a core
     assert ways.run(20)[4:].count("wide") == 0
     ways.costs["wide"] = 1.6
     assert ways.run(2 * PROBE_EVERY)[-1] == "wide"
 
 
-def test_a_way_that_is_tried_again_is_judged_by_its_second_run() -> None:
+def test_a_way_that_is_tried_again_is_not_judged_by_its_first_run() -> None:
     race, last = AutoTuner(("wide", "lanes")), ""
     for run in range(2 * PROBE_EVERY + 20):
         way = race.choose()
         lanes = 5.0 if run < 10 or way != last else 1.0  # slow at first; quick later, but for what is not in the caches
         race.record(way, lanes if way == "lanes" else 2.0, 2.0)
         last = way
+    assert race.choose() == "lanes"
+
+
+def test_a_way_that_is_tried_again_is_judged_by_its_quicker_run() -> None:
+    race, in_a_row = AutoTuner(("wide", "lanes")), 0
+    for run in range(2 * PROBE_EVERY + 20):
+        way = race.choose()
+        in_a_row = in_a_row + 1 if way == "lanes" else 0
+        lanes = 5.0 if run < 10 or in_a_row < 3 else 1.0  # something else had the core on the second run, too
+        race.record(way, lanes if way == "lanes" else 2.0, 2.0)
     assert race.choose() == "lanes"
 
 
