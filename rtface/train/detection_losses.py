@@ -1,8 +1,8 @@
 """Assignment and losses of the detector.
 
 Assignment is task-aligned (Feng et al., TOOD, ICCV 2021, eqs. 1-4): a face takes the cells where score and overlap
-agree best. The score's target is how likely the best of them counts as found: a box that overlaps its face by .7 is as
-good as any, one of .5 just so; so a small or hidden face is not called unlikely for being hard to frame.
+agree best, and the score's target is the overlap that the best of them has. A target that only says whether the face
+counts as found (0 at an overlap of .2, 1 from .7) was tried: 0.9 less AP at 40 px (docs/research-log.md).
 Task weights are learned (Kendall et al., CVPR 2018, eq. 10), as MOS does.
 """
 
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 TASKS = ("face", "box", "points", "pose")
 EMPTY = 3.0  # times that the background counts in a scene without a face: objects and textures are few
 IMPORTANCE = (2.0, 1.5, 1.0, 0.5)  # of TASKS: what is no face, or a loose box, is what users see first
-MISSED, FOUND = 0.2, 0.7  # IoU of a face's best box at which the score's target begins, and at which it is 1
 SMALL = 24.0  # px: faces below it are the small ones that feedback sampling watches
 
 
@@ -114,8 +113,7 @@ def assign(boxes: Tensor, score: Tensor, truth: Truth, centres: Tensor, strides:
     top_agree = score.new_zeros(len(near)).scatter_reduce_(0, face, agree, "amax")
     top_iou = score.new_zeros(len(near)).scatter_reduce_(0, face, iou, "amax")
     # a just-started net overlaps nothing: the floor keeps targets from vanishing
-    found = ((top_iou - MISSED) / (FOUND - MISSED)).clamp(0.0, 1.0)
-    return Assignment(picture, cell, face, (agree / top_agree[face] * found[face]).clamp(min=0.1))
+    return Assignment(picture, cell, face, (agree / top_agree[face] * top_iou[face]).clamp(min=0.1))
 
 
 def detection_losses(

@@ -174,8 +174,8 @@ def test_marks_of_a_picture_stay_on_what_they_mark() -> None:
 def test_a_fifth_of_the_scenes_is_turned_far() -> None:
     make = maker(disc())
     rolls = np.concatenate([[abs(row[16]) - 8 for row in make().faces[:1]] for _ in range(400)])
-    assert 0.03 < (rolls > 36).mean() < 0.13  # of a fifth, those beyond the others' limit: 25 of 60 degrees
-    assert rolls.max() < 60 + 8.1
+    assert 0.07 < (rolls > 36).mean() < 0.17  # of a fifth, those beyond the others' limit: 55 of 90 degrees
+    assert rolls.max() < 90 + 8.1
 
 
 def test_a_head_pasted_beside_another_overlaps_it() -> None:

@@ -30,7 +30,7 @@ SHARES = {"crowd": 0.42, "people": 0.16, "portrait": 0.16, "masked": 0.1, "tight
 CLOSING = {"crowd": 0.55, "people": 0.2, "portrait": 0.08, "masked": 0.06, "negative": 0.11}
 CLOSING_SIZE = 320
 ROLLED = 0.2  # of the scenes turn their pictures by up to MOST_ROLL, the others by some 10 degrees
-MOST_ROLL = math.radians(60)
+MOST_ROLL = math.radians(90)
 PASTED = 0.2  # of the scenes get a head pasted beside one that is there
 TEXTURES = 0.4  # of the whole canvases without faces are made
 
