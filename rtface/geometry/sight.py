@@ -29,7 +29,8 @@ def direction(yaw_pitch: Array) -> NDArray[np.float64]:
 
 
 def turned(yaw: float, pitch: float, linear: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """A line of sight, degrees, in an image that a matrix (2, 2) turns and scales the image into.
+    """A line of sight, degrees, in an image that a matrix (2, 2) turns and scales the image into; NaN where the matrix
+    has no size, or an angle is no number.
 
     Plain numbers: of one face NumPy takes eight times as long.
 
@@ -38,8 +39,10 @@ def turned(yaw: float, pitch: float, linear: Sequence[Sequence[float]]) -> tuple
     [0.0, -30.0]
     """
     (a, b), (c, d) = linear
+    scale = math.sqrt(abs(a * d - b * c))
+    if scale == 0.0 or not all(map(math.isfinite, (yaw, pitch, scale))):
+        return math.nan, math.nan
     yaw, pitch = math.radians(yaw), math.radians(pitch)
     right, down, away = math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)
-    scale = math.sqrt(abs(a * d - b * c))
     x, y = (a * right + b * down) / scale, (c * right + d * down) / scale
     return math.degrees(math.atan2(x, away)), math.degrees(math.atan2(-y, math.hypot(x, away)))

@@ -28,6 +28,16 @@ def test_a_turn_of_the_image_turns_the_line_of_sight_with_it(roll: float, look: 
     assert back == pytest.approx(look)
 
 
+@pytest.mark.parametrize(
+    ("told", "crop"), [((20, 5), Crop(100, 50, 0)), ((np.inf, 5), Crop(100, 50, 64)), ((20, np.nan), Crop(9, 9, 64))]
+)
+def test_a_crop_without_size_and_angles_that_are_no_numbers_end_no_stream(
+    told: tuple[float, float], crop: Crop
+) -> None:
+    (gaze,) = gazes(np.float32([told]), crop_to_frame_matrix(crop)[None])
+    assert np.isnan((gaze.yaw, gaze.pitch, gaze.on_camera)).all()
+
+
 def test_each_face_is_told_in_the_frame_by_its_own_crop() -> None:
     crops = [Crop(100, 50, 256), Crop(300, 200, 64, 90)]
     to_frame = np.stack([crop_to_frame_matrix(crop) for crop in crops])
