@@ -85,7 +85,7 @@ def test_without_tasks_the_five_points_are_right_or_the_face_is_not_reported(fac
         (stands,) = analyzer.image(near).faces
         for lies in analyzer.image(turned(near, quarters)).faces:
             back = turned_back(lies.points5, near, quarters)
-            assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+            assert np.linalg.norm(back - stands.points5, axis=1).max() < 0.12 * np.ptp(stands.box_xyxy[[0, 2]])
 
 
 @pytest.mark.parametrize("degrees", [-60, -45, 45, 60, 135, 225])
@@ -102,7 +102,7 @@ def test_without_tasks_the_five_points_of_a_rolled_face_are_right(face: Picture,
             seen = Detections(box, np.array([0.6], np.float32), stands.points5[None], np.zeros((1, 3), np.float32))
         assert isinstance(analyzer.detector, UprightDetector)
         found = analyzer.detector.uprighted(rolled, seen)
-    assert np.linalg.norm(found.points5[0] - there, axis=1).max() < 0.1 * np.ptp(stands.box_xyxy[[0, 2]])
+    assert np.linalg.norm(found.points5[0] - there, axis=1).max() < 0.12 * np.ptp(stands.box_xyxy[[0, 2]])
     assert abs((found.pose[0, 2] - degrees + 180) % 360 - 180) < 25
 
 
