@@ -122,7 +122,7 @@ def test_not_more_readers_are_left_behind_than_a_few(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(reconnecting, "MOST_STUCK", 2)
     events = [threading.Event() for _ in range(3)]
     cameras = [Camera(1, stuck) for stuck in events]
-    with Rig(*cameras, reconnect=Reconnect(first_s=0.001, longest_s=0.002, stall_s=0.01)) as rig:
+    with Rig(*cameras, reconnect=Reconnect(first_s=0.001, longest_s=0.002, stall_s=0.2)) as rig:
         rig.until(lambda: len(rig.grabber._stuck) == 2)
         assert cameras[2].given == 0
         events[0].set()
