@@ -141,7 +141,11 @@ class HeadsConfig(PooledConfig):
     """
 
     batch: int = option(48, _COUNT, "Crops a step.")
-    init: Path | None = option(None, maybe(path), "Begin with another run's last.pt, as far as it fits.")
+    init: Path | None = option(
+        None,
+        maybe(path),
+        "Begin with another run's last.pt, as far as it fits, or an exported network, e.g. engine-full.onnx.",
+    )
     models: Path | None = option(
         None, maybe(path), "Folder of the network whose features are read.", shown="rtface's own"
     )

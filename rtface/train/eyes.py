@@ -25,11 +25,23 @@ from rtface.train.compiling import compile_network
 from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment
 from rtface.train.data.samples import SYNTHETIC, Sample
-from rtface.train.heads import BASES, Labels, apart_pct, collate, crop_sizes, draw, faces_to_learn_from, rarity
+from rtface.train.heads import (
+    BASES,
+    Labels,
+    apart_pct,
+    begins_with_file,
+    collate,
+    crop_sizes,
+    draw,
+    faces_to_learn_from,
+    fill,
+    rarity,
+    some_of,
+)
 from rtface.train.losses import wing
 from rtface.train.nets.eyes import CONTOUR, EYE_POINTS, EYE_SHAPES, Frame, eye_points, eye_shapes, frame_of, planes_of
 from rtface.train.nets.eyes import WIDTH as PATCH_WIDTH
-from rtface.train.nets.heads import Heads
+from rtface.train.nets.heads import Heads, heads_like
 from rtface.train.run import (
     Run,
     Schedule,
@@ -89,11 +101,13 @@ def learn_eyes(
     """Train on faces that have a mesh, drawn with these chances (default: `rarity`), and return the checkpoint."""
     prepare(config)
     device = pick_device(config.device)
-    heads = with_eyes(config.init).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert config.init is not None  # HeadsConfig asks for it
+    trunk = Trunk(BASES[CROP_SIZE], config.models, config.threads)
+    heads = with_eyes_of_file(config.init, trunk, training) if begins_with_file(config.init) else with_eyes(config.init)
+    heads.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     eyes = heads.eyes
     assert eyes is not None
     drawn = rarity(training) if chances is None else chances
-    trunk = Trunk(BASES[CROP_SIZE], config.models, config.threads)
     rng = np.random.default_rng(config.seed)
     some = [training[int(at)] for at in rng.choice(len(training), min(SETTLED_ON, 8 * len(training)), p=drawn)]
     known = tell(heads, trunk, some, Augment(CROP_SIZE, rng))
@@ -109,7 +123,8 @@ def learn_eyes(
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     else:
-        begin_with_mean(heads, known.labels)
+        if not begins_with_file(config.init):
+            begin_with_mean(heads, known.labels)
         run.ema.copy(heads)
         if kept is not None:
             figures = measure(None, kept)
@@ -124,7 +139,7 @@ def learn_eyes(
 
     def settle() -> dict[str, float]:
         """Mix what the averaged weights see with what the heads say, as photographs have it, and measure both."""
-        averaged = Heads(eyes=True).eval()
+        averaged = heads_like(run.ema.state).eval()
         averaged.load_state_dict({name: value.cpu() for name, value in run.ema.state.items()})
         fit_mix(averaged, photographs if len(photographs.crops) else known)
         assert averaged.eyes is not None
@@ -150,20 +165,35 @@ def learn_eyes(
     return run.checkpoint
 
 
-def with_eyes(checkpoint: Path | None) -> Heads:
+def with_eyes(checkpoint: Path) -> Heads:
     """The averaged weights of a heads run, which learn no more, with an eye branch, that run's where it has one.
 
     Raises:
         ModelError: They cannot be read.
     """
-    assert checkpoint is not None  # HeadsConfig asks for it
-    heads, saved = Heads(eyes=True), read_checkpoint(checkpoint, ("ema",))["ema"]
+    saved = read_checkpoint(checkpoint, ("ema",))["ema"]
+    heads = heads_like((*saved, "eyes."))
     try:
         missing = [name for name in heads.load_state_dict(saved, strict=False).missing_keys if name[:5] != "eyes."]
     except RuntimeError as error:
         raise ModelError(str(checkpoint), f"is of another network: {error}", "Name a heads run's last.pt") from error
     if missing:
         raise ModelError(str(checkpoint), f"lacks {missing[0]}", "Name last.pt of `rtface train heads`")
+    return _only_eyes_learn(heads)
+
+
+def with_eyes_of_file(model: Path, trunk: Trunk, samples: Sequence[Sample]) -> Heads:
+    """The heads and eyes of an exported network, of which only the eyes learn on.
+
+    Raises:
+        ModelError: It cannot be read, or has none.
+    """
+    heads = heads_like(("eyes.",))
+    fill(heads, model, trunk, collate(some_of(samples))[0])
+    return _only_eyes_learn(heads)
+
+
+def _only_eyes_learn(heads: Heads) -> Heads:
     assert heads.eyes is not None
     heads.requires_grad_(False)
     heads.eyes.requires_grad_(True)
@@ -275,7 +305,7 @@ def measure(heads: Heads | None, kept: Told) -> dict[str, float]:
     the eyes' blend shapes' mean absolute error, and that of their lids."""
     mesh, expression, labels = kept.mesh, kept.expression, kept.labels
     if heads is not None and heads.eyes is not None:
-        refined = [heads.eyes.refine(planes_of(crops), mesh, shapes) for crops, mesh, shapes in kept.parts()]
+        refined = [heads.eyes.refine(planes_of(crops), mesh, shapes)[:2] for crops, mesh, shapes in kept.parts()]
         mesh, expression = (torch.cat(some) for some in zip(*refined, strict=True))
     apart = apart_pct(mesh, labels.mesh)
     contour = [point for eye in EYE_POINTS for point in eye[: len(CONTOUR)]]

@@ -33,9 +33,17 @@ from rtface.train.data.faces import Augment, Item
 from rtface.train.data.mesh import MeshToPoints
 from rtface.train.data.pixel_cache import Picture
 from rtface.train.data.samples import Sample, samples_of
-from rtface.train.heads import VALIDATED, crop_sizes, draw, pictures_to_learn_from, pictures_to_validate_on
-from rtface.train.nets.eyes import evened
-from rtface.train.nets.sight import Sight
+from rtface.train.heads import (
+    VALIDATED,
+    begins_with_file,
+    crop_sizes,
+    draw,
+    pictures_to_learn_from,
+    pictures_to_validate_on,
+)
+from rtface.train.init import warm_start
+from rtface.train.nets.heads import EYE_TENSORS, PREFIX
+from rtface.train.nets.sight import SIGHT_PREFIX, Sight, sight_like
 from rtface.train.run import Run, Schedule, autocast, optimizer, pick_device, prepare, read_checkpoint, run_session
 from rtface.train.run import load as batches_of
 
@@ -45,21 +53,21 @@ BASES = {CROP_SIZE: "engine-full", SMALL_CROP_SIZE: f"engine-full-{SMALL_CROP_SI
 EACH_EYE = 0.5  # how much an eye's own line of sight counts beside both eyes'
 
 
-def pixels_in(model: onnx.ModelProto) -> str:
-    """Name of the graph's tensor that holds the eyes' pixels.
+def eyes_in(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of the graph's tensors that a line of sight reads (`EYE_TENSORS`).
 
     Raises:
         ModelError: The network has no eye branch.
     """
-    cut = next((node for node in model.graph.node if node.op_type == "GridSample"), None)
-    if cut is None:
-        mend = "Train eyes first: rtface train heads --part eyes"
+    names = tuple(f"{PREFIX}{name}" for name in EYE_TENSORS)
+    if not {*names} <= {name for node in model.graph.node for name in node.output}:
+        mend = "Train eyes (`rtface train heads --part eyes`) and export them: rtface export heads"
         raise ModelError("the network", "has no branch that looks at the eyes", mend)
-    return str(cut.output[0])
+    return names
 
 
 class Looks:
-    """A network with mesh, up to its mesh and the eyes' pixels, under ONNX Runtime.
+    """A network with mesh, up to what its eye branch looks at, under ONNX Runtime.
 
     Args:
         data: The ONNX file, with its weights.
@@ -71,25 +79,19 @@ class Looks:
 
     def __init__(self, data: bytes, threads: int = 1) -> None:
         model = onnx.load_from_string(data)
-        names = ["mesh", pixels_in(model)]
-        model.graph.output.append(helper.make_empty_tensor_value_info(names[1]))
-        part = onnx.utils.Extractor(model).extract_model([model.graph.input[0].name], names)
+        self._names = list(eyes_in(model))
+        model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in self._names)
+        part = onnx.utils.Extractor(model).extract_model([model.graph.input[0].name], self._names)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
-        self._names = names
         self._session: Any = onnxruntime.InferenceSession(
             part.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def run(self, crops: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Mesh (N, 478, 2) in crop px and the eyes' pixels (N, 3, 64, 48) of crops (N, S, S, 3)."""
-        mesh, pixels = self._session.run(self._names, {"crops": np.ascontiguousarray(crops)})
-        return mesh, pixels
-
-    def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """What `Sight` reads of crops (N, S, S, 3) uint8: patches and a normalised mesh."""
-        mesh, pixels = (torch.from_numpy(one) for one in self.run(crops.cpu().numpy()))
-        return evened(pixels), (mesh + 0.5) * (2.0 / crops.shape[1]) - 1.0
+    def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `Sight` reads of crops (N, S, S, 3) uint8."""
+        features, maps, mesh = self._session.run(self._names, {"crops": np.ascontiguousarray(crops.cpu().numpy())})
+        return torch.from_numpy(features), torch.from_numpy(maps), torch.from_numpy(mesh)
 
 
 @dataclass
@@ -120,7 +122,10 @@ def learn_gaze(
     prepare(config)
     device = pick_device(config.device)
     looks = {size: Looks(load(name, config.models), config.threads) for size, name in BASES.items()}
-    sight = Sight().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    sight = Sight()
+    if begins_with_file(config.init):
+        sight.fold()  # as files hold it
+    sight.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(
         config.run,
         sight,
@@ -130,7 +135,12 @@ def learn_gaze(
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     elif config.init is not None:
-        sight.load_state_dict(load_sight(config.init).state_dict())
+        if begins_with_file(config.init):
+            some = collate(draw(training, chances, min(192, 8 * len(training)), CROP_SIZE, np.random.default_rng(0)))
+            seen = [one.to(device) for one in looks[CROP_SIZE](some.crops)]
+            warm_start(sight, config.init, f"{SIGHT_PREFIX}sight.", lambda: sight(*seen))
+        else:
+            sight.load_state_dict(load_sight(config.init).state_dict())
         run.ema.copy(sight)
     if config.compile:
         compile_network(sight, device)
@@ -144,9 +154,9 @@ def learn_gaze(
         while run.progress < 1.0:
             made = next(batches)
             sight.train()
-            patches, mesh = (one.to(device) for one in looks[made.crops.shape[1]](made.crops))
+            seen = [one.to(device) for one in looks[made.crops.shape[1]](made.crops)]
             with autocast(device):
-                eyes = sight(patches, mesh)
+                eyes = sight(*seen)
             run.update(losses(eyes.cpu(), made.sight), len(made.crops))
             run.maybe_validate(config.validate_minutes, lambda: validate(run, looks[CROP_SIZE], validation))
     return run.checkpoint
@@ -171,7 +181,8 @@ def load_sight(checkpoint: Path) -> Sight:
     Raises:
         ModelError: They cannot be read.
     """
-    sight, saved = Sight(), read_checkpoint(checkpoint, ("ema",))["ema"]
+    saved = read_checkpoint(checkpoint, ("ema",))["ema"]
+    sight = sight_like(saved)
     try:
         sight.load_state_dict(saved)
     except RuntimeError as error:
@@ -209,7 +220,7 @@ def validate(run: Run, looks: Looks, samples: Sequence[Sample]) -> dict[str, flo
     """Of the averaged weights on clean crops: mean angle to where faces look, degrees."""
     if not samples:
         return {}
-    sight = Sight().eval()
+    sight = sight_like(run.ema.state).eval()
     sight.load_state_dict({name: value.cpu() for name, value in run.ema.state.items()})
     augment, total = Augment(CROP_SIZE, np.random.default_rng(0), strength=0.0), 0.0
     for start in range(0, len(samples), 100):

@@ -29,10 +29,11 @@ from rtface.train.data.faces import Augment, Item
 from rtface.train.data.mesh import MeshToPoints
 from rtface.train.data.pixel_cache import Picture, read_pictures
 from rtface.train.data.samples import Sample, fit_mesh_map, samples_of
+from rtface.train.init import warm_start
 from rtface.train.losses import gaussian_cells, wing
 from rtface.train.manifest import describe
 from rtface.train.multitask import every_share
-from rtface.train.nets.heads import ANCHORS, MESH, HeadOutputs, Heads
+from rtface.train.nets.heads import ANCHORS, MESH, PREFIX, HeadOutputs, Heads, heads_like
 from rtface.train.open_set import note
 from rtface.train.run import (
     Run,
@@ -84,11 +85,18 @@ def learn(
     prepare(config)
     device = pick_device(config.device)
     trunks = {size: Trunk(name, config.models, config.threads) for size, name in BASES.items()}
-    heads = Heads().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    heads = Heads()
+    if begins_with_file(config.init):
+        heads.expression.fold()  # as files hold it
+    heads.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(config.rate, config.minutes, config.steps, warmup=config.warmup)
     run = Run(config.run, heads, optimizer(heads, config.rate), schedule)
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
+    elif config.init is not None and begins_with_file(config.init):
+        crops, _ = collate(some_of(training))
+        fill(heads, config.init, trunks[CROP_SIZE], crops)
+        run.ema.copy(heads)
     else:
         begin_with_mean(heads, training)
         if config.init is not None:
@@ -199,6 +207,29 @@ def begin_with_mean(heads: Heads, samples: Sequence[Sample]) -> None:
     last.bias.copy_(torch.logit(labels.expression[labels.told > 0].median(0).values.clamp(0.01, 0.99)))
 
 
+def begins_with_file(init: Path | None) -> bool:
+    """Whether a run begins with an exported network, not with a run's checkpoint."""
+    return init is not None and init.suffix != ".pt"
+
+
+def some_of(samples: Sequence[Sample], most: int = 192) -> list[Item]:
+    """Varied crops of some samples."""
+    rng = np.random.default_rng(0)
+    return draw(samples, rarity(samples), min(most, 8 * len(samples)), CROP_SIZE, rng)
+
+
+def fill(heads: Heads, model: Path, trunk: Trunk, crops: Tensor) -> None:
+    """Fill heads, whose expression is folded, with what an exported network with heads holds, e.g.
+    rtface/models/engine-full.onnx; `crops` (N, S, S, 3) are varied ones.
+
+    Raises:
+        ModelError: The file is missing, is no ONNX file, or has no such heads.
+    """
+    device = next(heads.parameters()).device
+    features = [one.to(device) for one in trunk(crops)]
+    warm_start(heads, model, f"{PREFIX}heads.", lambda: heads(*features, crops.to(device)))
+
+
 def initialize_heads(heads: Heads, checkpoint: Path) -> None:
     """Fill in another run's averaged weights, as far as names and shapes are the same.
 
@@ -265,7 +296,7 @@ def validate(run: Run, trunk: Trunk, samples: Sequence[Sample]) -> dict[str, flo
     if not samples:
         return {}
     device = next(run.net.parameters()).device
-    heads = Heads().to(device).eval()
+    heads = heads_like(run.ema.state).to(device).eval()
     heads.load_state_dict(run.ema.state)
     augment = Augment(CROP_SIZE, np.random.default_rng(0), strength=0.0)
     sums = {"mesh_pct": 0.0, "iris_pct": 0.0, "shapes": 0.0}

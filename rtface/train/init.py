@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,9 +89,9 @@ def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], objec
             module.conv.weight.copy_(weight)
             folded[module.bn] = _fill(stored, f"{name}.conv.bias", torch.empty(len(weight)), model)
     inside = {f"{name}.{part}" for name, m in net.named_modules() if isinstance(m, ConvBN) for part in m.state_dict()}
-    for name, parameter in net.named_parameters():
+    for name, value in net.state_dict().items():
         if name not in inside and not (name.startswith(OPTIONAL) and name not in stored):
-            parameter.copy_(_fill(stored, name, parameter, model))
+            value.copy_(_fill(stored, name, value, model))
     hooks = [bn.register_forward_pre_hook(_undo(bias)) for bn, bias in folded.items()]
     net.train()
     run()
@@ -128,10 +129,28 @@ def _weights(model: Path, prefix: str) -> dict[str, Tensor]:
         graph = onnx.load_from_string(data).graph
     except Exception as error:  # protobuf's own, of many kinds
         raise ModelError(str(model), "is no readable ONNX file", _MEND) from error
+    names = _named_by_their_nodes(graph)
     return {
-        tensor.name.removeprefix(prefix).removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        names.get(name := tensor.name.removesuffix("_half"), name).removeprefix(prefix): torch.from_numpy(
+            numpy_helper.to_array(tensor).T.copy() if name in names else numpy_helper.to_array(tensor).copy()
+        )
         for tensor in graph.initializer
     }
+
+
+def _named_by_their_nodes(graph: Any) -> dict[str, str]:
+    """Of linear layers without a bias, whose weights come transposed and without their name: that name.
+
+    The node has it: PART./heads/mesh/mesh.0/MatMul belongs to PART.heads.mesh.0.weight, after what was grafted, PART.
+    """
+    names = {}
+    for node in graph.node:
+        part, _, path = node.name.partition("/")
+        if node.op_type == "MatMul" and "onnx::" in node.input[1]:
+            steps = path.split("/")[:-1]
+            own = [step.removeprefix(f"{before}.") for before, step in zip(("", *steps), steps, strict=False)]
+            names[node.input[1]] = f"{part}{'.'.join(own)}.weight"
+    return names
 
 
 def _fill(stored: dict[str, Tensor], name: str, like: Tensor, model: Path) -> Tensor:

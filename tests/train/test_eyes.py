@@ -30,7 +30,7 @@ from rtface.train.eyes import (
     tell,
     with_eyes,
 )
-from rtface.train.graft import export_heads
+from rtface.train.graft import export_heads, load_heads
 from rtface.train.heads import collate, learn
 from rtface.train.nets.eyes import (
     CONTOUR,
@@ -146,8 +146,8 @@ def test_a_turned_crop_gives_the_same_patch() -> None:
     mesh = meshes(1)
     turned = torch.stack((-mesh[..., 1], mesh[..., 0]), 2)  # a quarter, clockwise as it is seen
     eyes = eyes_with_history()
-    one = eyes.patches(planes, frame_of(mesh))
-    other = eyes.patches(planes.rot90(-1, (2, 3)), frame_of(turned))
+    one = eyes.patches(planes, frame_of(mesh).maps())
+    other = eyes.patches(planes.rot90(-1, (2, 3)), frame_of(turned).maps())
     torch.testing.assert_close(one, other, atol=2e-3, rtol=0)
 
 
@@ -157,8 +157,8 @@ def test_a_mirrored_face_has_its_eyes_exchanged_and_nothing_else_changed() -> No
     shapes = torch.randn(3, 52, generator=torch.Generator().manual_seed(1))
     flipped = mesh[:, MIRROR_478] * torch.tensor((-1.0, 1.0))
     with torch.no_grad():
-        points, logits = eyes.refine(planes, mesh, shapes)
-        others, more = eyes.refine(planes.flip(3), flipped, shapes[:, MIRROR_BLENDSHAPES])
+        points, logits, *_ = eyes.refine(planes, mesh, shapes)
+        others, more, *_ = eyes.refine(planes.flip(3), flipped, shapes[:, MIRROR_BLENDSHAPES])
     torch.testing.assert_close(others[:, MIRROR_478] * torch.tensor((-1.0, 1.0)), points, atol=1e-4, rtol=0)
     torch.testing.assert_close(more[:, MIRROR_BLENDSHAPES], logits, atol=1e-3, rtol=0)
     rest = np.setdiff1d(np.arange(478), READ_ANEW)
@@ -170,10 +170,8 @@ def test_a_mirrored_face_has_its_eyes_exchanged_and_nothing_else_changed() -> No
 
 def test_brightness_and_contrast_of_a_crop_hardly_matter() -> None:
     planes = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 200
-    eyes, frame = eyes_with_history(), frame_of(meshes(1))
-    torch.testing.assert_close(
-        eyes.patches(planes, frame), eyes.patches(planes * 0.8 + 30, frame), atol=0.15, rtol=0.05
-    )
+    eyes, maps = eyes_with_history(), frame_of(meshes(1)).maps()
+    torch.testing.assert_close(eyes.patches(planes, maps), eyes.patches(planes * 0.8 + 30, maps), atol=0.15, rtol=0.05)
 
 
 def test_only_the_branch_learns_and_the_checkpoint_holds_both(run: Path, heads_run: Path) -> None:
@@ -221,15 +219,34 @@ def test_the_mix_finds_which_of_both_is_right(heads_run: Path) -> None:
     fit_mix(heads, known)
     assert heads.eyes is not None
     with torch.no_grad():
-        _, expression = heads.eyes.refine(planes_of(known.crops), known.mesh, known.expression)
+        expression = heads.eyes.refine(planes_of(known.crops), known.mesh, known.expression).expression
     wrong = (torch.sigmoid(eye_shapes(expression)) - eye_shapes(known.labels.expression)).abs()
     assert float(wrong[..., 1:].mean()) < 0.05 and float(heads.eyes.share.max()) < 0.02
     assert torch.equal(eye_shapes(expression)[..., 0], eye_shapes(known.expression)[..., 0])  # eyeBlink
     heads.eyes.share[:] = 1.0  # now the branch is
     with torch.no_grad():
-        known.labels.mesh = heads.eyes.refine(planes_of(known.crops), known.mesh, known.expression)[0]
+        known.labels.mesh = heads.eyes.refine(planes_of(known.crops), known.mesh, known.expression).mesh
     fit_mix(heads, known)
     assert float(heads.eyes.share.min()) > 0.98
+
+
+def test_heads_and_eyes_go_on_from_a_file_that_holds_them(
+    run: Path, full: Path, heads_run: Path, tmp_path: Path
+) -> None:
+    crops = torch.from_numpy(np.stack([Augment(128, np.random.default_rng(at))(FACES[at]).image for at in range(5)]))
+    features = Trunk("engine-iter0")(crops)
+    before = Heads(eyes=True).eval()
+    before.load_state_dict(read_checkpoint(run / "last.pt", ("ema",))["ema"])
+    for part in ("heads", "eyes"):
+        still = replace(config_of(tmp_path / part, heads_run), part=part, init=full, steps=1, rate=0.0)
+        assert (learn_eyes if part == "eyes" else learn)(still, FACES, FACES[:2]) == tmp_path / part / "last.pt"
+        after = load_heads(tmp_path / part / "last.pt")
+        with torch.no_grad():
+            told, expected = (heads(*features, crops if part == "eyes" else None) for heads in (after, before))
+        torch.testing.assert_close(told.mesh, expected.mesh, atol=4e-3, rtol=0)  # weights are float16 in the file
+        torch.testing.assert_close(told.expression, expected.expression, atol=2e-2, rtol=0)
+    with pytest.raises(ModelError, match=r"expected fine\.conv\.weight"):
+        learn(replace(still, init=PACKAGE_DIR / "engine-iter0.onnx", run=tmp_path / "other"), FACES, [])
 
 
 def test_synthetic_heads_get_shapes_that_the_teacher_would_read_off_their_eyes() -> None:

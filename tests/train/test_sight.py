@@ -27,7 +27,8 @@ from rtface.train.config import HeadsConfig
 from rtface.train.data.faces import Augment, flip
 from rtface.train.data.samples import Sample
 from rtface.train.data.sight import DEPTH_MM, LIFT_MM, OUT_MM, RADIUS_MM, YAW_LIMIT, by_geometry, sight_of
-from rtface.train.gaze import Looks, collate, learn_gaze, load_sight, losses, pixels_in, teaches_gaze, train_gaze
+from rtface.train.gaze import Looks, collate, eyes_in, learn_gaze, load_sight, losses, teaches_gaze, train_gaze
+from rtface.train.nets.blocks import fold_all
 from rtface.train.nets.eyes import frame_of
 from rtface.train.nets.sight import AROUND, Sight, upright
 from rtface.train.run import read_checkpoint
@@ -109,7 +110,7 @@ def test_vectors_point_in_the_crop_as_the_face_is_turned() -> None:
     mesh = meshes(1)
     turned = torch.stack((-mesh[..., 1], mesh[..., 0]), 2)  # a quarter, clockwise as it is seen
     vectors = torch.tensor([[[0.3, 0.1, 0.9], [0.0, -0.2, 1.0]]])
-    one, other = upright(vectors, frame_of(mesh)), upright(vectors, frame_of(turned))
+    one, other = upright(vectors, frame_of(mesh).maps()), upright(vectors, frame_of(turned).maps())
     torch.testing.assert_close(other, torch.stack((-one[..., 1], one[..., 0], one[..., 2]), 2))
     torch.testing.assert_close(one.norm(dim=2), vectors.norm(dim=2))
 
@@ -121,13 +122,27 @@ def sight_with_history() -> Sight:
 
 def test_a_mirrored_face_looks_the_other_way() -> None:
     sight, mesh = sight_with_history(), meshes()
-    eyes = torch.rand(3, 2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    eyes = torch.rand(3, 2, 48, 8, 12, generator=torch.Generator().manual_seed(0))
     flipped = mesh[:, MIRROR_478] * torch.tensor((-1.0, 1.0))
     with torch.no_grad():
-        one = sight(eyes.flatten(0, 1), mesh)
-        other = sight(eyes.flip(1).flatten(0, 1), flipped)  # patches are upright and mirrored already
+        one = sight(eyes.flatten(0, 1), frame_of(mesh).maps(), mesh)
+        other = sight(
+            eyes.flip(1).flatten(0, 1), frame_of(flipped).maps(), flipped
+        )  # what is seen of a patch is upright and mirrored already
     torch.testing.assert_close(other.flip(1) * torch.tensor((-1.0, 1.0, 1.0)), one, atol=1e-5, rtol=0)
     assert [int(MIRROR_478[point]) for point in AROUND[0]] == list(AROUND[1])
+
+
+def test_a_folded_network_answers_as_before() -> None:
+    sight, mesh = sight_with_history(), meshes()
+    with torch.no_grad():
+        for tensor in (sight.norm.running_mean, sight.norm.running_var, sight.norm.weight, sight.norm.bias):
+            assert tensor is not None
+            tensor.copy_(torch.rand_like(tensor) + 0.1)
+        told = torch.rand(6, 48, 8, 12), frame_of(mesh).maps(), mesh
+        before = sight(*told)
+        after = fold_all(sight)(*told)
+    torch.testing.assert_close(after, before)
 
 
 def config_of(folder: Path, **more: object) -> HeadsConfig:
@@ -171,6 +186,19 @@ def test_a_run_says_how_far_it_is_off_and_goes_on(
     learn_gaze(config_of(other, steps=1, rate=0.0, init=run / "last.pt"), LOOKING, [], even)
     saved, begun = (load_sight(at / "last.pt").first.weight for at in (run, other))
     torch.testing.assert_close(begun, saved, atol=1e-6, rtol=0)
+
+
+def test_a_run_goes_on_from_a_file_that_holds_a_line_of_sight(run: Path, folder: Path, tmp_path: Path) -> None:
+    even = np.full(len(LOOKING), 1 / len(LOOKING))
+    learn_gaze(config_of(tmp_path, steps=1, rate=0.0, init=folder / "engine-full.onnx"), LOOKING, LOOKING[:2], even)
+    crops = collate([Augment(128, np.random.default_rng(0), 0.0)(sample) for sample in LOOKING[:6]]).crops
+    seen = Looks(load("engine-full", folder))(crops)
+    with torch.no_grad():
+        one, other = (load_sight(at / "last.pt")(*seen) for at in (run, tmp_path))
+    torch.testing.assert_close(other, one, atol=5e-3, rtol=1e-2)  # weights are float16 in the file
+    with pytest.raises(ModelError, match=r"expected layers\.0\.conv\.weight"):
+        init = PACKAGE_DIR / "engine-iter0.onnx"
+        learn_gaze(config_of(tmp_path / "other", steps=1, init=init), LOOKING, [], even)
 
 
 def test_what_learns_comes_nearer_to_where_faces_look() -> None:
@@ -240,7 +268,7 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     import onnx
 
     with pytest.raises(ModelError, match="no branch that looks at the eyes"):
-        pixels_in(onnx.load_from_string(load("engine-iter0")))
+        eyes_in(onnx.load_from_string(load("engine-iter0")))
     torch.save({"ema": {"x": torch.zeros(1)}}, tmp_path / "last.pt")
     with pytest.raises(ModelError, match="no line of sight"):
         load_sight(tmp_path / "last.pt")

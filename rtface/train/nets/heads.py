@@ -10,6 +10,7 @@ the pixels themselves says again (`nets.eyes`), where it was trained.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,8 @@ class HeadOutputs:
     """What the heads say of N faces.
 
     mesh (N, 478, 2) normalised; anchors (N, A, 2) of them and heat (N, A, h, w) cell logits; expression (N, 52)
-    logits; mesh_std (N,) expected error of the mesh as a share of the crop's side.
+    logits; mesh_std (N,) expected error of the mesh as a share of the crop's side; eyes, where a branch looked at them:
+    what it saw and where (`nets.eyes.Refined`).
     """
 
     mesh: Tensor
@@ -54,6 +56,7 @@ class HeadOutputs:
     heat: Tensor
     expression: Tensor
     mesh_std: Tensor
+    eyes: tuple[Tensor, Tensor] | None = None
 
 
 class Heads(nn.Module):
@@ -90,15 +93,24 @@ class Heads(nn.Module):
         shape = anchors.flatten(1)
         mesh = self.mesh(torch.cat((shape, points.flatten(1), pooled), 1)).reshape(-1, MESH, 2)
         rest = torch.cat((points.flatten(1), pooled, self._seen(x, heat).flatten(1)), 1)
-        expression = self.expression(shape, rest)
+        expression, eyes = self.expression(shape, rest), None
         if self.eyes is not None and crops is not None:
-            mesh, expression = self.eyes.refine(planes_of(crops), mesh, expression)
-        return HeadOutputs(mesh, anchors, heat, expression, F.softplus(self.std(pooled)[:, 0]) * 0.05)
+            mesh, expression, *looked_at = self.eyes.refine(planes_of(crops), mesh, expression)
+            eyes = looked_at[0], looked_at[1]
+        return HeadOutputs(mesh, anchors, heat, expression, F.softplus(self.std(pooled)[:, 0]) * 0.05, eyes)
 
     def _seen(self, x: Tensor, heat: Tensor) -> Tensor:
         """(N, points, SEEN): features where `SEEN_AT`'s heat is."""
         where = torch.softmax(heat[:, _SEEN_AT].flatten(2), 2)
         return torch.matmul(where, self.seen(x).float().flatten(2).transpose(1, 2))
+
+
+def heads_like(state: Collection[str]) -> Heads:
+    """Heads with the parts whose names a state has: an eye branch or not, the layers of expressions folded or not."""
+    heads = Heads(eyes=any(name.startswith("eyes.") for name in state))
+    if not any(".whiten." in name for name in state):
+        heads.expression.fold()
+    return heads
 
 
 class ExpressionLayers(nn.Module):
@@ -151,7 +163,7 @@ class ExpressionLayers(nn.Module):
 
 class HeadsExport(nn.Module):
     """The heads as they are grafted onto an exported network: features, its landmarks and, for an eye branch, crops in;
-    crop px and scores out."""
+    crop px and scores out, and with an eye branch what a line of sight reads (`EYE_TENSORS`)."""
 
     def __init__(self, heads: Heads, size: int) -> None:
         super().__init__()
@@ -165,7 +177,13 @@ class HeadsExport(nn.Module):
             (told.mesh + 1.0) * (0.5 * self.size) - 0.5,
             torch.exp(told.mesh_std * -25.0),
             torch.sigmoid(told.expression),
+            *(() if told.eyes is None else (*told.eyes, told.mesh)),
         )
 
 
+PREFIX = "heads."
+"""Before the names that heads have in a network that they are grafted onto."""
+
 HEAD_OUTPUTS = ("mesh", "mesh_score", "expression")
+EYE_TENSORS = ("eye_features", "eye_maps", "eye_mesh")
+"""(2 N, 48, 8, 12), (N, 2, 3, 2) and (N, 478, 2), as `nets.sight.Sight` takes them; no answers of the network."""

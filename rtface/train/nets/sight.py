@@ -9,59 +9,91 @@ sum of both is the line of sight: an eye that tells little gives a short one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtface.geometry.mirror import MIRROR_478
-from rtface.train.nets.eyes import HIDDEN, SEEN, Frame, evened, frame_of, patch_layers
+from rtface.train.nets.eyes import HIDDEN, SEEN, into, last_layers
 
 _RIGHT = (468, 159, 145, 33, 133, 362, 263, 4, 168, 234, 454, 152, 10)
 AROUND = (_RIGHT, tuple(int(MIRROR_478[point]) for point in _RIGHT))
 """Points of the mesh that stand beside the right eye's patch, and the left's: iris, lids, corners, nose, outline."""
 
 
-class Sight(nn.Module):
-    """Patches (2 N, 3, 32, 48), each face's right eye, then its left, mirrored, and a mesh (N, 478, 2) -> vectors.
+SIGHT_PREFIX = "sight."
+"""Before the names that a line of sight has in a network that it is grafted onto."""
 
-    The vectors (N, 2, 3) are each eye's, in the crop: to the right, down, towards the camera.
-    """
+
+class Sight(nn.Module):
+    """What the eye branch's first layers see (2 N, 48, 8, 12) of each face's right eye, then its left, mirrored, where
+    the patches lie (N, 2, 3, 2), and a mesh (N, 478, 2) -> vectors (N, 2, 3), each eye's, in the crop: to the right,
+    down, towards the camera."""
 
     mirror: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = patch_layers()
+        self.layers = nn.Sequential(*last_layers())
         self.norm = nn.BatchNorm1d(2 * len(_RIGHT))
         self.first = nn.Linear(SEEN + 2 * len(_RIGHT), HIDDEN)
         self.last = nn.Linear(HIDDEN, 3)
+        self.folded = False
         self.register_buffer("mirror", torch.tensor(((1.0, 1.0, 1.0), (-1.0, 1.0, 1.0))), persistent=False)
 
-    def forward(self, patches: Tensor, mesh: Tensor) -> Tensor:
-        frame = frame_of(mesh)
+    def forward(self, features: Tensor, maps: Tensor, mesh: Tensor) -> Tensor:
+        return upright(self.in_patches(features, maps, mesh), maps)
+
+    def in_patches(self, features: Tensor, maps: Tensor, mesh: Tensor) -> Tensor:
+        """The vectors (N, 2, 3) as they point in the right eye's patch."""
         points = mesh[:, [point for eye in AROUND for point in eye]].reshape(-1, 2, len(_RIGHT), 2)
-        around = self.norm(frame.into(points).flatten(2).flatten(0, 1))
-        seen = self.layers(patches).flatten(1).float()
-        told = self.last(F.relu(self.first(torch.cat((seen, around), 1)))).float().reshape(-1, 2, 3) * self.mirror
-        return upright(told, frame)
+        around = into(points, maps).flatten(2).flatten(0, 1)
+        seen = self.layers(features).flatten(1).float()
+        hidden = F.relu(self.first(torch.cat((seen, around if self.folded else self.norm(around)), 1)))
+        told: Tensor = self.last(hidden).float().reshape(-1, 2, 3) * self.mirror
+        return told
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """The norm into the first layer (for export; not undoable)."""
+        if self.folded:
+            return
+        norm, first = self.norm, self.first
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        own = first.weight[:, SEEN:].clone()
+        first.bias.add_(own @ (norm.bias - norm.running_mean * scale))
+        first.weight[:, SEEN:] = own * scale
+        self.folded = True
+        del self.norm
 
 
-def upright(vectors: Tensor, frame: Frame) -> Tensor:
-    """Vectors (N, 2, 3) of a face's patches as they point in the crop."""
-    right = frame.half / (frame.half * frame.half).sum(1, keepdim=True).sqrt().clamp(min=1e-4)
-    c, s, x, y = right[:, :1], right[:, 1:], vectors[..., 0], vectors[..., 1]
-    return torch.stack((c * x - s * y, s * x + c * y, vectors[..., 2]), 2)
+def sight_like(state: Collection[str]) -> Sight:
+    """A line of sight whose norm is folded or not, as in the state with these names."""
+    sight = Sight()
+    if not any(name.startswith("norm.") for name in state):
+        sight.fold()
+    return sight
+
+
+def upright(vectors: Tensor, maps: Tensor) -> Tensor:
+    """Vectors (N, K, 3) of the right eye's patch as they point in the crop; `maps` as `Sight` takes them."""
+    axes = maps[:, 0, :2]
+    return torch.cat((torch.matmul(vectors[..., :2], axes / axes.norm(dim=2, keepdim=True)), vectors[..., 2:]), -1)
 
 
 class SightExport(nn.Module):
-    """The network as it is grafted onto one that has a mesh: the eyes' pixels (N, 3, 64, 48), the right eye's over the
-    left's, 0..255, and the mesh in crop px in; gaze (N, 2), yaw and pitch in degrees, out."""
+    """The network as it is grafted onto one with eyes (`nets.heads.EYE_TENSORS`); gaze (N, 2), yaw and pitch in
+    degrees, out."""
 
-    def __init__(self, sight: Sight, size: int) -> None:
+    def __init__(self, sight: Sight) -> None:
         super().__init__()
-        self.sight, self.size = sight, size
+        self.sight = sight
 
-    def forward(self, pixels: Tensor, mesh: Tensor) -> Tensor:
-        x, y, z = self.sight(evened(pixels), (mesh + 0.5) * (2.0 / self.size) - 1.0).sum(1).unbind(1)
+    def forward(self, features: Tensor, maps: Tensor, mesh: Tensor) -> Tensor:
+        both = self.sight.in_patches(features, maps, mesh).sum(1, keepdim=True)
+        x, y, z = upright(both, maps)[:, 0].unbind(1)
         z = z.clamp(min=1e-3)  # no look is away from the camera
         return torch.stack((torch.atan(x / z), torch.atan(-y / (x * x + z * z).sqrt())), 1) * (180.0 / torch.pi)
