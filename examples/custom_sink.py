@@ -45,4 +45,6 @@ class SqliteSink(rtface.Sink):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     print(rtface.run(sys.argv[1], outputs=[SqliteSink(sys.argv[2])], tasks=["emotion", "pose"]))

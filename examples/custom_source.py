@@ -1,6 +1,7 @@
-"""Pictures that come from somewhere else, a camera's own library say, by a callback: python examples/custom_source.py
+"""Pictures from elsewhere, a camera's own library say, by a callback: python examples/custom_source.py visit.mp4
 
-Here OpenCV plays the other library. A source of your own needs `read` and `close`.
+Here OpenCV plays the other library, as fast as it can: most pictures are dropped, the newest one is analysed. A
+source of your own needs `read` and `close`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def play(path: str, source: Pushed) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     camera = Pushed()
     threading.Thread(target=play, args=(sys.argv[1], camera), daemon=True).start()
     with rtface.live(camera, budget_ms=33) as stream:

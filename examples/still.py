@@ -17,7 +17,8 @@ def main(picture: str, drawn: str) -> None:
     for row in result.to_rows():
         x, y = round(row["box_x0_px"]), round(row["box_y0_px"])
         print(f"face at {x}, {y}: {row['emotion']}, yaw {row['yaw_deg']:+.0f}°, score {row['score']:.2f}")
-    cv2.imwrite(drawn, rtface.draw(image, result))
+    if not cv2.imwrite(drawn, rtface.draw(image, result)):
+        sys.exit(f"{drawn} cannot be written: is its folder there, and does its name end in .jpg or .png?")
     print(f"{len(result)} faces, {result.timing.total_ms:.0f} ms; see {drawn}")
 
 

@@ -63,7 +63,7 @@ def live_command(
     """
     if source and camera is not None:
         raise UsageError("rtface live", "both a SOURCE and --camera are given", "Give one of them")
-    several = cameras is not None or len(source or ()) > 1 or is_named((source or [""])[0])
+    several = cameras is not None or len(source or ()) > 1 or any(map(is_named, source or ()))
     from rtface.outputs.sink import Sink
 
     outputs: list[str | Sink] = [*(flags.with_columns(output, columns) or ([] if show else ["-"]))]

@@ -6,6 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="needs pip install 'rtface[train]'")
+
 import torch
 
 from benchmarks import crop_scores

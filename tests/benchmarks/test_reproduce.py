@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -32,7 +32,7 @@ def told(*args: object, **environment: str) -> list[list[str]]:
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
 
-def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """The command that is meant, and what it is given."""
     from rtface.cli import calibrate, evaluate, export, label, train
 

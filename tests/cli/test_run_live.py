@@ -229,6 +229,18 @@ def test_live_is_refused_without_a_display(
     assert done.err == "rtface: window: there is no display. Use --no-show, and -o for a file\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "source"), [((), 0), (("--camera", 0), 0), (("--camera", 7), 7), (("7",), "7"), (("demo",), "demo")]
+)
+def test_live_opens_the_camera_that_is_named(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str | int, ...], source: str | int
+) -> None:
+    asked = []
+    monkeypatch.setattr("rtface.cli.live._run_one", lambda given, *_: asked.append(given))
+    done = cli("live", *arguments, "--no-show")
+    assert (done.code, done.err, asked) == (0, "", [source])
+
+
 def test_live_takes_a_source_or_a_camera(cli: Cli) -> None:
     done = cli("live", "demo", "--camera", 0)
     assert done.code == 2

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("starlette", reason="needs pip install 'rtface[serve]'")
+
 from rtface.serve.analyze import PIXELS, size_of
 from tests.serve.served import serving
 
