@@ -87,17 +87,17 @@ class Options:
         "Longer side in px at which the detector sees a still: a multiple of 32 (64..4096).",
     )
     score_threshold: float = option(
-        0.46,
+        0.44,
         rules.number(0, 1, whole=False),
         "Detections below this score (0..1) are not faces, in a stream.",
     )
     still_score_threshold: float = option(
-        0.32,
+        0.36,
         rules.number(0, 1, whole=False),
         "Detections below this score (0..1) are not faces, in a still, where no track outlives a false one.",
     )
     still_min_confidence: float = option(
-        0.22,
+        0.19,
         rules.number(0, 1, whole=False),
         "Nor is what has score times quality to the power of 0.35 below this, in a still: the engine has looked too.",
         was="still_trust",

@@ -1,8 +1,9 @@
 """Assignment and losses of the detector.
 
 Assignment is task-aligned (Feng et al., TOOD, ICCV 2021, eqs. 1-4): a face takes the cells where score and overlap
-agree best, and the score's target is the overlap that the best of them has. A target that only says whether the face
-counts as found (0 at an overlap of .2, 1 from .7) was tried: 0.9 less AP at 40 px (docs/research-log.md).
+agree best, and the score's target is the overlap that the best of them has, times how sure of the face its teacher was,
+where a teacher boxed it. A target that only says whether the face counts as found (0 at an overlap of .2, 1 from .7)
+was tried: 0.9 less AP at 40 px (docs/research-log.md).
 Task weights are learned (Kendall et al., CVPR 2018, eq. 10), as MOS does.
 """
 
@@ -47,13 +48,15 @@ class UncertaintyWeights(nn.Module):
 @dataclass
 class Truth:
     """Labels of a batch, all faces in one list: `picture` (G,) says whose, boxes (G, 4), points (G, 10) and pose
-    (G, 3) with NaN = unknown, box_weight (G,); `ignore` (K, 4) with `ignore_picture` (K,); trusted (N, cells) bool."""
+    (G, 3) with NaN = unknown, box_weight (G,), sure (G,) 0..1, the highest score to aim at; `ignore` (K, 4) with
+    `ignore_picture` (K,); trusted (N, cells) bool."""
 
     picture: Tensor
     boxes: Tensor
     points: Tensor
     pose: Tensor
     box_weight: Tensor
+    sure: Tensor
     ignore_picture: Tensor
     ignore: Tensor
     trusted: Tensor
@@ -113,7 +116,7 @@ def assign(boxes: Tensor, score: Tensor, truth: Truth, centres: Tensor, strides:
     top_agree = score.new_zeros(len(near)).scatter_reduce_(0, face, agree, "amax")
     top_iou = score.new_zeros(len(near)).scatter_reduce_(0, face, iou, "amax")
     # a just-started net overlaps nothing: the floor keeps targets from vanishing
-    return Assignment(picture, cell, face, (agree / top_agree[face] * top_iou[face]).clamp(min=0.1))
+    return Assignment(picture, cell, face, (agree / top_agree[face] * top_iou[face] * truth.sure[face]).clamp(min=0.1))
 
 
 def detection_losses(

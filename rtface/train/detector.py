@@ -76,7 +76,7 @@ def collate(scenes: Sequence[Scene]) -> tuple[torch.Tensor, Truth]:
     size = scenes[0].image.shape[0]
     faces = [(i, row) for i, s in enumerate(scenes) for row in s.faces]
     ignored = [(i, box) for i, s in enumerate(scenes) for box in s.ignore]
-    rows = torch.from_numpy(np.stack([r for _, r in faces])) if faces else torch.zeros(0, 18)
+    rows = torch.from_numpy(np.stack([r for _, r in faces])) if faces else torch.zeros(0, 19)
     trusted = torch.from_numpy(np.stack([s.trusted for s in scenes]))
     levels = [trusted[:, k // 2 :: k, k // 2 :: k][:, : size // (8 * k), : size // (8 * k)] for k in (1, 2, 4)]
     truth = Truth(
@@ -85,6 +85,7 @@ def collate(scenes: Sequence[Scene]) -> tuple[torch.Tensor, Truth]:
         points=rows[:, 4:14],
         pose=rows[:, 14:17],
         box_weight=rows[:, 17],
+        sure=rows[:, 18],
         ignore_picture=torch.tensor([i for i, _ in ignored], dtype=torch.long),
         ignore=torch.from_numpy(np.stack([b for _, b in ignored])) if ignored else torch.zeros(0, 4),
         trusted=torch.cat([x.flatten(1) for x in levels], 1),

@@ -34,6 +34,7 @@ def truth(boxes: list[list[float]], pictures: list[int] | None = None, **more: t
         "points": torch.full((count, 10), torch.nan),
         "pose": torch.full((count, 3), torch.nan),
         "box_weight": torch.ones(count),
+        "sure": torch.ones(count),
         "ignore_picture": torch.zeros(0, dtype=torch.long),
         "ignore": torch.zeros(0, 4),
         "trusted": torch.ones(2, COUNT, dtype=torch.bool),
@@ -269,3 +270,11 @@ def test_a_box_far_away_and_one_without_area_have_a_gradient() -> None:
     boxes = torch.tensor(((100.0, 100.0, 120.0, 140.0), (5.0, 5.0, 5.0, 5.0)), requires_grad=True)
     _ciou_loss(boxes, torch.tensor(((0.0, 0.0, 20.0, 40.0),)).expand(2, 4)).sum().backward()
     assert boxes.grad is not None and torch.isfinite(boxes.grad).all() and boxes.grad[0].any()
+
+
+def test_what_a_teacher_was_not_sure_of_aims_at_a_lower_score() -> None:
+    boxes, score = predictions()
+    sure = assign(boxes, score, truth([[20.0, 20, 36, 36]]), CENTRES, STRIDES)
+    unsure = assign(boxes, score, truth([[20.0, 20, 36, 36]], sure=torch.tensor([0.5])), CENTRES, STRIDES)
+    best = sure.target.argmax()
+    assert float(unsure.target[best]) == pytest.approx(0.5 * float(sure.target[best]))

@@ -76,7 +76,7 @@ def test_the_end_begins_with_a_whole_batch(batches: Batches) -> None:
 
 def test_collate_lists_all_faces_with_their_picture() -> None:
     one, two, three = scene(), scene(), scene()
-    row = np.arange(18, dtype=np.float32)
+    row = np.arange(19, dtype=np.float32)
     two.faces += [row, row + 1]
     three.faces += [row + 2]
     three.ignore += [np.array((1, 2, 3, 4), np.float32)]
@@ -86,7 +86,7 @@ def test_collate_lists_all_faces_with_their_picture() -> None:
     assert truth.picture.tolist() == [1, 1, 2]
     assert truth.boxes[2].tolist() == [2, 3, 4, 5]
     assert truth.points.shape == (3, 10) and truth.pose[0].tolist() == [14, 15, 16]
-    assert truth.box_weight.tolist() == [17, 18, 19]
+    assert truth.box_weight.tolist() == [17, 18, 19] and truth.sure.tolist() == [18, 19, 20]
     assert (truth.ignore_picture.tolist(), truth.ignore.tolist()) == ([2], [[1, 2, 3, 4]])
     # 8x8 cells at stride 8, 4x4 at 16, 2x2 at 32: the upper half of the third picture is not trusted at any
     assert truth.trusted.shape == (3, 64 + 16 + 4)

@@ -31,10 +31,20 @@ def picture(*faces: FaceLabel, source: str = "wider", ignore: Array = NOTHING) -
     return a_picture("p", source, "train", image, faces, ignore_xyxy=ignore)
 
 
-def boxed(x: float, y: float, side: float, points: Array | None = None, box_source: str = "human") -> FaceLabel:
+def boxed(
+    x: float,
+    y: float,
+    side: float,
+    points: Array | None = None,
+    box_source: str = "human",
+    score: float | None = None,
+) -> FaceLabel:
     box = np.array((x, y, x + side, y + side), np.float32)
     return FaceLabel(
-        box_xyxy=box, box_source=box_source, points5=None if points is None else points + box[:2] + side / 2
+        box_xyxy=box,
+        box_source=box_source,
+        points5=None if points is None else points + box[:2] + side / 2,
+        score=score,
     )
 
 
@@ -73,6 +83,11 @@ def test_boxes_set_by_hand_from_the_brow_weigh_less_than_teachers() -> None:
         by_hand, by_teacher = source_picture(picture(*faces, source=source)).faces
         assert by_hand.box_weight < by_teacher.box_weight == 1
     assert all(face.box_weight == 1 for face in source_picture(picture(*faces)).faces)
+
+
+def test_a_teachers_unsure_face_aims_at_a_lower_score() -> None:
+    faces = [boxed(60 * at, 0, 40, box_source="teacher", score=score) for at, score in enumerate((0.4, 0.85, None))]
+    assert [face.sure for face in source_picture(picture(*faces)).faces] == pytest.approx([0.5, 1.0, 1.0])
 
 
 def test_pictures_of_every_set_with_ignore_boxes_are_trusted() -> None:

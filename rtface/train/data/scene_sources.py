@@ -20,6 +20,7 @@ from rtface.train.data.pixel_cache import Picture
 BOX_HEIGHT = 2.8  # detector box height over face size (larger of eye and eye-to-mouth distance): corpus median
 BOX_ASPECT = 0.74
 HARD = 3.0
+SUREST = 0.8  # score of the teacher (SCRFD) that three in four of its faces stay below
 TINY = 8.0  # px of the longer side in the picture: what is smaller is drawn seldom, since it cannot be enlarged
 # A background detection counts against the net only where every face is boxed, or marked as to be ignored.
 TRUSTED = (
@@ -49,6 +50,7 @@ class SceneFace:
     pose: npt.NDArray[np.float64]  # (3,)
     box_weight: float
     draw: float = 1.0
+    sure: float = 1.0  # 0..1, what the face's score is to be where it is framed well
 
 
 @dataclass(slots=True)
@@ -93,7 +95,9 @@ def _scene_face(source: str, face: FaceLabel) -> SceneFace | None:
     if face.box_xyxy is not None:
         low, high = face.box_xyxy.astype(np.float64).reshape(2, 2)
         short = source in SHORT and face.box_source != "teacher"
-        return SceneFace((low + high) / 2, (high - low) / 2, points, pose, 0.3 if short else 1.0)
+        return SceneFace(
+            (low + high) / 2, (high - low) / 2, points, pose, 0.3 if short else 1.0, sure=_sure(face.score)
+        )
     if face.points5 is None:
         return None
     crop = crop_from_points5(face.points5)
@@ -128,3 +132,8 @@ def is_turned(points: npt.NDArray[np.float64]) -> bool:
     nose = abs(float((points[2] - (points[0] + points[1]) / 2) @ side))
     # frontal: eyes 1.0 of the eye-to-mouth distance apart, the nose between them; profile: 0 apart, the nose beside
     return bool(abs(float(eyes @ side)) < 0.62 * length or nose > 0.3 * length)
+
+
+def _sure(score: float | None) -> float:
+    """What a teacher that boxed a face was as sure of as its surest ones: those score about `SUREST`."""
+    return 1.0 if score is None else min(1.0, score / SUREST)

@@ -37,7 +37,7 @@ TEXTURES = 0.4  # of the whole canvases without faces are made
 
 @dataclass(slots=True)
 class Scene:
-    """Canvas (S, S, 3) BGR and its faces: rows of box xyxy, 10 point coordinates, pose, box weight (18 columns).
+    """Canvas (S, S, 3) BGR and its faces: rows of box xyxy, 10 point coordinates, pose, box weight, `sure` (19).
 
     `ignore` (K, 4): boxes whose cells carry no background loss. `trusted` (S/8, S/8) bool: where an unmatched
     detection is an error.
@@ -218,7 +218,7 @@ class SceneMaker:
             pose *= (-1, 1, -1)
         pose[2] += math.degrees(laying.turn)
         kept = seen if longer < 0.9 * self.size else box  # a face larger than the canvas keeps its true box
-        row = np.concatenate((kept, points.ravel(), pose, [face.box_weight * (1.0 if share > 0.8 else 0.5)]))
+        row = np.concatenate((kept, points.ravel(), pose, [face.box_weight * (1.0 if share > 0.8 else 0.5), face.sure]))
         scene.faces.append(row.astype(np.float32))
 
     def _paste(self, scene: Scene) -> None:
