@@ -29,4 +29,7 @@ def main(source: str, target: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except rtface.RtfaceError as error:  # no such video, say
+        sys.exit(str(error))

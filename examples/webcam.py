@@ -6,6 +6,7 @@ Esc ends it. SOURCE is a camera's index, an address or a video; by default camer
 from __future__ import annotations
 
 import argparse
+import sys
 
 import cv2
 
@@ -34,4 +35,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except rtface.RtfaceError as error:  # no camera, say
+        sys.exit(str(error))

@@ -203,6 +203,7 @@ class Cameras:
             check_shared(sinks)
             for camera in self._roster.cameras:
                 check_there(camera.spec.source)
+                self._own_sinks(camera)  # a name that is taken ends the run before any other camera has written
             stack.callback(self._roster.close_all)  # closing again is nothing
             self._begin()
             self._fanout = Fanout(sinks, self._run_info(), live=True, privacy=self._options.privacy, many_cameras=True)
@@ -232,10 +233,7 @@ class Cameras:
 
     def _open(self, camera: Camera) -> None:
         def outputs(session: int) -> tuple[Sink, ...]:
-            mine = [for_camera(one, camera.name, session) for one in self._own]
-            source = camera.spec.source
-            known = source.name if isinstance(source, Source) else source
-            return (*choose(mine, source=known, overwrite=self._overwrite), *self._sinks_of(camera.name))
+            return (*self._own_sinks(camera, session), *self._sinks_of(camera.name))
 
         camera.open(
             self._options,
@@ -247,6 +245,12 @@ class Cameras:
             reconnect=self._reconnect,
             wake=self._wake.set,
         )
+
+    def _own_sinks(self, camera: Camera, session: int = 1) -> tuple[Sink, ...]:
+        mine = [for_camera(one, camera.name, session) for one in self._own]
+        source = camera.spec.source
+        known = source.name if isinstance(source, Source) else source
+        return choose(mine, source=known, overwrite=self._overwrite)
 
     def _note(self, event: Event) -> None:
         self._stats.add_event(event)

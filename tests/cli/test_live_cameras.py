@@ -57,6 +57,16 @@ def test_one_named_camera_has_its_name_in_every_record(cli: Cli, opened: list[Op
     assert done.out == ""
 
 
+def test_a_name_that_is_taken_ends_the_run_before_another_camera_has_written(
+    cli: Cli, opened: list[Options], tmp_path: Path
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=3)
+    (tmp_path / "hall.jsonl").write_text("before\n")
+    done = cli("live", f"door={clip}", f"hall={clip}", "--no-show", "-o", tmp_path / "{camera}.jsonl")
+    assert done.code == 1 and "hall.jsonl: exists already" in done.err
+    assert not (tmp_path / "door.jsonl").exists() and (tmp_path / "hall.jsonl").read_text() == "before\n"
+
+
 def test_the_same_source_twice_has_two_names(cli: Cli, opened: list[Options], tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", frames=3)
     done = cli("live", clip, clip, "--no-show", "-o", tmp_path / "{camera}.jsonl")
