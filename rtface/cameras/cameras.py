@@ -291,13 +291,15 @@ class Cameras:
         frames: list[StreamFrame] = []
         owners: dict[int, Camera] = {}
         for row in whose_turn(turns, now):
+            if self._stats.frames + len(frames) == self._max_frames:
+                break  # one more would be in its camera's outputs, and not in the run's
             frame = there[row][0].take(now)
             if frame is not None:
                 frames.append(frame)
                 owners[id(frame)] = there[row][0]
         whole = [self._handed_over(owners[id(frame)], result) for frame, result in self._together.process(frames)]
         for one in whole:
-            if one is not None and self._stats.frames != self._max_frames:
+            if one is not None:
                 self._stats.add(one)
                 self._fanout.put(one)  # after all: drawing a window would make the others late
                 self._ready.append(one)

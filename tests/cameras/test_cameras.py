@@ -139,12 +139,15 @@ def test_outputs_by_camera_and_of_all(tmp_path: Path) -> None:
     assert {event["camera"] for frame in frames for event in frame["events"]} <= {"door", "hall"}
 
 
-def test_it_ends_after_so_many_results_of_all_together() -> None:
+def test_it_ends_after_so_many_results_of_all_together(tmp_path: Path) -> None:
     every, sources = Collect(), [Gated(0), Gated(1), Gated(2)]
     for source in sources:
         source.may.set()
-    with analyzer() as own, Cameras(sources, analyzer=own, outputs=[every], max_frames=5) as cameras:
+    outputs: list[str | Path | Sink] = [every, str(tmp_path / "{camera}.jsonl")]
+    with analyzer() as own, Cameras(sources, analyzer=own, outputs=outputs, max_frames=5) as cameras:
         assert len(list(cameras)) == 5
+    records = [json.loads(line) for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
+    assert sum(record["kind"] == "frame" for record in records) == 5
     assert len(every.results) == 5 and every.summary["frames"] == 5
 
 
