@@ -35,6 +35,7 @@ from rtface.train.data.pixel_cache import Picture
 from rtface.train.data.samples import Sample, samples_of
 from rtface.train.heads import (
     VALIDATED,
+    begins_folded,
     begins_with_file,
     crop_sizes,
     draw,
@@ -123,8 +124,8 @@ def learn_gaze(
     device = pick_device(config.device)
     looks = {size: Looks(load(name, config.models), config.threads) for size, name in BASES.items()}
     sight = Sight()
-    if begins_with_file(config.init):
-        sight.fold()  # as files hold it
+    if begins_folded(config, "norm."):
+        sight.fold()
     sight.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(
         config.run,

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rtface.datasets.labelled import LabelledImage
-from rtface.errors import InputError
+from rtface.errors import InputError, ModelError
 from rtface.geometry.crop import CROP_SIZE, SMALL_CROP_SIZE
 from rtface.models import entry
 from rtface.train import parallel
@@ -86,8 +86,8 @@ def learn(
     device = pick_device(config.device)
     trunks = {size: Trunk(name, config.models, config.threads) for size, name in BASES.items()}
     heads = Heads()
-    if begins_with_file(config.init):
-        heads.expression.fold()  # as files hold it
+    if begins_folded(config, ".whiten."):
+        heads.expression.fold()
     heads.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(config.rate, config.minutes, config.steps, warmup=config.warmup)
     run = Run(config.run, heads, optimizer(heads, config.rate), schedule)
@@ -98,7 +98,8 @@ def learn(
         fill(heads, config.init, trunks[CROP_SIZE], crops)
         run.ema.copy(heads)
     else:
-        begin_with_mean(heads, training)
+        if not heads.expression.folded:
+            begin_with_mean(heads, training)
         if config.init is not None:
             initialize_heads(heads, config.init)
         run.ema.copy(heads)
@@ -212,6 +213,18 @@ def begins_with_file(init: Path | None) -> bool:
     return init is not None and init.suffix != ".pt"
 
 
+def begins_folded(config: HeadsConfig, unfolded: str) -> bool:
+    """Whether a run's layers are folded as an exported network's are: it begins with one, or with a run that did.
+
+    `unfolded` is part of a name in the checkpoints of runs whose layers are not.
+    """
+    last = config.run / "last.pt"
+    begins = last if last.is_file() else config.init
+    if begins is None or begins_with_file(begins):
+        return begins is not None
+    return not any(unfolded in name for name in read_checkpoint(begins, ("ema",))["ema"])
+
+
 def some_of(samples: Sequence[Sample], most: int = 192) -> list[Item]:
     """Varied crops of some samples."""
     rng = np.random.default_rng(0)
@@ -234,10 +247,12 @@ def initialize_heads(heads: Heads, checkpoint: Path) -> None:
     """Fill in another run's averaged weights, as far as names and shapes are the same.
 
     Raises:
-        ModelError: It cannot be read.
+        ModelError: It cannot be read, or nothing of it fits.
     """
     own, saved = heads.state_dict(), read_checkpoint(checkpoint, ("ema",))["ema"]
     fitting = {name: value for name, value in saved.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise ModelError(str(checkpoint), "has no heads", "Name last.pt of `rtface train heads` with --init")
     heads.load_state_dict({name: value for name, value in fitting.items() if ".whiten." not in name}, strict=False)
 
 
@@ -274,7 +289,7 @@ def pictures_to_learn_from(
     what is learned from, beside the network `base`."""
     sources: tuple[Source, ...] = config.sources or of_folder(config.data, teaches)
     note(
-        describe("heads", sources, teaches, without=(), base=entry(base, config.models).path),
+        describe("heads", sources, teaches, without=(), base=entry(base, config.models).path, init=config.init),
         config.run,
         config.only_open,
     )

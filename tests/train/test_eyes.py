@@ -245,6 +245,10 @@ def test_heads_and_eyes_go_on_from_a_file_that_holds_them(
             told, expected = (heads(*features, crops if part == "eyes" else None) for heads in (after, before))
         torch.testing.assert_close(told.mesh, expected.mesh, atol=4e-3, rtol=0)  # weights are float16 in the file
         torch.testing.assert_close(told.expression, expected.expression, atol=2e-2, rtol=0)
+    learn(replace(still, part="heads", init=tmp_path / "heads" / "last.pt", run=tmp_path / "next"), FACES, FACES[:2])
+    with torch.no_grad():
+        told, expected = (load_heads(tmp_path / at / "last.pt")(*features) for at in ("next", "heads"))
+    torch.testing.assert_close(told.expression, expected.expression, atol=1e-4, rtol=1e-4)
     with pytest.raises(ModelError, match=r"expected fine\.conv\.weight"):
         learn(replace(still, init=PACKAGE_DIR / "engine-iter0.onnx", run=tmp_path / "other"), FACES, [])
 

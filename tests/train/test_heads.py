@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_the_sets_of_meshes_are_known_before_a_step_and_research_ones_are_refuse
     with pytest.raises(ModelError, match=r"helen \(faces.parquet, 8 pictures\)"):
         train_heads(HeadsConfig(corpus, tmp_path / "run", tmp_path, minutes=None, steps=1, only_open=True))
     assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_what_a_run_begins_with_is_noted_with_its_terms(corpus: Path, tmp_path: Path) -> None:
+    init = PACKAGE_DIR / "engine-full.onnx"
+    with pytest.raises(InputError, match="too few faces"):
+        train_heads(HeadsConfig(corpus, tmp_path / "run", tmp_path, minutes=None, steps=1, init=init))
+    parents = json.loads((tmp_path / "run" / "manifest.json").read_text())["parents"]
+    assert [parent["part"] for parent in parents] == ["base", "init"]
+    assert parents[1]["file"] == init.name and "non-commercial" in parents[1]["terms"]
 
 
 @pytest.fixture(scope="module")

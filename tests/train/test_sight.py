@@ -196,6 +196,10 @@ def test_a_run_goes_on_from_a_file_that_holds_a_line_of_sight(run: Path, folder:
     with torch.no_grad():
         one, other = (load_sight(at / "last.pt")(*seen) for at in (run, tmp_path))
     torch.testing.assert_close(other, one, atol=5e-3, rtol=1e-2)  # weights are float16 in the file
+    learn_gaze(config_of(tmp_path / "next", steps=1, rate=0.0, init=tmp_path / "last.pt"), LOOKING, [], even)
+    learn_gaze(config_of(tmp_path / "next", steps=2, rate=0.0), LOOKING, [], even)  # goes on, whatever it began with
+    with torch.no_grad():
+        torch.testing.assert_close(load_sight(tmp_path / "next" / "last.pt")(*seen), other, atol=5e-3, rtol=1e-2)
     with pytest.raises(ModelError, match=r"expected layers\.0\.conv\.weight"):
         init = PACKAGE_DIR / "engine-iter0.onnx"
         learn_gaze(config_of(tmp_path / "other", steps=1, init=init), LOOKING, [], even)
