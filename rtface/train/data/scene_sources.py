@@ -135,5 +135,5 @@ def is_turned(points: npt.NDArray[np.float64]) -> bool:
 
 
 def _sure(score: float | None) -> float:
-    """What a teacher that boxed a face was as sure of as its surest ones: those score about `SUREST`."""
+    """How sure of a face the teacher that boxed it was, beside its surest ones; of a box by hand nobody doubts."""
     return 1.0 if score is None else min(1.0, score / SUREST)
