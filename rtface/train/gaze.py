@@ -1,7 +1,7 @@
 """Training of the line of sight (nets.sight) on a network with mesh that ships and stays as it is.
 
-That network looks at every crop and says, as it will at run time, where the eyes are and what its eye branch sees there.
-Synthetic heads (`rtface train synth`) know where they look; of people a teacher's mesh tells it by geometry.
+That network looks at every crop and says, as it will at run time, where the eyes are and what its eye branch sees
+there. Synthetic heads (`rtface train synth`) know where they look; of people a teacher's mesh tells it by geometry.
 """
 
 from __future__ import annotations
