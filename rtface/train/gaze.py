@@ -6,6 +6,7 @@ there. Synthetic heads (`rtface train synth`) know where they look; of people a 
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import onnx
 import onnxruntime
 import torch
 import torch.nn.functional as F
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import Tensor
 
 from rtface.datasets.labelled import LabelledImage
@@ -43,6 +44,7 @@ from rtface.train.heads import (
     pictures_to_validate_on,
 )
 from rtface.train.init import warm_start
+from rtface.train.nets.eyes import SHARED
 from rtface.train.nets.heads import EYE_TENSORS, PREFIX
 from rtface.train.nets.sight import SIGHT_PREFIX, Sight, sight_like
 from rtface.train.run import Run, Schedule, autocast, optimizer, pick_device, prepare, read_checkpoint, run_session
@@ -65,6 +67,19 @@ def eyes_in(model: onnx.ModelProto) -> tuple[str, ...]:
         mend = "Train eyes (`rtface train heads --part eyes`) and export them: rtface export heads"
         raise ModelError("the network", "has no branch that looks at the eyes", mend)
     return names
+
+
+def eyes_of(model: onnx.ModelProto) -> str | None:
+    """A digest of the eye branch's first layers in a float network, None where there are no such weights: a line of
+    sight learns to read what these layers say, and is degrees off on others."""
+    first = tuple(f"{PREFIX}heads.eyes.layers.{layer}.conv.weight" for layer in range(SHARED))
+    weights = {tensor.name.removesuffix("_half"): tensor for tensor in model.graph.initializer}
+    if not weights.keys() >= {*first}:
+        return None
+    digest = hashlib.sha256()
+    for name in first:
+        digest.update(numpy_helper.to_array(weights[name]).astype(np.float32).tobytes())
+    return digest.hexdigest()
 
 
 class Looks:
@@ -122,7 +137,8 @@ def learn_gaze(
     """Train on samples that have a gaze, drawn with these chances, and return the checkpoint."""
     prepare(config)
     device = pick_device(config.device)
-    looks = {size: Looks(load(name, config.models), config.threads) for size, name in BASES.items()}
+    networks = {size: load(name, config.models) for size, name in BASES.items()}
+    looks = {size: Looks(network, config.threads) for size, network in networks.items()}
     sight = Sight()
     if begins_folded(config, "norm."):
         sight.fold()
@@ -133,6 +149,8 @@ def learn_gaze(
         optimizer(sight, config.rate),
         Schedule(config.rate, config.minutes, config.steps, config.warmup, end=0.0),
     )
+    if (eyes := eyes_of(onnx.load_from_string(networks[CROP_SIZE]))) is not None:
+        run.facts["eyes"] = eyes
     if run.resume():
         print(f"going on from step {run.step} of {run.checkpoint}", file=sys.stderr)
     elif config.init is not None:

@@ -20,7 +20,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from rtface.errors import ModelError
 from rtface.models import load
 from rtface.train.export import OPSET, TOLERANCE, halve_weights, rounded, store
-from rtface.train.gaze import Looks, eyes_in, load_sight
+from rtface.train.gaze import Looks, eyes_in, eyes_of, load_sight
 from rtface.train.int8_rewrites import split_channels
 from rtface.train.nets.heads import EYE_TENSORS, HEAD_OUTPUTS, PREFIX, Heads, HeadsExport, heads_like
 from rtface.train.nets.sight import SIGHT_PREFIX, SightExport
@@ -278,9 +278,11 @@ def export_sight(checkpoint: Path, target: Path, base: bytes, size: int, lender:
         lender: The network, with its own weights, from which the file will borrow; None = from none.
 
     Raises:
-        ModelError: ONNX Runtime and torch differ by more than `TOLERANCE`, or a file cannot be read.
+        ModelError: It was learned on other eyes than a float network has, ONNX Runtime and torch differ by more than
+            `TOLERANCE`, or a file cannot be read.
     """
     model = _without_sight(onnx.load_from_string(base))
+    _require_its_eyes(checkpoint, model, target)
     net = SightExport(rounded(load_sight(checkpoint))).eval()
     crops = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
     seen = Looks(base)(torch.from_numpy(crops))
@@ -296,6 +298,17 @@ def export_sight(checkpoint: Path, target: Path, base: bytes, size: int, lender:
         why = f"ONNX Runtime and torch differ by {difference:.2g} in {SIGHT_OUTPUT}"
         raise ModelError(target.name, why, "Nothing was written; check the export")
     return _stored(joined, target, lender, {SIGHT_OUTPUT: difference})
+
+
+def _require_its_eyes(checkpoint: Path, model: onnx.ModelProto, target: Path) -> None:
+    """Refuse a line of sight that learned on other eyes than a float network's. INT8 eyes, which are rounded, are not
+    asked: the float network is exported first."""
+    learned_on = read_checkpoint(checkpoint, ("ema",)).get("facts", {}).get("eyes")
+    own = eyes_of(model)
+    if None not in (learned_on, own) and learned_on != own:
+        why = "has other eyes than this line of sight learned on, and would look degrees off"
+        mend = "Train it on these: rtface train heads --part gaze --init LAST.PT --models FOLDER --run NEW"
+        raise ModelError(target.name, why, mend)
 
 
 def _without_sight(model: onnx.ModelProto) -> onnx.ModelProto:

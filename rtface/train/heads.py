@@ -7,7 +7,7 @@ file). A teacher's shut eyes and open mouths are few, so faces that show somethi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -240,7 +240,16 @@ def fill(heads: Heads, model: Path, trunk: Trunk, crops: Tensor) -> None:
     """
     device = next(heads.parameters()).device
     features = [one.to(device) for one in trunk(crops)]
-    warm_start(heads, model, f"{PREFIX}heads.", lambda: heads(*features, crops.to(device)))
+    held = warm_start(heads, model, f"{PREFIX}heads.", lambda: heads(*features, crops.to(device)))
+    _tell_without_eyes(heads, held, model)
+
+
+def _tell_without_eyes(heads: Heads, held: Collection[str], begun_with: Path) -> None:
+    """Say that an eye branch is left behind: it belongs to the heads as they were."""
+    if heads.eyes is None and any(name.startswith("eyes.") for name in held):
+        parallel.tell(
+            f"the eyes of {begun_with} are left out; teach new ones with --part eyes when these heads are done"
+        )
 
 
 def initialize_heads(heads: Heads, checkpoint: Path) -> None:
@@ -254,6 +263,7 @@ def initialize_heads(heads: Heads, checkpoint: Path) -> None:
     if not fitting:
         raise ModelError(str(checkpoint), "has no heads", "Name last.pt of `rtface train heads` with --init")
     heads.load_state_dict({name: value for name, value in fitting.items() if ".whiten." not in name}, strict=False)
+    _tell_without_eyes(heads, saved, checkpoint)
 
 
 def teaches_heads(row: LabelledImage) -> bool:

@@ -23,6 +23,7 @@ from rtface.train.nets.registry import training_only
 from rtface.train.run import read_checkpoint
 
 OPTIONAL = ("residual.", "association.")  # parts that a file may lack: they begin as they are made, saying nothing
+_PARTS = {"net": "network of this kind", "heads": "heads for mesh and expression", "sight": "line of sight"}
 _MEND = "Name an exported .onnx file, or the last.pt of a run, with --init"
 
 
@@ -62,7 +63,7 @@ def continue_from(net: nn.Module, checkpoint: Path) -> None:
 
 
 @torch.no_grad()
-def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], object]) -> None:
+def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], object]) -> set[str]:
     """Fill `net` with the weights of an exported file.
 
     Args:
@@ -72,10 +73,14 @@ def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], objec
         prefix: What the export puts before the modules' names.
         run: Passes one varied batch through `net`; the batch norms' first statistics are taken from it.
 
+    Returns:
+        Names of all that the file holds under this prefix, used or not.
+
     Raises:
         ModelError: The file is missing, is no ONNX file, or is of another network.
     """
     stored = _weights(model, prefix)
+    held = set(stored)
     for name, module in net.named_modules():
         if callable(unfolded := getattr(module, "unfolded", None)):
             own = {key.removeprefix(f"{name}."): value for key, value in stored.items() if key.startswith(f"{name}.")}
@@ -97,6 +102,7 @@ def warm_start(net: nn.Module, model: Path, prefix: str, run: Callable[[], objec
     run()
     for hook in hooks:
         hook.remove()
+    return held
 
 
 def _undo(bias: Tensor) -> Callable[[nn.Module, tuple[Tensor]], None]:
@@ -129,13 +135,16 @@ def _weights(model: Path, prefix: str) -> dict[str, Tensor]:
         graph = onnx.load_from_string(data).graph
     except Exception as error:  # protobuf's own, of many kinds
         raise ModelError(str(model), "is no readable ONNX file", _MEND) from error
-    names = _named_by_their_nodes(graph)
-    return {
-        names.get(name := tensor.name.removesuffix("_half"), name).removeprefix(prefix): torch.from_numpy(
-            numpy_helper.to_array(tensor).T.copy() if name in names else numpy_helper.to_array(tensor).copy()
-        )
-        for tensor in graph.initializer
-    }
+    names, stored = _named_by_their_nodes(graph), {}
+    for tensor in graph.initializer:
+        value, name = numpy_helper.to_array(tensor), tensor.name.removesuffix("_half")
+        whole = names.get(name, name)
+        if whole.startswith(prefix):
+            stored[whole.removeprefix(prefix)] = torch.from_numpy(value.T.copy() if name in names else value.copy())
+    if not stored:
+        what = _PARTS.get(prefix.strip(".").rpartition(".")[2], prefix)
+        raise ModelError(str(model), f"holds no {what}", "Name a float32 export of this very network with --init")
+    return stored
 
 
 def _named_by_their_nodes(graph: Any) -> dict[str, str]:

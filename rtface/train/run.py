@@ -115,6 +115,7 @@ class Run:
         self.folder, self.net, self.optimizer, self.schedule = folder, net, optimizer, schedule
         folder.mkdir(parents=True, exist_ok=True)
         self.ema = Ema(net)
+        self.facts: dict[str, str] = {}  # what the checkpoint says beside the weights, of what they were learned on
         self.step, self.seconds = 0, 0.0
         self._mark = time.monotonic()
         self._sums: dict[str, Tensor] = {}  # on the network's device: a step waits for no figure
@@ -158,6 +159,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "facts": self.facts,
         }
         write_checkpoint(self.checkpoint, state)
 

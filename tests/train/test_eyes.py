@@ -168,6 +168,38 @@ def test_a_mirrored_face_has_its_eyes_exchanged_and_nothing_else_changed() -> No
     assert torch.equal(logits[:, others_kept], shapes[:, others_kept])
 
 
+def test_a_folded_branch_answers_as_before_and_comes_back() -> None:
+    eyes, mesh = eyes_with_history(), meshes()
+    planes = torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 255
+    shapes = torch.randn(3, 52, generator=torch.Generator().manual_seed(1))
+    assert bool((eyes.mix != 0).all())
+    with torch.no_grad():
+        before = eyes.refine(planes, mesh, shapes)
+        eyes.fold()
+        eyes.fold()  # a second time does nothing
+        after = eyes.refine(planes, mesh, shapes)
+        fresh, stored = Eyes().eval(), dict(eyes.state_dict())
+        own = {name: value for name, value in stored.items() if name in fresh.state_dict()}
+        fresh.load_state_dict(own | fresh.unfolded(stored))
+        back = fresh.refine(planes, mesh, shapes)
+    for one in (after, back):
+        torch.testing.assert_close(one.mesh, before.mesh)
+        torch.testing.assert_close(one.expression, before.expression)
+
+
+def test_patches_are_cut_as_exactly_in_mixed_precision() -> None:
+    mesh = meshes()
+    planes = torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 255
+    eyes, told = eyes_with_history(), []
+    for mixed in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            frame = frame_of(mesh)
+            told.append((frame.maps(), frame.into(frame.out(mesh[:, None, :5].expand(-1, 2, -1, -1)))))
+            told[-1] += (eyes.patches(planes, frame.maps()),)
+    for one, other in zip(*told, strict=True):
+        torch.testing.assert_close(other, one)
+
+
 def test_brightness_and_contrast_of_a_crop_hardly_matter() -> None:
     planes = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 200
     eyes, maps = eyes_with_history(), frame_of(meshes(1)).maps()
@@ -249,8 +281,20 @@ def test_heads_and_eyes_go_on_from_a_file_that_holds_them(
     with torch.no_grad():
         told, expected = (load_heads(tmp_path / at / "last.pt")(*features) for at in ("next", "heads"))
     torch.testing.assert_close(told.expression, expected.expression, atol=1e-4, rtol=1e-4)
-    with pytest.raises(ModelError, match=r"expected fine\.conv\.weight"):
+    with pytest.raises(ModelError, match="holds no heads for mesh and expression"):
         learn(replace(still, init=PACKAGE_DIR / "engine-iter0.onnx", run=tmp_path / "other"), FACES, [])
+
+
+@pytest.mark.parametrize("begun_with", ["file", "checkpoint"])
+def test_heads_that_begin_with_others_say_that_their_eyes_stay_behind(
+    run: Path, full: Path, heads_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], begun_with: str
+) -> None:
+    init = full if begun_with == "file" else run / "last.pt"
+    still = replace(config_of(tmp_path / "heads", heads_run), part="heads", init=init, steps=1, rate=0.0)
+    learn(still, FACES, [])
+    assert f"the eyes of {init} are left out" in capsys.readouterr().err
+    learn(replace(still, init=heads_run / "last.pt", run=tmp_path / "other"), FACES, [])
+    assert "eyes" not in capsys.readouterr().err
 
 
 def test_synthetic_heads_get_shapes_that_the_teacher_would_read_off_their_eyes() -> None:

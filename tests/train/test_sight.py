@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import onnxruntime
 import pytest
 import torch
@@ -29,7 +32,7 @@ from rtface.train.data.samples import Sample
 from rtface.train.data.sight import DEPTH_MM, LIFT_MM, OUT_MM, RADIUS_MM, YAW_LIMIT, by_geometry, sight_of
 from rtface.train.gaze import Looks, collate, eyes_in, learn_gaze, load_sight, losses, teaches_gaze, train_gaze
 from rtface.train.nets.blocks import fold_all
-from rtface.train.nets.eyes import frame_of
+from rtface.train.nets.eyes import Frame, frame_of
 from rtface.train.nets.sight import AROUND, Sight, upright
 from rtface.train.run import read_checkpoint
 from tests.evaluate.made import record, write
@@ -113,6 +116,9 @@ def test_vectors_point_in_the_crop_as_the_face_is_turned() -> None:
     one, other = upright(vectors, frame_of(mesh).maps()), upright(vectors, frame_of(turned).maps())
     torch.testing.assert_close(other, torch.stack((-one[..., 1], one[..., 0], one[..., 2]), 2))
     torch.testing.assert_close(one.norm(dim=2), vectors.norm(dim=2))
+    tilted = Frame(torch.zeros(1, 2, 2), torch.tensor([[0.4, 0.3]]))  # its right is 4 to the right, 3 down
+    expected = torch.tensor([[[0.3 * 0.8 - 0.1 * 0.6, 0.3 * 0.6 + 0.1 * 0.8, 0.9], [0.2 * 0.6, -0.2 * 0.8, 1.0]]])
+    torch.testing.assert_close(upright(vectors, tilted.maps()), expected)
 
 
 def sight_with_history() -> Sight:
@@ -200,7 +206,7 @@ def test_a_run_goes_on_from_a_file_that_holds_a_line_of_sight(run: Path, folder:
     learn_gaze(config_of(tmp_path / "next", steps=2, rate=0.0), LOOKING, [], even)  # goes on, whatever it began with
     with torch.no_grad():
         torch.testing.assert_close(load_sight(tmp_path / "next" / "last.pt")(*seen), other, atol=5e-3, rtol=1e-2)
-    with pytest.raises(ModelError, match=r"expected layers\.0\.conv\.weight"):
+    with pytest.raises(ModelError, match="holds no line of sight"):
         init = PACKAGE_DIR / "engine-iter0.onnx"
         learn_gaze(config_of(tmp_path / "other", steps=1, init=init), LOOKING, [], even)
 
@@ -244,6 +250,33 @@ def test_the_other_answers_stay_bit_for_bit_and_gaze_is_torchs(run: Path, folder
     before, after = (entry(name, where).weights_licence.split("; line of sight: ") for where in (None, folder))
     assert after == [before[0], "made up"]
     assert signature(folder / "engine-iter0.onnx").gaze is False
+
+
+def test_a_line_of_sight_is_not_grafted_onto_eyes_that_it_did_not_learn_on(
+    run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models_dir = tmp_path / "models"
+    shutil.copytree(folder, models_dir)
+    file = models_dir / "engine-full.onnx"
+    network = onnx.load(file)
+    weight = next(one for one in network.graph.initializer if ".eyes.layers.1.conv.weight" in one.name)
+    weight.raw_data = (onnx.numpy_helper.to_array(weight) * 1.01).astype(np.float16).tobytes()
+    onnx.save(network, file)
+    registry = models_dir / "registry.toml"
+    old, new = entry("engine-full", folder).sha256, hashlib.sha256(file.read_bytes()).hexdigest()
+    registry.write_text(registry.read_text().replace(old, new))
+    before = {one.name: one.read_bytes() for one in models_dir.glob("*.*")}
+    with pytest.raises(SystemExit) as leaving:
+        main(["export", "gaze", "--run", str(run), "--out", str(models_dir), "--license", "made up"])
+    assert leaving.value.code and "other eyes than this line of sight learned on" in capsys.readouterr().err
+    assert {one.name: one.read_bytes() for one in models_dir.glob("*.*")} == before
+    even = np.full(len(LOOKING), 1 / len(LOOKING))
+    learn_gaze(
+        config_of(tmp_path / "anew", steps=1, init=run / "last.pt", models=models_dir), LOOKING, [], even
+    )  # as the error says
+    with pytest.raises(SystemExit) as leaving:
+        main(["export", "gaze", "--run", str(tmp_path / "anew"), "--out", str(models_dir), "--license", "made up"])
+    assert not leaving.value.code
 
 
 def test_all_tasks_by_an_analyzer(folder: Path) -> None:

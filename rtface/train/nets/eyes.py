@@ -49,7 +49,7 @@ class Frame:
     def maps(self) -> Tensor:
         """(N, 2, 3, 2): by eye what takes a patch's (x, y, 1) to the crop: the vectors to the patch's right and lower
         edge, and its centre; the left eye's patch is mirrored."""
-        axes = (self.half @ _on(self.half, _AXES)).reshape(-1, 2, 2, 2)
+        axes = exactly(self.half, _on(self.half, _AXES)).reshape(-1, 2, 2, 2)
         return torch.cat((axes, self.centres[:, :, None]), 2)
 
     def out(self, patch: Tensor) -> Tensor:
@@ -63,13 +63,20 @@ class Frame:
 
 def out_of(patch: Tensor, maps: Tensor) -> Tensor:
     """Points (N, 2, K, 2) of patches in the crop, by `Frame.maps`."""
-    return torch.matmul(patch, maps[:, :, :2]) + maps[:, :, 2:]
+    return exactly(patch, maps[:, :, :2]) + maps[:, :, 2:]
 
 
 def into(points: Tensor, maps: Tensor) -> Tensor:
     """Points (N, 2, K, 2) of the crop in patches, by `Frame.maps`."""
     axes = maps[:, :, :2]
-    return torch.matmul(points - maps[:, :, 2:], (axes / (axes * axes).sum(3, keepdim=True)).transpose(2, 3))
+    return exactly(points - maps[:, :, 2:], (axes / (axes * axes).sum(3, keepdim=True)).transpose(2, 3))
+
+
+def exactly(a: Tensor, b: Tensor) -> Tensor:
+    """Their matrix product in float32, under autocast too: in bfloat16 a place in a crop is off by up to a quarter of
+    a pixel."""
+    with torch.autocast(a.device.type, enabled=False):
+        return torch.matmul(a.float(), b.float())
 
 
 _ASPECT = HEIGHT / WIDTH
@@ -98,7 +105,7 @@ One product in place of a dozen small operations, each of which costs a runtime 
 
 def frame_of(mesh: Tensor) -> Frame:
     """The patches' frame by a mesh (N, 478, 2): roll and size by the outer corners and by forehead and chin."""
-    told = mesh[:, list(_PLACED)].flatten(1) @ _on(mesh, _FRAMED)
+    told = exactly(mesh[:, list(_PLACED)].flatten(1), _on(mesh, _FRAMED))
     lengths = told[:, :6].reshape(-1, 3, 2).norm(dim=2)
     size = lengths[:, :2].amax(1, keepdim=True)
     half = told[:, 4:6] * (HALF * size / lengths[:, 2:].clamp(min=1e-4))
@@ -178,7 +185,7 @@ class Eyes(nn.Module):
 
     def patches(self, planes: Tensor, maps: Tensor) -> Tensor:
         """(2 N, 3, 32, 48) of one brightness and contrast: each face's right eye, then its left, mirrored."""
-        grid = torch.matmul(self.cells, maps).reshape(-1, 2 * HEIGHT, WIDTH, 2)
+        grid = exactly(self.cells, maps).reshape(-1, 2 * HEIGHT, WIDTH, 2)
         return evened(F.grid_sample(planes, grid, padding_mode="border", align_corners=False))
 
     def refine(self, planes: Tensor, mesh: Tensor, expression: Tensor) -> Refined:

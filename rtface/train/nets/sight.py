@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtface.geometry.mirror import MIRROR_478
-from rtface.train.nets.eyes import HIDDEN, SEEN, into, last_layers
+from rtface.train.nets.eyes import HIDDEN, SEEN, exactly, into, last_layers
 
 _RIGHT = (468, 159, 145, 33, 133, 362, 263, 4, 168, 234, 454, 152, 10)
 AROUND = (_RIGHT, tuple(int(MIRROR_478[point]) for point in _RIGHT))
@@ -81,7 +81,7 @@ def sight_like(state: Collection[str]) -> Sight:
 def upright(vectors: Tensor, maps: Tensor) -> Tensor:
     """Vectors (N, K, 3) of the right eye's patch as they point in the crop; `maps` as `Sight` takes them."""
     axes = maps[:, 0, :2]
-    return torch.cat((torch.matmul(vectors[..., :2], axes / axes.norm(dim=2, keepdim=True)), vectors[..., 2:]), -1)
+    return torch.cat((exactly(vectors[..., :2], axes / axes.norm(dim=2, keepdim=True)), vectors[..., 2:]), -1)
 
 
 class SightExport(nn.Module):
