@@ -93,6 +93,8 @@ def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
         InputError: A name is not a task.
     """
     names = [name.strip() for name in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
+    if isinstance(tasks, str) and not any(names):  # of a shell's variable that is not set, say
+        raise InputError("tasks", "names no task", 'Say "none" for detection alone, or leave it out for the usual ones')
     names = [] if names == ["none"] else [name for name in names if name != ""]  # None is no task, and refused
     names = list(ALL_TASKS) if names == ["all"] else names
     for name in names:

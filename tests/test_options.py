@@ -180,6 +180,9 @@ def test_tasks_come_in_their_order_once_each() -> None:
             check_tasks([wrong])  # type: ignore[list-item]
     assert check_tasks([]) == check_tasks("none") == Options(tasks="none").tasks == ()  # type: ignore[arg-type]
     assert check_tasks("pose,emotion") == ("emotion", "pose")
+    for empty in ("", " ", ","):  # a shell's variable that is not set is no wish for detection alone
+        with pytest.raises(InputError, match='Say "none" for detection alone'):
+            check_tasks(empty)
 
 
 @pytest.mark.parametrize(

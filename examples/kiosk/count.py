@@ -1,4 +1,5 @@
-"""Counts visits and watchers by the hour, and prints each hour as JSON when it is over.
+"""Counts visits and watchers by the hour, and prints each hour as JSON when it is over; one of fewer than five visits
+is left out, as its figures would be of people whom somebody there could name.
 
 python examples/kiosk/count.py [SOURCE]     # or, with a database and a report: rtface live -o visits.db
 """

@@ -24,7 +24,7 @@ from rtface.capture.named import NamedSource, named
 from rtface.capture.open import check_there
 from rtface.capture.reconnecting import Reconnect
 from rtface.capture.source import Source
-from rtface.errors import EngineError, InputError, OutputError, UsageError
+from rtface.errors import EngineError, InputError, OutputError, SourceError, UsageError
 from rtface.labels import BLENDSHAPES, EMOTIONS, PARSING_CLASSES
 from rtface.option_rules import most_frames
 from rtface.options import Options
@@ -224,12 +224,16 @@ class Cameras:
             self._wake.wait(WAIT_S)
             self._wake.clear()
         failed = [one for one in cameras if one.error is not None and not one.may_come]
-        if not failed and not self._options.wait and all(one.error is not None for one in cameras):
+        absent = [f"{one.name} ({one.error.why})" for one in cameras if one.error is not None]
+        if not failed and len(absent) == len(cameras) and not self._options.wait:
             failed = list(cameras)
-        if failed:
+        if len(failed) == 1 or any(not one.may_come for one in failed):
             error = failed[0].error
             assert error is not None
             raise error
+        if failed:
+            what, mend = f"cameras {', '.join(absent)}", "--wait waits for them; rtface cameras lists those that are"
+            raise SourceError(what, "none is there", mend)
 
     def _open(self, camera: Camera) -> None:
         def outputs(session: int) -> tuple[Sink, ...]:

@@ -218,6 +218,13 @@ def test_a_camera_that_is_not_there_is_waited_for_while_others_run() -> None:
 def test_where_no_camera_is_there_it_is_an_error_unless_they_are_waited_for() -> None:
     with analyzer() as own, pytest.raises(SourceError, match="97"), Cameras(["/dev/video97"], analyzer=own):
         pass
+    two = ["/dev/video97", "door=rtsp://127.0.0.1:9/door"]
+    with (
+        analyzer() as own,
+        pytest.raises(SourceError, match=r"door.*: none is there\. --wait waits"),
+        Cameras(two, analyzer=own),
+    ):
+        pass
 
 
 def test_cameras_come_and_go_while_it_runs(tmp_path: Path) -> None:
